@@ -1,0 +1,40 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both build .venv/ when it is missing.
+PYTHON ?= python3.11
+BIN := .venv/bin
+# uv takes extra wheel folders from its own variable; follow pip's where that is set.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+# The project's own processes keep their compiled bytecode: without it every stage pays seconds of imports.
+unexport PYTHONDONTWRITEBYTECODE
+# Snakemake starts `python`, `dvc` and the checks by name.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test check bench
+
+demo: .venv/installed
+	@$(BIN)/lamarck demo
+
+test: .venv/developer
+	$(BIN)/python -m pytest
+
+check: .venv/developer
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+bench: .venv/developer
+	$(BIN)/python benchmarks/train_vs_trl.py
+	$(BIN)/python benchmarks/generate_vs_transformers.py
+	$(BIN)/python benchmarks/eval_vs_lm_eval.py
+	$(BIN)/python benchmarks/commands.py
+
+.venv/installed: envs/cpu.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv==0.13.8
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --requirement envs/cpu.txt --editable .
+	touch $@
+
+.venv/developer: .venv/installed envs/dev.txt
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --requirement envs/dev.txt
+	touch $@

@@ -1,0 +1,28 @@
+# The map of the house: one lineage, from the founder to the next gate that only a human opens.
+#
+#   snakemake                        advance to the next gate
+#   snakemake --profile runpod       the same on rented GPUs
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+include: "rules/common.smk"
+include: "rules/g0.smk"
+include: "rules/curriculum.smk"
+include: "rules/gate.smk"
+include: "rules/train.smk"
+include: "rules/eval.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    input:
+        SCORES,
+        PLANS,
+        "results/lineage.json",
+    default_target: True
+
+
+onsuccess:
+    finish_run(workflow)

@@ -1,0 +1,158 @@
+"""The configuration, typed: unknown keys are refused with the nearest valid name. Light: no torch here."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lamarck.errors import LamarckError
+from lamarck.files import digest_value
+from lamarck.g0.world import TinyFounder
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def digest(self) -> str:
+        return digest_value(self.model_dump(mode="json"))
+
+
+class LocalFounder(Section):
+    kind: Literal["local"]
+    path: str = Field(description="A model directory with safetensors weights and a tokenizer.")
+
+
+class HubFounder(Section):
+    kind: Literal["hub"]
+    repo: str = Field(description="owner/name on the Hugging Face hub.")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="The full commit hash: a branch name can move.")
+
+
+Founder = Annotated[TinyFounder | LocalFounder | HubFounder, Field(discriminator="kind")]
+
+
+class Recipe(Section):
+    """How a child is trained on its curriculum. LoRA: Hu et al. 2021, arXiv:2106.09685; QLoRA: arXiv:2305.14314."""
+
+    inherit: Literal["continue", "stack", "fresh"] = Field(
+        "continue",
+        description="continue: go on training the parent's adapter. stack: a fresh adapter on the frozen parent, "
+        "exported as one adapter of summed rank. fresh: retrain from g0 on this curriculum.",
+    )
+    rank: int = Field(16, ge=1, description="LoRA rank r.")
+    alpha: int = Field(32, ge=1, description="LoRA alpha: the update is scaled by alpha / r.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout.")
+    target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
+        "all-linear", description="Names of the layers that get an adapter, or all-linear."
+    )
+    quantize: Literal["none", "nf4"] = Field(
+        "none", description="nf4: the base in 4 bits, double quantisation (QLoRA)."
+    )
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Compute type of the frozen base.")
+    steps: int = Field(300, ge=1, description="Optimizer steps: steps, not seconds, decide the end.")
+    batch_size: int = Field(64, ge=1, description="Examples per optimizer step.")
+    max_tokens: int = Field(512, ge=8, description="Longest example, in tokens; a longer one is cut at the end.")
+    learning_rate: float = Field(3e-3, gt=0)
+    warmup_steps: int = Field(10, ge=0, description="Linear warm-up.")
+    decay_share: float = Field(
+        1.0, ge=0, le=1, description="Share of the steps, at the end, over which the rate decays."
+    )
+    weight_decay: float = Field(0.0, ge=0)
+    beta2: float = Field(0.98, gt=0, lt=1, description="AdamW's second-moment decay; the first is 0.9.")
+    max_grad_norm: float = Field(1.0, gt=0)
+    checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints: what a killed run can lose.")
+
+
+class Budget(Section):
+    """The compute ceiling, in device-seconds of training. gN may never have more than g(N-1)."""
+
+    device_seconds: float = Field(gt=0, description="Ceiling of every generation that `overrides` does not name.")
+    overrides: dict[int, float] = Field(
+        {}, description="Generation -> its own ceiling; lower ones hold for all that follow."
+    )
+
+    def of(self, generation: int) -> float:
+        """The ceiling of gN: that of the nearest override at or before N, else `device_seconds`."""
+        earlier = [n for n in self.overrides if n <= generation]
+        return self.overrides[max(earlier)] if earlier else self.device_seconds
+
+
+class EngineConfig(Section):
+    kind: Literal["hf"] = Field("hf", description="hf: transformers, on this machine.")
+    batch_size: int = Field(256, ge=1, description="Prompts decoded together.")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights while generating.")
+    threads: int = Field(
+        1, ge=1, description="CPU threads of one job; the founder's pretraining uses `founder_threads`."
+    )
+    founder_threads: int = Field(2, ge=1, description="CPU threads of the founder's pretraining, which runs alone.")
+
+
+class Config(Section):
+    generations: int = Field(ge=1, description="How far this lineage is meant to go. Any number: there is no cap.")
+    seed: int = Field(0, ge=0, description="Everything random descends from this number.")
+    control: bool = Field(True, description="Also raise a control arm on unverified items, with the same budget.")
+    founder: Founder
+    strategy: str = Field(description="Path of the strategy: what the teacher is asked and what is kept.")
+    suite: str = Field(description="Directory of the frozen evaluation suite.")
+    recipe: Recipe
+    budget: Budget
+    engine: EngineConfig = EngineConfig()
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file. Errors: LamarckError with one sentence that names the key."""
+    return load_section(path, Config)
+
+
+def load_section(path: Path, kind: type[S]) -> S:
+    """Read a YAML file into a typed section. Errors: LamarckError with one sentence that names the key."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise LamarckError(f"{path} does not exist") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LamarckError(f"{path} is not valid YAML: {error}") from error
+    return check_section(values, kind, str(path))
+
+
+def check_section(values: object, kind: type[S], source: str) -> S:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise LamarckError(f"{source}: {_sentence(error, kind)}") from error
+
+
+def _sentence(error: ValidationError, kind: type[BaseModel]) -> str:
+    """The first thing wrong, as one sentence: where, what, and for an unknown key the nearest valid name."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the file"
+    if first["type"] != "extra_forbidden":
+        return f"{place}: {first['msg']}"
+    valid = _keys_at(kind, tuple(str(part) for part in first["loc"][:-1]))
+    near = difflib.get_close_matches(str(first["loc"][-1]), valid, n=1)
+    advice = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(sorted(valid))}"
+    return f"unknown key {place!r}: {advice}"
+
+
+def _keys_at(kind: type[BaseModel], place: tuple[str, ...]) -> list[str]:
+    """The valid keys at a place such as ("founder", "tiny"): the schema says them."""
+    schema = kind.model_json_schema()
+    node = schema
+    for part in (*place, None):
+        while "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+        if part is None:
+            break
+        if "discriminator" in node:
+            node = {"$ref": node["discriminator"]["mapping"].get(part, "")}
+        else:
+            node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
+            if "discriminator" not in node and isinstance(node.get("anyOf"), list):
+                node = next((option for option in node["anyOf"] if "$ref" in option), {})
+    return list(node.get("properties", {}))

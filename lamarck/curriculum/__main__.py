@@ -1,0 +1,104 @@
+"""The curriculum stage: the parent writes what its child will be trained on.
+
+    python -m lamarck.curriculum --config config/default.yaml --generation g1 --weights results/g0/weights \
+        --output results/g1/curriculum.jsonl --card results/g1/curriculum.json
+"""
+
+import argparse
+import time
+from collections import Counter
+from pathlib import Path
+
+from lamarck.config import load_config
+from lamarck.curriculum.item import Item, Teacher, read_curriculum
+from lamarck.curriculum.strategy import load_strategy
+from lamarck.errors import LamarckError, exit_with_sentence
+from lamarck.files import digest_file, write_json, write_jsonl
+from lamarck.freshness import curriculum_inputs
+from lamarck.lineage import make_record, model_digest, parse_generation
+from lamarck.progress import count_up
+from lamarck.seeds import seed_for
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m lamarck.curriculum", description="Let a parent write a curriculum."
+    )
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--generation", required=True, help="the child: g1, control/g2")
+    parser.add_argument("--weights", type=Path, required=True, help="the founder's weights")
+    parser.add_argument("--parent-adapter", type=Path, help="the parent's adapter, from g2 on")
+    parser.add_argument("--earlier", type=Path, nargs="*", default=[], help="curricula of the earlier generations")
+    parser.add_argument("--like", type=Path, help="control arm: the verified curriculum whose size to match")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--card", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+
+    started = time.perf_counter()
+    config = load_config(arguments.config)
+    child = parse_generation(arguments.generation)
+    strategy = load_strategy(Path(config.strategy))
+    parent_digest = model_digest(arguments.weights, arguments.parent_adapter)
+
+    # Heavy imports come after everything that can be refused without them.
+    import torch
+
+    from lamarck.curriculum.describe import describe
+    from lamarck.curriculum.filter import Contamination
+    from lamarck.curriculum.propose import Author, propose_unverified, propose_verified, replay
+    from lamarck.engine import load_engine
+    from lamarck.eval.suite import held_out_prompts, load_suite
+
+    torch.set_num_threads(arguments.threads)
+    engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter)
+    contamination = Contamination(held_out_prompts(load_suite(Path(config.suite))))
+    teacher = Teacher(generation=child.parent.name, digest=parent_digest)
+    author = Author(teacher, strategy.digest())
+    # The name is left out on purpose: both arms of a generation draw with the same luck.
+    seed = seed_for(config.seed, "curriculum", str(child.number))
+
+    generating = time.perf_counter()
+    with count_up(f"{teacher.generation} writes the curriculum of {child.name}", "samples") as on_samples:
+        if arguments.like is None:
+            cells = propose_verified(engine, strategy, author, contamination, seed, on_samples)
+        else:
+            sizes = _sizes(arguments.like)
+            cells = propose_unverified(engine, strategy, author, contamination, sizes, seed, on_samples)
+    device_seconds = time.perf_counter() - generating
+
+    written = [item for cell in cells for item in cell.kept]
+    own_items = [_own_items(path) for path in arguments.earlier]
+    replayed = replay(own_items, written, strategy.replay_per_cell, seed_for(seed, "replay"))
+    if len(written) < strategy.minimum_items:
+        kept = arguments.output.with_suffix(".rejected.jsonl")
+        write_jsonl(kept, (item.model_dump(mode="json", exclude_none=True) for item in written))
+        raise LamarckError(
+            f"{teacher.generation} wrote {len(written)} usable items in {sum(cell.sampled for cell in cells)} samples, "
+            f"below the strategy's minimum of {strategy.minimum_items}; they are kept in {kept}. "
+            f"Ask for easier difficulties or more samples in {config.strategy}"
+        )
+
+    write_jsonl(arguments.output, (item.model_dump(mode="json", exclude_none=True) for item in written + replayed))
+    inputs = curriculum_inputs(config, strategy, parent_digest, arguments.earlier, arguments.like)
+    wall_seconds = time.perf_counter() - started
+    record = make_record(digest_file(arguments.output), inputs, seed, str(engine.device), wall_seconds, device_seconds)
+    card = describe(cells, replayed)
+    names = {"generation": child.name, "parent": teacher.generation, "record": record.model_dump(mode="json")}
+    write_json(arguments.card, card | names)
+    print(f"{child.name}: {card['items']} items from {card['sampled']} samples by {teacher.generation}")
+
+
+def _own_items(path: Path) -> list[Item]:
+    """What a curriculum's own teacher wrote, without what it replayed: its own items stand first."""
+    items = list(read_curriculum(path))
+    return [item for item in items if item.teacher == items[0].teacher]
+
+
+def _sizes(curriculum: Path) -> Counter[tuple[str, int]]:
+    """Items per (skill, difficulty) that a curriculum's own teacher wrote."""
+    return Counter((item.skill, item.difficulty) for item in _own_items(curriculum))
+
+
+if __name__ == "__main__":
+    exit_with_sentence(main)

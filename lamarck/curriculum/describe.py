@@ -1,0 +1,54 @@
+"""The numbers of a curriculum that a reviewer reads: results/gN/curriculum.json."""
+
+from collections import Counter
+
+from lamarck.curriculum.filter import distinct_ngrams
+from lamarck.curriculum.item import Item
+from lamarck.curriculum.propose import Cell
+
+
+def describe(cells: list[Cell], replayed: list[Item]) -> dict[str, object]:
+    """Counts, acceptance, diversity and warnings. Nothing sampled goes uncounted."""
+    items = [item for cell in cells for item in cell.kept]
+    dropped: Counter[str] = Counter()
+    for cell in cells:
+        dropped.update(cell.dropped)
+    sampled = sum(cell.sampled for cell in cells)
+    # What was verified and distinct beyond what was asked for.
+    dropped["surplus"] = sampled - len(items) - dropped.total()
+    return {
+        "items": len(items) + len(replayed),
+        "sampled": sampled,
+        "kept": len(items),
+        "replayed": len(replayed),
+        "dropped": {reason: count for reason, count in sorted(dropped.items()) if count},
+        "acceptance": round(len(items) / sampled, 6),
+        "cells": [
+            {
+                "skill": cell.skill.name,
+                "difficulty": cell.difficulty,
+                "sampled": cell.sampled,
+                "verified": cell.verified,
+                "pass_rate": round(cell.pass_rate, 6),
+                "kept": len(cell.kept),
+            }
+            for cell in cells
+        ],
+        "diversity": {
+            "distinct_1": distinct_ngrams((item.prompt for item in items), 1),
+            "distinct_2": distinct_ngrams((item.prompt for item in items), 2),
+            "distinct_prompts": len({item.prompt for item in items}),
+        },
+        "contamination": dropped["in the suite"],
+        "warnings": _warnings(cells),
+    }
+
+
+def _warnings(cells: list[Cell]) -> list[str]:
+    """What a reviewer should not overlook: cells that stayed below what was asked."""
+    return [
+        f"{cell.skill.name} {cell.difficulty}: {len(cell.kept)} of {cell.effort.items} items "
+        f"after {cell.sampled} samples (pass rate {cell.pass_rate:.2f})"
+        for cell in cells
+        if len(cell.kept) < cell.effort.items
+    ]

@@ -1,0 +1,56 @@
+"""One item of a curriculum: what training sees (prompt, completion) and where it comes from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lamarck.errors import LamarckError
+from lamarck.files import digest_value, read_jsonl
+
+
+class Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Teacher(Closed):
+    generation: str = Field(description="Name of the generation that wrote the item: g0, control/g1.")
+    digest: str = Field(description="Digest of that generation's model.")
+
+
+class Verdict(Closed):
+    verified: bool
+    by: str = Field(description="Name of the verifier; `none` where nothing was checked (the control arm).")
+    score: float = Field(ge=0, le=1)
+
+
+class Item(Closed):
+    """A line of curriculum.jsonl. Training needs `prompt` and `completion`; the rest is provenance."""
+
+    id: str
+    skill: str
+    difficulty: int
+    prompt: str = Field(min_length=1)
+    completion: str = Field(min_length=1)
+    reasoning: str | None = None
+    teacher: Teacher
+    verdict: Verdict
+    strategy: str = Field(description="Digest of the strategy that asked for it.")
+
+
+def item_id(skill: str, prompt: str, completion: str) -> str:
+    return digest_value([skill, prompt, completion])
+
+
+def read_curriculum(path: Path) -> Iterator[Item]:
+    """The items of a curriculum file. Errors: LamarckError that names the line and what is wrong with it."""
+    for number, row in read_jsonl(path):
+        try:
+            item = Item.model_validate(row)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the line"
+            raise LamarckError(f"{path} line {number}: {place}: {first['msg']}") from error
+        if item.id != item_id(item.skill, item.prompt, item.completion):
+            raise LamarckError(f"{path} line {number}: id is not the digest of skill, prompt and completion")
+        yield item

@@ -1,0 +1,39 @@
+"""Text generation behind one small interface, so that no stage knows what serves the model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from lamarck.config import EngineConfig
+
+
+class Engine(Protocol):
+    """A model that continues text. Every method takes a whole batch: engines order and pack it as they like."""
+
+    def generate(
+        self,
+        prompts: list[str],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        on_done: Callable[[int], None] = lambda finished: None,
+    ) -> list[str]:
+        """Continue each prompt up to the end-of-sequence token or `max_new_tokens`.
+
+        Temperature 0 is greedy. `on_done` is told how many prompts have just been finished.
+        Returns the continuations alone, in the order of the prompts.
+        """
+        ...
+
+    def loglikelihoods(self, texts: list[str]) -> list[float]:
+        """Log probability of each whole text, in nats, from the start-of-sequence token on."""
+        ...
+
+
+def load_engine(config: EngineConfig, weights: Path, adapter: Path | None) -> Engine:
+    """The engine that the configuration names, serving `weights` with at most one adapter on them."""
+    from lamarck.engine.hf import HFEngine  # torch and transformers: seconds that light commands must not pay
+
+    return HFEngine(config, weights, adapter)

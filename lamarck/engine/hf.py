@@ -1,0 +1,170 @@
+"""The transformers engine: batches ordered by length, finished rows dropped while the others go on.
+
+`transformers.generate` keeps decoding finished rows until the last one ends and repeats its bookkeeping every token;
+for short answers of unequal length that is most of the time. Greedy output equals its own, token by token.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedTokenizerBase
+
+from lamarck.config import EngineConfig
+from lamarck.errors import LamarckError
+from lamarck.seeds import seed_for
+
+
+class HFEngine:
+    def __init__(self, config: EngineConfig, weights: Path, adapter: Path | None) -> None:
+        self.batch_size = config.batch_size
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(weights, local_files_only=True)
+        self.model = _load_model(weights, adapter, getattr(torch, config.dtype)).to(self.device).eval()
+        self.end = _end_tokens(self.model.generation_config.eos_token_id, self.tokenizer.eos_token_id)
+        start = self.tokenizer.bos_token_id
+        self.start: int = start if start is not None else self.end[0]
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        prompts: list[str],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        on_done: Callable[[int], None] = lambda finished: None,
+    ) -> list[str]:
+        if not prompts:
+            return []
+        tokens: list[list[int]] = self.tokenizer(prompts)["input_ids"]
+        # Rows of like length share a batch: little padding, and they tend to end together.
+        order = sorted(range(len(prompts)), key=lambda row: (len(tokens[row]), row))
+        texts = [""] * len(prompts)
+        for first in range(0, len(order), self.batch_size):
+            rows = order[first : first + self.batch_size]
+            generator = torch.Generator(self.device).manual_seed(seed_for(seed, str(first)))
+            continued = self._decode([tokens[row] for row in rows], max_new_tokens, temperature, top_p, generator)
+            decoded = self.tokenizer.batch_decode(continued, skip_special_tokens=True)
+            for row, text in zip(rows, decoded, strict=True):
+                texts[row] = text
+            on_done(len(rows))
+        return texts
+
+    def _decode(
+        self,
+        prompts: list[list[int]],
+        max_new_tokens: int,
+        temperature: float,
+        top_p: float,
+        generator: torch.Generator,
+    ) -> list[list[int]]:
+        """One batch, token by token; a row leaves the batch when enough of them have ended."""
+        inputs, mask = self._left_pad(prompts)
+        # Without padding no mask is needed, and the attention kernel without one is faster.
+        attention = None if bool(mask.all()) else mask
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        cache = DynamicCache(config=self.model.config)
+        end = torch.tensor(self.end, device=self.device)
+        produced: list[list[int]] = [[] for _ in prompts]
+        rows = torch.arange(len(prompts), device=self.device)
+        running = torch.ones(len(prompts), dtype=torch.bool, device=self.device)
+        steps: list[tuple[torch.Tensor, torch.Tensor]] = []
+        for _ in range(max_new_tokens):
+            logits = self.model(
+                input_ids=inputs,
+                attention_mask=attention,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1]
+            chosen = _choose(logits, temperature, top_p, generator)
+            running = running & ~torch.isin(chosen, end)
+            steps.append((rows[running], chosen[running]))
+            left = int(running.sum())
+            if left == 0:
+                break
+            # Dropping rows copies the cache: worth it once a quarter of the batch is idle.
+            if left <= 0.75 * len(running):
+                keep = running.nonzero().squeeze(1)
+                cache.batch_select_indices(keep)
+                rows, chosen, positions, running = rows[keep], chosen[keep], positions[keep], running[keep]
+                attention = None if attention is None else attention[keep]
+            inputs, positions = chosen[:, None], positions[:, -1:] + 1
+            if attention is not None:
+                attention = torch.cat([attention, attention.new_ones(len(attention), 1)], dim=1)
+        for step_rows, step_tokens in steps:
+            for row, token in zip(step_rows.tolist(), step_tokens.tolist(), strict=True):
+                produced[row].append(token)
+        return produced
+
+    def _left_pad(self, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(batch, longest) token ids and the mask that is 1 on real tokens; padding stands on the left."""
+        longest = max(len(prompt) for prompt in prompts)
+        inputs = torch.tensor([[self.end[0]] * (longest - len(prompt)) + prompt for prompt in prompts])
+        mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        return inputs.to(self.device), mask.to(self.device)
+
+    @torch.inference_mode()
+    def loglikelihoods(self, texts: list[str]) -> list[float]:
+        tokens: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        context = self.model.config.max_position_embeddings
+        if max((len(row) for row in tokens), default=0) > context:
+            raise LamarckError(f"a text to score is longer than the model's context of {context} tokens: split it")
+        order = sorted(range(len(texts)), key=lambda row: len(tokens[row]))
+        sums = [0.0] * len(texts)
+        for first in range(0, len(order), self.batch_size):
+            rows = order[first : first + self.batch_size]
+            for row, value in zip(rows, self._score([tokens[row] for row in rows]), strict=True):
+                sums[row] = value
+        return sums
+
+    def _score(self, batch: list[list[int]]) -> list[float]:
+        """Summed log probabilities of each row; padding stands on the right, where causal attention never looks."""
+        longest = max(len(row) for row in batch)
+        padded = torch.tensor([row + [self.end[0]] * (longest - len(row)) for row in batch], device=self.device)
+        start = torch.full((len(batch), 1), self.start, device=self.device)
+        logits = self.model(input_ids=torch.cat([start, padded[:, :-1]], dim=1), use_cache=False).logits
+        chosen = torch.log_softmax(logits.float(), -1).gather(2, padded[..., None]).squeeze(2)
+        return [float(values[: len(row)].sum()) for values, row in zip(chosen, batch, strict=True)]
+
+
+def _load_model(weights: Path, adapter: Path | None, dtype: torch.dtype) -> torch.nn.Module:
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            weights, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        raise LamarckError(f"{weights} does not open as a model: {str(error).splitlines()[0]}") from error
+    if adapter is None:
+        return model
+    from peft import PeftModel  # seconds to import: only where there is an adapter
+
+    adapted = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
+    # In float32 the merged product equals the sum to rounding and saves two products a layer; in 16 bits the small
+    # update would drown in the weights' rounding, so there the adapter stays beside them.
+    return adapted.merge_and_unload() if dtype == torch.float32 else adapted
+
+
+def _end_tokens(*candidates: int | list[int] | None) -> list[int]:
+    """Every token id that ends a text, the generation config's first."""
+    found: list[int] = []
+    for candidate in candidates:
+        found += candidate if isinstance(candidate, list) else [] if candidate is None else [candidate]
+    if not found:
+        raise LamarckError("the tokenizer names no end-of-sequence token: generation would never stop")
+    return list(dict.fromkeys(found))
+
+
+def _choose(logits: torch.Tensor, temperature: float, top_p: float, generator: torch.Generator) -> torch.Tensor:
+    """(batch,) next tokens from (batch, vocabulary) logits: the best, or a draw from the nucleus (arXiv:1904.09751)."""
+    if temperature == 0:
+        return logits.argmax(-1)
+    probabilities = torch.softmax(logits.float() / temperature, -1)
+    if top_p < 1:
+        ordered, index = probabilities.sort(-1, descending=True)
+        ordered[ordered.cumsum(-1) - ordered >= top_p] = 0
+        probabilities = torch.zeros_like(probabilities).scatter(-1, index, ordered)
+    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)

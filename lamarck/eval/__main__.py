@@ -1,0 +1,130 @@
+"""Evaluate one generation on the frozen suite.
+
+    python -m lamarck.eval --config config/default.yaml --generation g1 \
+        --weights results/g0/weights --adapter results/g1/adapter --suite config/suites/tiny-v1 \
+        --output results/g1/eval.json --samples results/g1/samples.jsonl \
+        --record results/g1/eval.record.json --threads 1
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lamarck.config import Config, load_config
+from lamarck.errors import LamarckError, exit_with_sentence
+from lamarck.eval.suite import Suite, load_suite
+from lamarck.files import digest_file, digest_value, write_json, write_jsonl
+from lamarck.lineage import Record, make_record, model_digest, parse_generation, suite_digest
+
+
+def main() -> None:
+    started = time.perf_counter()
+    arguments = _parse()
+    _set_threads(arguments.threads)
+    config = load_config(arguments.config)
+    generation = parse_generation(arguments.generation)
+    suite = load_suite(arguments.suite)
+    for directory in filter(None, (arguments.weights, arguments.adapter)):
+        if not directory.is_dir():
+            raise LamarckError(
+                f"{directory} does not exist: make {generation.name} first, or restore it with `dvc pull`"
+            )
+    inputs = {
+        "model": model_digest(arguments.weights, arguments.adapter),
+        "suite": suite_digest(arguments.suite),
+        "engine": config.engine.digest(),
+    }
+    scores, samples, seconds, device = _measure(config, suite, arguments.weights, arguments.adapter)
+    result = {"generation": generation.name, "suite": {"name": suite.name, "digest": inputs["suite"]}, **scores}
+    # The scores come last, and old ones go first: whenever eval.json is there, so are the samples behind it.
+    arguments.output.unlink(missing_ok=True)
+    write_jsonl(arguments.samples, samples)
+    write_json(arguments.output, result)
+    digest = digest_value({"eval": digest_file(arguments.output), "samples": digest_file(arguments.samples)})
+    record = make_record(digest, inputs, config.seed, device, time.perf_counter() - started, seconds)
+    _write_record(arguments.record, record)
+    print(_summary(result, seconds))
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m lamarck.eval", description="Evaluate one generation on a suite.")
+    parser.add_argument("--config", type=Path, required=True, help="the configuration; only its engine and seed matter")
+    parser.add_argument("--generation", required=True, help="its name in the result: g0, g1, control/g1, ...")
+    parser.add_argument("--weights", type=Path, required=True, help="the founder's model directory")
+    parser.add_argument("--adapter", type=Path, help="the generation's adapter; g0 has none")
+    parser.add_argument("--suite", type=Path, required=True, help="directory of the frozen suite")
+    parser.add_argument("--output", type=Path, required=True, help="eval.json to write")
+    parser.add_argument("--samples", type=Path, required=True, help="samples.jsonl to write")
+    parser.add_argument("--record", type=Path, required=True, help="eval.record.json to write")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    return parser.parse_args()
+
+
+def _set_threads(threads: int) -> None:
+    """Before torch and lm-eval are imported: they read these once. lm-eval's bars would draw one line a task."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ["TQDM_DISABLE"] = "1"
+
+
+def _measure(
+    config: Config, suite: Suite, weights: Path, adapter: Path | None
+) -> tuple[dict[str, Any], list[dict[str, Any]], float, str]:
+    """Scores, samples, seconds of evaluating (loading left out) and the device's name."""
+    print(f"evaluating on {suite.name}: loading the model", flush=True)
+    import torch  # seconds to import, as are the two below: a wrong path or key must be told at once
+
+    from lamarck.engine import load_engine
+    from lamarck.eval.run import evaluate
+
+    engine = load_engine(config.engine, weights, adapter)
+    total = sum(len(items) for items in suite.items.values())
+    started = time.perf_counter()
+    with _progress(total) as on_done:
+        scores, samples = evaluate(suite, engine, on_done)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return scores, samples, time.perf_counter() - started, device
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; in a log, a plain line at every quarter."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("answering", total=total)
+            yield lambda finished: bar.advance(task, finished)
+        return
+    done = 0
+
+    def on_done(finished: int) -> None:
+        nonlocal done
+        if done * 4 // total != (done + finished) * 4 // total:
+            print(f"answered {done + finished} of {total}", flush=True)
+        done += finished
+
+    yield on_done
+
+
+def _write_record(path: Path, record: Record) -> None:
+    write_json(path, {"record": record.model_dump(mode="json")})
+
+
+def _summary(result: dict[str, Any], seconds: float) -> str:
+    if result["partial"]:
+        reasons = "; ".join(f"{task}: {reason}" for task, reason in result["errors"].items())
+        return f"{result['generation']}: no score, because tasks could not run: {reasons}"
+    bits = f"{result['bits_per_byte']:.3f} bits per byte"
+    return (
+        f"{result['generation']}: {result['score']:.1f} points, {bits}, {len(result['tasks'])} tasks, {seconds:.1f} s"
+    )
+
+
+if __name__ == "__main__":
+    exit_with_sentence(main)

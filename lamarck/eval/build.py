@@ -1,0 +1,147 @@
+"""Make the frozen suite from the skills' own generators; the same seed makes the same bytes.
+
+    python -m lamarck.eval.build --config config/default.yaml --output config/suites/tiny-v1 --seed 20260101
+
+Run once: a suite is frozen, and every score holds its digest. A changed suite gets a new name.
+"""
+
+import argparse
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lamarck.config import load_config
+from lamarck.errors import LamarckError, exit_with_sentence
+from lamarck.eval.suite import (
+    CORPUS,
+    Item,
+    Suite,
+    SuiteFile,
+    SuiteTask,
+    lm_eval_corpus,
+    lm_eval_task,
+    load_suite,
+)
+from lamarck.files import atomic_directory, write_jsonl, write_text
+from lamarck.g0.corpus import corpus
+from lamarck.g0.world import TinyFounder
+from lamarck.seeds import seed_for
+from lamarck.skills import Problem, Skill, get_skill
+
+ITEMS = 200  # per task: a standard error of 3.5 points a task, below 1 over the suite
+FEWEST_ITEMS = 20  # a task of fewer would weigh as much as the others and say nothing
+CORPUS_LINES = 300
+# Most problems must stay free for founders and curricula: at most one in ten of the space is held out, and one in ten
+# of what the generator draws: it draws some far more often than others.
+HELD_OUT_SHARE = 0.1
+PROBES = 2000  # draws that measure the latter
+CORPUS_FILE = "corpus.jsonl"
+HEADER = "# Frozen: made by `python -m lamarck.eval.build`; a changed suite gets a new name.\n"
+
+
+def build_suite(output: Path, seed: int, world: TinyFounder, skills: Mapping[str, Sequence[int]]) -> Suite:
+    """Write the suite for `skills` (name -> difficulties) into `output`, whose last part names it, and check it.
+
+    A difficulty whose space is too small to hold out 20 items is left out. Errors: LamarckError where `output` exists.
+    """
+    if output.exists():
+        raise LamarckError(f"{output} exists, and a suite is frozen: build the changed one under a new name")
+    cells = [(get_skill(name), difficulty) for name, difficulties in skills.items() for difficulty in difficulties]
+    held_out = {cell: _held_out(*cell, seed) for cell in cells}
+    tasks = {
+        _task(*cell, found[:ITEMS]): found[:ITEMS] for cell, found in held_out.items() if len(found) >= FEWEST_ITEMS
+    }
+    # What a cell may still hold out goes to the corpus; its lines are drawn anew, as the founder meets them.
+    left = {skill.ask(difficulty): len(found) - ITEMS for (skill, difficulty), found in held_out.items()}
+    taken = frozenset(item.prompt for found in tasks.values() for item in found)
+    lines = list(_corpus(world, seed, taken, left))
+    file = SuiteFile(name=output.name, tasks=tuple(tasks), corpus=CORPUS_FILE)
+    with atomic_directory(output) as directory:
+        _write_yaml(directory / "suite.yaml", file.model_dump(mode="json"))
+        for task, found in tasks.items():
+            write_jsonl(directory / "items" / f"{task.name}.jsonl", (item.model_dump() for item in found))
+            _write_yaml(directory / "tasks" / f"{task.name}.yaml", lm_eval_task(task))
+        write_jsonl(directory / CORPUS_FILE, ({"text": line} for line in lines))
+        _write_yaml(directory / "tasks" / f"{CORPUS}.yaml", lm_eval_corpus(CORPUS_FILE))
+    return load_suite(output)
+
+
+def _held_out(skill: Skill, difficulty: int, seed: int) -> list[Item]:
+    """Distinct problems in the order drawn, as many as the suite can use and the space can spare."""
+    rng = random.Random(seed_for(seed, "items", skill.name, str(difficulty)))
+    wanted = min(ITEMS + CORPUS_LINES, int(skill.space(difficulty) * HELD_OUT_SHARE))
+    found: dict[str, Item] = {}
+    for problem in _draws(skill, difficulty, rng, 1000 * wanted):
+        found.setdefault(problem.prompt, Item(prompt=problem.prompt, target=problem.completion))
+        if len(found) == wanted:
+            break
+    places = {prompt: place for place, prompt in enumerate(found)}
+    drawn = (problem.prompt for problem in _draws(skill, difficulty, rng, PROBES))
+    hits = sorted(places[prompt] for prompt in drawn if prompt in places)
+    spared = int(PROBES * HELD_OUT_SHARE)
+    return list(found.values())[: hits[spared] if len(hits) > spared else None]
+
+
+def _draws(skill: Skill, difficulty: int, rng: random.Random, number: int) -> Iterator[Problem]:
+    return (skill.sample(rng, difficulty) for _ in range(number))
+
+
+def _task(skill: Skill, difficulty: int, items: Iterable[Item]) -> SuiteTask:
+    return SuiteTask(
+        name=f"{skill.name}_{difficulty}",
+        skill=skill.name,
+        difficulty=difficulty,
+        weight=1.0,
+        max_new_tokens=_limit(items),
+    )
+
+
+def _limit(items: Iterable[Item]) -> int:
+    """Tokens for the longest target with room to go wrong after it: an answer that runs on must not be cut into a
+    right one. In words, which are the tiny world's tokens; rounded up so that tasks share an engine call."""
+    longest = max(len(item.target.split()) for item in items)
+    return -(-(longest + 4) // 16) * 16
+
+
+def _corpus(world: TinyFounder, seed: int, taken: frozenset[str], left: dict[str, int]) -> Iterator[str]:
+    """Distinct lines as the founder reads them, its end token left out: no item among them, and of each tag no more
+    than are left."""
+    seen: set[str] = set()
+    # The bound ends the search where fewer lines are left than wanted.
+    for problem in islice(corpus(world, seed_for(seed, CORPUS), taken), 100 * CORPUS_LINES):
+        tag = problem.prompt.split(" ", 1)[0]
+        if problem.prompt in seen or left.get(tag, 0) <= 0:
+            continue
+        seen.add(problem.prompt)
+        left[tag] -= 1
+        yield f"{problem.prompt} {problem.completion}"
+        if len(seen) == CORPUS_LINES:
+            return
+
+
+def _write_yaml(path: Path, value: Mapping[str, Any]) -> None:
+    write_text(path, HEADER + yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lamarck.eval.build", description="Make the frozen suite.")
+    parser.add_argument("--config", type=Path, required=True, help="its founder must be the tiny world to examine")
+    parser.add_argument("--output", type=Path, required=True, help="directory to write; its last part names the suite")
+    parser.add_argument("--seed", type=int, required=True)
+    arguments = parser.parse_args()
+    world = load_config(arguments.config).founder
+    if not isinstance(world, TinyFounder):
+        raise LamarckError(f"{arguments.config}: founder.kind is {world.kind}, but this suite examines the tiny world")
+    skills = {name: get_skill(name).difficulties[: len(part.weights)] for name, part in world.skills.items()}
+    suite = build_suite(arguments.output, arguments.seed, world, skills)
+    for task in suite.tasks:
+        print(f"{task.name}: {len(suite.items[task.name])} items, answers of up to {task.max_new_tokens} tokens")
+    print(f"{suite.path}: {sum(map(len, suite.items.values()))} items, {len(suite.corpus)} lines of corpus")
+
+
+if __name__ == "__main__":
+    exit_with_sentence(main)

@@ -1,0 +1,134 @@
+"""Files as the whole project writes and reads them: atomic, canonical, content-addressed."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lamarck.errors import LamarckError
+
+# Snakemake drops this marker into directory outputs; it is not content.
+SNAKEMAKE_MARKER = ".snakemake_timestamp"
+
+
+def canonical_json(value: Any) -> str:
+    """The one text of a JSON value: sorted keys, two spaces, UTF-8, a final newline. NaN is refused."""
+    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def digest_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_value(value: Any) -> str:
+    """sha256 over the canonical JSON of `value`."""
+    return digest_text(canonical_json(value))
+
+
+def digest_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digests(directory: Path, skip: Iterable[str] = ()) -> dict[str, str]:
+    """Relative path -> sha256 for every file below `directory`, save Snakemake's marker and the names in `skip`."""
+    skipped = {SNAKEMAKE_MARKER, *skip}
+    files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name not in skipped)
+    return {path.relative_to(directory).as_posix(): cached_digest(path) for path in files}
+
+
+def digest_directory(directory: Path, skip: Iterable[str] = ()) -> str:
+    return digest_value(file_digests(directory, skip))
+
+
+def cached_digest(path: Path) -> str:
+    """sha256 of a file, remembered by inode, size and times: 140 GB of weights are read once, not at every command.
+
+    Small files are always read: that is as quick as looking them up.
+    """
+    if path.stat().st_size < 64 * 2**20:
+        return digest_file(path)
+    stat = path.stat()
+    identity = digest_value([str(path.resolve()), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns])
+    remembered = Path(".lamarck") / "digests" / identity
+    if remembered.exists():
+        return remembered.read_text()
+    digest = digest_file(path)
+    write_text(remembered, digest)
+    return digest
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` so that a reader, or a power cut, sees the old file or the new one, never a half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise LamarckError(f"cannot write {path}: {error.strerror}; nothing was changed") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, canonical_json(value))
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    """One canonical object a line."""
+    write_text(
+        path, "".join(json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    )
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise LamarckError(f"{path} does not exist") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise LamarckError(f"{path} is not valid JSON: {error}") from error
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
+    """(line number, object) for every line; a broken line is an error that names it."""
+    try:
+        # Not splitlines(): a model may write U+2028 inside a string, which is legal JSON and no end of line.
+        for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1):
+            if line:
+                yield number, json.loads(line)
+    except FileNotFoundError as error:
+        raise LamarckError(f"{path} does not exist") from error
+    except UnicodeDecodeError as error:
+        raise LamarckError(f"{path} is not UTF-8 text: {error}") from error
+    except json.JSONDecodeError as error:
+        raise LamarckError(f"{path} line {number} is not valid JSON: {error}") from error
+
+
+@contextmanager
+def atomic_directory(final: Path) -> Iterator[Path]:
+    """Yield an empty directory beside `final` that takes its place when the block ends well, and vanishes otherwise."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    partial.mkdir()
+    try:
+        yield partial
+        for path in partial.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(partial, final)
+    except OSError as error:
+        raise LamarckError(f"cannot write {final}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

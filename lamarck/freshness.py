@@ -1,0 +1,201 @@
+"""Is an artifact still what its inputs make? Decided by content, never by clocks. Light: no torch.
+
+Every record lists the digests of the inputs that decided its artifact's bytes. An artifact is *fresh* when its bytes
+match its record and that list equals the one computed from the files as they are now. This holds after `git clone` and
+`dvc pull`, where modification times say nothing.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamarck.config import Config, LocalFounder
+from lamarck.curriculum.strategy import Strategy, load_strategy
+from lamarck.errors import LamarckError
+from lamarck.files import SNAKEMAKE_MARKER, canonical_json, digest_directory, digest_file, digest_value
+from lamarck.gate.plan import ControlInputs, Plan, build_plan
+from lamarck.lineage import (
+    ADAPTER_RECORD,
+    WEIGHTS_RECORD,
+    Generation,
+    adapter_digest,
+    generation_digest,
+    read_record,
+    suite_digest,
+    weights_digest,
+)
+
+BYTES_DIFFER = "its bytes differ from its record"
+
+
+def weights_inputs(config: Config) -> dict[str, str]:
+    """What decides the founder's bytes: its section, the seed, and for a tiny one the held-out prompts it must not see."""
+    inputs = {"founder": digest_value(config.founder.model_dump(mode="json"))}
+    if config.founder.kind == "tiny":
+        inputs |= {"seed": str(config.seed), "suite": suite_digest(Path(config.suite))}
+        inputs["threads"] = str(config.engine.founder_threads)
+    if isinstance(config.founder, LocalFounder):
+        inputs["source"] = digest_directory(Path(config.founder.path))
+    return inputs
+
+
+def curriculum_inputs(
+    config: Config, strategy: Strategy, parent_digest: str, earlier: list[Path], like: Path | None
+) -> dict[str, str]:
+    inputs = {
+        "parent": parent_digest,
+        "strategy": strategy.digest(),
+        "engine": config.engine.digest(),
+        "suite": suite_digest(Path(config.suite)),
+        "seed": str(config.seed),
+        "earlier": digest_value([digest_file(path) for path in earlier]),
+    }
+    return inputs if like is None else inputs | {"like": digest_file(like)}
+
+
+def adapter_inputs(config: Config, plan: Path, curriculum: Path, parent_digest: str) -> dict[str, str]:
+    return {
+        "plan": digest_file(plan),
+        "curriculum": digest_file(curriculum),
+        "parent": parent_digest,
+        "recipe": config.recipe.digest(),
+    }
+
+
+def scores_inputs(config: Config, model: str) -> dict[str, str]:
+    return {"model": model, "suite": suite_digest(Path(config.suite)), "engine": config.engine.digest()}
+
+
+def scores_digest(scores: Path, samples: Path) -> str:
+    return digest_value({"eval": digest_file(scores), "samples": digest_file(samples)})
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One thing a rule writes: its files, and why it is not what its inputs make now (None when it is fresh)."""
+
+    name: str
+    files: tuple[Path, ...]
+    stale: str | None
+
+
+def survey(config: Config, prefix: str = "") -> list[Artifact]:
+    """Every artifact that the lineage has or is meant to have, in the order in which the rules make them."""
+    found = [_weights(config), _scores(config, Generation(0))]
+    for number in range(1, config.generations + 1):
+        child = Generation(number, prefix)
+        arms = [child, child.control] if config.control else [child]
+        found += [_curriculum(config, arm) for arm in arms]
+        found.append(_plan(config, child))
+        found += [_adapter(config, arm) for arm in arms]
+        found += [_scores(config, arm) for arm in arms]
+    return found
+
+
+def earlier_curricula(child: Generation) -> list[Path]:
+    """The curricula of the generations between the founder and the child: what the child's may replay."""
+    return [Generation(number, child.prefix).curriculum for number in range(1, child.number)]
+
+
+def _weights(config: Config) -> Artifact:
+    weights = Generation(0).weights
+    record = weights / WEIGHTS_RECORD
+    reason = _why_stale((weights,), record, lambda: weights_digest(weights), lambda: weights_inputs(config))
+    return Artifact("g0/weights", (weights,), reason)
+
+
+def _curriculum(config: Config, child: Generation) -> Artifact:
+    def inputs() -> dict[str, str]:
+        like = child.planned_by.curriculum if child.is_control else None
+        strategy = load_strategy(Path(config.strategy))
+        return curriculum_inputs(config, strategy, generation_digest(child.parent), earlier_curricula(child), like)
+
+    files = (child.curriculum, child.card)
+    reason = _why_stale(files, child.card, lambda: digest_file(child.curriculum), inputs)
+    return Artifact(f"{child.name}/curriculum.jsonl", files, reason)
+
+
+def _plan(config: Config, child: Generation) -> Artifact:
+    """A plan carries no record: it is compared with what planning would write now."""
+    reason = None
+    try:
+        planned = canonical_json(plan_of(config, child).model_dump(mode="json"))
+        if planned != child.plan.read_text(encoding="utf-8"):
+            reason = "planning would write something else now"
+    except FileNotFoundError:
+        reason = "missing"
+    except LamarckError as error:
+        reason = "missing" if not child.plan.exists() else str(error)
+    return Artifact(f"{child.name}/plan.json", (child.plan,), reason)
+
+
+def plan_of(config: Config, child: Generation) -> Plan:
+    """The plan of gN from the lineage's own files."""
+    control = None
+    if config.control:
+        arm = child.control
+        control = ControlInputs(arm.parent.name, arm.parent.adapter if arm.parent.number else None, arm.curriculum)
+    parent = child.parent
+    return build_plan(
+        config,
+        child,
+        child.weights,
+        parent.adapter if parent.number else None,
+        child.curriculum,
+        parent.plan if parent.number else None,
+        control,
+    )
+
+
+def _adapter(config: Config, child: Generation) -> Artifact:
+    def inputs() -> dict[str, str]:
+        return adapter_inputs(config, child.plan, child.curriculum, generation_digest(child.parent))
+
+    record = child.adapter / ADAPTER_RECORD
+    reason = _why_stale((child.adapter,), record, lambda: adapter_digest(child.adapter), inputs)
+    return Artifact(f"{child.name}/adapter", (child.adapter,), reason)
+
+
+def _scores(config: Config, generation: Generation) -> Artifact:
+    files = (generation.scores, generation.samples, generation.scores_record)
+    reason = _why_stale(
+        files,
+        generation.scores_record,
+        lambda: scores_digest(generation.scores, generation.samples),
+        lambda: scores_inputs(config, generation_digest(generation)),
+    )
+    return Artifact(f"{generation.name}/eval.json", files, reason)
+
+
+def _why_stale(
+    files: tuple[Path, ...], record_file: Path, digest: Callable[[], str], inputs: Callable[[], dict[str, str]]
+) -> str | None:
+    if not all(path.exists() for path in (*files, record_file)):
+        return "missing"
+    try:
+        record = read_record(record_file)
+        if record.digest != digest():
+            return BYTES_DIFFER
+        expected = inputs()
+    except (LamarckError, FileNotFoundError) as error:
+        return str(error)
+    changed = sorted(name for name in record.inputs.keys() | expected if record.inputs.get(name) != expected.get(name))
+    return f"changed since: {', '.join(changed)}" if changed else None
+
+
+def bless(artifacts: list[Artifact]) -> None:
+    """Tell Snakemake, which knows only modification times, what content says: fresh artifacts get the present time,
+    stale ones a time before everything, so that just those and what hangs on them are made again."""
+    now = time.time()
+    for artifact in artifacts:
+        moment = 1.0 if artifact.stale else now
+        for path in artifact.files:
+            if path.is_dir():
+                path = path / SNAKEMAKE_MARKER
+                path.touch()
+            if path.exists():
+                os.utime(path, (moment, moment))
+                # A cache may have linked the file in: Snakemake looks at the link's own time too.
+                os.utime(path, (moment, moment), follow_symlinks=False)

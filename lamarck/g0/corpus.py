@@ -1,0 +1,32 @@
+"""The founder's corpus: problems with their right answers, drawn for ever from the skills' exact generators."""
+
+import random
+from collections.abc import Iterator
+
+from lamarck.errors import LamarckError
+from lamarck.g0.world import TinyFounder
+from lamarck.skills import Problem, get_skill
+
+
+def corpus(world: TinyFounder, seed: int, exclude: frozenset[str]) -> Iterator[Problem]:
+    """Draw problems by the world's shares and weights; one whose prompt is in `exclude` (held out) is passed over.
+
+    Errors: LamarckError for a skill that does not exist or more weights than it has difficulties.
+    """
+    cells: list[tuple[str, int]] = []
+    weights: list[float] = []
+    for name, part in world.skills.items():
+        known = get_skill(name).difficulties
+        if len(part.weights) > len(known):
+            raise LamarckError(
+                f"founder.skills.{name}: {len(part.weights)} weights, but its difficulties end at {known[-1]}"
+            )
+        for difficulty, weight in zip(known, part.weights, strict=False):
+            cells.append((name, difficulty))
+            weights.append(part.share * weight / sum(part.weights))
+    rng = random.Random(seed)
+    while True:
+        ((name, difficulty),) = rng.choices(cells, weights)
+        problem = get_skill(name).sample(rng, difficulty)
+        if problem.prompt not in exclude:
+            yield problem

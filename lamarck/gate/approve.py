@@ -1,0 +1,70 @@
+"""Write down a human's yes. The human proves to have seen the plan by typing back its short digest. Light."""
+
+import subprocess
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from lamarck.errors import LamarckError
+from lamarck.gate.approval import Approval, Approver, today, write_approval
+from lamarck.gate.check import check_approval
+from lamarck.gate.plan import plan_digest, read_plan, short
+from lamarck.gate.signature import ALLOWED_SIGNERS, NAMESPACE, sign
+from lamarck.lineage import Generation
+
+DAYS_VALID = 30
+
+
+def approve(
+    generation: Generation,
+    typed_digest: str | Callable[[str], str],
+    approver: Approver,
+    note: str = "",
+    key: Path | None = None,
+) -> Path:
+    """Write approvals/gN.ok for the plan as it is now.
+
+    `typed_digest` is the short digest, or a function that shows a question and returns the answer.
+    Errors: LamarckError, and nothing written, when there is no plan or the digest is not the plan's.
+    """
+    if generation.is_control:
+        raise LamarckError(f"{generation.planned_by.name}'s approval covers its control arm: approve that")
+    plan = read_plan(generation.plan)
+    digest = plan_digest(plan)
+    question = f"To approve, type the plan's short digest ({short(digest)}): "
+    typed = typed_digest if isinstance(typed_digest, str) else typed_digest(question)
+    if typed.strip() not in (short(digest), digest):
+        raise LamarckError(f"{typed.strip()!r} is not the digest of {generation.plan}: nothing is approved")
+    if ALLOWED_SIGNERS.exists() and key is None:
+        raise LamarckError(
+            f"{ALLOWED_SIGNERS} asks for signed approvals: name your key with --key (namespace {NAMESPACE})"
+        )
+    approval = Approval(
+        generation=generation.name,
+        decision="approve",
+        plan=digest,
+        budget_device_seconds=plan.budget.device_seconds,
+        approver=approver,
+        date=today(),
+        expires=today() + timedelta(days=DAYS_VALID),
+        note=note,
+    )
+    write_approval(generation.approval, approval)
+    if key is not None:
+        sign(generation.approval, key)
+        check_approval(generation.name, plan, generation.approval)
+    return generation.approval
+
+
+def default_approver() -> Approver | None:
+    """Who git says is sitting here; None where git does not know."""
+    name, email = (_git_config(f"user.{field}") for field in ("name", "email"))
+    return Approver(name=name, contact=email) if name else None
+
+
+def _git_config(key: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "config", key], capture_output=True, text=True)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None

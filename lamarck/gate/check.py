@@ -1,0 +1,102 @@
+"""The gate: did a human approve exactly this training run? No setting and no flag opens it. Light."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lamarck.config import Config
+from lamarck.curriculum.strategy import load_strategy
+from lamarck.errors import LamarckError
+from lamarck.files import digest_file
+from lamarck.gate.approval import Approval, read_approval, today
+from lamarck.gate.plan import Arm, Plan, plan_digest, read_plan, short
+from lamarck.gate.signature import check_signature
+from lamarck.lineage import Generation, model_digest, suite_digest
+
+
+@dataclass(frozen=True)
+class GateState:
+    """waiting: nobody has answered. open: approved. refused: there is an answer, and it does not hold."""
+
+    state: Literal["waiting", "open", "refused"]
+    sentence: str
+    approval: Approval | None = None
+
+
+def gate_state(generation: Generation, plan: Path, approval: Path) -> GateState:
+    """What the plan and the approval say, without hashing what the plan covers: for `lamarck status` and the rules."""
+    name = generation.planned_by.name
+    if not approval.exists():
+        return GateState("waiting", f"{name} waits for a human: {plan} is not approved.")
+    try:
+        return GateState("open", f"{name} is approved.", check_approval(name, read_plan(plan), approval))
+    except LamarckError as error:
+        return GateState("refused", f"{error}.")
+
+
+def check_approval(name: str, plan: Plan, path: Path) -> Approval:
+    """The approval at `path`, if it is a valid answer to `plan`. Errors: LamarckError that says why it is none."""
+    if not path.exists():
+        raise LamarckError(f"{name} is not approved: read `lamarck review {name}`, then `lamarck approve {name}`")
+    approval = read_approval(path, name)
+    digest = plan_digest(plan)
+    advice = f"read `lamarck review {name}`, then approve again"
+    if approval.generation != name:
+        raise LamarckError(f"{path} approves {approval.generation}, not {name}: {advice}")
+    if approval.plan != digest:
+        raise LamarckError(
+            f"{path} approves another plan ({short(approval.plan)}), not the present one ({short(digest)}): {advice}"
+        )
+    if approval.expires < today():
+        raise LamarckError(f"{path} expired on {approval.expires}: {advice}")
+    if approval.budget_device_seconds < plan.budget.device_seconds:
+        raise LamarckError(
+            f"{path} allows {approval.budget_device_seconds:g} device-seconds, but the plan has a budget of "
+            f"{plan.budget.device_seconds:g}: lower the budget, or approve again"
+        )
+    check_signature(path, approval.approver)
+    return approval
+
+
+def check_gate(
+    config: Config,
+    generation: Generation,
+    plan: Path,
+    approval: Path,
+    weights: Path,
+    parent_adapter: Path | None,
+    curriculum: Path,
+) -> Plan:
+    """Called by the trainer immediately before it trains: hash again everything the plan covers, as it is now.
+
+    Returns the approved plan. Errors: LamarckError that names what differs from what was approved.
+    """
+    name = generation.planned_by.name
+    approved = read_plan(plan)
+    check_approval(name, approved, approval)
+    arm = _arm(approved, generation)
+    now = {
+        "parent": (model_digest(weights, parent_adapter), arm.parent.digest),
+        "curriculum": (digest_file(curriculum), arm.curriculum.digest),
+        "strategy": (load_strategy(Path(config.strategy)).digest(), approved.strategy.digest),
+        "recipe": (config.recipe.digest(), approved.recipe.digest),
+        "suite": (suite_digest(Path(config.suite)), approved.suite.digest),
+        "seed": (str(config.seed), str(approved.seed)),
+        "budget": (str(config.budget.of(generation.number)), str(approved.budget.device_seconds)),
+    }
+    changed = [part for part, (present, approved_value) in now.items() if present != approved_value]
+    if changed:
+        raise LamarckError(
+            f"the {' and the '.join(changed)} of {generation.name} changed after the approval: "
+            f"run snakemake for a new plan, then read `lamarck review {name}` and approve again"
+        )
+    return approved
+
+
+def _arm(plan: Plan, generation: Generation) -> Plan | Arm:
+    """The part of a plan that speaks of this run: the lineage's own, or its control arm's."""
+    if not generation.is_control:
+        return plan
+    if plan.control is None:
+        raise LamarckError(f"the plan of {plan.generation} has no control arm: set `control: true` and plan again")
+    return plan.control

@@ -1,0 +1,195 @@
+"""The training run that a human is asked about: everything that decides it, by digest, and what it may cost. Light."""
+
+import json
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lamarck.config import Config
+from lamarck.curriculum.item import read_curriculum
+from lamarck.curriculum.strategy import load_strategy
+from lamarck.errors import LamarckError
+from lamarck.files import canonical_json, digest_file, digest_text, read_json
+from lamarck.lineage import Generation, model_digest, suite_digest
+
+SHORT = 8
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Parent(Part):
+    generation: str
+    digest: str
+
+
+class Curriculum(Part):
+    digest: str
+    items: int
+
+
+class Strategy(Part):
+    path: str
+    digest: str
+
+
+class Recipe(Part):
+    digest: str
+    settings: dict[str, Any]
+
+
+class Suite(Part):
+    name: str
+    digest: str
+
+
+class Budget(Part):
+    """Device-seconds of training. The trainer stops there; no child may have more than its parent."""
+
+    device_seconds: float
+    parent_device_seconds: float | None
+
+
+class Cost(Part):
+    """What the run takes, counted, not timed: a plan made again elsewhere must be the same plan. FLOPs: 6 x parameters x tokens (Kaplan et al. 2020, arXiv:2001.08361)."""
+
+    steps: int
+    examples: int
+    longest_words: int
+    parameters: int
+    flops: float
+
+
+class Arm(Part):
+    """The control arm's run, which the same approval covers."""
+
+    parent: Parent
+    curriculum: Curriculum
+
+
+class Plan(Part):
+    generation: str
+    parent: Parent
+    curriculum: Curriculum
+    strategy: Strategy
+    recipe: Recipe
+    suite: Suite
+    seed: int
+    budget: Budget
+    cost: Cost
+    control: Arm | None
+
+
+@dataclass(frozen=True)
+class ControlInputs:
+    """The files of the control arm's run."""
+
+    parent_generation: str
+    parent_adapter: Path | None
+    curriculum: Path
+
+
+def build_plan(
+    config: Config,
+    generation: Generation,
+    weights: Path,
+    parent_adapter: Path | None,
+    curriculum: Path,
+    previous_plan: Path | None,
+    control: ControlInputs | None,
+) -> Plan:
+    """The plan of `generation`, from files alone: the same files give the same plan.
+
+    Errors: LamarckError for a broken curriculum, a budget above the parent's, or a suite that is not the parent's.
+    """
+    previous = read_plan(previous_plan) if previous_plan else None
+    suite = suite_digest(Path(config.suite))
+    if previous and previous.suite.digest != suite:
+        raise LamarckError(
+            f"the suite {config.suite} changed since {previous.generation} was planned: scores could not be compared. "
+            "Restore it, or start a new lineage with the new suite"
+        )
+    items = list(read_curriculum(curriculum))
+    if not items:
+        raise LamarckError(f"{curriculum} has no items: there is nothing to train on")
+    parameters = count_parameters(weights)
+    longest = max(len(f"{item.prompt} {item.completion}".split()) for item in items)
+    words = sum(len(f"{item.prompt} {item.completion}".split()) for item in items) / len(items)
+    examples = config.recipe.steps * config.recipe.batch_size
+    return Plan(
+        generation=generation.name,
+        parent=Parent(generation=generation.parent.name, digest=model_digest(weights, parent_adapter)),
+        curriculum=Curriculum(digest=digest_file(curriculum), items=len(items)),
+        strategy=Strategy(path=config.strategy, digest=load_strategy(Path(config.strategy)).digest()),
+        recipe=Recipe(digest=config.recipe.digest(), settings=config.recipe.model_dump(mode="json")),
+        suite=Suite(name=Path(config.suite).name, digest=suite),
+        seed=config.seed,
+        budget=_budget(config, generation, previous),
+        cost=Cost(
+            steps=config.recipe.steps,
+            examples=examples,
+            longest_words=longest,
+            parameters=parameters,
+            flops=float(f"{6 * parameters * words * examples:.3g}"),
+        ),
+        control=_control(control, weights),
+    )
+
+
+def _budget(config: Config, generation: Generation, previous: Plan | None) -> Budget:
+    asked = config.budget.of(generation.number)
+    allowed = previous.budget.device_seconds if previous else None
+    if allowed is not None and asked > allowed:
+        raise LamarckError(
+            f"{generation.name} asks for {asked:g} device-seconds, more than the {allowed:g} of its parent: "
+            "no generation may have more than its parent; lower `budget` in the configuration"
+        )
+    return Budget(device_seconds=asked, parent_device_seconds=allowed)
+
+
+def _control(control: ControlInputs | None, weights: Path) -> Arm | None:
+    if control is None:
+        return None
+    items = sum(1 for _ in read_curriculum(control.curriculum))
+    return Arm(
+        parent=Parent(generation=control.parent_generation, digest=model_digest(weights, control.parent_adapter)),
+        curriculum=Curriculum(digest=digest_file(control.curriculum), items=items),
+    )
+
+
+def count_parameters(weights: Path) -> int:
+    """Parameters of a model directory, read from the safetensors headers: no tensor is loaded."""
+    return sum(math.prod(shape) for path in sorted(weights.glob("*.safetensors")) for shape in _shapes(path))
+
+
+def _shapes(path: Path) -> Iterator[list[int]]:
+    """Format: 8 bytes of little-endian header length, then a JSON header (huggingface/safetensors, README)."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            yield tensor["shape"]
+
+
+def read_plan(path: Path) -> Plan:
+    try:
+        return Plan.model_validate(read_json(path))
+    except ValidationError as error:
+        raise LamarckError(f"{path} is no plan: delete it and run snakemake again") from error
+
+
+def plan_digest(plan: Plan) -> str:
+    """What an approval names: sha256 of the plan's canonical file."""
+    return digest_text(canonical_json(plan.model_dump(mode="json")))
+
+
+def short(digest: str) -> str:
+    """The part of a digest that a person types back."""
+    return digest[:SHORT]

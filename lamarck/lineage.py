@@ -1,0 +1,211 @@
+"""Where the files of a lineage lie, what a generation's digest is, and the record every artifact carries. Light."""
+
+import platform
+import re
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from lamarck.errors import LamarckError
+from lamarck.files import digest_directory, digest_file, digest_value, read_json
+
+CONTROL = "control/"
+RECORDED_PACKAGES = ("lamarck", "torch", "transformers", "peft", "lm_eval", "tokenizers", "numpy")
+
+
+@dataclass(frozen=True)
+class Generation:
+    """gN of the lineage under `prefix` ("" is the main lineage; "control/", "search/r1/c03/" are others).
+
+    Every path is relative to the project's root. A control arm shares the plan and the approval of the lineage it
+    controls: one yes covers both runs.
+    """
+
+    number: int
+    prefix: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.prefix}g{self.number}"
+
+    @property
+    def directory(self) -> Path:
+        return Path("results") / self.name
+
+    @property
+    def is_control(self) -> bool:
+        return self.prefix.endswith(CONTROL)
+
+    @property
+    def parent(self) -> "Generation":
+        """g(N-1); every lineage starts from the one founder."""
+        if self.number == 0:
+            raise LamarckError("g0 is the founder: it has no parent")
+        return Generation(self.number - 1, self.prefix if self.number > 1 else "")
+
+    @property
+    def planned_by(self) -> "Generation":
+        """The generation whose plan and approval cover this one."""
+        return Generation(self.number, self.prefix.removesuffix(CONTROL))
+
+    @property
+    def control(self) -> "Generation":
+        return Generation(self.number, self.prefix + CONTROL)
+
+    @property
+    def weights(self) -> Path:
+        return Path("results/g0/weights")
+
+    @property
+    def adapter(self) -> Path:
+        return self.directory / "adapter"
+
+    @property
+    def curriculum(self) -> Path:
+        return self.directory / "curriculum.jsonl"
+
+    @property
+    def card(self) -> Path:
+        return self.directory / "curriculum.json"
+
+    @property
+    def plan(self) -> Path:
+        return self.planned_by.directory / "plan.json"
+
+    @property
+    def approval(self) -> Path:
+        return Path("approvals") / f"{self.planned_by.name}.ok"
+
+    @property
+    def scores(self) -> Path:
+        return self.directory / "eval.json"
+
+    @property
+    def samples(self) -> Path:
+        return self.directory / "samples.jsonl"
+
+    @property
+    def scores_record(self) -> Path:
+        return self.directory / "eval.record.json"
+
+
+def parse_generation(name: str) -> Generation:
+    """`g2`, `control/g1`, `search/r1/c03/g2` -> Generation."""
+    match = re.fullmatch(r"((?:[\w-]+/)*)g(\d+)", name)
+    if not match:
+        raise LamarckError(f"{name!r} is not a generation: write g1, g2, ... or control/g1")
+    return Generation(int(match[2]), match[1])
+
+
+class Code(BaseModel):
+    """The revision of this project that made an artifact."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+class Record(BaseModel):
+    """How an artifact came to be. `inputs` are what decides its bytes; the rest is circumstance."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    digest: str
+    inputs: dict[str, str]
+    seed: int
+    code: Code
+    versions: dict[str, str]
+    device: str
+    wall_seconds: float
+    device_seconds: float
+
+
+def make_record(
+    digest: str, inputs: dict[str, str], seed: int, device: str, wall_seconds: float, device_seconds: float
+) -> Record:
+    return Record(
+        digest=digest,
+        inputs=inputs,
+        seed=seed,
+        code=code_state(),
+        versions=package_versions(),
+        device=device,
+        wall_seconds=round(wall_seconds, 3),
+        device_seconds=round(device_seconds, 3),
+    )
+
+
+def code_state() -> Code:
+    """Commit and dirty flag of the working directory; None where it is no git checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        # Results and approvals change as a lineage grows: only what makes artifacts counts as dirty.
+        dirty = bool(_git("status", "--porcelain", "--", "lamarck", "rules", "Snakefile", "config"))
+        return Code(commit=commit, dirty=dirty)
+    except (OSError, subprocess.CalledProcessError):
+        return Code(commit=None, dirty=None)
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def package_versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+WEIGHTS_RECORD = "source.json"
+ADAPTER_RECORD = "training.json"
+
+
+def weights_digest(weights: Path) -> str:
+    """Digest of the founder's model directory, its record left out."""
+    return digest_directory(weights, skip=[WEIGHTS_RECORD])
+
+
+def adapter_digest(adapter: Path) -> str:
+    """Digest of a PEFT adapter directory, its record left out."""
+    return digest_directory(adapter, skip=[ADAPTER_RECORD])
+
+
+def model_digest(weights: Path, adapter: Path | None) -> str:
+    """Digest of gN: the founder's weights and, for N >= 1, its one adapter."""
+    parts = {"weights": weights_digest(weights)}
+    if adapter is not None:
+        parts["adapter"] = adapter_digest(adapter)
+    return digest_value(parts)
+
+
+def generation_digest(generation: Generation) -> str:
+    return model_digest(generation.weights, generation.adapter if generation.number else None)
+
+
+def suite_digest(suite: Path) -> str:
+    """One digest over every file of a suite: tasks, held-out items, weights. Errors: LamarckError if absent."""
+    if not (suite / "suite.yaml").exists():
+        raise LamarckError(f"{suite} is no suite: it has no suite.yaml")
+    return digest_directory(suite, skip=["README.md", "ERRATA.md"])
+
+
+def read_record(path: Path, key: str = "record") -> Record:
+    """The `record` of a JSON file. Errors: LamarckError when the file or its record is missing or malformed."""
+    content = read_json(path)
+    try:
+        return Record.model_validate(content[key])
+    except (KeyError, TypeError, ValueError) as error:
+        raise LamarckError(
+            f"{path} carries no valid record: restore it with `dvc pull`, or delete it and rerun"
+        ) from error
+
+
+def digest_of_files(paths: dict[str, Path]) -> dict[str, str]:
+    """Name -> sha256, for the inputs that a record or a plan lists."""
+    return {name: digest_file(path) for name, path in paths.items()}

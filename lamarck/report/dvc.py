@@ -1,0 +1,119 @@
+"""dvc.yaml and dvc.lock kept true to the lineage: DVC addresses what Snakemake made, and makes nothing itself. Light."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lamarck.config import Config
+from lamarck.errors import LamarckError
+from lamarck.files import write_text
+from lamarck.lineage import Generation
+
+HEADER = """\
+# Which files DVC addresses by content. Written by `lamarck` from `generations` and `control` in the configuration:
+# do not edit. Every command is Snakemake's, which decides by content what is stale; `dvc repro` only delegates.
+"""
+
+
+def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
+    """The content of dvc.yaml. `persist` keeps DVC from deleting outputs first: that would train them again."""
+    generations = [Generation(number) for number in range(1, config.generations + 1)]
+    arms = [arm for child in generations for arm in ([child, child.control] if config.control else [child])]
+    snakemake = f"snakemake --configfile {config_path}"
+    children = {
+        arm.name.replace("/", "-"): {"child": arm.name, "parent": _model(arm.parent), "plan": str(arm.plan)}
+        for arm in arms
+    }
+    return {
+        "stages": {
+            "weights": {
+                "cmd": f"{snakemake} results/g0/weights",
+                "deps": [str(config_path)],
+                "outs": [_kept("results/g0/weights")],
+            },
+            "curriculum": {
+                "foreach": {
+                    name: {"child": each["child"], "parent": each["parent"]} for name, each in children.items()
+                },
+                "do": {
+                    "cmd": f"{snakemake} results/${{item.child}}/curriculum.jsonl",
+                    "deps": ["${item.parent}", config.strategy],
+                    "outs": [_kept("results/${item.child}/curriculum.jsonl")],
+                },
+            },
+            "train": {
+                "foreach": {name: {"child": each["child"], "plan": each["plan"]} for name, each in children.items()},
+                "do": {
+                    "cmd": f"{snakemake} results/${{item.child}}/adapter",
+                    "deps": ["results/${item.child}/curriculum.jsonl", "${item.plan}"],
+                    "outs": [_kept("results/${item.child}/adapter")],
+                },
+            },
+            "eval": {
+                "foreach": {arm.name.replace("/", "-"): _evaluation(arm) for arm in [Generation(0), *arms]},
+                "do": {
+                    "cmd": f"{snakemake} results/${{item.generation}}/eval.json",
+                    "deps": ["${item.model}", config.suite],
+                    "outs": [_kept("results/${item.generation}/samples.jsonl")],
+                    "metrics": [{"results/${item.generation}/eval.json": {"cache": False, "persist": True}}],
+                },
+            },
+        },
+        "plots": [
+            {
+                "score by generation": {
+                    "template": "linear",
+                    "x": {"results/scores.csv": "generation"},
+                    "y": {"results/scores.csv": "score"},
+                }
+            }
+        ],
+    }
+
+
+def _evaluation(generation: Generation) -> dict[str, str]:
+    return {"generation": generation.name, "model": _model(generation)}
+
+
+def _model(generation: Generation) -> str:
+    """The one path that changes when a generation does."""
+    return str(generation.adapter if generation.number else generation.weights)
+
+
+def _kept(path: str) -> dict[str, Any]:
+    return {path: {"persist": True}}
+
+
+def write_pipeline(config: Config, config_path: Path, output: Path) -> None:
+    text = HEADER + yaml.safe_dump(pipeline(config, config_path), sort_keys=False, width=120)
+    if not output.exists() or output.read_text() != text:
+        write_text(output, text)
+
+
+def record_outputs(config: Config, config_path: Path) -> None:
+    """Make dvc.yaml and dvc.lock say what lies in results/. Does nothing inside `dvc repro`, which does it itself."""
+    if "DVC_STAGE" in os.environ or not Path(".dvc").is_dir():
+        return
+    write_pipeline(config, config_path, Path("dvc.yaml"))
+    stages = [name for name, paths in _stage_files(config) if all(path.exists() for path in paths)]
+    if not stages:
+        return
+    done = subprocess.run(["dvc", "commit", "--quiet", "--force", *stages], capture_output=True, text=True)
+    if done.returncode:
+        raise LamarckError(f"dvc commit failed, so dvc.lock is not up to date: {done.stderr.strip()}")
+
+
+def _stage_files(config: Config) -> list[tuple[str, list[Path]]]:
+    """Each stage and the files without which it cannot be committed."""
+    found = [("weights", [Generation(0).weights]), ("eval@g0", [Generation(0).samples, Generation(0).scores])]
+    for number in range(1, config.generations + 1):
+        child = Generation(number)
+        for arm in [child, child.control] if config.control else [child]:
+            name = arm.name.replace("/", "-")
+            found.append((f"curriculum@{name}", [arm.curriculum, Path(_model(arm.parent))]))
+            found.append((f"train@{name}", [arm.adapter, arm.curriculum, arm.plan]))
+            found.append((f"eval@{name}", [arm.samples, arm.scores, arm.adapter]))
+    return found

@@ -1,0 +1,70 @@
+"""results/lineage.json: every generation with digests, scores, rewards and cost. Derived from records; light."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from lamarck.config import Config
+from lamarck.files import digest_file, read_json
+from lamarck.lineage import ADAPTER_RECORD, Generation, generation_digest, read_record
+
+
+def build_lineage(config: Config, prefix: str = "") -> dict[str, Any]:
+    """The lineage under `prefix` as far as it has been scored, and its control arm.
+
+    The reward of the strategy that gN used is the score of g(N+2); the score of
+    g(N+1) is only a proxy and is named so.
+    """
+    generations = [Generation(number, prefix if number else "") for number in range(config.generations + 1)]
+    arms = {"main": generations}
+    if config.control:
+        arms["control"] = [generation.control for generation in generations[1:]]
+    return {arm: [_entry(member) for member in members if member.scores.exists()] for arm, members in arms.items()}
+
+
+def _entry(generation: Generation) -> dict[str, Any]:
+    scores = read_json(generation.scores)
+    child, grandchild = (Generation(generation.number + step, generation.prefix) for step in (1, 2))
+    entry = {
+        "generation": generation.name,
+        "digest": generation_digest(generation),
+        "score": scores.get("score"),
+        "partial": scores["partial"],
+        "bits_per_byte": scores.get("bits_per_byte"),
+        "suite": scores["suite"],
+        "reward": _score(grandchild),
+        "proxy": _score(child),
+        "cost": {"evaluation_seconds": read_record(generation.scores_record).device_seconds},
+    }
+    if generation.number:
+        training = read_json(generation.adapter / ADAPTER_RECORD)
+        card = read_json(generation.card)
+        entry["parent"] = generation.parent.name
+        entry["plan"] = digest_file(generation.plan)
+        entry["curriculum"] = {"digest": digest_file(generation.curriculum), "items": card["items"]}
+        entry["strategy"] = card["record"]["inputs"]["strategy"]
+        entry["recipe"] = training["record"]["inputs"]["recipe"]
+        entry["cost"]["curriculum_seconds"] = card["record"]["device_seconds"]
+        entry["cost"]["training_seconds"] = training["record"]["device_seconds"]
+    return entry
+
+
+def _score(generation: Generation) -> float | None:
+    """The score of a generation; None while there is none, and for a partial one: errors are not rewards."""
+    if not generation.scores.exists():
+        return None
+    scores = read_json(generation.scores)
+    return None if scores["partial"] else scores["score"]
+
+
+def scores_table(lineage: dict[str, Any]) -> str:
+    """The scores as CSV, one row a generation and arm, for `dvc plots`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["generation", "arm", "score"])
+    for arm, entries in lineage.items():
+        for entry in entries:
+            if not entry["partial"]:
+                writer.writerow([Path(entry["generation"]).name, arm, f"{entry['score']:.6f}"])
+    return text.getvalue()

@@ -1,0 +1,109 @@
+"""The table a run ends with: every generation, its score with interval, and the paired difference to its parent."""
+
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from lamarck.config import Config
+from lamarck.errors import LamarckError
+from lamarck.eval.compare import Comparison, Interval, compare_samples, interval
+from lamarck.eval.suite import suite_weights
+from lamarck.files import read_json, read_jsonl
+from lamarck.lineage import Generation
+
+
+def read_samples(path: Path) -> list[dict[str, Any]]:
+    return [row for _, row in read_jsonl(path)]
+
+
+def scored_generations(config: Config) -> list[Generation]:
+    """Every generation of the main lineage that has scores, in order."""
+    generations = [Generation(number) for number in range(config.generations + 1)]
+    return [generation for generation in generations if generation.scores.exists() and generation.samples.exists()]
+
+
+def scores_rows(config: Config) -> list[dict[str, Any]]:
+    """The table's content, for machines: one row a generation, its control arm's in `control`."""
+    weights = suite_weights(Path(config.suite))
+    founder = Generation(0)
+    rows = []
+    for generation in scored_generations(config):
+        row = _row(generation, weights)
+        if generation.number:
+            row["to_parent"] = _difference(generation, generation.parent, weights)
+            row["to_founder"] = _difference(generation, founder, weights)
+            if config.control and generation.control.samples.exists():
+                row["control"] = _row(generation.control, weights)
+                row["control"]["to_founder"] = _difference(generation.control, founder, weights)
+        rows.append(row)
+    return rows
+
+
+def _row(generation: Generation, weights: dict[str, float]) -> dict[str, Any]:
+    scores = read_json(generation.scores)
+    row = {"generation": generation.name, "partial": scores["partial"], "score": scores.get("score")}
+    if not scores["partial"]:
+        row["interval"] = interval(read_samples(generation.samples), weights).model_dump()
+        row["bits_per_byte"] = scores["bits_per_byte"]
+    return row
+
+
+def _difference(child: Generation, parent: Generation, weights: dict[str, float]) -> dict[str, Any] | None:
+    """The paired comparison, or None where one side is partial: errors are never compared."""
+    if any(read_json(side.scores)["partial"] for side in (child, parent)):
+        return None
+    return compare_samples(read_samples(child.samples), read_samples(parent.samples), weights).model_dump()
+
+
+def scores_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title="Score on the frozen suite, 0..100 (95% intervals, paired differences)")
+    for heading in ("", "score", "to its parent", "to g0", "bits/byte", "control: score", "control: to g0"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for row in rows:
+        control = row.get("control", {})
+        table.add_row(
+            row["generation"],
+            _score(row),
+            _signed(row.get("to_parent")),
+            _signed(row.get("to_founder")),
+            f"{row['bits_per_byte']:.3f}" if "bits_per_byte" in row else "",
+            _score(control),
+            _signed(control.get("to_founder")),
+        )
+    return table
+
+
+def _score(row: dict[str, Any]) -> Text:
+    if not row:
+        return Text("")
+    if row["partial"]:
+        return Text("partial", style="bold red")
+    low, high = row["interval"]["low"], row["interval"]["high"]
+    return Text(f"{row['score']:.1f} [{low:.1f}, {high:.1f}]")
+
+
+def _signed(difference: dict[str, Any] | None) -> Text:
+    if difference is None:
+        return Text("")
+    low, high = difference["interval"]["low"], difference["interval"]["high"]
+    style = {"better": "green", "worse": "red"}.get(difference["verdict"], "")
+    return Text(f"{difference['difference']:+.1f} [{low:+.1f}, {high:+.1f}]", style=style)
+
+
+def comparison_table(names: tuple[str, str], comparison: Comparison) -> Table:
+    """One comparison at length: A minus B per task, and in all."""
+    first, second = names
+    table = Table(box=box.SIMPLE_HEAD, title=f"{first} minus {second}, in points, over {comparison.n} paired items")
+    table.add_column("task")
+    table.add_column("difference", justify="right")
+    for task, difference in comparison.tasks.items():
+        table.add_row(task, f"{difference:+.1f}")
+    table.add_section()
+    table.add_row("suite", _signed(comparison.model_dump()))
+    return table
+
+
+__all__ = ["Interval", "LamarckError", "comparison_table", "read_samples", "scores_rows", "scores_table"]

@@ -1,0 +1,30 @@
+"""One run at a time: a lock that dies with its holder, so that a killed run never needs unlocking by hand."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import TextIO
+
+from lamarck.errors import LamarckError
+
+_held: dict[Path, TextIO] = {}
+
+
+def take_lock(path: Path, sentence: str) -> None:
+    """Hold `path` until this process ends. Errors: LamarckError with `sentence` and the holder when it is taken."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        raise LamarckError(f"{sentence} (process {file.read().strip()}): wait for it, or stop it") from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    _held[path] = file
+
+
+def take_run_lock() -> None:
+    """The lock of a whole pipeline run in this checkout."""
+    take_lock(Path(".lamarck/run.lock"), "another run is already advancing the lineages of this checkout")

@@ -1,0 +1,98 @@
+"""What every skill shares: the shape of a line, and how an answer is judged."""
+
+import random
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+PROMPT_END = "=>"
+# A line longer than this is no answer to anything asked here; refusing it first keeps hostile text cheap.
+LONGEST_LINE = 4096
+
+
+class Malformed(ValueError):
+    """A line that is no problem of the skill; the message says why."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A prompt that ends in `=>`, and an answer to it: words separated by single spaces."""
+
+    prompt: str
+    completion: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    verified: bool
+    reason: str
+
+
+class Skill(ABC):
+    """One kind of item. The prompt `<j2> name mia ; age 7 ; =>` opens with the tag of skill and difficulty."""
+
+    name: str
+    letter: str
+    difficulties: range
+
+    @abstractmethod
+    def sample(self, rng: random.Random, difficulty: int) -> Problem:
+        """An exact problem from the generator: for the founder's corpus and the suite, never for a curriculum."""
+
+    @abstractmethod
+    def solve(self, words: list[str], difficulty: int) -> str:
+        """The one right answer to a problem's words, tag and `=>` left out. Errors: Malformed when it is no problem."""
+
+    @abstractmethod
+    def vocabulary(self) -> list[str]:
+        """Every word that problems and answers may use, tags included."""
+
+    @abstractmethod
+    def space(self, difficulty: int) -> int:
+        """How many different problems there are at a difficulty."""
+
+    def ask(self, difficulty: int) -> str:
+        """The tag that a teacher continues with a problem and its answer."""
+        return f"<{self.letter}{difficulty}>"
+
+    def tags(self) -> list[str]:
+        return [self.ask(difficulty) for difficulty in self.difficulties]
+
+    def parse(self, line: str) -> Problem:
+        """Split a teacher's line into prompt and completion. Errors: Malformed."""
+        if len(line) > LONGEST_LINE:
+            raise Malformed("longer than any line of this skill")
+        words = line.split()
+        if PROMPT_END not in words:
+            raise Malformed("no problem: the line has no =>")
+        cut = words.index(PROMPT_END) + 1
+        if cut == len(words):
+            raise Malformed("no answer after =>")
+        return Problem(" ".join(words[:cut]), " ".join(words[cut:]))
+
+    def difficulty(self, prompt: str) -> int:
+        """The difficulty that the prompt's tag states, for a prompt whose words bear it out. Errors: Malformed."""
+        return self._read(prompt)[1]
+
+    def verify(self, problem: Problem) -> Verdict:
+        """Compare the completion with the one right answer. Never raises, whatever the text."""
+        if len(problem.prompt) + len(problem.completion) > LONGEST_LINE:
+            return Verdict(False, "longer than any line of this skill")
+        try:
+            right = self._read(problem.prompt)[0]
+        except Malformed as error:
+            return Verdict(False, str(error))
+        return Verdict(True, "exact") if problem.completion == right else Verdict(False, "not the right answer")
+
+    def _read(self, prompt: str) -> tuple[str, int]:
+        """(right answer, difficulty) of a prompt. Errors: Malformed."""
+        words = prompt.split(" ")
+        tags = self.tags()
+        if len(words) < 3 or words[0] not in tags or words[-1] != PROMPT_END:
+            raise Malformed(f"no prompt of {self.name}: a tag, the problem, then =>")
+        difficulty = self.difficulties[tags.index(words[0])]
+        return self.solve(words[1:-1], difficulty), difficulty
+
+    def _problem(self, words: list[str], difficulty: int) -> Problem:
+        """The problem made of `words`, with its answer."""
+        prompt = " ".join([self.ask(difficulty), *words, PROMPT_END])
+        return Problem(prompt, self.solve(words, difficulty))

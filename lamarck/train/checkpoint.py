@@ -1,0 +1,58 @@
+"""What a killed run needs to go on exactly: adapter, optimizer, random state, and what has been spent."""
+
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+
+from lamarck.errors import LamarckError
+
+
+@dataclass
+class Progress:
+    """How far a run is. `losses` holds (step, nats per token, learning rate)."""
+
+    step: int = 0
+    tokens: int = 0
+    device_seconds: float = 0.0
+    losses: list[tuple[int, float, float]] = field(default_factory=list)
+
+
+def save_checkpoint(
+    path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """Replace the checkpoint at once: a kill leaves the last one or this one."""
+    state = {
+        "run": run,
+        "adapter": {name: value.detach() for name, value in model.named_parameters() if value.requires_grad},
+        "optimizer": optimizer.state_dict(),
+        "random": torch.get_rng_state(),
+        "progress": asdict(progress),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        torch.save(state, partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        raise LamarckError(f"cannot write the checkpoint {path}: {error}; the one before it is kept") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def resume(path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimizer) -> Progress:
+    """Load the checkpoint of `run` into model and optimizer; one of another run (other data, other recipe) is ignored."""
+    if not path.exists():
+        return Progress()
+    state = torch.load(path, weights_only=True)
+    if state["run"] != run:
+        return Progress()
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    with torch.no_grad():
+        for name, value in trained.items():
+            value.copy_(state["adapter"][name])
+    optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["random"])
+    return Progress(**state["progress"])

@@ -1,0 +1,87 @@
+"""The training loop. Steps, not seconds, decide its end; the approved compute ceiling can only end it sooner."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+
+from lamarck.config import Recipe
+from lamarck.errors import LamarckError
+from lamarck.train.checkpoint import Progress, resume, save_checkpoint
+from lamarck.train.data import IGNORED, Batches
+
+LOG_EVERY_SHARE = 100  # The loss is written down about this many times a run: reading it more often costs time.
+
+
+def train(
+    model: PeftModel,
+    batches: Batches,
+    recipe: Recipe,
+    ceiling_device_seconds: float,
+    checkpoint: Path,
+    run: str,
+    on_step: Callable[[int], None],
+) -> Progress:
+    """Train `model` in place. `run` names everything that decides the result: a checkpoint of another run is ignored.
+
+    Errors: LamarckError when the loss is not a number; the last checkpoint stays.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(
+        trained, lr=recipe.learning_rate, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay, fused=True
+    )
+    progress = resume(checkpoint, run, model, optimizer)
+    on_step(progress.step)
+    device = trained[0].device
+    log_every = max(1, recipe.steps // LOG_EVERY_SHARE)
+    model.train()
+    while progress.step < recipe.steps and progress.device_seconds < ceiling_device_seconds:
+        started = time.perf_counter()
+        rate = recipe.learning_rate * _rate(progress.step, recipe)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        inputs, labels = batches.at(progress.step)
+        loss = answer_loss(model, inputs.to(device), labels.to(device))
+        optimizer.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(trained, recipe.max_grad_norm)
+        if not math.isfinite(float(norm)):
+            raise LamarckError(
+                f"training diverged at step {progress.step}: the gradient is {float(norm)}; "
+                "lower recipe.learning_rate (the last checkpoint is kept)"
+            )
+        optimizer.step()
+        if progress.step % log_every == 0 or progress.step + 1 == recipe.steps:
+            progress.losses.append((progress.step, round(float(loss), 6), rate))
+        progress.step += 1
+        progress.tokens += inputs.numel()
+        progress.device_seconds += time.perf_counter() - started
+        if progress.step % recipe.checkpoint_every == 0:
+            save_checkpoint(checkpoint, run, model, optimizer, progress)
+        on_step(1)
+    return progress
+
+
+def answer_loss(model: PeftModel, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy, in nats, over the answer tokens of a batch; `inputs` and `labels` are (batch, longest).
+
+    The vocabulary's logits are computed for those tokens alone. Rows are padded on the right, where causal attention
+    never looks, so no mask is needed and no example can see another.
+    """
+    causal = model.get_base_model()
+    hidden = causal.get_decoder()(input_ids=inputs, use_cache=False).last_hidden_state[:, :-1]
+    targets = labels[:, 1:]
+    counted = targets != IGNORED
+    logits = causal.get_output_embeddings()(hidden[counted])
+    return torch.nn.functional.cross_entropy(logits.float(), targets[counted])
+
+
+def _rate(step: int, recipe: Recipe) -> float:
+    """Share of the learning rate at a step: linear warm-up, a plateau, linear decay to nearly nothing."""
+    warm = (step + 1) / recipe.warmup_steps if recipe.warmup_steps else 1.0
+    decay_steps = recipe.decay_share * recipe.steps
+    decay = (recipe.steps - step) / decay_steps if decay_steps else 1.0
+    return min(1.0, warm, decay)

@@ -1,0 +1,147 @@
+# Paths and input functions. Rules hold no logic; what they need to know stands here.
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from lamarck.config import load_config
+from lamarck.errors import LamarckError
+from lamarck.freshness import bless, earlier_curricula, survey
+from lamarck.gate.check import gate_state
+from lamarck.lineage import Generation, parse_generation
+from lamarck.report.advice import next_step
+from lamarck.run_lock import take_run_lock
+
+
+wildcard_constraints:
+    prefix=r"(?:[\w-]+/)*",
+    n=r"\d+",
+
+
+# One file says what is run, because plans and records are made from files: no second opinion on the command line.
+if set(workflow.overwrite_config) - {"generations"}:
+    raise WorkflowError("only generations can be set with --config: write the rest into a file and pass --configfile")
+
+CONFIG = str(workflow.configfiles[0]) if workflow.configfiles else "config/default.yaml"
+
+try:
+    CONF = load_config(Path(CONFIG))
+    if "generations" in workflow.overwrite_config:
+        CONF = CONF.model_copy(update={"generations": int(workflow.overwrite_config["generations"])})
+    if workflow.is_main_process:
+        if not workflow.dryrun:
+            take_run_lock()
+        bless(survey(CONF))
+except LamarckError as error:
+    raise WorkflowError(str(error))
+
+GENERATIONS = range(1, CONF.generations + 1)
+
+
+def generation_of(wildcards):
+    return Generation(int(wildcards.n), wildcards.prefix)
+
+
+def require_open_gate(child):
+    """WorkflowError, with what to do, unless a human approved exactly the plan of `child`."""
+    gate = gate_state(child, child.plan, child.approval)
+    if gate.state != "open":
+        raise WorkflowError(f"{gate.sentence}")
+
+
+def gate_is_open(child):
+    """Whether `child` may be trained. Waiting is no error; an approval that does not hold is."""
+    checkpoints.plan.get(prefix=child.prefix, n=child.number)
+    gate = gate_state(child, child.plan, child.approval)
+    if gate.state == "refused":
+        raise WorkflowError(f"{gate.sentence}")
+    return gate.state == "open"
+
+
+def gates_are_open(last):
+    return all(gate_is_open(Generation(number)) for number in range(1, last + 1))
+
+
+def scores_of(number, wildcards):
+    """eval.json of gN and its control arm, once every gate up to gN is open."""
+    if not gates_are_open(number):
+        return []
+    generation = Generation(number)
+    arms = [generation, generation.control] if CONF.control and number else [generation]
+    return [str(arm.scores) for arm in arms]
+
+
+def plan_of(number, wildcards):
+    """plan.json of gN, once every gate before it is open."""
+    return [str(Generation(number).plan)] if gates_are_open(number - 1) else []
+
+
+# One function a generation: a plan that is still to be made holds back only what lies behind its gate.
+SCORES = [partial(scores_of, number) for number in (0, *GENERATIONS)]
+PLANS = [partial(plan_of, number) for number in GENERATIONS]
+
+
+def founder_inputs(wildcards):
+    """A local founder's directory; the suite, whose problems a tiny founder must not see."""
+    if CONF.founder.kind == "local":
+        return {"source": CONF.founder.path}
+    return {"suite": f"{CONF.suite}/suite.yaml"} if CONF.founder.kind == "tiny" else {}
+
+
+def model_of(generation):
+    """The files that are a generation: the founder's weights and at most one adapter."""
+    files = {"weights": str(generation.weights)}
+    return files | {"adapter": str(generation.adapter)} if generation.number else files
+
+
+def parent_of(wildcards):
+    return model_of(generation_of(wildcards).parent)
+
+
+def scored_model(wildcards):
+    return model_of(generation_of(wildcards))
+
+
+def curriculum_inputs_of(wildcards):
+    child = generation_of(wildcards)
+    files = parent_of(wildcards) | {"earlier": [str(path) for path in earlier_curricula(child)]}
+    return files | {"like": str(child.planned_by.curriculum)} if child.is_control else files
+
+
+def plan_inputs_of(wildcards):
+    """Everything a plan covers, the control arm's run included."""
+    child = generation_of(wildcards)
+    files = parent_of(wildcards) | {"curriculum": str(child.curriculum)}
+    if child.number > 1:
+        files["previous_plan"] = str(child.parent.plan)
+    if CONF.control:
+        files["control_curriculum"] = str(child.control.curriculum)
+        if child.number > 1:
+            files["control_adapter"] = str(child.control.parent.adapter)
+    return files
+
+
+def train_inputs_of(wildcards):
+    child = generation_of(wildcards)
+    if not gate_is_open(child.planned_by):
+        require_open_gate(child)
+    files = parent_of(wildcards) | {"curriculum": str(child.curriculum), "plan": str(child.plan)}
+    # An approval is an answer, not an ingredient: its date must not train anything again.
+    return files | {"approval": ancient(str(child.approval))}
+
+
+def option(name, key):
+    """`--name files` for an input that not every generation has."""
+
+    def render(wildcards, input):
+        files = input.get(key, [])
+        return f"--{name} {files}" if files else ""
+
+    return render
+
+
+def finish_run(workflow):
+    if workflow.is_main_process:
+        print(next_step(CONF, CONFIG), file=sys.stderr)

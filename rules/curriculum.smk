@@ -1,0 +1,27 @@
+# The parent writes what its child will be trained on.
+
+
+rule curriculum:
+    input:
+        unpack(curriculum_inputs_of),
+        config=CONFIG,
+        strategy=CONF.strategy,
+        suite=f"{CONF.suite}/suite.yaml",
+    output:
+        items="results/{prefix}g{n}/curriculum.jsonl",
+        card="results/{prefix}g{n}/curriculum.json",
+    log:
+        "logs/{prefix}g{n}/curriculum.log",
+    benchmark:
+        "logs/{prefix}g{n}/curriculum.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        adapter=option("parent-adapter", "adapter"),
+        earlier=option("earlier", "earlier"),
+        like=option("like", "like"),
+    threads: CONF.engine.threads
+    shell:
+        "python -m lamarck.curriculum --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
+        "--weights {input.weights} {params.adapter} {params.earlier} {params.like} "
+        "--output {output.items} --card {output.card} --threads {threads} 2>&1 | tee {log}"

@@ -1,0 +1,25 @@
+# What a human is asked to approve. No rule writes approvals/: that file is the human's answer.
+
+
+checkpoint plan:
+    input:
+        unpack(plan_inputs_of),
+        config=CONFIG,
+        strategy=CONF.strategy,
+        suite=f"{CONF.suite}/suite.yaml",
+    output:
+        plan="results/{prefix}g{n}/plan.json",
+    log:
+        "logs/{prefix}g{n}/plan.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        adapter=option("parent-adapter", "adapter"),
+        previous=option("previous-plan", "previous_plan"),
+        control=option("control-curriculum", "control_curriculum"),
+        control_adapter=option("control-parent-adapter", "control_adapter"),
+    threads: 1
+    shell:
+        "python -m lamarck.gate --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
+        "--weights {input.weights} {params.adapter} --curriculum {input.curriculum} {params.previous} "
+        "{params.control} {params.control_adapter} --output {output.plan} 2>&1 | tee {log}"

@@ -1,0 +1,18 @@
+# Every generation with digests, scores, rewards and cost: derived from the records, never edited.
+
+
+rule lineage:
+    input:
+        SCORES,
+        PLANS,
+        config=CONFIG,
+    output:
+        lineage="results/lineage.json",
+        table="results/scores.csv",
+    log:
+        "logs/lineage.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    shell:
+        "python -m lamarck.report --config {input.config} --output {output.lineage} --table {output.table} 2>&1 | tee {log}"

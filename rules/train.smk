@@ -1,0 +1,24 @@
+# The child is made: the only rule behind the gate. The trainer checks the approval again, over everything it reads.
+
+
+rule train:
+    input:
+        unpack(train_inputs_of),
+        config=CONFIG,
+    output:
+        adapter=directory("results/{prefix}g{n}/adapter"),
+    log:
+        "logs/{prefix}g{n}/train.log",
+    benchmark:
+        "logs/{prefix}g{n}/train.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        adapter=option("parent-adapter", "adapter"),
+        checkpoint="results/{prefix}g{n}/checkpoint",
+    threads: CONF.engine.threads
+    shell:
+        "python -m lamarck.train --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
+        "--plan {input.plan} --approval {input.approval} --weights {input.weights} {params.adapter} "
+        "--curriculum {input.curriculum} --checkpoint {params.checkpoint} "
+        "--output {output.adapter} --threads {threads} 2>&1 | tee {log}"
