@@ -25,4 +25,4 @@ rule all:
 
 
 onsuccess:
-    finish_run(workflow)
+    finish_run()

@@ -11,7 +11,9 @@ from lamarck.errors import LamarckError
 from lamarck.freshness import bless, earlier_curricula, survey
 from lamarck.gate.check import gate_state
 from lamarck.lineage import Generation, parse_generation
-from lamarck.report.advice import next_step
+from lamarck.progress import TERMINAL_VARIABLE
+from lamarck.report.advice import next_step, standing
+from lamarck.report.dvc import record_outputs
 from lamarck.run_lock import take_run_lock
 
 
@@ -33,7 +35,13 @@ try:
     if workflow.is_main_process:
         if not workflow.dryrun:
             take_run_lock()
-        bless(survey(CONF))
+        if sys.stderr.isatty():
+            os.environ[TERMINAL_VARIABLE] = os.ttyname(2)
+        ARTIFACTS = survey(CONF)
+        bless(ARTIFACTS)
+        # Where only a human can go on, no rule runs and no hook speaks.
+        if standing(CONF, ARTIFACTS).state != "work":
+            print(next_step(CONF, CONFIG), file=sys.stderr)
 except LamarckError as error:
     raise WorkflowError(str(error))
 
@@ -142,6 +150,7 @@ def option(name, key):
     return render
 
 
-def finish_run(workflow):
-    if workflow.is_main_process:
-        print(next_step(CONF, CONFIG), file=sys.stderr)
+def finish_run():
+    """Tell DVC what there is, and the person what to do next."""
+    record_outputs(CONF, Path(CONFIG))
+    print(next_step(CONF, CONFIG), file=sys.stderr)

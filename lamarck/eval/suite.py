@@ -85,6 +85,11 @@ def load_suite(path: Path) -> Suite:
     return Suite(path, file.name, file.tasks, items, corpus, lm_eval_tasks)
 
 
+def suite_weights(path: Path) -> dict[str, float]:
+    """Task -> weight, from suite.yaml alone: enough to compare outcomes that are already there."""
+    return {task.name: task.weight for task in load_section(path / "suite.yaml", SuiteFile).tasks}
+
+
 def held_out_prompts(suite: Suite) -> frozenset[str]:
     """Every prompt that no curriculum and no founder's corpus may contain: the items' and the corpus lines'."""
     from_items = (item.prompt for items in suite.items.values() for item in items)

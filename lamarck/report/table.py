@@ -8,8 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lamarck.config import Config
-from lamarck.errors import LamarckError
-from lamarck.eval.compare import Comparison, Interval, compare_samples, interval
+from lamarck.eval.compare import Comparison, compare, interval
 from lamarck.eval.suite import suite_weights
 from lamarck.files import read_json, read_jsonl
 from lamarck.lineage import Generation
@@ -55,7 +54,7 @@ def _difference(child: Generation, parent: Generation, weights: dict[str, float]
     """The paired comparison, or None where one side is partial: errors are never compared."""
     if any(read_json(side.scores)["partial"] for side in (child, parent)):
         return None
-    return compare_samples(read_samples(child.samples), read_samples(parent.samples), weights).model_dump()
+    return compare(read_samples(child.samples), read_samples(parent.samples), weights).model_dump()
 
 
 def scores_table(rows: list[dict[str, Any]]) -> Table:
@@ -106,4 +105,15 @@ def comparison_table(names: tuple[str, str], comparison: Comparison) -> Table:
     return table
 
 
-__all__ = ["Interval", "LamarckError", "comparison_table", "read_samples", "scores_rows", "scores_table"]
+def comparison_sentences(comparison: Comparison) -> list[str]:
+    """What the table's last line means."""
+    sentences = [
+        f"{comparison.only_child} items gained, {comparison.only_parent} lost (McNemar's exact p = {comparison.p_value:g})",
+        f"verdict: {comparison.verdict}",
+    ]
+    if comparison.detectable is not None:
+        sentences.append(f"a true difference of {comparison.detectable:.1f} points would be found four times in five")
+    return [
+        *sentences,
+        "per-task differences are not corrected for there being several: look for patterns, not for one",
+    ]

@@ -1,0 +1,100 @@
+"""The `lamarck` command: look at a lineage, review and approve its plans, check and compare its results."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lamarck.errors import exit_with_sentence
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="""Raise models: g0 writes a curriculum, a human approves the run, training makes g1; g1 teaches g2.
+
+    **The loop** `snakemake` works up to the next gate · `lamarck review g1` shows what it proposes ·
+    `lamarck approve g1` allows exactly that · `snakemake` goes on.
+
+    **First time?** `make demo` walks through two generations of tiny models in a few minutes.""",
+)
+
+ConfigFile = Annotated[Path, typer.Option("--configfile", help="The configuration of the lineage.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+DEFAULT = Path("config/default.yaml")
+
+
+@app.command()
+def status(configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
+    """Where the lineage stands, what waits for whom, and which approvals do not hold."""
+    from lamarck.report import status as report
+
+    report.show(configfile, as_json)
+
+
+@app.command()
+def review(generation: str, configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
+    """Show the training run that waits for an answer: `lamarck review g1`."""
+    from lamarck.gate import review as page
+    from lamarck.lineage import parse_generation
+
+    child = parse_generation(generation)
+    if as_json:
+        print(json.dumps(page.review_json(child), indent=2, sort_keys=True))
+    else:
+        page.show(child)
+
+
+@app.command()
+def approve(
+    generation: str,
+    by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
+    contact: Annotated[str | None, typer.Option(help="Where you can be reached.")] = None,
+    digest: Annotated[str | None, typer.Option(help="The plan's short digest; asked for when left out.")] = None,
+    note: Annotated[str, typer.Option(help="Why; kept in the approval.")] = "",
+    key: Annotated[Path | None, typer.Option(help="Sign with this ssh key.")] = None,
+) -> None:
+    """Allow exactly the run that `lamarck review` shows. Only a human should: you type its digest back."""
+    from lamarck.errors import LamarckError
+    from lamarck.gate.approval import Approver
+    from lamarck.gate.approve import approve as write
+    from lamarck.gate.approve import default_approver
+    from lamarck.lineage import parse_generation
+
+    if digest is None and not sys.stdin.isatty():
+        raise LamarckError("there is nobody to ask here: give --by NAME and --digest SHORT (lamarck review shows it)")
+    known = default_approver()
+    name = by or (known.name if known else "") or input("Your name: ")
+    approver = Approver(name=name, contact=contact or (known.contact if known and not by else None))
+    path = write(parse_generation(generation), digest if digest is not None else input, approver, note, key)
+    print(f"{path}: {generation} is approved by {name}. Go on with `snakemake`.")
+
+
+@app.command()
+def verify(configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
+    """Hash every artifact again and compare it with its record; name the first that differs."""
+    from lamarck.report import verify as report
+
+    report.show(configfile, as_json)
+
+
+@app.command()
+def compare(first: str, second: str, configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
+    """FIRST minus SECOND, item by item: generations (`g2`, `control/g2`) or git revisions (`main`, `v1:g2`)."""
+    from lamarck.report import compare as report
+
+    report.show(first, second, configfile, as_json)
+
+
+@app.command()
+def demo(configfile: ConfigFile = DEFAULT) -> None:
+    """Run the lineage, stopping at every gate to show the plan and ask you."""
+    from lamarck.report import demo as walk
+
+    walk.run(configfile)
+
+
+def main() -> None:
+    exit_with_sentence(app)

@@ -1,0 +1,83 @@
+"""`lamarck compare A B`: generations of this checkout, or of any git revision."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from lamarck.config import load_config
+from lamarck.errors import LamarckError
+from lamarck.eval.compare import compare
+from lamarck.eval.suite import suite_weights
+from lamarck.files import read_json
+from lamarck.lineage import Generation, parse_generation
+from lamarck.report.table import comparison_sentences, comparison_table, read_samples
+
+
+def show(first: str, second: str, config_path: Path, as_json: bool) -> None:
+    weights = suite_weights(Path(load_config(config_path).suite))
+    comparison = compare(outcomes(first), outcomes(second), weights)
+    if as_json:
+        print(json.dumps(comparison.model_dump(), indent=2, sort_keys=True))
+        return
+    console = Console()
+    console.print(comparison_table((first, second), comparison))
+    for sentence in comparison_sentences(comparison):
+        console.print(sentence, markup=False)
+
+
+def outcomes(name: str) -> list[dict[str, Any]]:
+    """Per-item outcomes of `g2`, `control/g2`, `REVISION:g2`, or `REVISION` (its last generation).
+
+    Errors: LamarckError when there are none, or the evaluation is partial.
+    """
+    if re.fullmatch(r"(?:[\w-]+/)*g\d+", name):
+        generation = parse_generation(name)
+        if not generation.scores.exists():
+            raise LamarckError(f"{name} has no scores yet: {generation.scores} does not exist")
+        _refuse_partial(name, read_json(generation.scores))
+        return read_samples(generation.samples)
+    revision, _, member = name.partition(":")
+    generation = parse_generation(member) if member else _last_generation(revision)
+    scores = _git("show", f"{revision}:{generation.scores}")
+    if scores is None:
+        raise LamarckError(f"{revision} has no {generation.scores}: commit it with that revision's lineage")
+    _refuse_partial(name, json.loads(scores))
+    return _samples_at(revision, generation)
+
+
+def _refuse_partial(name: str, scores: dict[str, Any]) -> None:
+    if scores["partial"]:
+        raise LamarckError(f"{name} is only partially evaluated: errors are no scores, so it is not compared")
+
+
+def _last_generation(revision: str) -> Generation:
+    listed = _git("ls-tree", "-r", "--name-only", revision, "results/")
+    if listed is None:
+        raise LamarckError(f"{revision!r} is neither a generation nor a git revision")
+    numbers = [int(match[1]) for match in re.finditer(r"^results/g(\d+)/eval\.json$", listed, re.MULTILINE)]
+    if not numbers:
+        raise LamarckError(f"the revision {revision} has no results/gN/eval.json")
+    return Generation(max(numbers))
+
+
+def _samples_at(revision: str, generation: Generation) -> list[dict[str, Any]]:
+    """The outcomes that a revision names: git has the digest (dvc.lock), DVC the bytes."""
+    import dvc.api
+    from dvc.exceptions import DvcException
+
+    try:
+        text = dvc.api.read(str(generation.samples), rev=revision)
+    except (DvcException, OSError) as error:
+        raise LamarckError(
+            f"the outcomes of {generation.name} at {revision} are not in DVC's cache: run `dvc fetch --all-commits`"
+        ) from error
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _git(*arguments: str) -> str | None:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,50 @@
+"""`make demo`: the whole lineage, one gate at a time, with a person at the keyboard."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from lamarck.config import load_config
+from lamarck.errors import LamarckError
+from lamarck.freshness import survey
+from lamarck.gate import review
+from lamarck.gate.approval import Approver
+from lamarck.gate.approve import approve, default_approver
+from lamarck.report.advice import command, next_step, standing
+from lamarck.report.table import scores_rows, scores_table
+
+
+def run(config_path: Path) -> None:
+    """Advance gate by gate. Away from a terminal it stops at the first closed gate and prints how to go on."""
+    config = load_config(config_path)
+    while True:
+        now = standing(config, survey(config))
+        if now.state == "work":
+            _advance(config_path)
+            now = standing(config, survey(config))
+        if now.state == "done":
+            break
+        if now.state == "work" or now.generation is None or now.gate is None:
+            raise LamarckError("snakemake ended with work left: its messages above say why; run it again to go on")
+        if not sys.stdin.isatty():
+            print(next_step(config, str(config_path)))
+            return
+        review.show(now.generation)
+        known = default_approver() or Approver(name=input("Your name: "))
+        approve(now.generation, input, known)
+    console = Console()
+    console.print(scores_table(scores_rows(config)))
+    last = f"g{config.generations}"
+    console.print("What to look at next:")
+    console.print(f"  {command('lamarck')} compare {last} g0       which tasks were won and lost", markup=False)
+    console.print("  results/g1/curriculum.jsonl   what g0 taught, with every verdict")
+    console.print(f"  {command('lamarck')} verify                  every artifact against its record", markup=False)
+    console.print("  config/default.yaml           raise `generations`, and `make demo` goes on")
+
+
+def _advance(config_path: Path) -> None:
+    program = str(Path(sys.executable).parent / "snakemake")
+    if subprocess.run([program, "--configfile", str(config_path)]).returncode:
+        raise LamarckError("snakemake stopped: its messages above say why; nothing that was finished is lost")
