@@ -22,16 +22,19 @@ wildcard_constraints:
     n=r"\d+",
 
 
+# Rules start `python`: this environment's, also where nobody has activated it.
+os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+
 # One file says what is run, because plans and records are made from files: no second opinion on the command line.
-if set(workflow.overwrite_config) - {"generations"}:
+if set(workflow.config_settings.config) - {"generations"}:
     raise WorkflowError("only generations can be set with --config: write the rest into a file and pass --configfile")
 
-CONFIG = str(workflow.configfiles[0]) if workflow.configfiles else "config/default.yaml"
+CONFIG = os.path.relpath(workflow.overwrite_configfiles[0]) if workflow.overwrite_configfiles else "config/default.yaml"
 
 try:
     CONF = load_config(Path(CONFIG))
-    if "generations" in workflow.overwrite_config:
-        CONF = CONF.model_copy(update={"generations": int(workflow.overwrite_config["generations"])})
+    if "generations" in workflow.config_settings.config:
+        CONF = CONF.model_copy(update={"generations": int(workflow.config_settings.config["generations"])})
     if workflow.is_main_process:
         if not workflow.dryrun:
             take_run_lock()

@@ -8,7 +8,7 @@ rule curriculum:
         strategy=CONF.strategy,
         suite=f"{CONF.suite}/suite.yaml",
     output:
-        items="results/{prefix}g{n}/curriculum.jsonl",
+        curriculum="results/{prefix}g{n}/curriculum.jsonl",
         card="results/{prefix}g{n}/curriculum.json",
     log:
         "logs/{prefix}g{n}/curriculum.log",
@@ -24,4 +24,4 @@ rule curriculum:
     shell:
         "python -m lamarck.curriculum --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights} {params.adapter} {params.earlier} {params.like} "
-        "--output {output.items} --card {output.card} --threads {threads} 2>&1 | tee {log}"
+        "--output {output.curriculum} --card {output.card} --threads {threads} 2>&1 | tee {log}"

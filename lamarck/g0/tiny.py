@@ -14,6 +14,7 @@ from lamarck.g0.tokenizer import build_tokenizer
 from lamarck.g0.world import TinyFounder
 from lamarck.seeds import seed_for
 from lamarck.skills import get_skill
+from lamarck.skills.base import PROMPT_END
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def pretrain(
 
     The same seed, machine and number of threads give the same bytes.
     """
-    tokenizer = build_tokenizer(word for name in world.skills for word in get_skill(name).vocabulary())
+    tokenizer = build_tokenizer([PROMPT_END, *(word for name in world.skills for word in get_skill(name).vocabulary())])
     torch.manual_seed(seed_for(seed, "g0", "weights"))
     model = LlamaForCausalLM(_shape(world, tokenizer))
     optimizer = torch.optim.AdamW(

@@ -15,6 +15,9 @@ from lamarck.skills import SKILLS
 
 WORLD = TinyFounder(kind="tiny", skills={name: SkillShare(share=1, weights=(3, 3, 2, 1)) for name in SKILLS})
 
+# On shared cores a second thread makes such small models slower, by a factor of ten beside another process.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
