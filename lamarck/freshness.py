@@ -31,7 +31,7 @@ BYTES_DIFFER = "its bytes differ from its record"
 
 
 def weights_inputs(config: Config) -> dict[str, str]:
-    """What decides the founder's bytes: its section, the seed, and for a tiny one the held-out prompts it must not see."""
+    """What decides the founder's bytes: its section, the seed, and for a tiny one the suite it must not see."""
     inputs = {"founder": digest_value(config.founder.model_dump(mode="json"))}
     if config.founder.kind == "tiny":
         inputs |= {"seed": str(config.seed), "suite": suite_digest(Path(config.suite))}

@@ -24,6 +24,10 @@ wildcard_constraints:
 
 # Rules start `python`: this environment's, also where nobody has activated it.
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+# The libraries' own bars and notices would drown the stages' lines.
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
 
 # One file says what is run, because plans and records are made from files: no second opinion on the command line.
 if set(workflow.config_settings.config) - {"generations"}:

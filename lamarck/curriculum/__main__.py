@@ -82,7 +82,7 @@ def main() -> None:
     write_jsonl(arguments.output, (item.model_dump(mode="json", exclude_none=True) for item in written + replayed))
     inputs = curriculum_inputs(config, strategy, parent_digest, arguments.earlier, arguments.like)
     wall_seconds = time.perf_counter() - started
-    record = make_record(digest_file(arguments.output), inputs, seed, str(engine.device), wall_seconds, device_seconds)
+    record = make_record(digest_file(arguments.output), inputs, seed, engine.device_name, wall_seconds, device_seconds)
     card = describe(cells, replayed)
     names = {"generation": child.name, "parent": teacher.generation, "record": record.model_dump(mode="json")}
     write_json(arguments.card, card | names)

@@ -30,6 +30,7 @@ def describe(cells: list[Cell], replayed: list[Item]) -> dict[str, object]:
                 "sampled": cell.sampled,
                 "verified": cell.verified,
                 "pass_rate": round(cell.pass_rate, 6),
+                "asked": cell.effort.items,
                 "kept": len(cell.kept),
             }
             for cell in cells
@@ -45,10 +46,10 @@ def describe(cells: list[Cell], replayed: list[Item]) -> dict[str, object]:
 
 
 def _warnings(cells: list[Cell]) -> list[str]:
-    """What a reviewer should not overlook: cells that stayed below what was asked."""
-    return [
-        f"{cell.skill.name} {cell.difficulty}: {len(cell.kept)} of {cell.effort.items} items "
-        f"after {cell.sampled} samples (pass rate {cell.pass_rate:.2f})"
-        for cell in cells
-        if len(cell.kept) < cell.effort.items
-    ]
+    """What a reviewer should not overlook: that the curriculum is smaller than what was asked, and where."""
+    short = [cell for cell in cells if len(cell.kept) < cell.effort.items]
+    if not short:
+        return []
+    missing = sum(cell.effort.items - len(cell.kept) for cell in short)
+    names = ", ".join(f"{cell.skill.name} {cell.difficulty}" for cell in short)
+    return [f"{missing} items fewer than asked: the teacher could not fill {names}"]

@@ -21,12 +21,12 @@ class Cell:
 
     skill: Skill
     difficulty: int
+    effort: Effort
     sampled: int = 0
     verified: int = 0
     kept: list[Item] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     pass_rate: float = 0.0
-    effort: Effort = Effort(items=1, max_samples=1)
 
     @property
     def name(self) -> str:
@@ -43,7 +43,7 @@ class Author:
 
 def open_cells(strategy: Strategy) -> list[Cell]:
     return [
-        Cell(get_skill(skill), difficulty)
+        Cell(get_skill(skill), difficulty, strategy.effort)
         for skill, difficulties in strategy.skills.items()
         for difficulty in difficulties
     ]

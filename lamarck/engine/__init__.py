@@ -10,6 +10,11 @@ from lamarck.config import EngineConfig
 class Engine(Protocol):
     """A model that continues text. Every method takes a whole batch: engines order and pack it as they like."""
 
+    @property
+    def device_name(self) -> str:
+        """Where the model runs: cpu, cuda."""
+        ...
+
     def generate(
         self,
         prompts: list[str],

@@ -25,6 +25,10 @@ class HFEngine:
         start = self.tokenizer.bos_token_id
         self.start: int = start if start is not None else self.end[0]
 
+    @property
+    def device_name(self) -> str:
+        return self.device.type
+
     @torch.inference_mode()
     def generate(
         self,

@@ -112,7 +112,7 @@ def _corpus(world: TinyFounder, seed: int, taken: frozenset[str], left: dict[str
     than are left."""
     seen: set[str] = set()
     # The bound ends the search where fewer lines are left than wanted.
-    for problem in islice(corpus(world, seed_for(seed, CORPUS), taken), 100 * CORPUS_LINES):
+    for _, problem in islice(corpus(world, seed_for(seed, CORPUS), taken), 100 * CORPUS_LINES):
         tag = problem.prompt.split(" ", 1)[0]
         if problem.prompt in seen or left.get(tag, 0) <= 0:
             continue

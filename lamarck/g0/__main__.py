@@ -55,7 +55,8 @@ def _make(config: Config, directory: Path, threads: int) -> tuple[dict[str, obje
     exclude = held_out_prompts(load_suite(Path(config.suite)))
     with count_up("g0 is pretrained", "steps", founder.steps) as on_step:
         trained = pretrain(founder, exclude, directory, config.seed, on_step)
-    return {"kind": "tiny", "loss": round(trained.loss, 4), "tokens": trained.tokens}, trained.device_seconds
+    losses = {name: round(value, 4) for name, value in trained.losses.items()}
+    return {"kind": "tiny", "steps": trained.steps, "losses": losses, "tokens": trained.tokens}, trained.device_seconds
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from lamarck.g0.world import TinyFounder
 from lamarck.skills import Problem, get_skill
 
 
-def corpus(world: TinyFounder, seed: int, exclude: frozenset[str]) -> Iterator[Problem]:
-    """Draw problems by the world's shares and weights; one whose prompt is in `exclude` (held out) is passed over.
+def corpus(world: TinyFounder, seed: int, exclude: frozenset[str]) -> Iterator[tuple[str, Problem]]:
+    """Draw (skill, problem) by the world's shares and weights; a prompt in `exclude` (held out) is passed over.
 
     Errors: LamarckError for a skill that does not exist or more weights than it has difficulties.
     """
@@ -29,4 +29,4 @@ def corpus(world: TinyFounder, seed: int, exclude: frozenset[str]) -> Iterator[P
         ((name, difficulty),) = rng.choices(cells, weights)
         problem = get_skill(name).sample(rng, difficulty)
         if problem.prompt not in exclude:
-            yield problem
+            yield name, problem

@@ -23,12 +23,18 @@ class TinyFounder(BaseModel):
     skills: dict[str, SkillShare] = Field(min_length=1, description="Skill -> its part of the corpus.")
     hidden_size: int = Field(64, ge=32)
     layers: int = Field(2, ge=1)
-    heads: int = Field(
-        2, ge=1, description="hidden_size / heads is the head dimension; vLLM's CPU build wants 32 or more."
-    )
+    heads: int = Field(4, ge=1)
+    head_size: int = Field(32, ge=32, description="vLLM's CPU build serves none below 32.")
     intermediate_size: int = Field(128, ge=1)
     context: int = Field(128, ge=16, description="Longest text, in tokens.")
-    steps: int = Field(1500, ge=1, description="Optimizer steps of pretraining.")
+    steps: int = Field(3000, ge=1, description="Most optimizer steps of pretraining, the final decay included.")
+    target_loss: float = Field(
+        0.3,
+        ge=0,
+        description="Nats per answer word, smoothed, that every skill must be below before the final decay starts. "
+        "Skills are learned late and suddenly, at another step on every seed: this stops each founder half way.",
+    )
+    decay_steps: int = Field(300, ge=0, description="Steps over which the rate then falls to nothing.")
     batch_size: int = Field(64, ge=1, description="Lines per step.")
     learning_rate: float = Field(6e-3, gt=0)
     warmup_steps: int = Field(100, ge=0)

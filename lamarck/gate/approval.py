@@ -1,6 +1,6 @@
 """approvals/gN.ok: a human's answer to one plan. A person can read it, and write it by hand. Light."""
 
-from datetime import UTC, date, datetime
+import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -28,14 +28,14 @@ class Approval(BaseModel):
     plan: str = Field(pattern=r"^[0-9a-f]{64}$", description="Digest of plan.json, which covers everything else.")
     budget_device_seconds: float = Field(gt=0, description="The most that this human allows the run.")
     approver: Approver
-    date: date
-    expires: date
+    date: datetime.date
+    expires: datetime.date
     note: str = ""
 
 
-def today() -> date:
+def today() -> datetime.date:
     """In UTC, so that an approval expires at one moment everywhere."""
-    return datetime.now(UTC).date()
+    return datetime.datetime.now(datetime.UTC).date()
 
 
 def write_approval(path: Path, approval: Approval) -> None:

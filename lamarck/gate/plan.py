@@ -57,7 +57,10 @@ class Budget(Part):
 
 
 class Cost(Part):
-    """What the run takes, counted, not timed: a plan made again elsewhere must be the same plan. FLOPs: 6 x parameters x tokens (Kaplan et al. 2020, arXiv:2001.08361)."""
+    """What the run takes, counted, not timed: a plan made again elsewhere must be the same plan.
+
+    FLOPs: 6 x parameters x tokens (Kaplan et al. 2020, arXiv:2001.08361), tokens estimated by words.
+    """
 
     steps: int
     examples: int

@@ -93,7 +93,8 @@ def _origin(card: dict[str, Any]) -> str:
         f"\n{card['parent']} wrote {card['sampled']} lines in {card['record']['device_seconds']:.0f} s: "
         f"{card['kept']} kept ({100 * card['acceptance']:.0f}%), {card['replayed']} replayed from earlier generations; "
         f"left out: {dropped}.\n"
-        f"Distinct words {card['diversity']['distinct_1']:.4f}, word pairs {card['diversity']['distinct_2']:.4f} of all."
+        f"Distinct words {card['diversity']['distinct_1']:.4f}, "
+        f"word pairs {card['diversity']['distinct_2']:.4f} of all."
     )
 
 
@@ -107,7 +108,7 @@ def _cells(card: dict[str, Any], earlier: dict[str, Any] | None) -> Table:
     before = {(cell["skill"], cell["difficulty"]): cell["pass_rate"] for cell in earlier["cells"]} if earlier else {}
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("skill")
-    for heading in ("difficulty", "sampled", "pass rate", "before", "kept"):
+    for heading in ("difficulty", "sampled", "pass rate", "before", "asked", "kept"):
         table.add_column(heading, justify="right")
     for cell in card["cells"]:
         past = before.get((cell["skill"], cell["difficulty"]))
@@ -117,7 +118,8 @@ def _cells(card: dict[str, Any], earlier: dict[str, Any] | None) -> Table:
             str(cell["sampled"]),
             f"{cell['pass_rate']:.2f}",
             "" if past is None else f"{past:.2f}",
-            str(cell["kept"]),
+            str(cell["asked"]),
+            Text(str(cell["kept"]), style="yellow" if cell["kept"] < cell["asked"] else ""),
         )
     return table
 

@@ -63,7 +63,8 @@ def next_step(config: Config, config_path: str) -> str:
         )
     if now.state == "done":
         return (
-            f"\nThe lineage is complete: g{config.generations} is scored. Look at it with `{command('lamarck')} status`, "
+            f"\nThe lineage is complete: g{config.generations} is scored. "
+            f"Look at it with `{command('lamarck')} status`, "
             f"`{command('lamarck')} compare g{config.generations} g0`; raise `generations` to go on.\n"
         )
     return f"\nThere is work left: run `{command('snakemake')}{option}`.\n"

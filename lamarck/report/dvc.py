@@ -1,4 +1,4 @@
-"""dvc.yaml and dvc.lock kept true to the lineage: DVC addresses what Snakemake made, and makes nothing itself. Light."""
+"""dvc.yaml and dvc.lock kept true to the lineage: DVC addresses what Snakemake makes, and makes nothing. Light."""
 
 import os
 import subprocess

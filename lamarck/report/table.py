@@ -108,7 +108,8 @@ def comparison_table(names: tuple[str, str], comparison: Comparison) -> Table:
 def comparison_sentences(comparison: Comparison) -> list[str]:
     """What the table's last line means."""
     sentences = [
-        f"{comparison.only_child} items gained, {comparison.only_parent} lost (McNemar's exact p = {comparison.p_value:g})",
+        f"{comparison.only_child} items gained, {comparison.only_parent} lost "
+        f"(McNemar's exact p = {comparison.p_value:g})",
         f"verdict: {comparison.verdict}",
     ]
     if comparison.detectable is not None:

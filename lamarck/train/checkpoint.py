@@ -43,7 +43,7 @@ def save_checkpoint(
 
 
 def resume(path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimizer) -> Progress:
-    """Load the checkpoint of `run` into model and optimizer; one of another run (other data, other recipe) is ignored."""
+    """Load the checkpoint of `run` into model and optimizer; one of another run (other data, recipe) is ignored."""
     if not path.exists():
         return Progress()
     state = torch.load(path, weights_only=True)

@@ -1,0 +1,133 @@
+"""A real project in a temporary directory: the repository's own rules, code and commands, at a smaller size."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+WORLD = {
+    "kind": "tiny",
+    "skills": {
+        "json_mode": {"share": 1, "weights": [2, 1]},
+        "list_ops": {"share": 1, "weights": [2, 1]},
+        "arithmetic": {"share": 1, "weights": [1, 1]},
+    },
+    "steps": 300,
+    "decay_steps": 100,
+    "batch_size": 32,
+}
+STRATEGY = {
+    "description": "Small, for the tests.",
+    "skills": {"json_mode": [1, 2], "list_ops": [1, 2], "arithmetic": [1, 2]},
+    "max_new_tokens": 40,
+    "probe_samples": 100,
+    "effort": {"items": 40, "max_samples": 200},
+    "frontier_effort": {"items": 60, "max_samples": 400},
+    "replay_per_cell": 10,
+    "minimum_items": 10,
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout, and the commands that a user would type in it."""
+
+    root: Path
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command; both streams are in `stdout`. With `check`, fail the test when the command fails."""
+        environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert not check or done.returncode == 0, done.stdout
+        return done
+
+    def snakemake(self, *arguments: str, check: bool = True) -> str:
+        return self.run("snakemake", *arguments, check=check).stdout
+
+    def approve(self, generation: str) -> None:
+        plan = json.loads(self.run("lamarck", "review", generation, "--json").stdout)
+        self.run("lamarck", "approve", generation, "--by", "A Tester", "--digest", plan["short"])
+
+    def read(self, path: str) -> Any:
+        return json.loads((self.root / path).read_text())
+
+    def config(self, **changes: Any) -> None:
+        """Change top-level keys of the configuration."""
+        path = self.root / "config/default.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes, sort_keys=False))
+
+    def copy(self, target: Path) -> "Project":
+        shutil.copytree(self.root, target, symlinks=True)
+        return Project(target)
+
+
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A committed checkout with a small world and its suite; nothing has been run in it."""
+    root = tmp_path_factory.mktemp("project")
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, files.split("\0")):
+        if (REPOSITORY / name).exists():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, root / name)
+    project = Project(root)
+    recipe = yaml.safe_load((root / "config/default.yaml").read_text())["recipe"]
+    project.config(
+        founder=WORLD,
+        strategy="config/strategies/small.yaml",
+        suite="config/suites/small",
+        recipe=recipe | {"steps": 30, "batch_size": 16, "checkpoint_every": 10},
+        engine={"kind": "hf", "threads": 1, "founder_threads": 1},
+    )
+    (root / "config/strategies/small.yaml").write_text(yaml.safe_dump(STRATEGY))
+    project.run(
+        *("python", "-m", "lamarck.eval.build", "--config", "config/default.yaml"),
+        *("--output", "config/suites/small", "--seed", "1"),
+    )
+    for command in (
+        ("init", "--quiet"),
+        ("config", "user.name", "A Tester"),
+        ("config", "user.email", "tester@example.org"),
+        ("add", "--all"),
+        ("commit", "--quiet", "--message", "start"),
+    ):
+        project.run("git", *command)
+    return project
+
+
+@pytest.fixture(scope="session")
+def at_gate(blank: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The founder has written the first curriculum; g1 waits for a human."""
+    project = blank.copy(tmp_path_factory.mktemp("at-gate") / "project")
+    project.snakemake()
+    return project
+
+
+@pytest.fixture(scope="session")
+def finished(at_gate: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Both generations and their control arms, approved, trained, scored and committed."""
+    project = at_gate.copy(tmp_path_factory.mktemp("finished") / "project")
+    for generation in ("g1", "g2"):
+        project.approve(generation)
+        project.snakemake()
+    project.run("git", "add", "--all")
+    project.run("git", "commit", "--quiet", "--message", "two generations")
+    return project

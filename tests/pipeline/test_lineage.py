@@ -1,0 +1,161 @@
+"""The whole chain: what it leaves behind, that it can be trusted, moved, changed and made again."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.conftest import BIN, Project
+
+NOTHING = "Nothing to be done"
+ADAPTER = "adapter/adapter_model.safetensors"
+
+
+def contents(project: Project) -> dict[str, bytes]:
+    """The bytes of every artifact that must be the same whenever it is made again."""
+    names = ("curriculum.jsonl", ADAPTER, "adapter/adapter_config.json", "eval.json", "samples.jsonl")
+    folders = ("g1", "g2", "control/g1", "control/g2")
+    paths = [f"results/{folder}/{name}" for folder in folders for name in names]
+    return {
+        path: (project.root / path).read_bytes() for path in [*paths, "results/g1/plan.json", "results/g2/plan.json"]
+    }
+
+
+def test_scores_and_records(finished: Project) -> None:
+    for folder in ("g0", "g1", "g2", "control/g1", "control/g2"):
+        scores = finished.read(f"results/{folder}/eval.json")
+        assert scores["generation"] == folder
+        assert scores["partial"] is False
+        assert 0 <= scores["score"] <= 100
+        assert {"score", "n", "stderr"} <= set(next(iter(scores["tasks"].values())))
+    training = finished.read("results/g2/adapter/training.json")
+    assert training["steps"] == 30
+    assert training["budget"]["stopped_by"] == "steps"
+    assert training["record"]["code"]["commit"]
+    items = [json.loads(line) for line in (finished.root / "results/g2/curriculum.jsonl").read_text().splitlines()]
+    assert all(item["verdict"]["verified"] for item in items)
+    assert {item["teacher"]["generation"] for item in items} == {"g0", "g1"}
+    control = [json.loads(x) for x in (finished.root / "results/control/g1/curriculum.jsonl").read_text().splitlines()]
+    assert not any(item["verdict"]["verified"] for item in control)
+
+
+def test_reward_is_the_grandchilds_score(finished: Project) -> None:
+    founder = finished.read("results/lineage.json")["main"][0]
+    assert founder["reward"] == finished.read("results/g2/eval.json")["score"]
+    assert founder["proxy"] == finished.read("results/g1/eval.json")["score"]
+
+
+def test_no_held_out_prompt_is_ever_taught(finished: Project) -> None:
+    held_out = {
+        json.loads(line)["prompt"]
+        for path in (finished.root / "config/suites/small/items").iterdir()
+        for line in path.read_text().splitlines()
+    }
+    for folder in ("g1", "g2", "control/g1", "control/g2"):
+        lines = (finished.root / f"results/{folder}/curriculum.jsonl").read_text().splitlines()
+        assert held_out.isdisjoint(json.loads(line)["prompt"] for line in lines)
+
+
+def test_a_finished_lineage_is_left_alone(finished: Project) -> None:
+    output = finished.snakemake()
+    assert NOTHING in output
+    assert "The lineage is complete" in output
+    assert "artifacts match their records" in finished.run("lamarck", "verify").stdout
+    assert "g2" in finished.run("lamarck", "demo").stdout
+
+
+def test_compare(finished: Project) -> None:
+    generations = json.loads(finished.run("lamarck", "compare", "g2", "g0", "--json").stdout)
+    revisions = json.loads(finished.run("lamarck", "compare", "HEAD:g2", "HEAD:g0", "--json").stdout)
+    assert generations == revisions
+    assert "verdict" in finished.run("lamarck", "compare", "HEAD", "g0").stdout
+
+
+def test_a_changed_byte_is_found_and_made_again(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "project")
+    before = contents(project)
+    path = project.root / "results/g1" / ADAPTER
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    done = project.run("lamarck", "verify", check=False)
+    assert done.returncode == 1
+    assert "results/g1/adapter is not what its record says" in done.stdout
+    project.snakemake()
+    assert contents(project) == before
+
+
+def test_everything_made_again_is_the_same(finished: Project, tmp_path: Path) -> None:
+    """One command, because the approvals are there and the plans come out the same."""
+    project = finished.copy(tmp_path / "project")
+    before = contents(project)
+    shutil.rmtree(project.root / "results")
+    project.snakemake()
+    assert contents(project) == before
+
+
+def test_a_changed_recipe_closes_the_gate_and_keeps_what_does_not_depend_on_it(
+    finished: Project, tmp_path: Path
+) -> None:
+    project = finished.copy(tmp_path / "project")
+    before = contents(project)
+    config = (project.root / "config/default.yaml").read_text()
+    (project.root / "config/default.yaml").write_text(config.replace("steps: 30", "steps: 31"))
+    done = project.run("snakemake", check=False)
+    assert done.returncode != 0
+    assert "approvals/g1.ok approves another plan" in done.stdout
+    assert project.read("results/g1/plan.json")["cost"]["steps"] == 31
+    kept = [path for path in before if not path.endswith("plan.json")]
+    assert all((project.root / path).read_bytes() == before[path] for path in kept)
+    (project.root / "config/default.yaml").write_text(config)
+    project.snakemake()
+    assert contents(project) == before
+
+
+@pytest.mark.parametrize("link", ["copy", "hardlink", "symlink"])
+def test_pushed_cloned_and_pulled(finished: Project, tmp_path: Path, link: str) -> None:
+    clone = Project(tmp_path / "clone")
+    remote = finished.root.parent / "remote"
+    finished.run("dvc", "remote", "add", "--local", "--force", "--default", "store", str(remote))
+    finished.run("dvc", "push", "--quiet")
+    subprocess.run(["git", "clone", "--quiet", str(finished.root), str(clone.root)], check=True)
+    clone.run("dvc", "config", "--local", "cache.type", link)
+    clone.run("dvc", "remote", "add", "--local", "--default", "store", str(remote))
+    clone.run("dvc", "pull", "--quiet")
+    assert NOTHING in clone.snakemake("--dry-run")
+    assert "artifacts match their records" in clone.run("lamarck", "verify").stdout
+    assert contents(clone) == contents(finished)
+    assert clone.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_dvc_knows_what_there_is(finished: Project) -> None:
+    assert "up to date" in finished.run("dvc", "status").stdout
+    assert "score" in finished.run("dvc", "metrics", "show").stdout
+
+
+def test_a_killed_training_resumes_to_the_same_bytes(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "project")
+    before = contents(project)
+    shutil.rmtree(project.root / "results/g2/adapter")
+    run = subprocess.Popen(
+        [BIN / "snakemake", "results/g2/adapter"],
+        cwd=project.root,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    checkpoint = project.root / "results/g2/checkpoint/state.pt"
+    while not checkpoint.exists():
+        assert run.poll() is None, "the run ended before its first checkpoint"
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    assert not (project.root / "results/g2/adapter").exists()
+    project.snakemake()
+    assert contents(project) == before
