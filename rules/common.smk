@@ -23,7 +23,9 @@ wildcard_constraints:
 
 
 # Rules start `python`: this environment's, also where nobody has activated it.
-os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+os.environ.update(
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()])
+)
 # The libraries' own bars and notices would drown the stages' lines.
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -31,14 +33,22 @@ os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
 
 # One file says what is run, because plans and records are made from files: no second opinion on the command line.
 if set(workflow.config_settings.config) - {"generations"}:
-    raise WorkflowError("only generations can be set with --config: write the rest into a file and pass --configfile")
+    raise WorkflowError(
+        "only generations can be set with --config: write the rest into a file and pass --configfile"
+    )
 
-CONFIG = os.path.relpath(workflow.overwrite_configfiles[0]) if workflow.overwrite_configfiles else "config/default.yaml"
+CONFIG = (
+    os.path.relpath(workflow.overwrite_configfiles[0])
+    if workflow.overwrite_configfiles
+    else "config/default.yaml"
+)
 
 try:
     CONF = load_config(Path(CONFIG))
     if "generations" in workflow.config_settings.config:
-        CONF = CONF.model_copy(update={"generations": int(workflow.config_settings.config["generations"])})
+        CONF = CONF.model_copy(
+            update={"generations": int(workflow.config_settings.config["generations"])}
+        )
     if workflow.is_main_process:
         if not workflow.dryrun:
             take_run_lock()
@@ -57,13 +67,6 @@ GENERATIONS = range(1, CONF.generations + 1)
 
 def generation_of(wildcards):
     return Generation(int(wildcards.n), wildcards.prefix)
-
-
-def require_open_gate(child):
-    """WorkflowError, with what to do, unless a human approved exactly the plan of `child`."""
-    gate = gate_state(child, child.plan, child.approval)
-    if gate.state != "open":
-        raise WorkflowError(f"{gate.sentence}")
 
 
 def gate_is_open(child):
@@ -121,8 +124,14 @@ def scored_model(wildcards):
 
 def curriculum_inputs_of(wildcards):
     child = generation_of(wildcards)
-    files = parent_of(wildcards) | {"earlier": [str(path) for path in earlier_curricula(child)]}
-    return files | {"like": str(child.planned_by.curriculum)} if child.is_control else files
+    files = parent_of(wildcards) | {
+        "earlier": [str(path) for path in earlier_curricula(child)]
+    }
+    return (
+        files | {"like": str(child.planned_by.curriculum)}
+        if child.is_control
+        else files
+    )
 
 
 def plan_inputs_of(wildcards):
@@ -140,9 +149,15 @@ def plan_inputs_of(wildcards):
 
 def train_inputs_of(wildcards):
     child = generation_of(wildcards)
-    if not gate_is_open(child.planned_by):
-        require_open_gate(child)
-    files = parent_of(wildcards) | {"curriculum": str(child.curriculum), "plan": str(child.plan)}
+    if not child.approval.exists():
+        gate = gate_state(child, child.plan, child.approval)
+        raise WorkflowError(
+            f"{gate.sentence} Run a bare `snakemake`: it stops at the first gate that waits for you."
+        )
+    files = parent_of(wildcards) | {
+        "curriculum": str(child.curriculum),
+        "plan": str(child.plan),
+    }
     # An approval is an answer, not an ingredient: its date must not train anything again.
     return files | {"approval": ancient(str(child.approval))}
 

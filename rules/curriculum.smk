@@ -16,11 +16,11 @@ rule curriculum:
         "logs/{prefix}g{n}/curriculum.tsv"
     conda:
         "../envs/cpu.yaml"
+    threads: CONF.engine.threads
     params:
         adapter=option("parent-adapter", "adapter"),
         earlier=option("earlier", "earlier"),
         like=option("like", "like"),
-    threads: CONF.engine.threads
     shell:
         "python -m lamarck.curriculum --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights} {params.adapter} {params.earlier} {params.like} "

@@ -16,10 +16,10 @@ rule eval:
         "logs/{prefix}g{n}/eval.tsv"
     conda:
         "../envs/cpu.yaml"
+    threads: CONF.engine.threads
     params:
         adapter=option("adapter", "adapter"),
-        suite=CONF.suite,
-    threads: CONF.engine.threads
+        suite=lambda wildcards, input: os.path.dirname(input.suite),
     shell:
         "python -m lamarck.eval --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights} {params.adapter} --suite {params.suite} --output {output.scores} "

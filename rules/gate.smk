@@ -13,12 +13,12 @@ checkpoint plan:
         "logs/{prefix}g{n}/plan.log",
     conda:
         "../envs/cpu.yaml"
+    threads: 1
     params:
         adapter=option("parent-adapter", "adapter"),
         previous=option("previous-plan", "previous_plan"),
         control=option("control-curriculum", "control_curriculum"),
         control_adapter=option("control-parent-adapter", "control_adapter"),
-    threads: 1
     shell:
         "python -m lamarck.gate --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights} {params.adapter} --curriculum {input.curriculum} {params.previous} "

@@ -13,10 +13,10 @@ rule train:
         "logs/{prefix}g{n}/train.tsv"
     conda:
         "../envs/cpu.yaml"
+    threads: CONF.engine.threads
     params:
         adapter=option("parent-adapter", "adapter"),
         checkpoint="results/{prefix}g{n}/checkpoint",
-    threads: CONF.engine.threads
     shell:
         "python -m lamarck.train --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
         "--plan {input.plan} --approval {input.approval} --weights {input.weights} {params.adapter} "

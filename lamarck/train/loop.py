@@ -55,7 +55,7 @@ def train(
             )
         optimizer.step()
         if progress.step % log_every == 0 or progress.step + 1 == recipe.steps:
-            progress.losses.append((progress.step, round(float(loss), 6), rate))
+            progress.losses.append((progress.step, round(loss.item(), 6), rate))
         progress.step += 1
         progress.tokens += inputs.numel()
         progress.device_seconds += time.perf_counter() - started

@@ -64,7 +64,8 @@ def test_a_curriculum_edited_after_the_approval_closes_the_gate(at_gate: Project
 def test_a_generation_without_its_parent_is_refused(blank: Project, tmp_path: Path) -> None:
     project = blank.copy(tmp_path / "project")
     done = project.run("snakemake", "--dry-run", "results/g2/adapter", check=False)
-    assert "g2" in done.stdout
+    assert done.returncode != 0
+    assert "g2 waits for a human" in done.stdout
     assert not (project.root / "results/g2").exists()
     refused = project.run("lamarck", "approve", "g2", "--by", "A Tester", "--digest", "00000000", check=False)
     assert refused.returncode == 1
