@@ -17,11 +17,11 @@ include: "rules/report.smk"
 
 
 rule all:
+    default_target: True
     input:
         SCORES,
         PLANS,
         "results/lineage.json",
-    default_target: True
 
 
 onsuccess:

@@ -59,9 +59,8 @@ def compare(weights: Path, prompts: list[str]) -> None:
         peer.generate(prompts)
         ratios.append((time.perf_counter() - middle) / (middle - started))
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-    print(
-        f"generation, {len(prompts)} prompts, equal output: generate / engine {statistics.median(ratios):.2f} ({spread})"
-    )
+    median = statistics.median(ratios)
+    print(f"generation, {len(prompts)} prompts, equal output: generate / engine {median:.2f} ({spread})")
 
 
 class Plain:

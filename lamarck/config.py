@@ -130,7 +130,8 @@ def check_section(values: object, kind: type[S], source: str) -> S:
 
 def _sentence(error: ValidationError, kind: type[BaseModel]) -> str:
     """The first thing wrong, as one sentence: where, what, and for an unknown key the nearest valid name."""
-    first = error.errors()[0]
+    # A misspelt required key is also a missing one: the misspelling is what helps.
+    first = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")[0]
     place = ".".join(str(part) for part in first["loc"]) or "the file"
     if first["type"] != "extra_forbidden":
         return f"{place}: {first['msg']}"

@@ -36,6 +36,8 @@ def digest_file(path: Path) -> str:
 
 def file_digests(directory: Path, skip: Iterable[str] = ()) -> dict[str, str]:
     """Relative path -> sha256 for every file below `directory`, save Snakemake's marker and the names in `skip`."""
+    if not directory.is_dir():
+        raise LamarckError(f"{directory} does not exist")
     skipped = {SNAKEMAKE_MARKER, *skip}
     files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name not in skipped)
     return {path.relative_to(directory).as_posix(): cached_digest(path) for path in files}

@@ -14,6 +14,7 @@ from lamarck.lineage import Generation, parse_generation
 from lamarck.progress import TERMINAL_VARIABLE
 from lamarck.report.advice import next_step, standing
 from lamarck.report.dvc import record_outputs
+from lamarck.report.lineage import summary
 from lamarck.run_lock import take_run_lock
 
 
@@ -55,7 +56,7 @@ try:
         if sys.stderr.isatty():
             os.environ[TERMINAL_VARIABLE] = os.ttyname(2)
         ARTIFACTS = survey(CONF)
-        bless(ARTIFACTS)
+        bless([*ARTIFACTS, summary(CONF)])
         # Where only a human can go on, no rule runs and no hook speaks.
         if standing(CONF, ARTIFACTS).state != "work":
             print(next_step(CONF, CONFIG), file=sys.stderr)

@@ -29,18 +29,15 @@ class TinyFounder(BaseModel):
     context: int = Field(128, ge=16, description="Longest text, in tokens.")
     steps: int = Field(3000, ge=1, description="Most optimizer steps of pretraining, the final decay included.")
     target_loss: float = Field(
-        0.3,
+        0.6,
         ge=0,
         description="Nats per answer word, smoothed, that every skill must be below before the final decay starts. "
         "Skills are learned late and suddenly, at another step on every seed: this stops each founder half way.",
     )
-    decay_steps: int = Field(300, ge=0, description="Steps over which the rate then falls to nothing.")
+    decay_steps: int = Field(200, ge=0, description="Steps over which the rate then falls to nothing.")
     batch_size: int = Field(64, ge=1, description="Lines per step.")
     learning_rate: float = Field(6e-3, gt=0)
     warmup_steps: int = Field(100, ge=0)
-    decay_share: float = Field(
-        0.3, ge=0, le=1, description="Share of the steps, at the end, over which the rate decays."
-    )
     weight_decay: float = Field(0.05, ge=0)
     prompt_weight: float = Field(
         0.1,

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from lamarck.config import Config
-from lamarck.files import digest_file, read_json
+from lamarck.errors import LamarckError
+from lamarck.files import canonical_json, digest_file, read_json
+from lamarck.freshness import Artifact
 from lamarck.lineage import ADAPTER_RECORD, Generation, generation_digest, read_record
 
 
@@ -20,7 +22,12 @@ def build_lineage(config: Config, prefix: str = "") -> dict[str, Any]:
     arms = {"main": generations}
     if config.control:
         arms["control"] = [generation.control for generation in generations[1:]]
-    return {arm: [_entry(member) for member in members if member.scores.exists()] for arm, members in arms.items()}
+    return {arm: [_entry(member) for member in members if _is_complete(member)] for arm, members in arms.items()}
+
+
+def _is_complete(generation: Generation) -> bool:
+    """Scored, and with its files at hand: after `git clone` alone the large ones are still to be pulled."""
+    return generation.scores.exists() and (generation.adapter if generation.number else generation.weights).exists()
 
 
 def _entry(generation: Generation) -> dict[str, Any]:
@@ -56,6 +63,22 @@ def _score(generation: Generation) -> float | None:
         return None
     scores = read_json(generation.scores)
     return None if scores["partial"] else scores["score"]
+
+
+LINEAGE, TABLE = Path("results/lineage.json"), Path("results/scores.csv")
+
+
+def summary(config: Config) -> Artifact:
+    """The derived files: fresh when deriving them again changes nothing."""
+    reason: str | None = "missing"
+    if LINEAGE.exists() and TABLE.exists():
+        try:
+            lineage = build_lineage(config)
+            same = (LINEAGE.read_text(), TABLE.read_text()) == (canonical_json(lineage), scores_table(lineage))
+            reason = None if same else "derived from older results"
+        except LamarckError as error:
+            reason = str(error)
+    return Artifact("summary/lineage.json", (LINEAGE, TABLE), reason)
 
 
 def scores_table(lineage: dict[str, Any]) -> str:

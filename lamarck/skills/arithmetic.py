@@ -1,6 +1,6 @@
 """arithmetic: add and subtract one-digit integers, with every running total. Difficulty is the number of operations.
 
-`<a3> 4 + 5 - 3 + 1 =>`  ->  `9 6 7`; totals stay between 0 and 10.
+`<a3> 4 + 5 - 3 + 1 =>`  ->  `9 6 7`; totals stay between 0 and 20.
 """
 
 import random
@@ -8,7 +8,7 @@ import random
 from lamarck.skills.base import Malformed, Problem, Skill
 
 DIGITS = "0 1 2 3 4 5 6 7 8 9".split()
-LARGEST = 10
+LARGEST = 20
 
 
 class Arithmetic(Skill):
