@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.freshness import bless, earlier_curricula, survey
+from lamarck.g0.local import check_model_directory
 from lamarck.gate.check import gate_state
 from lamarck.lineage import Generation, parse_generation
 from lamarck.progress import TERMINAL_VARIABLE
@@ -50,6 +51,9 @@ try:
         CONF = CONF.model_copy(
             update={"generations": int(workflow.config_settings.config["generations"])}
         )
+    if CONF.founder.kind == "local":
+        # Snakemake takes an output whose input is gone for a source file, and would use the old founder.
+        check_model_directory(Path(CONF.founder.path))
     if workflow.is_main_process:
         if not workflow.dryrun:
             take_run_lock()

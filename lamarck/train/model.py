@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from lamarck.config import Recipe
 from lamarck.errors import LamarckError
+from lamarck.files import read_json, write_json
 
 PARENT, CHILD = "parent", "default"
 
@@ -52,6 +53,10 @@ def export_adapter(model: PeftModel, inherit: Literal["continue", "stack", "fres
     else:
         model.save_pretrained(output)
     (output / "README.md").unlink(missing_ok=True)  # peft's own model card speaks of this machine's paths
+    settings = output / "adapter_config.json"
+    content = read_json(settings)
+    # peft holds the layers' names in a set, whose order differs from process to process.
+    write_json(settings, content | {"target_modules": sorted(content["target_modules"])})
 
 
 def _load_base(weights: Path, recipe: Recipe, device: torch.device) -> torch.nn.Module:
