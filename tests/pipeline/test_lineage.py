@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.pipeline.conftest import BIN, Project
 
@@ -106,7 +107,7 @@ def test_a_changed_recipe_closes_the_gate_and_keeps_what_does_not_depend_on_it(
     project = finished.copy(tmp_path / "project")
     before = contents(project)
     config = (project.root / "config/default.yaml").read_text()
-    (project.root / "config/default.yaml").write_text(config.replace("steps: 30", "steps: 31"))
+    project.config(recipe=yaml.safe_load(config)["recipe"] | {"steps": 31})
     done = project.run("snakemake", check=False)
     assert done.returncode != 0
     assert "approvals/g1.ok approves another plan" in done.stdout
