@@ -90,7 +90,7 @@ class EngineConfig(Section):
     threads: int = Field(
         1, ge=1, description="CPU threads of one job; the founder's pretraining uses `founder_threads`."
     )
-    founder_threads: int = Field(2, ge=1, description="CPU threads of the founder's pretraining, which runs alone.")
+    founder_threads: int = Field(1, ge=1, description="CPU threads of the founder's pretraining, which runs alone.")
 
 
 class Config(Section):

@@ -14,8 +14,9 @@ from pathlib import Path
 from lamarck.config import Config, LocalFounder
 from lamarck.curriculum.strategy import Strategy, load_strategy
 from lamarck.errors import LamarckError
-from lamarck.files import SNAKEMAKE_MARKER, canonical_json, digest_directory, digest_file, digest_value
-from lamarck.gate.plan import ControlInputs, Plan, build_plan
+from lamarck.files import SNAKEMAKE_MARKER, digest_directory, digest_file, digest_value
+from lamarck.gate.check import changed_parts
+from lamarck.gate.plan import Plan, read_plan
 from lamarck.lineage import (
     ADAPTER_RECORD,
     WEIGHTS_RECORD,
@@ -125,35 +126,28 @@ def _curriculum(config: Config, child: Generation) -> Artifact:
 
 
 def _plan(config: Config, child: Generation) -> Artifact:
-    """A plan carries no record: it is compared with what planning would write now."""
-    reason = None
+    """A plan carries no record: what it says is compared with the files as they are."""
+    if not child.plan.exists():
+        return Artifact(f"{child.name}/plan.json", (child.plan,), "missing")
     try:
-        planned = canonical_json(plan_of(config, child).model_dump(mode="json"))
-        if planned != child.plan.read_text(encoding="utf-8"):
-            reason = "planning would write something else now"
-    except FileNotFoundError:
-        reason = "missing"
-    except LamarckError as error:
-        reason = "missing" if not child.plan.exists() else str(error)
+        plan = read_plan(child.plan)
+        changed = _changed_parts(config, child, plan)
+        if (plan.control is not None) != config.control:
+            changed.append("control arm")
+        elif config.control:
+            changed += [f"control's {part}" for part in _changed_parts(config, child.control, plan)]
+        before = read_plan(child.parent.plan).budget.device_seconds if child.parent.number else None
+        if plan.budget.parent_device_seconds != before:
+            changed.append("parent's budget")
+        reason = f"changed since: {', '.join(changed)}" if changed else None
+    except (LamarckError, FileNotFoundError) as error:
+        reason = str(error)
     return Artifact(f"{child.name}/plan.json", (child.plan,), reason)
 
 
-def plan_of(config: Config, child: Generation) -> Plan:
-    """The plan of gN from the lineage's own files."""
-    control = None
-    if config.control:
-        arm = child.control
-        control = ControlInputs(arm.parent.name, arm.parent.adapter if arm.parent.number else None, arm.curriculum)
-    parent = child.parent
-    return build_plan(
-        config,
-        child,
-        child.weights,
-        parent.adapter if parent.number else None,
-        child.curriculum,
-        parent.plan if parent.number else None,
-        control,
-    )
+def _changed_parts(config: Config, child: Generation, plan: Plan) -> list[str]:
+    parent_adapter = child.parent.adapter if child.parent.number else None
+    return changed_parts(config, child, plan, child.weights, parent_adapter, child.curriculum)
 
 
 def _adapter(config: Config, child: Generation) -> Artifact:

@@ -62,8 +62,9 @@ try:
         ARTIFACTS = survey(CONF)
         bless([*ARTIFACTS, summary(CONF)])
         # Where only a human can go on, no rule runs and no hook speaks.
-        if standing(CONF, ARTIFACTS).state != "work":
-            print(next_step(CONF, CONFIG), file=sys.stderr)
+        STANDING = standing(CONF, ARTIFACTS)
+        if STANDING.state != "work":
+            print(next_step(CONF, CONFIG, STANDING), file=sys.stderr)
 except LamarckError as error:
     raise WorkflowError(str(error))
 
@@ -180,4 +181,4 @@ def option(name, key):
 def finish_run():
     """Tell DVC what there is, and the person what to do next."""
     record_outputs(CONF, Path(CONFIG))
-    print(next_step(CONF, CONFIG), file=sys.stderr)
+    print(next_step(CONF, CONFIG, standing(CONF, survey(CONF))), file=sys.stderr)

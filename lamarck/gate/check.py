@@ -74,23 +74,30 @@ def check_gate(
     name = generation.planned_by.name
     approved = read_plan(plan)
     check_approval(name, approved, approval)
-    arm = _arm(approved, generation)
-    now = {
-        "parent": (model_digest(weights, parent_adapter), arm.parent.digest),
-        "curriculum": (digest_file(curriculum), arm.curriculum.digest),
-        "strategy": (load_strategy(Path(config.strategy)).digest(), approved.strategy.digest),
-        "recipe": (config.recipe.digest(), approved.recipe.digest),
-        "suite": (suite_digest(Path(config.suite)), approved.suite.digest),
-        "seed": (str(config.seed), str(approved.seed)),
-        "budget": (str(config.budget.of(generation.number)), str(approved.budget.device_seconds)),
-    }
-    changed = [part for part, (present, approved_value) in now.items() if present != approved_value]
+    changed = changed_parts(config, generation, approved, weights, parent_adapter, curriculum)
     if changed:
         raise LamarckError(
             f"the {' and the '.join(changed)} of {generation.name} changed after the approval: "
             f"run snakemake for a new plan, then read `lamarck review {name}` and approve again"
         )
     return approved
+
+
+def changed_parts(
+    config: Config, generation: Generation, plan: Plan, weights: Path, parent_adapter: Path | None, curriculum: Path
+) -> list[str]:
+    """What the plan says of this run, or of its control arm's, that is not so now: every part is hashed again."""
+    arm = _arm(plan, generation)
+    parts = {
+        "parent": (model_digest(weights, parent_adapter), arm.parent.digest),
+        "curriculum": (digest_file(curriculum), arm.curriculum.digest),
+        "strategy": (load_strategy(Path(config.strategy)).digest(), plan.strategy.digest),
+        "recipe": (config.recipe.digest(), plan.recipe.digest),
+        "suite": (suite_digest(Path(config.suite)), plan.suite.digest),
+        "seed": (config.seed, plan.seed),
+        "budget": (config.budget.of(generation.number), plan.budget.device_seconds),
+    }
+    return [part for part, (now, planned) in parts.items() if now != planned]
 
 
 def _arm(plan: Plan, generation: Generation) -> Plan | Arm:

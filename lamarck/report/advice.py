@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from lamarck.config import Config
-from lamarck.freshness import Artifact, survey
+from lamarck.freshness import Artifact
 from lamarck.gate.check import GateState, gate_state
 from lamarck.lineage import Generation
 
@@ -45,9 +45,8 @@ def _comes_before_gate(name: str, child: Generation) -> bool:
     return number < child.number or (number == child.number and file in ("curriculum.jsonl", "plan.json"))
 
 
-def next_step(config: Config, config_path: str) -> str:
+def next_step(config: Config, config_path: str, now: Standing) -> str:
     """What to do next, as commands that can be pasted."""
-    now = standing(config, survey(config))
     option = "" if config_path == DEFAULT_CONFIG else f" --configfile {config_path}"
     if now.state == "gate" and now.generation and now.gate:
         name = now.generation.name

@@ -29,7 +29,7 @@ def run(config_path: Path) -> None:
         if now.state == "work" or now.generation is None or now.gate is None:
             raise LamarckError("snakemake ended with work left: its messages above say why; run it again to go on")
         if not sys.stdin.isatty():
-            print(next_step(config, str(config_path)))
+            print(next_step(config, str(config_path), now))
             return
         review.show(now.generation)
         known = default_approver() or Approver(name=input("Your name: "))
@@ -37,11 +37,14 @@ def run(config_path: Path) -> None:
     console = Console()
     console.print(scores_table(scores_rows(config)))
     last = f"g{config.generations}"
-    console.print("What to look at next:")
-    console.print(f"  {command('lamarck')} compare {last} g0       which tasks were won and lost", markup=False)
-    console.print("  results/g1/curriculum.jsonl   what g0 taught, with every verdict")
-    console.print(f"  {command('lamarck')} verify                  every artifact against its record", markup=False)
-    console.print("  config/default.yaml           raise `generations`, and `make demo` goes on")
+    console.print("\nWhat to look at next:")
+    for what, why in (
+        (f"{command('lamarck')} compare {last} g0", "which tasks were won and lost"),
+        ("results/g1/curriculum.jsonl", "what g0 taught, with every verdict"),
+        (f"{command('lamarck')} verify", "every artifact against its record"),
+        ("config/default.yaml", "raise `generations`, and `make demo` goes on"),
+    ):
+        console.print(f"  {what:<36} {why}", markup=False, highlight=False)
 
 
 def _advance(config_path: Path) -> None:

@@ -34,7 +34,7 @@ def show(config_path: Path, as_json: bool) -> None:
                 console.print(Text(f"stale: {generation['generation']}/{name}: {reason}", style="yellow"))
         if generation["gate"] and generation["gate"]["state"] == "refused":
             console.print(Text(f"refused: {generation['gate']['sentence']}", style="bold red"))
-    console.print(Text(next_step(config, str(config_path))))
+    console.print(Text(next_step(config, str(config_path), standing(config, artifacts))))
 
 
 def status(config: Config, artifacts: list[Artifact]) -> dict[str, Any]:

@@ -35,8 +35,10 @@ def scores_rows(config: Config) -> list[dict[str, Any]]:
             row["to_parent"] = _difference(generation, generation.parent, weights)
             row["to_founder"] = _difference(generation, founder, weights)
             if config.control and generation.control.samples.exists():
-                row["control"] = _row(generation.control, weights)
-                row["control"]["to_founder"] = _difference(generation.control, founder, weights)
+                control = generation.control
+                row["control"] = _row(control, weights)
+                row["control"]["to_parent"] = _difference(control, control.parent, weights)
+                row["control"]["to_founder"] = _difference(control, founder, weights)
         rows.append(row)
     return rows
 
@@ -58,26 +60,24 @@ def _difference(child: Generation, parent: Generation, weights: dict[str, float]
 
 
 def scores_table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="Score on the frozen suite, 0..100 (95% intervals, paired differences)")
-    for heading in ("", "score", "to its parent", "to g0", "bits/byte", "control: score", "control: to g0"):
-        table.add_column(heading, justify="left" if not heading else "right")
+    """Four numbers a generation, within 80 columns; the control arm's below the generation that it controls."""
+    title = "Score on the frozen suite, 0..100, with 95% intervals"
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), title=title)
+    for heading in ("", "score", "to its parent", "to g0", "bits/byte"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for row in rows:
-        control = row.get("control", {})
-        table.add_row(
-            row["generation"],
-            _score(row),
-            _signed(row.get("to_parent")),
-            _signed(row.get("to_founder")),
-            f"{row['bits_per_byte']:.3f}" if "bits_per_byte" in row else "",
-            _score(control),
-            _signed(control.get("to_founder")),
-        )
+        _add(table, row)
+        if "control" in row:
+            _add(table, row["control"])
     return table
 
 
+def _add(table: Table, row: dict[str, Any]) -> None:
+    bits = f"{row['bits_per_byte']:.3f}" if "bits_per_byte" in row else ""
+    table.add_row(row["generation"], _score(row), _signed(row.get("to_parent")), _signed(row.get("to_founder")), bits)
+
+
 def _score(row: dict[str, Any]) -> Text:
-    if not row:
-        return Text("")
     if row["partial"]:
         return Text("partial", style="bold red")
     low, high = row["interval"]["low"], row["interval"]["high"]
