@@ -19,8 +19,8 @@ class HFEngine:
     def __init__(self, config: EngineConfig, weights: Path, adapter: Path | None) -> None:
         self.batch_size = config.batch_size
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(weights, local_files_only=True)
-        self.model = _load_model(weights, adapter, getattr(torch, config.dtype)).to(self.device).eval()
+        self.tokenizer, model = _load(weights, adapter, getattr(torch, config.dtype))
+        self.model = model.to(self.device).eval()
         self.end = _end_tokens(self.model.generation_config.eos_token_id, self.tokenizer.eos_token_id)
         start = self.tokenizer.bos_token_id
         self.start: int = start if start is not None else self.end[0]
@@ -135,21 +135,22 @@ class HFEngine:
         return [float(values[: len(row)].sum()) for values, row in zip(chosen, batch, strict=True)]
 
 
-def _load_model(weights: Path, adapter: Path | None, dtype: torch.dtype) -> torch.nn.Module:
+def _load(weights: Path, adapter: Path | None, dtype: torch.dtype) -> tuple[PreTrainedTokenizerBase, torch.nn.Module]:
     try:
+        tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
             weights, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
         )
     except (OSError, ValueError) as error:
         raise LamarckError(f"{weights} does not open as a model: {str(error).splitlines()[0]}") from error
     if adapter is None:
-        return model
+        return tokenizer, model
     from peft import PeftModel  # seconds to import: only where there is an adapter
 
     adapted = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
     # In float32 the merged product equals the sum to rounding and saves two products a layer; in 16 bits the small
     # update would drown in the weights' rounding, so there the adapter stays beside them.
-    return adapted.merge_and_unload() if dtype == torch.float32 else adapted
+    return tokenizer, adapted.merge_and_unload() if dtype == torch.float32 else adapted
 
 
 def _end_tokens(*candidates: int | list[int] | None) -> list[int]:

@@ -1,0 +1,83 @@
+"""Writes are atomic: whatever happens, a reader finds the old file or the new one."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lamarck.errors import LamarckError
+from lamarck.files import atomic_directory, digest_directory, read_jsonl, write_text
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from lamarck.errors import exit_with_sentence
+from lamarck.files import write_text
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+exit_with_sentence(lambda: write_text(Path(sys.argv[1]), "new" * 1000))
+"""
+ENDLESS = """
+import sys
+from pathlib import Path
+from lamarck.files import write_text
+while True:
+    write_text(Path(sys.argv[1]), "a" * 300_000)
+    write_text(Path(sys.argv[1]), "b" * 300_000)
+"""
+
+
+def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_text(path, "old")
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"error: cannot write {path}" in done.stderr
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    writer = subprocess.Popen([sys.executable, "-c", ENDLESS, str(path)])
+    while not path.exists():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    assert path.read_text() in ("a" * 300_000, "b" * 300_000)
+
+
+def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    with pytest.raises(RuntimeError), atomic_directory(final) as directory:
+        (directory / "half").write_text("x")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with atomic_directory(final) as directory:
+        (directory / "whole").write_text("x")
+    assert [path.name for path in final.iterdir()] == ["whole"]
+
+
+def test_a_directorys_digest_is_of_its_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    before = digest_directory(tmp_path)
+    (tmp_path / ".snakemake_timestamp").touch()
+    (tmp_path / "record.json").touch()
+    assert digest_directory(tmp_path, skip=["record.json"]) == before
+    (tmp_path / "a").write_text("2")
+    assert digest_directory(tmp_path, skip=["record.json"]) != before
+    with pytest.raises(LamarckError, match="does not exist"):
+        digest_directory(tmp_path / "none")
+
+
+def test_a_line_separator_inside_a_string_ends_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a\u2028b"}\n{"text": 2}\n')
+    assert [row["text"] for _, row in read_jsonl(path)] == ["a\u2028b", 2]
+    path.write_text('{"text": 1}\n{"text": \n')
+    with pytest.raises(LamarckError, match="line 2"):
+        list(read_jsonl(path))
