@@ -2,7 +2,7 @@
 
 import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,7 +16,7 @@ HEADER = "# A human's approval of one training run. It holds for exactly the pla
 class Approver(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1)
+    name: str = Field(pattern=r"\S", description="Somebody: a blank name is nobody's answer.")
     contact: str | None = None
 
 
@@ -26,11 +26,24 @@ class Approval(BaseModel):
     generation: str
     decision: Literal["approve"]
     plan: str = Field(pattern=r"^[0-9a-f]{64}$", description="Digest of plan.json, which covers everything else.")
-    budget_device_seconds: float = Field(gt=0, description="The most that this human allows the run.")
+    budget_device_seconds: float = Field(
+        gt=0, allow_inf_nan=False, description="The most that this human allows the run."
+    )
     approver: Approver
     date: datetime.date
     expires: datetime.date
     note: str = ""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as it is defined: a key that stands twice is an error. Two decisions in one file are none."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [str(key.value) for key, _ in node.value]
+        twice = next((key for place, key in enumerate(keys) if key in keys[:place]), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(problem=f"{twice!r} stands there twice")
+        return super().construct_mapping(node, deep)
 
 
 def today() -> datetime.date:
@@ -47,9 +60,13 @@ def read_approval(path: Path, generation: str) -> Approval:
     """Errors: LamarckError, one sentence, for a file that is empty, malformed or says something else than approve."""
     advice = f"write it again with `lamarck approve {generation}`"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LamarckError(f"{path} is not valid YAML: {advice}") from error
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise LamarckError(f"{path} cannot be read ({error.strerror}): {advice}") from error
+    # ValueError: no UTF-8, or a day that no calendar has.
+    except (yaml.YAMLError, ValueError) as error:
+        reason = getattr(error, "problem", None) or str(error)
+        raise LamarckError(f"{path} is not valid YAML ({reason}): {advice}") from error
     if content is None:
         raise LamarckError(f"{path} is empty, and an empty file approves nothing: {advice}")
     try:

@@ -1,15 +1,23 @@
 """Write down a human's yes. The human proves to have seen the plan by typing back its short digest. Light."""
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 from lamarck.errors import LamarckError
 from lamarck.gate.approval import Approval, Approver, today, write_approval
-from lamarck.gate.check import check_approval
 from lamarck.gate.plan import plan_digest, read_plan, short
-from lamarck.gate.signature import ALLOWED_SIGNERS, NAMESPACE, sign
+from lamarck.gate.signature import (
+    ALLOWED_SIGNERS,
+    NAMESPACE,
+    check_signature,
+    sign,
+    signature_of,
+    signatures_are_required,
+)
 from lamarck.lineage import Generation
 
 DAYS_VALID = 30
@@ -25,7 +33,8 @@ def approve(
     """Write approvals/gN.ok for the plan as it is now.
 
     `typed_digest` is the short digest, or a function that shows a question and returns the answer.
-    Errors: LamarckError, and nothing written, when there is no plan or the digest is not the plan's.
+    Errors: LamarckError, and nothing written, when there is no plan or the digest is not the plan's, or when the key
+    does not sign, or not for this approver.
     """
     if generation.is_control:
         raise LamarckError(f"{generation.planned_by.name}'s approval covers its control arm: approve that")
@@ -35,7 +44,7 @@ def approve(
     typed = typed_digest if isinstance(typed_digest, str) else typed_digest(question)
     if typed.strip() not in (short(digest), digest):
         raise LamarckError(f"{typed.strip()!r} is not the digest of {generation.plan}: nothing is approved")
-    if ALLOWED_SIGNERS.exists() and key is None:
+    if signatures_are_required() and key is None:
         raise LamarckError(
             f"{ALLOWED_SIGNERS} asks for signed approvals: name your key with --key (namespace {NAMESPACE})"
         )
@@ -49,11 +58,24 @@ def approve(
         expires=today() + timedelta(days=DAYS_VALID),
         note=note,
     )
-    write_approval(generation.approval, approval)
-    if key is not None:
-        sign(generation.approval, key)
-        check_approval(generation.name, plan, generation.approval)
+    if key is None:
+        write_approval(generation.approval, approval)
+    else:
+        _write_signed(generation.approval, approval, key)
     return generation.approval
+
+
+def _write_signed(path: Path, approval: Approval, key: Path) -> None:
+    """Sign a draft, and only then put it in place: a refused key or Ctrl-C at its passphrase must approve nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".draft-", dir=path.parent) as directory:
+        draft = Path(directory) / path.name
+        write_approval(draft, approval)
+        sign(draft, key)
+        check_signature(draft, approval.approver)
+        # The signature first: beside an older approval it is refused, whereas an approval alone might hold.
+        os.replace(signature_of(draft), signature_of(path))
+        os.replace(draft, path)
 
 
 def default_approver() -> Approver | None:

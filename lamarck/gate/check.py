@@ -9,7 +9,7 @@ from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file
 from lamarck.gate.approval import Approval, read_approval, today
-from lamarck.gate.plan import Arm, Plan, plan_digest, read_plan, short
+from lamarck.gate.plan import Arm, Plan, plan_digest, planned_recipe, read_plan, short
 from lamarck.gate.signature import check_signature
 from lamarck.lineage import Generation, model_digest, suite_digest
 
@@ -38,6 +38,8 @@ def check_approval(name: str, plan: Plan, path: Path) -> Approval:
     """The approval at `path`, if it is a valid answer to `plan`. Errors: LamarckError that says why it is none."""
     if not path.exists():
         raise LamarckError(f"{name} is not approved: read `lamarck review {name}`, then `lamarck approve {name}`")
+    if plan.generation != name:
+        raise LamarckError(f"the plan of {name} is one of {plan.generation}: run snakemake for a new plan")
     approval = read_approval(path, name)
     digest = plan_digest(plan)
     advice = f"read `lamarck review {name}`, then approve again"
@@ -74,6 +76,8 @@ def check_gate(
     name = generation.planned_by.name
     approved = read_plan(plan)
     check_approval(name, approved, approval)
+    if not curriculum.exists():
+        raise LamarckError(f"{curriculum} does not exist: run snakemake, or restore it with `dvc pull`")
     changed = changed_parts(config, generation, approved, weights, parent_adapter, curriculum)
     if changed:
         raise LamarckError(
@@ -92,7 +96,8 @@ def changed_parts(
         "parent": (model_digest(weights, parent_adapter), arm.parent.digest),
         "curriculum": (digest_file(curriculum), arm.curriculum.digest),
         "strategy": (load_strategy(Path(config.strategy)).digest(), plan.strategy.digest),
-        "recipe": (config.recipe.digest(), plan.recipe.digest),
+        # The settings too: they are what the human read.
+        "recipe": (planned_recipe(config), plan.recipe),
         "suite": (suite_digest(Path(config.suite)), plan.suite.digest),
         "seed": (config.seed, plan.seed),
         "budget": (config.budget.of(generation.number), plan.budget.device_seconds),

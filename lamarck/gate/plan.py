@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lamarck.config import Config
-from lamarck.curriculum.item import read_curriculum
+from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, digest_file, digest_text, read_json
@@ -109,18 +109,18 @@ def build_plan(
 ) -> Plan:
     """The plan of `generation`, from files alone: the same files give the same plan.
 
-    Errors: LamarckError for a broken curriculum, a budget above the parent's, or a suite that is not the parent's.
+    Errors: LamarckError for a broken curriculum, a budget above the parent's, a suite that is not the parent's, or
+    when the parent's adapter or plan is not given: without them it would pass for a founder, which has no ceiling.
     """
     previous = read_plan(previous_plan) if previous_plan else None
+    _check_parent(generation, parent_adapter, previous)
     suite = suite_digest(Path(config.suite))
     if previous and previous.suite.digest != suite:
         raise LamarckError(
             f"the suite {config.suite} changed since {previous.generation} was planned: scores could not be compared. "
             "Restore it, or start a new lineage with the new suite"
         )
-    items = list(read_curriculum(curriculum))
-    if not items:
-        raise LamarckError(f"{curriculum} has no items: there is nothing to train on")
+    items = _read_items(curriculum)
     parameters = count_parameters(weights)
     longest = max(len(f"{item.prompt} {item.completion}".split()) for item in items)
     words = sum(len(f"{item.prompt} {item.completion}".split()) for item in items) / len(items)
@@ -130,7 +130,7 @@ def build_plan(
         parent=Parent(generation=generation.parent.name, digest=model_digest(weights, parent_adapter)),
         curriculum=Curriculum(digest=digest_file(curriculum), items=len(items)),
         strategy=Strategy(path=config.strategy, digest=load_strategy(Path(config.strategy)).digest()),
-        recipe=Recipe(digest=config.recipe.digest(), settings=config.recipe.model_dump(mode="json")),
+        recipe=planned_recipe(config),
         suite=Suite(name=Path(config.suite).name, digest=suite),
         seed=config.seed,
         budget=_budget(config, generation, previous),
@@ -143,6 +143,31 @@ def build_plan(
         ),
         control=_control(control, weights),
     )
+
+
+def _check_parent(generation: Generation, adapter: Path | None, previous: Plan | None) -> None:
+    parent = generation.parent
+    if (parent.number > 0) != (adapter is not None):
+        needs = "is its adapter: give --parent-adapter" if parent.number else "is the founder: it has no adapter"
+        raise LamarckError(f"{parent.name}, the parent of {generation.name}, {needs}")
+    planned = previous.generation if previous else None
+    expected = parent.name if parent.number else None
+    if planned != expected:
+        raise LamarckError(
+            f"the previous plan of {generation.name} is {expected or 'none'}, not {planned or 'none'}: give --previous-plan "
+            "exactly where the parent was itself trained"
+        )
+
+
+def _read_items(curriculum: Path) -> list[Item]:
+    items = list(read_curriculum(curriculum))
+    if not items:
+        raise LamarckError(f"{curriculum} has no items: there is nothing to train on")
+    return items
+
+
+def planned_recipe(config: Config) -> Recipe:
+    return Recipe(digest=config.recipe.digest(), settings=config.recipe.model_dump(mode="json"))
 
 
 def _budget(config: Config, generation: Generation, previous: Plan | None) -> Budget:
@@ -159,7 +184,7 @@ def _budget(config: Config, generation: Generation, previous: Plan | None) -> Bu
 def _control(control: ControlInputs | None, weights: Path) -> Arm | None:
     if control is None:
         return None
-    items = sum(1 for _ in read_curriculum(control.curriculum))
+    items = len(_read_items(control.curriculum))
     return Arm(
         parent=Parent(generation=control.parent_generation, digest=model_digest(weights, control.parent_adapter)),
         curriculum=Curriculum(digest=digest_file(control.curriculum), items=items),
@@ -167,18 +192,27 @@ def _control(control: ControlInputs | None, weights: Path) -> Arm | None:
 
 
 def count_parameters(weights: Path) -> int:
-    """Parameters of a model directory, read from the safetensors headers: no tensor is loaded."""
-    return sum(math.prod(shape) for path in sorted(weights.glob("*.safetensors")) for shape in _shapes(path))
+    """Parameters of a model directory, read from the safetensors headers: no tensor is loaded.
+
+    Errors: LamarckError where there is no such file, or a broken one.
+    """
+    files = sorted(weights.glob("*.safetensors"))
+    if not files:
+        raise LamarckError(f"{weights} has no *.safetensors: it is no model that can be trained")
+    return sum(math.prod(shape) for path in files for shape in _shapes(path))
 
 
 def _shapes(path: Path) -> Iterator[list[int]]:
     """Format: 8 bytes of little-endian header length, then a JSON header (huggingface/safetensors, README)."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            yield tensor["shape"]
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            # A broken length may be any number, and reading allocates it.
+            header = json.loads(file.read(min(length, path.stat().st_size)))
+        shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
+    except (struct.error, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise LamarckError(f"{path} is no safetensors file: restore it with `dvc pull`") from error
+    yield from shapes
 
 
 def read_plan(path: Path) -> Plan:

@@ -13,7 +13,7 @@ from lamarck.gate.plan import Plan, plan_digest, read_plan, short
 from lamarck.lineage import Generation
 
 SHOWN_ITEMS = 6
-LONGEST_LINE = 150
+LONGEST_TEXT = 100
 
 
 def review_json(generation: Generation) -> dict[str, Any]:
@@ -35,8 +35,9 @@ def show(generation: Generation, console: Console | None = None) -> None:
     console.print(_cells(card, _earlier_card(generation)))
     for warning in card["warnings"]:
         console.print(Text(f"warning: {warning}", style="yellow"))
-    console.print(Text(f"\n{SHOWN_ITEMS} of {len(items)} items, evenly spread:", style="bold"))
-    for item in items[:: max(1, len(items) // SHOWN_ITEMS)][:SHOWN_ITEMS]:
+    shown = items[:: max(1, len(items) // SHOWN_ITEMS)][:SHOWN_ITEMS]
+    console.print(Text(f"\n{len(shown)} of {len(items)} items, evenly spread:", style="bold"))
+    for item in shown:
         console.print(Text(_line(item)))
     console.print(Text(_how_to_answer(plan)))
 
@@ -125,10 +126,14 @@ def _cells(card: dict[str, Any], earlier: dict[str, Any] | None) -> Table:
 
 
 def _line(item: Item) -> str:
-    """One item on one line: control characters made visible, a long one cut."""
-    text = f"{item.prompt} {item.completion}"
-    visible = "".join(character if character.isprintable() else "\ufffd" for character in text[: LONGEST_LINE + 1])
-    return f"  {visible}" if len(visible) <= LONGEST_LINE else f"  {visible[:LONGEST_LINE]}…"
+    """One item, each half cut by itself: a long problem must not hide what the child is taught to answer."""
+    return f"  {_visible(item.prompt)} {_visible(item.completion)}"
+
+
+def _visible(text: str) -> str:
+    """The text of a model as characters on one line: what would steer a terminal is made visible, a long one is cut."""
+    characters = [character if character.isprintable() else "\ufffd" for character in text[:LONGEST_TEXT]]
+    return "".join(characters) + ("…" if len(text) > LONGEST_TEXT else "")
 
 
 def _how_to_answer(plan: Plan) -> str:
