@@ -15,7 +15,7 @@ from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, digest_file, digest_text, read_json
-from lamarck.lineage import Generation, model_digest, suite_digest
+from lamarck.lineage import Generation, model_digest, parse_generation, suite_digest
 
 SHORT = 8
 
@@ -113,7 +113,7 @@ def build_plan(
     when the parent's adapter or plan is not given: without them it would pass for a founder, which has no ceiling.
     """
     previous = read_plan(previous_plan) if previous_plan else None
-    _check_parent(generation, parent_adapter, previous)
+    _check_previous(generation, previous)
     suite = suite_digest(Path(config.suite))
     if previous and previous.suite.digest != suite:
         raise LamarckError(
@@ -127,7 +127,7 @@ def build_plan(
     examples = config.recipe.steps * config.recipe.batch_size
     return Plan(
         generation=generation.name,
-        parent=Parent(generation=generation.parent.name, digest=model_digest(weights, parent_adapter)),
+        parent=_parent(generation.parent, weights, parent_adapter),
         curriculum=Curriculum(digest=digest_file(curriculum), items=len(items)),
         strategy=Strategy(path=config.strategy, digest=load_strategy(Path(config.strategy)).digest()),
         recipe=planned_recipe(config),
@@ -145,18 +145,24 @@ def build_plan(
     )
 
 
-def _check_parent(generation: Generation, adapter: Path | None, previous: Plan | None) -> None:
-    parent = generation.parent
-    if (parent.number > 0) != (adapter is not None):
-        needs = "is its adapter: give --parent-adapter" if parent.number else "is the founder: it has no adapter"
-        raise LamarckError(f"{parent.name}, the parent of {generation.name}, {needs}")
-    planned = previous.generation if previous else None
-    expected = parent.name if parent.number else None
-    if planned != expected:
-        raise LamarckError(
-            f"the previous plan of {generation.name} is {expected or 'none'}, not {planned or 'none'}: give --previous-plan "
-            "exactly where the parent was itself trained"
-        )
+def _check_previous(generation: Generation, previous: Plan | None) -> None:
+    """The ceiling is the parent's own: neither no plan nor another lineage's may stand in for it."""
+    expected = generation.parent.name if generation.parent.number else None
+    given = previous.generation if previous else None
+    if given == expected:
+        return
+    if expected is None:
+        raise LamarckError(f"the parent of {generation.name} is the founder, which has no plan: omit --previous-plan")
+    raise LamarckError(f"{generation.name} needs the plan of its parent {expected}, not {given}: give --previous-plan")
+
+
+def _parent(generation: Generation, weights: Path, adapter: Path | None) -> Parent:
+    """Errors: LamarckError where an adapter is missing or too many: the digest would be another generation's."""
+    if generation.number and adapter is None:
+        raise LamarckError(f"{generation.name} is an adapter on the founder's weights: give it as a parent adapter")
+    if adapter is not None and not generation.number:
+        raise LamarckError(f"{generation.name} is the founder: it has no adapter, so omit the parent adapter")
+    return Parent(generation=generation.name, digest=model_digest(weights, adapter))
 
 
 def _read_items(curriculum: Path) -> list[Item]:
@@ -172,6 +178,9 @@ def planned_recipe(config: Config) -> Recipe:
 
 def _budget(config: Config, generation: Generation, previous: Plan | None) -> Budget:
     asked = config.budget.of(generation.number)
+    # Not a number is neither more nor less than anything: it would pass every comparison below.
+    if not (math.isfinite(asked) and asked > 0):
+        raise LamarckError(f"{generation.name} asks for {asked:g} device-seconds: `budget` must be a positive number")
     allowed = previous.budget.device_seconds if previous else None
     if allowed is not None and asked > allowed:
         raise LamarckError(
@@ -186,7 +195,7 @@ def _control(control: ControlInputs | None, weights: Path) -> Arm | None:
         return None
     items = len(_read_items(control.curriculum))
     return Arm(
-        parent=Parent(generation=control.parent_generation, digest=model_digest(weights, control.parent_adapter)),
+        parent=_parent(parse_generation(control.parent_generation), weights, control.parent_adapter),
         curriculum=Curriculum(digest=digest_file(control.curriculum), items=items),
     )
 

@@ -114,7 +114,7 @@ def _cells(card: dict[str, Any], earlier: dict[str, Any] | None) -> Table:
     for cell in card["cells"]:
         past = before.get((cell["skill"], cell["difficulty"]))
         table.add_row(
-            cell["skill"],
+            Text(cell["skill"]),
             str(cell["difficulty"]),
             str(cell["sampled"]),
             f"{cell['pass_rate']:.2f}",
