@@ -1,0 +1,122 @@
+"""What is planned, and what is refused before a human is asked."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lamarck.errors import LamarckError
+from lamarck.files import write_json, write_jsonl
+from lamarck.gate.plan import build_plan, count_parameters, plan_digest
+from lamarck.lineage import Generation
+from tests.gate.project import (
+    G1,
+    append_line_end,
+    config,
+    make_grandchild_plan,
+    make_plan,
+    write_plan,
+)
+
+
+def test_parameters_are_counted_from_the_headers() -> None:
+    assert count_parameters(G1.weights) == 17
+
+
+def test_the_same_files_give_the_same_plan_wherever_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path.with_name(tmp_path.name + "-elsewhere")
+    shutil.copytree(tmp_path, copy)
+    here = G1.plan.read_bytes()
+    monkeypatch.chdir(copy)
+    write_plan(config())
+    assert G1.plan.read_bytes() == here
+    assert str(tmp_path).encode() not in here
+    assert plan_digest(make_plan(config())) == hashlib.sha256(here).hexdigest()
+
+
+@pytest.mark.parametrize("content", [None, b"abc", b"\xff" * 20, b"\x02" + b"\x00" * 7 + b"[]"])
+def test_weights_that_are_no_safetensors_are_refused(content: bytes | None) -> None:
+    (G1.weights / "model.safetensors").unlink()
+    if content is not None:
+        (G1.weights / "model.safetensors").write_bytes(content)
+    with pytest.raises(LamarckError, match="safetensors"):
+        make_plan(config())
+
+
+@pytest.mark.parametrize("arm", [G1, G1.control])
+def test_a_curriculum_without_items_is_not_planned(arm: Generation) -> None:
+    arm.curriculum.write_text("")
+    with pytest.raises(LamarckError, match=f"{arm.curriculum} has no items"):
+        make_plan(config())
+
+
+def test_a_child_may_not_have_more_than_its_parent() -> None:
+    with pytest.raises(LamarckError, match="more than the 120 of its parent"):
+        make_grandchild_plan(config(budget={"device_seconds": 121}))
+    assert make_grandchild_plan(config(budget={"device_seconds": 119})).budget.parent_device_seconds == 120
+
+
+def test_the_ceiling_holds_in_a_lineage_under_a_prefix() -> None:
+    child = Generation(2, "search/r1/c03/")
+    previous = Path("previous.json")
+    write_json(previous, make_plan(config()).model_dump(mode="json") | {"generation": child.parent.name})
+    with pytest.raises(LamarckError, match="search/r1/c03/g2 asks for 121 device-seconds"):
+        make_grandchild_plan(config(budget={"device_seconds": 121}), previous, child=child)
+
+
+@pytest.mark.parametrize("override", [float("nan"), float("inf"), -5.0, 0.0])
+def test_a_budget_that_is_no_positive_number_is_no_way_round_the_ceiling(override: float) -> None:
+    with pytest.raises(LamarckError, match="must be a positive number"):
+        make_grandchild_plan(config(budget={"device_seconds": 120, "overrides": {2: override}}))
+
+
+def test_leaving_out_the_parents_plan_is_no_way_round_the_ceiling() -> None:
+    with pytest.raises(LamarckError, match="g2 needs the plan of its parent g1, not None"):
+        make_grandchild_plan(config(), previous=None)
+
+
+def test_another_lineages_plan_is_not_the_parents() -> None:
+    with pytest.raises(LamarckError, match="needs the plan of its parent search/g1, not g1"):
+        make_grandchild_plan(config(), child=Generation(2, "search/"))
+
+
+def test_the_founder_has_no_plan() -> None:
+    with pytest.raises(LamarckError, match="is the founder, which has no plan"):
+        build_plan(config(), G1, G1.weights, None, G1.curriculum, G1.plan, None)
+
+
+def test_a_parent_is_planned_with_its_adapter_and_the_founder_without() -> None:
+    with pytest.raises(LamarckError, match="g1 is an adapter"):
+        make_grandchild_plan(config(), adapter=None)
+    with pytest.raises(LamarckError, match="g0 is the founder"):
+        build_plan(config(), G1, G1.weights, G1.adapter, G1.curriculum, None, None)
+
+
+def test_a_new_suite_is_a_new_lineage() -> None:
+    append_line_end(Path("suite/suite.yaml"))()
+    with pytest.raises(LamarckError, match="the suite suite changed"):
+        make_grandchild_plan(config())
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("{", "line 6 is not valid JSON"),
+        ('{"id": "x"}', "line 6: skill"),
+        ('{"id": 1}', "line 6: id"),
+    ],
+)
+def test_a_broken_curriculum_names_the_line(line: str, sentence: str) -> None:
+    with G1.curriculum.open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(LamarckError, match=sentence):
+        make_plan(config())
+
+
+def test_an_unknown_key_in_a_curriculum_is_refused() -> None:
+    rows = [json.loads(line) for line in G1.curriculum.read_text().splitlines()]
+    write_jsonl(G1.curriculum, [row | {"extra": 1} for row in rows])
+    with pytest.raises(LamarckError, match="line 1: extra"):
+        make_plan(config())

@@ -1,0 +1,40 @@
+"""What a human reads."""
+
+import json
+
+from rich.console import Console
+
+from lamarck.curriculum.item import Item, item_id
+from lamarck.files import write_json, write_jsonl
+from lamarck.gate import review
+from tests.gate.project import G1, config, write_plan
+
+
+def test_text_of_models_is_shown_as_text() -> None:
+    rows = [json.loads(line) for line in G1.curriculum.read_text().splitlines()]
+    for row in rows:
+        row["completion"] = "[bold]x[/bold] \x1b[31m" + "y" * 2**20
+        row["id"] = item_id(row["skill"], row["prompt"], row["completion"])
+    write_jsonl(G1.curriculum, rows)
+    cell = {"skill": "json_mode", "difficulty": 2, "sampled": 5, "pass_rate": 1.0, "asked": 5, "kept": 5}
+    card = {
+        "parent": "g0", "sampled": 5, "kept": 5, "acceptance": 1.0, "replayed": 0, "dropped": {}, "cells": [cell],
+        "diversity": {"distinct_1": 0.5, "distinct_2": 0.5}, "warnings": [], "record": {"device_seconds": 1.0},
+    }  # fmt: skip
+    write_json(G1.card, card)
+    write_plan(config())
+    console = Console(record=True, width=300)
+    review.show(G1, console)
+    shown = console.export_text()
+    assert shown.count("[bold]x[/bold]") == 5
+    assert "5 of 5 items" in shown
+    assert "\x1b[31m" not in shown
+    assert len(shown) < 20_000
+
+
+def test_a_long_problem_does_not_hide_the_answer() -> None:
+    rows = [json.loads(line) for line in G1.curriculum.read_text().splitlines()]
+    item = Item.model_validate(rows[0])
+    line = review._line(item.model_copy(update={"prompt": "p" * 5000, "completion": "the answer"}))
+    assert line.endswith("… the answer")
+    assert len(line) < 150
