@@ -1,7 +1,6 @@
 """Our evaluation against plain lm-eval with its own transformers model, on a CPU: same tasks, weights and batches.
 
-    OMP_NUM_THREADS=1 python benchmarks/eval_vs_lm_eval.py \
-        --weights results/g0/weights --suite config/suites/tiny-v1 --pairs 5
+    OMP_NUM_THREADS=1 python benchmarks/eval_vs_lm_eval.py
 
 Each pair runs the two one after the other, model loading included, in alternating order; imports and lm-eval's cached
 copy of the items are warm for both. Prints seconds, ratios, and whether the scores are equal. Exits 1 if they are not.
@@ -51,8 +50,8 @@ def plain(suite: Suite, weights: Path, batch_size: int) -> Scores:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time our evaluation against plain lm-eval.")
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--suite", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, default=Path("results/g0/weights"))
+    parser.add_argument("--suite", type=Path, default=Path("config/suites/tiny-v1"))
     parser.add_argument("--pairs", type=int, default=5)
     arguments = parser.parse_args()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)

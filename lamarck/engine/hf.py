@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedTokenizerBase
 
+from lamarck.chat import prompt_tokens
 from lamarck.config import EngineConfig
 from lamarck.errors import LamarckError
 from lamarck.seeds import seed_for
@@ -42,7 +43,7 @@ class HFEngine:
     ) -> list[str]:
         if not prompts:
             return []
-        tokens: list[list[int]] = self.tokenizer(prompts)["input_ids"]
+        tokens = prompt_tokens(prompts, self.tokenizer)
         # Rows of like length share a batch: little padding, and they tend to end together.
         order = sorted(range(len(prompts)), key=lambda row: (len(tokens[row]), row))
         texts = [""] * len(prompts)

@@ -60,6 +60,8 @@ def main() -> None:
     torch.manual_seed(seed)
     parent = None if recipe.inherit == "fresh" else arguments.parent_adapter
     model = load_trainable(arguments.weights, parent, recipe, device)
+    # Counted now: `stack` is exported by replacing the trained adapter with the sum of two.
+    trained_parameters = sum(value.numel() for value in model.parameters() if value.requires_grad)
     batches = Batches(data.examples, recipe.batch_size, seed, tokenizer.eos_token_id)
     inputs = adapter_inputs(
         config, arguments.plan, arguments.curriculum, model_digest(arguments.weights, arguments.parent_adapter)
@@ -98,7 +100,7 @@ def main() -> None:
             "examples_too_long": data.too_long,
             "tokens": progress.tokens,
             "tokens_per_second": round(progress.tokens / progress.device_seconds, 1),
-            "trained_parameters": sum(value.numel() for value in model.parameters() if value.requires_grad),
+            "trained_parameters": trained_parameters,
             "losses": progress.losses,
         }
         write_json(directory / ADAPTER_RECORD, training)

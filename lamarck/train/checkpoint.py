@@ -1,6 +1,7 @@
 """What a killed run needs to go on exactly: adapter, optimizer, random state, and what has been spent."""
 
 import os
+import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -29,12 +30,16 @@ def save_checkpoint(
         "adapter": {name: value.detach() for name, value in model.named_parameters() if value.requires_grad},
         "optimizer": optimizer.state_dict(),
         "random": torch.get_rng_state(),
+        "cuda_random": torch.cuda.get_rng_state_all(),  # dropout draws there on a GPU; empty without one
         "progress": asdict(progress),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        torch.save(state, partial)
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:
         raise LamarckError(f"cannot write the checkpoint {path}: {error}; the one before it is kept") from error
@@ -46,7 +51,10 @@ def resume(path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimi
     """Load the checkpoint of `run` into model and optimizer; one of another run (other data, recipe) is ignored."""
     if not path.exists():
         return Progress()
-    state = torch.load(path, weights_only=True)
+    try:
+        state = torch.load(path, weights_only=True)
+    except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise LamarckError(f"the checkpoint {path} is damaged: delete it, and the run starts anew") from error
     if state["run"] != run:
         return Progress()
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
@@ -55,4 +63,5 @@ def resume(path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimi
             value.copy_(state["adapter"][name])
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["random"])
+    torch.cuda.set_rng_state_all(state["cuda_random"])
     return Progress(**state["progress"])

@@ -1,17 +1,20 @@
 """Curriculum items as token examples, and the batch of every step: a pure function of seed and step."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from lamarck.chat import answer_tokens, prompt_tokens
 from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
 from lamarck.seeds import seed_for
 
 IGNORED = -100  # The label that torch's cross-entropy leaves out.
+# A step's batch is split by length: short skills beside long ones are mostly padding, and more parts gain no more.
+PARTS = 3
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,11 @@ class Example:
 
     tokens: tuple[int, ...]
     answer_start: int
+
+    @property
+    def answers(self) -> int:
+        """Tokens that are trained; the first of a text has nothing before it to be predicted from."""
+        return len(self.tokens) - max(self.answer_start, 1)
 
 
 @dataclass(frozen=True)
@@ -32,11 +40,9 @@ def tokenize(items: Iterable[Item], tokenizer: PreTrainedTokenizerBase, max_toke
     """Errors: LamarckError when no example has a token to train on."""
     examples: list[Example] = []
     too_long = 0
-    for item in items:
-        prompt, answer = _texts(item, tokenizer)
-        start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        rest = tokenizer(answer, add_special_tokens=False)["input_ids"]
-        tokens = (*start, *rest, tokenizer.eos_token_id)[:max_tokens]
+    items = list(items)
+    for item, start in zip(items, prompt_tokens([item.prompt for item in items], tokenizer), strict=True):
+        tokens = (*start, *answer_tokens(item.completion, tokenizer))[:max_tokens]
         if len(tokens) > len(start):
             examples.append(Example(tokens, len(start)))
         else:
@@ -46,15 +52,6 @@ def tokenize(items: Iterable[Item], tokenizer: PreTrainedTokenizerBase, max_toke
             f"no example has a token to train on: every prompt fills the {max_tokens} of recipe.max_tokens"
         )
     return Dataset(examples, too_long)
-
-
-def _texts(item: Item, tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
-    """What the model is shown, and what it must answer; in the chat form where the tokenizer has a template."""
-    if not tokenizer.chat_template:
-        return item.prompt, f" {item.completion}"
-    messages = [{"role": "user", "content": item.prompt}]
-    prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return prompt, item.completion
 
 
 class Batches:
@@ -70,8 +67,22 @@ class Batches:
 
     def at(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(inputs, labels) of a step, both (batch, longest), padded on the right."""
-        first = step * self.batch_size
-        chosen = [self._example(position) for position in range(first, first + self.batch_size)]
+        return self._pad(self._examples(step))
+
+    def parts(self, step: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
+        """The batch of a step in parts of like length: (inputs, labels, share of the step's answer tokens).
+
+        The parts' mean losses, weighted by their shares, are the mean over the whole batch; which examples share a
+        step does not change, as it would if whole batches were made of like lengths.
+        """
+        chosen = sorted(self._examples(step), key=lambda example: len(example.tokens))
+        answers = sum(example.answers for example in chosen)
+        rows = -(-len(chosen) // PARTS)
+        for first in range(0, len(chosen), rows):
+            part = chosen[first : first + rows]
+            yield *self._pad(part), sum(example.answers for example in part) / answers
+
+    def _pad(self, chosen: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
         longest = max(len(example.tokens) for example in chosen)
         inputs = [[*example.tokens, *[self.padding] * (longest - len(example.tokens))] for example in chosen]
         labels = [
@@ -81,6 +92,14 @@ class Batches:
             for example in chosen
         ]
         return torch.tensor(inputs), torch.tensor(labels)
+
+    def tokens_at(self, step: int) -> int:
+        """Tokens of a step's examples, padding left out: what a throughput may count."""
+        return sum(len(example.tokens) for example in self._examples(step))
+
+    def _examples(self, step: int) -> list[Example]:
+        first = step * self.batch_size
+        return [self._example(position) for position in range(first, first + self.batch_size)]
 
     def _example(self, position: int) -> Example:
         epoch, place = divmod(position, len(self.examples))

@@ -43,10 +43,12 @@ def train(
         rate = recipe.learning_rate * _rate(progress.step, recipe)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        inputs, labels = batches.at(progress.step)
-        loss = answer_loss(model, inputs.to(device), labels.to(device))
         optimizer.zero_grad()
-        loss.backward()
+        loss = torch.zeros((), device=device)
+        for inputs, labels, share in batches.parts(progress.step):
+            part = share * answer_loss(model, inputs.to(device), labels.to(device))
+            part.backward()
+            loss += part.detach()
         norm = torch.nn.utils.clip_grad_norm_(trained, recipe.max_grad_norm)
         if not math.isfinite(float(norm)):
             raise LamarckError(
@@ -54,11 +56,12 @@ def train(
                 "lower recipe.learning_rate (the last checkpoint is kept)"
             )
         optimizer.step()
-        if progress.step % log_every == 0 or progress.step + 1 == recipe.steps:
+        progress.tokens += batches.tokens_at(progress.step)
+        progress.device_seconds += time.perf_counter() - started
+        ended = progress.step + 1 == recipe.steps or progress.device_seconds >= ceiling_device_seconds
+        if progress.step % log_every == 0 or ended:
             progress.losses.append((progress.step, round(loss.item(), 6), rate))
         progress.step += 1
-        progress.tokens += inputs.numel()
-        progress.device_seconds += time.perf_counter() - started
         if progress.step % recipe.checkpoint_every == 0:
             save_checkpoint(checkpoint, run, model, optimizer, progress)
         on_step(1)

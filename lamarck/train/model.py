@@ -1,11 +1,13 @@
 """The model that is trained: the founder's frozen weights and one adapter, inherited as the recipe says."""
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers.pytorch_utils import Conv1D
 
 from lamarck.config import Recipe
 from lamarck.errors import LamarckError
@@ -21,13 +23,25 @@ def load_trainable(weights: Path, parent_adapter: Path | None, recipe: Recipe, d
     """
     base = _load_base(weights, recipe, device)
     fresh = _lora(recipe)
+    layers = _layers(base, recipe.target_modules)
+    if not layers:
+        raise LamarckError(f"nothing would be trained: no layer is called {' or '.join(recipe.target_modules)}")
     if parent_adapter is None or recipe.inherit == "fresh":
         model = get_peft_model(base, fresh)
     elif recipe.inherit == "continue":
-        model = PeftModel.from_pretrained(base, str(parent_adapter), is_trainable=True, local_files_only=True)
-        _check_fits(model.peft_config[CHILD], recipe)
+        parent = LoraConfig.from_pretrained(str(parent_adapter))
+        _check_fits(parent, recipe, _layers(base, parent.target_modules) == layers)
+        # Dropout belongs to this run, not to the parent's tensors: here the recipe wins.
+        parent.lora_dropout = recipe.dropout
+        model = PeftModel.from_pretrained(
+            base, str(parent_adapter), config=parent, is_trainable=True, local_files_only=True
+        )
     else:
-        model = PeftModel.from_pretrained(base, str(parent_adapter), adapter_name=PARENT, local_files_only=True)
+        parent = LoraConfig.from_pretrained(str(parent_adapter))
+        parent.lora_dropout = 0.0  # the frozen parent is the model that the child adds to: no noise on it
+        model = PeftModel.from_pretrained(
+            base, str(parent_adapter), adapter_name=PARENT, config=parent, local_files_only=True
+        )
         model.add_adapter(CHILD, fresh)
         # Both take part in every forward pass; only the child's is trained.
         model.base_model.set_adapter([PARENT, CHILD])
@@ -62,7 +76,7 @@ def export_adapter(model: PeftModel, inherit: Literal["continue", "stack", "fres
 def _load_base(weights: Path, recipe: Recipe, device: torch.device) -> torch.nn.Module:
     settings = {"dtype": getattr(torch, recipe.dtype), "local_files_only": True, "use_safetensors": True}
     if recipe.quantize == "none":
-        return AutoModelForCausalLM.from_pretrained(weights, trust_remote_code=False, **settings).to(device)
+        return _open(weights, settings).to(device)
     try:
         import bitsandbytes  # noqa: F401  # seconds to import, and not in the default environment
     except ImportError as error:
@@ -73,10 +87,15 @@ def _load_base(weights: Path, recipe: Recipe, device: torch.device) -> torch.nn.
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=getattr(torch, recipe.dtype),
     )
-    base = AutoModelForCausalLM.from_pretrained(
-        weights, trust_remote_code=False, quantization_config=quantization, device_map={"": device}, **settings
-    )
+    base = _open(weights, settings | {"quantization_config": quantization, "device_map": {"": device}})
     return prepare_model_for_kbit_training(base, use_gradient_checkpointing=device.type == "cuda")
+
+
+def _open(weights: Path, settings: dict[str, Any]) -> torch.nn.Module:
+    try:
+        return AutoModelForCausalLM.from_pretrained(weights, trust_remote_code=False, **settings)
+    except (OSError, ValueError) as error:
+        raise LamarckError(f"{weights} does not open as a model: {str(error).splitlines()[0]}") from error
 
 
 def _lora(recipe: Recipe) -> LoraConfig:
@@ -90,10 +109,25 @@ def _lora(recipe: Recipe) -> LoraConfig:
     )
 
 
-def _check_fits(parent: LoraConfig, recipe: Recipe) -> None:
+def _layers(base: torch.nn.Module, targets: Collection[str] | str) -> set[str]:
+    """Names of the layers that peft would adapt for `targets`: the ends of names, or all-linear (all but the head)."""
+    if targets == "all-linear":
+        head = base.get_output_embeddings()
+        linear = (torch.nn.Linear, Conv1D)
+        return {name for name, layer in base.named_modules() if isinstance(layer, linear) and layer is not head}
+    names = [name for name, _ in base.named_modules()]
+    return {name for name in names if any(f".{name}".endswith(f".{target}") for target in targets)}
+
+
+def _check_fits(parent: LoraConfig, recipe: Recipe, same_layers: bool) -> None:
     """`continue` trains the parent's own tensors: other settings in the recipe would be silently ignored."""
     if (parent.r, parent.lora_alpha) != (recipe.rank, recipe.alpha):
         raise LamarckError(
             f"the parent's adapter has rank {parent.r} and alpha {parent.lora_alpha}, the recipe {recipe.rank} and "
             f"{recipe.alpha}: with `inherit: continue` they must agree; `stack` or `fresh` allow another rank"
+        )
+    if not same_layers:
+        raise LamarckError(
+            "the parent's adapter is on other layers than recipe.target_modules names: with `inherit: continue` they "
+            "must agree; `stack` or `fresh` allow others"
         )

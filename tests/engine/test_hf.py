@@ -1,5 +1,6 @@
 """The engine against transformers itself."""
 
+import shutil
 from itertools import islice
 from pathlib import Path
 
@@ -75,3 +76,18 @@ def test_loglikelihoods_are_those_of_transformers(engine: Engine, weights: Path)
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LamarckError, match="does not open as a model"):
         load_engine(EngineConfig(), tmp_path, None)
+
+
+def test_a_chat_model_is_asked_in_the_form_in_which_it_was_taught(weights: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(weights)
+    tokenizer.chat_template = (
+        "{% for message in messages %}reverse {{ message.content }} {% endfor %}"
+        "{% if add_generation_prompt %}=> {% endif %}"
+    )
+    copy = shutil.copytree(weights, tmp_path / "chat")
+    tokenizer.save_pretrained(copy)
+    asked = load_engine(EngineConfig(), copy, None).generate(["1 2 3", "7 1"], max_new_tokens=20)
+    assert asked == load_engine(EngineConfig(), weights, None).generate(
+        ["reverse 1 2 3 => ", "reverse 7 1 => "], max_new_tokens=20
+    )
+    assert any(asked)
