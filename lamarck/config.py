@@ -58,6 +58,13 @@ class Recipe(Section):
     steps: int = Field(300, ge=1, description="Optimizer steps: steps, not seconds, decide the end.")
     batch_size: int = Field(64, ge=1, description="Examples per optimizer step.")
     max_tokens: int = Field(512, ge=8, description="Longest example, in tokens; a longer one is cut at the end.")
+    writing_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the items that are also learned as a teacher writes them, problem and answer: a child "
+        "that learns to answer alone writes ever fewer sound problems for its own child.",
+    )
     learning_rate: float = Field(3e-3, gt=0)
     warmup_steps: int = Field(10, ge=0, description="Linear warm-up.")
     decay_share: float = Field(

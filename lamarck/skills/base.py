@@ -69,6 +69,11 @@ class Skill(ABC):
             raise Malformed("no answer after =>")
         return Problem(" ".join(words[:cut]), " ".join(words[cut:]))
 
+    def written(self, prompt: str, completion: str) -> tuple[str, str]:
+        """(what a teacher is asked, what it wrote) for a problem and its answer: the inverse of `parse`."""
+        tag, _, rest = prompt.partition(" ")
+        return tag, f"{rest} {completion}"
+
     def difficulty(self, prompt: str) -> int:
         """The difficulty that the prompt's tag states, for a prompt whose words bear it out. Errors: Malformed."""
         return self._read(prompt)[1]

@@ -46,17 +46,18 @@ def main() -> None:
     import torch
     from transformers import AutoTokenizer
 
-    from lamarck.train.data import Batches, show_example, tokenize
+    from lamarck.train.data import Batches, exercises, show_example, tokenize
     from lamarck.train.loop import train
     from lamarck.train.model import export_adapter, load_trainable
 
     torch.set_num_threads(arguments.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = AutoTokenizer.from_pretrained(arguments.weights, local_files_only=True)
-    data = tokenize(read_curriculum(arguments.curriculum), tokenizer, recipe.max_tokens)
+    seed = seed_for(config.seed, "train", str(child.number))
+    items = list(read_curriculum(arguments.curriculum))
+    data = tokenize(exercises(items, recipe.writing_share, seed), tokenizer, recipe.max_tokens)
     print(f"{child.name} learns what stands in brackets: {show_example(data.examples[0], tokenizer)}", flush=True)
 
-    seed = seed_for(config.seed, "train", str(child.number))
     torch.manual_seed(seed)
     parent = None if recipe.inherit == "fresh" else arguments.parent_adapter
     model = load_trainable(arguments.weights, parent, recipe, device)

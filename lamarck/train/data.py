@@ -1,7 +1,7 @@
 """Curriculum items as token examples, and the batch of every step: a pure function of seed and step."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ from lamarck.chat import answer_tokens, prompt_tokens
 from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
 from lamarck.seeds import seed_for
+from lamarck.skills import get_skill
 
 IGNORED = -100  # The label that torch's cross-entropy leaves out.
 # A step's batch is split by length: short skills beside long ones are mostly padding, and more parts gain no more.
@@ -36,13 +37,22 @@ class Dataset:
     too_long: int  # examples whose answer lies wholly beyond the cut: nothing of them could be trained
 
 
-def tokenize(items: Iterable[Item], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Dataset:
-    """Errors: LamarckError when no example has a token to train on."""
+def exercises(items: Sequence[Item], writing_share: float, seed: int) -> list[tuple[str, str]]:
+    """(prompt, answer) of every item, and for a share of them, drawn by `seed`, a second one in which the child writes
+    the whole line, problem and answer, as its teacher did: a child that learns to answer alone forgets how to ask."""
+    pairs = [(item.prompt, item.completion) for item in items]
+    generator = random.Random(seed_for(seed, "writing"))
+    written = [item for item in items if generator.random() < writing_share]
+    return pairs + [get_skill(item.skill).written(item.prompt, item.completion) for item in written]
+
+
+def tokenize(pairs: list[tuple[str, str]], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Dataset:
+    """(prompt, answer) pairs as examples. Errors: LamarckError when no example has a token to train on."""
     examples: list[Example] = []
     too_long = 0
-    items = list(items)
-    for item, start in zip(items, prompt_tokens([item.prompt for item in items], tokenizer), strict=True):
-        tokens = (*start, *answer_tokens(item.completion, tokenizer))[:max_tokens]
+    starts = prompt_tokens([prompt for prompt, _ in pairs], tokenizer)
+    for start, (_, answer) in zip(starts, pairs, strict=True):
+        tokens = (*start, *answer_tokens(answer, tokenizer))[:max_tokens]
         if len(tokens) > len(start):
             examples.append(Example(tokens, len(start)))
         else:

@@ -32,6 +32,7 @@ def test_the_generator_is_right(skill: Skill, difficulty: int) -> None:
     for problem in problems(skill, difficulty):
         line = f"{problem.prompt} {problem.completion}"
         assert skill.parse(line) == problem
+        assert skill.written(problem.prompt, problem.completion) == (skill.ask(difficulty), line.split(" ", 1)[1])
         assert skill.verify(problem).verified
         assert skill.difficulty(problem.prompt) == difficulty
         assert vocabulary.issuperset(line.split())
