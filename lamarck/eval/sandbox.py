@@ -115,7 +115,7 @@ class Sandbox:
         room = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
         # Root needs no user namespace, and without one it can give up being root for good.
         shared = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-        room += shared if as_root else ["--unshare-all", "--disable-userns"]
+        room += shared if as_root else ["--unshare-all", "--unshare-user", "--disable-userns"]
         for name, value in ENVIRONMENT.items():
             room += ["--setenv", name, value]
         room += ["--proc", "/proc", "--dev", "/dev"]
