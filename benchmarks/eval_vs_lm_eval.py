@@ -1,4 +1,4 @@
-"""Our evaluation against plain lm-eval with its own transformers model, on a CPU: same tasks, weights and batches.
+"""Our tier 1 against plain lm-eval with its own transformers model, on a CPU: same tasks, weights and batches.
 
     OMP_NUM_THREADS=1 python benchmarks/eval_vs_lm_eval.py
 
@@ -25,17 +25,19 @@ from lm_eval.tasks import TaskManager
 
 from lamarck.config import EngineConfig
 from lamarck.engine import load_engine
-from lamarck.eval.run import DECIMALS, METRIC, evaluate
+from lamarck.eval.outcome import DECIMALS
+from lamarck.eval.sanity import METRIC, run_sanity
 from lamarck.eval.suite import CORPUS, Suite, load_suite
 
 Scores = dict[str, float]
 
 
 def ours(suite: Suite, weights: Path, batch_size: int) -> Scores:
-    scores, _ = evaluate(suite, load_engine(EngineConfig(batch_size=batch_size), weights, None))
-    if scores["partial"]:
-        sys.exit(f"partial: {scores['errors']}")
-    return {**{task: figures["score"] for task, figures in scores["tasks"].items()}, CORPUS: scores["bits_per_byte"]}
+    outcome = run_sanity(suite, load_engine(EngineConfig(batch_size=batch_size), weights, None))
+    if outcome.errors:
+        sys.exit(f"partial: {outcome.errors}")
+    scores = {task: figures["score"] for task, figures in outcome.tasks.items()}
+    return {**scores, CORPUS: outcome.facts["bits_per_byte"]}
 
 
 def plain(suite: Suite, weights: Path, batch_size: int) -> Scores:
@@ -44,7 +46,9 @@ def plain(suite: Suite, weights: Path, batch_size: int) -> Scores:
         manager = TaskManager(include_path="tasks", include_defaults=False)
         model = HFLM(pretrained=str(weights.absolute()), batch_size=batch_size, dtype="float32", device="cpu")
         found: Any = lm_eval.simple_evaluate(model=model, tasks=[*suite.lm_eval_tasks], task_manager=manager)
-    scores = {task.name: round(100 * found["results"][task.name][f"{METRIC},none"], DECIMALS) for task in suite.tasks}
+    scores = {
+        task.name: round(100 * found["results"][task.name][f"{METRIC},none"], DECIMALS) for task in suite.sanity_tasks
+    }
     return {**scores, CORPUS: round(found["results"][CORPUS]["bits_per_byte,none"], DECIMALS)}
 
 

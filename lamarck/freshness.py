@@ -19,6 +19,7 @@ from lamarck.gate.check import changed_parts
 from lamarck.gate.plan import Plan, read_plan
 from lamarck.lineage import (
     ADAPTER_RECORD,
+    STUDENT,
     WEIGHTS_RECORD,
     Generation,
     adapter_digest,
@@ -41,6 +42,10 @@ def weights_inputs(config: Config) -> dict[str, str]:
     if isinstance(config.founder, LocalFounder):
         inputs["source"] = digest_directory(Path(config.founder.path))
     return inputs
+
+
+def student_inputs(suite: Path) -> dict[str, str]:
+    return {"suite": suite_digest(suite)}
 
 
 def curriculum_inputs(
@@ -67,7 +72,12 @@ def adapter_inputs(config: Config, plan: Path, curriculum: Path, parent_digest: 
 
 
 def scores_inputs(config: Config, model: str) -> dict[str, str]:
-    return {"model": model, "suite": suite_digest(Path(config.suite)), "engine": config.engine.digest()}
+    return {
+        "model": model,
+        "suite": suite_digest(Path(config.suite)),
+        "student": weights_digest(STUDENT),
+        "engine": config.engine.digest(),
+    }
 
 
 def scores_digest(scores: Path, samples: Path) -> str:
@@ -91,7 +101,7 @@ class Artifact:
 
 def survey(config: Config, prefix: str = "") -> list[Artifact]:
     """Every artifact that the lineage has or is meant to have, in the order in which the rules make them."""
-    found = [_weights(config), _scores(config, Generation(0))]
+    found = [_weights(config), _student(config), _scores(config, Generation(0))]
     for number in range(1, config.generations + 1):
         child = Generation(number, prefix)
         arms = [child, child.control] if config.control else [child]
@@ -112,6 +122,12 @@ def _weights(config: Config) -> Artifact:
     record = weights / WEIGHTS_RECORD
     reason = _why_stale((weights,), record, lambda: weights_digest(weights), lambda: weights_inputs(config))
     return Artifact("g0/weights", (weights,), reason)
+
+
+def _student(config: Config) -> Artifact:
+    record = STUDENT / WEIGHTS_RECORD
+    reason = _why_stale((STUDENT,), record, lambda: weights_digest(STUDENT), lambda: student_inputs(Path(config.suite)))
+    return Artifact("g0/student", (STUDENT,), reason)
 
 
 def _curriculum(config: Config, child: Generation) -> Artifact:

@@ -163,6 +163,7 @@ def package_versions() -> dict[str, str]:
 
 
 WEIGHTS_RECORD = "source.json"
+STUDENT = Path("results/g0/student")  # whom every generation teaches in the suite's third tier
 ADAPTER_RECORD = "training.json"
 
 

@@ -1,4 +1,24 @@
-# The frozen suite measures a generation.
+# The frozen suite measures a generation; its student is the one whom every generation teaches.
+
+
+rule student:
+    input:
+        suite=f"{CONF.suite}/suite.yaml",
+        config=CONFIG,
+    output:
+        weights=directory("results/g0/student"),
+    log:
+        "logs/g0/student.log",
+    benchmark:
+        "logs/g0/student.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    params:
+        suite=lambda wildcards, input: os.path.dirname(input.suite),
+    shell:
+        "python -m lamarck.eval.student --suite {params.suite} --output {output.weights} --threads {threads} "
+        "2>&1 | tee {log}"
 
 
 rule eval:
@@ -6,6 +26,7 @@ rule eval:
         unpack(scored_model),
         config=CONFIG,
         suite=f"{CONF.suite}/suite.yaml",
+        student="results/g0/student",
     output:
         scores="results/{prefix}g{n}/eval.json",
         samples="results/{prefix}g{n}/samples.jsonl",
@@ -22,5 +43,5 @@ rule eval:
         suite=lambda wildcards, input: os.path.dirname(input.suite),
     shell:
         "python -m lamarck.eval --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
-        "--weights {input.weights} {params.adapter} --suite {params.suite} --output {output.scores} "
+        "--weights {input.weights} {params.adapter} --suite {params.suite} --student {input.student} --output {output.scores} "
         "--samples {output.samples} --record {output.record} --threads {threads} 2>&1 | tee {log}"

@@ -2,7 +2,7 @@
 
     python -m lamarck.eval --config config/default.yaml --generation g1 \
         --weights results/g0/weights --adapter results/g1/adapter --suite config/suites/tiny-v1 \
-        --output results/g1/eval.json --samples results/g1/samples.jsonl \
+        --student results/g0/student --output results/g1/eval.json --samples results/g1/samples.jsonl \
         --record results/g1/eval.record.json --threads 1
 """
 
@@ -19,7 +19,7 @@ from lamarck.config import Config, load_config
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.suite import Suite, load_suite
 from lamarck.files import digest_file, digest_value, write_json, write_jsonl
-from lamarck.lineage import Record, make_record, model_digest, parse_generation, suite_digest
+from lamarck.lineage import Record, make_record, model_digest, parse_generation, suite_digest, weights_digest
 
 
 def main() -> None:
@@ -29,17 +29,16 @@ def main() -> None:
     config = load_config(arguments.config)
     generation = parse_generation(arguments.generation)
     suite = load_suite(arguments.suite)
-    for directory in filter(None, (arguments.weights, arguments.adapter)):
+    for directory in filter(None, (arguments.weights, arguments.adapter, arguments.student)):
         if not directory.is_dir():
-            raise LamarckError(
-                f"{directory} does not exist: make {generation.name} first, or restore it with `dvc pull`"
-            )
+            raise LamarckError(f"{directory} does not exist: make it with `snakemake`, or restore it with `dvc pull`")
     inputs = {
         "model": model_digest(arguments.weights, arguments.adapter),
         "suite": suite_digest(arguments.suite),
+        "student": weights_digest(arguments.student),
         "engine": config.engine.digest(),
     }
-    scores, samples, seconds, device = _measure(config, suite, arguments.weights, arguments.adapter)
+    scores, samples, seconds, device = _measure(config, suite, arguments.weights, arguments.adapter, arguments.student)
     result = {"generation": generation.name, "suite": {"name": suite.name, "digest": inputs["suite"]}, **scores}
     # The scores come last, and old ones go first: whenever eval.json is there, so are the samples behind it.
     arguments.output.unlink(missing_ok=True)
@@ -58,6 +57,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, required=True, help="the founder's model directory")
     parser.add_argument("--adapter", type=Path, help="the generation's adapter; g0 has none")
     parser.add_argument("--suite", type=Path, required=True, help="directory of the frozen suite")
+    parser.add_argument("--student", type=Path, required=True, help="model directory of the suite's student")
     parser.add_argument("--output", type=Path, required=True, help="eval.json to write")
     parser.add_argument("--samples", type=Path, required=True, help="samples.jsonl to write")
     parser.add_argument("--record", type=Path, required=True, help="eval.record.json to write")
@@ -72,7 +72,7 @@ def _set_threads(threads: int) -> None:
 
 
 def _measure(
-    config: Config, suite: Suite, weights: Path, adapter: Path | None
+    config: Config, suite: Suite, weights: Path, adapter: Path | None, student: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]], float, str]:
     """Scores, samples, seconds of evaluating (loading left out) and the device's name."""
     print(f"evaluating on {suite.name}: loading the model", flush=True)
@@ -82,10 +82,10 @@ def _measure(
     from lamarck.eval.run import evaluate
 
     engine = load_engine(config.engine, weights, adapter)
-    total = sum(len(items) for items in suite.items.values())
+    total = suite.questions
     started = time.perf_counter()
     with _progress(total) as on_done:
-        scores, samples = evaluate(suite, engine, on_done)
+        scores, samples = evaluate(suite, engine, student, on_done)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return scores, samples, time.perf_counter() - started, device
 
@@ -120,10 +120,9 @@ def _summary(result: dict[str, Any], seconds: float) -> str:
     if result["partial"]:
         reasons = "; ".join(f"{task}: {reason}" for task, reason in result["errors"].items())
         return f"{result['generation']}: no score, because tasks could not run: {reasons}"
+    tiers = ", ".join(f"{tier} {figures['score']:.1f}" for tier, figures in result["tiers"].items())
     bits = f"{result['bits_per_byte']:.3f} bits per byte"
-    return (
-        f"{result['generation']}: {result['score']:.1f} points, {bits}, {len(result['tasks'])} tasks, {seconds:.1f} s"
-    )
+    return f"{result['generation']}: {result['score']:.1f} points ({tiers}), {bits}, {seconds:.1f} s"
 
 
 if __name__ == "__main__":

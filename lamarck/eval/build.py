@@ -14,25 +14,38 @@ from typing import Any
 
 import yaml
 
-from lamarck.config import load_config
+from lamarck.config import Recipe, load_config
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.suite import (
     CORPUS,
+    EngineeringTier,
     Item,
+    LadderTask,
+    SanityTier,
     Suite,
     SuiteFile,
     SuiteTask,
+    TeachingTier,
+    Tiers,
+    WritingTask,
     lm_eval_corpus,
     lm_eval_task,
     load_suite,
 )
 from lamarck.files import atomic_directory, write_jsonl, write_text
 from lamarck.g0.corpus import corpus
-from lamarck.g0.world import TinyFounder
+from lamarck.g0.world import SkillShare, TinyFounder
 from lamarck.seeds import seed_for
 from lamarck.skills import Problem, Skill, get_skill
 
-ITEMS = 200  # per task: a standard error of 3.5 points a task, below 1 over the suite
+ITEMS = 200  # per sanity and ladder task: a standard error of at most 3.5 points a task, below 1 over a tier
+TEACHING_ITEMS = 100  # in all
+# The student knows what has one to three fields and nothing beyond; it is asked for what only the teacher can show.
+STUDENT_WEIGHTS = (3, 2, 1)
+TEACHING_WRITES = (1, 2, 3, 4, 5)
+TEACHING_ASKS = (4, 5)
+TEACHING_SAMPLES = 300
+WRITING_SAMPLES = 50
 FEWEST_ITEMS = 20  # a task of fewer would weigh as much as the others and say nothing
 CORPUS_LINES = 300
 # Most problems must stay free for founders and curricula: at most one in ten of the space is held out, and one in ten
@@ -41,39 +54,130 @@ HELD_OUT_SHARE = 0.1
 PROBES = 2000  # draws that measure the latter
 CORPUS_FILE = "corpus.jsonl"
 HEADER = "# Frozen: made by `python -m lamarck.eval.build`; a changed suite gets a new name.\n"
+TIER_WEIGHTS = {"sanity": 0.2, "engineering": 0.5, "teaching": 0.3}
+# Which skill is examined where; every skill is also written.
+SANITY_SKILL, TRACE_SKILL, RECORD_SKILL = "arithmetic", "list_ops", "json_mode"
+WRITING_TOKENS = 112
+STUDENT = TinyFounder(
+    kind="tiny",
+    skills={RECORD_SKILL: SkillShare(share=1, weights=STUDENT_WEIGHTS)},
+    steps=600,
+    target_loss=0,
+    decay_steps=200,
+)
+STUDENT_SEED = 42
+RECIPE = Recipe(
+    inherit="fresh", rank=16, alpha=32, dropout=0.05, batch_size=16, max_tokens=128, learning_rate=3e-3, warmup_steps=5
+)
+Cell = tuple[Skill, int]
 
 
 def build_suite(output: Path, seed: int, world: TinyFounder, skills: Mapping[str, Sequence[int]]) -> Suite:
     """Write the suite for `skills` (name -> difficulties) into `output`, whose last part names it, and check it.
 
-    A difficulty whose space is too small to hold out 20 items is left out. Errors: LamarckError where `output` exists.
+    A difficulty whose space is too small to hold out 20 items is written but not asked. Errors: LamarckError where
+    `output` exists.
     """
     if output.exists():
         raise LamarckError(f"{output} exists, and a suite is frozen: build the changed one under a new name")
     cells = [(get_skill(name), difficulty) for name, difficulties in skills.items() for difficulty in difficulties]
-    held_out = {cell: _held_out(*cell, seed) for cell in cells}
-    tasks = {
-        _task(*cell, found[:ITEMS]): found[:ITEMS] for cell, found in held_out.items() if len(found) >= FEWEST_ITEMS
-    }
+    taught = [(get_skill(RECORD_SKILL), difficulty) for difficulty in TEACHING_ASKS]
+    pools = {cell: _held_out(*cell, seed) for cell in dict.fromkeys(cells + taught)}
+    teaching = {cell: _take(pools[cell], TEACHING_ITEMS // len(taught)) for cell in taught}
+    asked = {cell: _take(pools[cell], ITEMS) for cell in cells if len(pools[cell]) >= FEWEST_ITEMS}
+    tiers = _tiers(cells, asked, teaching)
+    items = {_name(cell): found for cell, found in asked.items()}
+    items |= {_name(cell, "teaching"): found for cell, found in teaching.items()}
     # What a cell may still hold out goes to the corpus; its lines are drawn anew, as the founder meets them.
-    left = {skill.ask(difficulty): len(found) - ITEMS for (skill, difficulty), found in held_out.items()}
-    taken = frozenset(item.prompt for found in tasks.values() for item in found)
+    left = {skill.ask(difficulty): len(pool) for (skill, difficulty), pool in pools.items()}
+    taken = frozenset(item.prompt for found in items.values() for item in found)
     lines = list(_corpus(world, seed, taken, left))
-    file = SuiteFile(name=output.name, tasks=tuple(tasks), corpus=CORPUS_FILE)
+    file = SuiteFile(name=output.name, tiers=tiers, corpus=CORPUS_FILE)
     with atomic_directory(output) as directory:
         _write_yaml(directory / "suite.yaml", file.model_dump(mode="json"))
-        for task, found in tasks.items():
-            write_jsonl(directory / "items" / f"{task.name}.jsonl", (item.model_dump() for item in found))
+        for name, found in items.items():
+            write_jsonl(directory / "items" / f"{name}.jsonl", (item.model_dump() for item in found))
+        for task in tiers.sanity.tasks:
             _write_yaml(directory / "tasks" / f"{task.name}.yaml", lm_eval_task(task))
         write_jsonl(directory / CORPUS_FILE, ({"text": line} for line in lines))
         _write_yaml(directory / "tasks" / f"{CORPUS}.yaml", lm_eval_corpus(CORPUS_FILE))
     return load_suite(output)
 
 
+def _tiers(cells: list[Cell], asked: Mapping[Cell, list[Item]], teaching: Mapping[Cell, list[Item]]) -> Tiers:
+    """Within engineering each kind of task weighs the same, however many tasks it has."""
+    of = {name: [cell for cell in asked if cell[0].name == name] for name in (SANITY_SKILL, TRACE_SKILL, RECORD_SKILL)}
+    ladders = [
+        LadderTask(**_task(cell, asked[cell]), kind=kind, domain="code completion", weight=_share(of[skill]))
+        for kind, skill in (("trace", TRACE_SKILL), ("record", RECORD_SKILL))
+        for cell in of[skill]
+    ]
+    writing = [
+        WritingTask(
+            name=_name(cell, "writing"),
+            kind="writing",
+            domain="curriculum design",
+            skill=cell[0].name,
+            difficulty=cell[1],
+            weight=_share(cells),
+            max_new_tokens=WRITING_TOKENS,
+            samples=WRITING_SAMPLES,
+        )
+        for cell in cells
+    ]
+    return Tiers(
+        sanity=SanityTier(
+            weight=TIER_WEIGHTS["sanity"],
+            tasks=tuple(SuiteTask(**_task(cell, asked[cell]), domain="general sanity") for cell in of[SANITY_SKILL]),
+        ),
+        engineering=EngineeringTier(weight=TIER_WEIGHTS["engineering"], tasks=(*ladders, *writing)),
+        teaching=TeachingTier(
+            weight=TIER_WEIGHTS["teaching"],
+            student=STUDENT,
+            student_seed=STUDENT_SEED,
+            skill=RECORD_SKILL,
+            writes=TEACHING_WRITES,
+            samples=TEACHING_SAMPLES,
+            writing_tokens=WRITING_TOKENS,
+            epochs=4,
+            recipe=RECIPE,
+            tasks=tuple(
+                SuiteTask(**_task(cell, found, "teaching"), domain="curriculum design")
+                for cell, found in teaching.items()
+            ),
+        ),
+    )
+
+
+def _name(cell: Cell, role: str = "") -> str:
+    skill, difficulty = cell
+    return f"{role}_{skill.name}_{difficulty}" if role else f"{skill.name}_{difficulty}"
+
+
+def _task(cell: Cell, items: list[Item], role: str = "") -> dict[str, Any]:
+    return {
+        "name": _name(cell, role),
+        "skill": cell[0].name,
+        "difficulty": cell[1],
+        "max_new_tokens": _limit(items),
+    }
+
+
+def _share(cells: Sequence[Cell]) -> float:
+    return round(1 / len(cells), 6)
+
+
+def _take(pool: list[Item], number: int) -> list[Item]:
+    """The first of a pool, which then holds them no more."""
+    taken = pool[:number]
+    del pool[:number]
+    return taken
+
+
 def _held_out(skill: Skill, difficulty: int, seed: int) -> list[Item]:
     """Distinct problems in the order drawn, as many as the suite can use and the space can spare."""
     rng = random.Random(seed_for(seed, "items", skill.name, str(difficulty)))
-    wanted = min(ITEMS + CORPUS_LINES, int(skill.space(difficulty) * HELD_OUT_SHARE))
+    wanted = min(ITEMS + TEACHING_ITEMS + CORPUS_LINES, int(skill.space(difficulty) * HELD_OUT_SHARE))
     found: dict[str, Item] = {}
     for problem in _draws(skill, difficulty, rng, 1000 * wanted):
         found.setdefault(problem.prompt, Item(prompt=problem.prompt, target=problem.completion))
@@ -88,16 +192,6 @@ def _held_out(skill: Skill, difficulty: int, seed: int) -> list[Item]:
 
 def _draws(skill: Skill, difficulty: int, rng: random.Random, number: int) -> Iterator[Problem]:
     return (skill.sample(rng, difficulty) for _ in range(number))
-
-
-def _task(skill: Skill, difficulty: int, items: Iterable[Item]) -> SuiteTask:
-    return SuiteTask(
-        name=f"{skill.name}_{difficulty}",
-        skill=skill.name,
-        difficulty=difficulty,
-        weight=1.0,
-        max_new_tokens=_limit(items),
-    )
 
 
 def _limit(items: Iterable[Item]) -> int:
@@ -138,8 +232,8 @@ def main() -> None:
         raise LamarckError(f"{arguments.config}: founder.kind is {world.kind}, but this suite examines the tiny world")
     skills = {name: get_skill(name).difficulties[: len(part.weights)] for name, part in world.skills.items()}
     suite = build_suite(arguments.output, arguments.seed, world, skills)
-    for task in suite.tasks:
-        print(f"{task.name}: {len(suite.items[task.name])} items, answers of up to {task.max_new_tokens} tokens")
+    for name, items in suite.items.items():
+        print(f"{name}: {len(items)} items")
     print(f"{suite.path}: {sum(map(len, suite.items.values()))} items, {len(suite.corpus)} lines of corpus")
 
 

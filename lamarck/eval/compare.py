@@ -1,7 +1,7 @@
 """Is this generation better than that one? Paired statistics over the items that both have answered. Light."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -37,9 +37,11 @@ class Comparison(BaseModel):
 
     difference: float
     interval: Interval
-    p_value: float  # McNemar's exact test over the pooled outcomes, every item counting alike
-    only_child: int  # items that the child alone answered rightly
-    only_parent: int
+    # Exact sign test over the items that differ, every item counting alike; for items that are right or wrong this is
+    # McNemar's test.
+    p_value: float
+    child_ahead: int  # items on which the child scored higher: for right or wrong, those that it alone got right
+    parent_ahead: int
     n: int
     tasks: dict[str, float]
     detectable: float | None  # smallest difference found with 80% power at this n; None when no outcome differs
@@ -47,23 +49,33 @@ class Comparison(BaseModel):
 
 
 class _Pairs(NamedTuple):
-    """Counts of one task's paired outcomes."""
+    """One task's paired outcomes. Scores of items are shares of 0..1; for a question of right or wrong, 0 or 1."""
 
-    n: int
-    only_child: int
-    only_parent: int
+    counts: dict[float, int]  # difference of an item's two scores -> how many items differ so
+
+    @property
+    def n(self) -> int:
+        return sum(self.counts.values())
 
     @property
     def difference(self) -> float:
-        return (self.only_child - self.only_parent) / self.n
+        return sum(value * count for value, count in self.counts.items()) / self.n
 
     @property
     def variance(self) -> float:
-        """Of `difference`: the differences of single items are -1, 0 or 1."""
+        """Of `difference`."""
         if self.n == 1:
             return 0.0
-        spread = self.only_child + self.only_parent - self.n * self.difference**2
-        return spread / (self.n - 1) / self.n
+        squares = sum(value**2 * count for value, count in self.counts.items())
+        return max(0.0, squares - self.n * self.difference**2) / (self.n - 1) / self.n
+
+    @property
+    def child_ahead(self) -> int:
+        return sum(count for value, count in self.counts.items() if value > 0)
+
+    @property
+    def parent_ahead(self) -> int:
+        return sum(count for value, count in self.counts.items() if value < 0)
 
 
 def compare(
@@ -77,20 +89,20 @@ def compare(
     pairs = _pair(_by_task(child, weights), _by_task(parent, weights))
     shares = _shares(weights)
     difference = sum(shares[task] * pair.difference for task, pair in pairs.items())
-    only_child = sum(pair.only_child for pair in pairs.values())
-    only_parent = sum(pair.only_parent for pair in pairs.values())
+    child_ahead = sum(pair.child_ahead for pair in pairs.values())
+    parent_ahead = sum(pair.parent_ahead for pair in pairs.values())
     bounds = _bootstrap(pairs, shares)
     error = math.sqrt(sum(shares[task] ** 2 * pair.variance for task, pair in pairs.items()))
     return Comparison(
         difference=_points(difference),
         interval=bounds,
-        p_value=float(f"{mcnemar_p(only_child, only_parent):.4g}"),
-        only_child=only_child,
-        only_parent=only_parent,
+        p_value=float(f"{mcnemar_p(child_ahead, parent_ahead):.4g}"),
+        child_ahead=child_ahead,
+        parent_ahead=parent_ahead,
         n=sum(pair.n for pair in pairs.values()),
         tasks={task: _points(pair.difference) for task, pair in sorted(pairs.items())},
         detectable=_points(DETECTABLE * error) if error else None,
-        verdict=_verdict(bounds, only_child + only_parent),
+        verdict=_verdict(bounds, child_ahead + parent_ahead),
     )
 
 
@@ -99,18 +111,18 @@ def interval(samples: Sequence[Mapping[str, Any]], weights: Mapping[str, float])
 
     Errors: LamarckError when a task of `weights` was not answered.
     """
-    # One generation is compared with one that answers nothing: the same counts, with nothing lost.
-    right = {
-        task: _Pairs(len(rows), sum(bool(row["correct"]) for row in rows.values()), 0)
+    # One generation is compared with one that answers nothing: the differences are its own scores.
+    own = {
+        task: _Pairs(Counter(float(row["score"]) for row in rows.values()))
         for task, rows in _by_task(samples, weights).items()
     }
-    return _bootstrap(right, _shares(weights))
+    return _bootstrap(own, _shares(weights))
 
 
-def mcnemar_p(only_child: int, only_parent: int) -> float:
+def mcnemar_p(child_ahead: int, parent_ahead: int) -> float:
     """Two-sided exact p of McNemar's test (1947, doi:10.1007/BF02295996): a fair coin over the discordant items."""
-    discordant = only_child + only_parent
-    tail = sum(math.comb(discordant, wins) for wins in range(min(only_child, only_parent) + 1))
+    discordant = child_ahead + parent_ahead
+    tail = sum(math.comb(discordant, wins) for wins in range(min(child_ahead, parent_ahead) + 1))
     return min(1.0, 2 * tail / (1 << discordant))
 
 
@@ -145,13 +157,13 @@ def _pair(
         theirs = parent[task]
         if {index: _item(row) for index, row in ours.items()} != {index: _item(row) for index, row in theirs.items()}:
             raise LamarckError(f"the two did not answer the same items of {task}: evaluate both on the same suite")
-        outcomes = [(bool(row["correct"]), bool(theirs[index]["correct"])) for index, row in ours.items()]
-        pairs[task] = _Pairs(len(outcomes), outcomes.count((True, False)), outcomes.count((False, True)))
+        # Rounded, because thirds and quarters that mean the same must count as one value.
+        pairs[task] = _Pairs(Counter(round(row["score"] - theirs[index]["score"], 9) for index, row in ours.items()))
     return pairs
 
 
-def _item(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["prompt"], row["target"]
+def _item(row: Mapping[str, Any]) -> str:
+    return str(row["item"])
 
 
 def _shares(weights: Mapping[str, float]) -> dict[str, float]:
@@ -162,19 +174,17 @@ def _shares(weights: Mapping[str, float]) -> dict[str, float]:
 def _bootstrap(pairs: Mapping[str, _Pairs], shares: Mapping[str, float]) -> Interval:
     """Percentile interval of the weighted difference over `RESAMPLES` draws of the items, with replacement.
 
-    Only the counts of the three outcomes matter, and under resampling they are multinomial: drawing the counts is
-    the same bootstrap, without touching an item.
+    Only how often each value occurs matters, and under resampling those counts are multinomial: drawing them is the
+    same bootstrap, without touching an item.
     """
     import numpy as np  # a tenth of a second that a command without statistics must not pay
 
     generator = np.random.default_rng(SEED)
     total = np.zeros(RESAMPLES)
     for task, pair in sorted(pairs.items()):
-        tied = pair.n - pair.only_child - pair.only_parent
-        counts = generator.multinomial(
-            pair.n, [pair.only_child / pair.n, pair.only_parent / pair.n, tied / pair.n], RESAMPLES
-        )
-        total += shares[task] * (counts[:, 0] - counts[:, 1]) / pair.n
+        values = sorted(pair.counts)
+        counts = generator.multinomial(pair.n, [pair.counts[value] / pair.n for value in values], RESAMPLES)
+        total += shares[task] * (counts @ np.array(values)) / pair.n
     low, high = np.quantile(total, [0.025, 0.975])
     return Interval(low=_points(float(low)), high=_points(float(high)))
 

@@ -1,42 +1,96 @@
-"""The frozen suite: which items are asked, how much each task weighs, and which prompts nobody may train on. Light.
+"""The frozen suite: what is asked, how much it weighs, and which prompts nobody may train on. Light.
 
 config/suites/NAME/
-    suite.yaml           name, tasks with their weights, the held-out corpus
+    suite.yaml           the tiers with their weights and tasks, the student, the held-out corpus
     items/TASK.jsonl     {"prompt", "target"}, one item a line
-    tasks/TASK.yaml      the same task for lm-eval; its paths are relative to the suite's directory
+    tasks/TASK.yaml      a sanity task for lm-eval; its paths are relative to the suite's directory
+    engineering/*.yaml   engineering tasks that are files of their own: prompt, reference, wrong answers, rubric
     corpus.jsonl         {"text"}, one held-out line each, for bits per byte
+    README.md, ERRATA.md what it measures, and what turned out wrong; the digest leaves these two out
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field
 
-from lamarck.config import Section, check_section, load_section
+from lamarck.config import HubFounder, Recipe, Section, TinyFounder, check_section, load_section
 from lamarck.errors import LamarckError
+from lamarck.eval.engineering.base import Domain, EngineeringTask
 from lamarck.files import read_jsonl
 from lamarck.skills.base import PROMPT_END
 
 R = TypeVar("R", bound=Section)
 
+SANITY, ENGINEERING, TEACHING = TIERS = ("sanity", "engineering", "teaching")
 CORPUS = "corpus"  # The name of the bits-per-byte task, beside the tasks that suite.yaml lists.
 
 
 class SuiteTask(Section):
-    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Names items/NAME.jsonl and tasks/NAME.yaml.")
+    """Held-out problems of one skill at one difficulty."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Names items/NAME.jsonl.")
+    domain: Domain
     skill: str
     difficulty: int = Field(ge=0)
-    weight: float = Field(gt=0, description="Share of this task in the suite's score, relative to the other weights.")
+    weight: float = Field(1.0, gt=0, description="Share of this task in its tier, relative to the other weights.")
     max_new_tokens: int = Field(ge=1, description="Longest answer, in the model's tokens.")
+
+
+class LadderTask(SuiteTask):
+    """Held-out problems that are judged rung by rung: see lamarck.eval.engineering.ladders."""
+
+    kind: Literal["trace", "record"]
+
+
+class WritingTask(SuiteTask):
+    """Problems that the model writes itself, sampled and seeded, judged as curriculum items are."""
+
+    kind: Literal["writing"]
+    samples: int = Field(ge=1, description="How many problems it writes.")
+
+
+class SanityTier(Section):
+    weight: float = Field(gt=0)
+    tasks: tuple[SuiteTask, ...] = Field(min_length=1)
+
+
+class EngineeringTier(Section):
+    weight: float = Field(gt=0)
+    answer_tokens: int = Field(8192, ge=1, description="Longest answer, reasoning included, to a task that is a file.")
+    tasks: tuple[Annotated[LadderTask | WritingTask, Field(discriminator="kind")], ...] = ()
+
+
+class TeachingTier(Section):
+    """The model writes a curriculum for a fixed student, who is trained on it by a fixed recipe and examined."""
+
+    weight: float = Field(gt=0)
+    student: Annotated[TinyFounder | HubFounder, Field(discriminator="kind")]
+    student_seed: int
+    skill: str
+    writes: tuple[int, ...] = Field(min_length=1, description="The difficulties that the model is asked to write.")
+    samples: int = Field(ge=1, description="How many problems it writes of each.")
+    writing_tokens: int = Field(ge=1, description="Longest problem with its answer, in the model's tokens.")
+    temperature: float = Field(1.0, gt=0, description="Of the model's sampling.")
+    epochs: int = Field(ge=1, description="Passes over what it wrote; they decide the steps, whatever the recipe says.")
+    recipe: Recipe
+    tasks: tuple[SuiteTask, ...] = Field(min_length=1, description="What the student is asked in the end.")
+
+
+class Tiers(Section):
+    sanity: SanityTier
+    engineering: EngineeringTier
+    teaching: TeachingTier
 
 
 class SuiteFile(Section):
     """What suite.yaml holds."""
 
     name: str
-    tasks: tuple[SuiteTask, ...] = Field(min_length=1)
+    tiers: Tiers
     corpus: str = Field(description="Held-out lines for bits per byte, relative to the suite.")
 
 
@@ -51,43 +105,83 @@ class CorpusLine(Section):
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite that has been read and checked: nothing below reads its item files again."""
+    """A suite that has been read and checked: nothing below reads its files again."""
 
     path: Path
     name: str
-    tasks: tuple[SuiteTask, ...]
+    tiers: Tiers
     items: dict[str, tuple[Item, ...]]
     corpus: tuple[str, ...]
     lm_eval_tasks: dict[str, dict[str, Any]]
+    engineering_files: tuple[EngineeringTask, ...]
 
     @property
-    def weights(self) -> dict[str, float]:
-        """Task -> weight, as suite.yaml states them: they need not sum to one."""
-        return {task.name: task.weight for task in self.tasks}
+    def sanity_tasks(self) -> tuple[SuiteTask, ...]:
+        return self.tiers.sanity.tasks
+
+    @property
+    def questions(self) -> int:
+        """How many answers an evaluation asks for: what its progress counts."""
+        asked = sum(len(items) for items in self.items.values()) + len(self.engineering_files)
+        asked += sum(task.samples for task in self.tiers.engineering.tasks if isinstance(task, WritingTask))
+        teaching = self.tiers.teaching
+        # The student is examined twice: before it is taught, and after.
+        examined = sum(len(self.items[task.name]) for task in teaching.tasks)
+        return asked + len(teaching.writes) * teaching.samples + examined
+
+    @property
+    def weights(self) -> dict[str, dict[str, float]]:
+        """Tier -> task -> weight within the tier: they need not sum to one."""
+        return _weights(self.tiers, self.engineering_files)
 
 
 def load_suite(path: Path) -> Suite:
     """Read and check the suite in directory `path`.
 
     Errors: LamarckError with one sentence for a missing file, an unknown key, a repeated name, item or corpus line,
-    an empty task, or an lm-eval file that does not describe the task of suite.yaml.
+    an empty task, a domain outside the suite's, or an lm-eval file that does not describe the task of suite.yaml.
     """
     file = load_section(path / "suite.yaml", SuiteFile)
-    _refuse_repeats([task.name for task in file.tasks] + [CORPUS], f"{path / 'suite.yaml'}: task name")
-    items = {task.name: _load_items(path / "items" / f"{task.name}.jsonl") for task in file.tasks}
+    tiers = file.tiers
+    engineering_files = _load_engineering(path)
+    asked = [task for tier in (tiers.sanity, tiers.engineering, tiers.teaching) for task in tier.tasks]
+    names = [task.name for task in asked] + [task.name for task in engineering_files] + [CORPUS]
+    _refuse_repeats(names, f"{path / 'suite.yaml'}: task name")
+    if not tiers.engineering.tasks and not engineering_files:
+        raise LamarckError(f"{path}: tier engineering has no task, in suite.yaml or in engineering/")
+    held_out = [task for task in asked if not isinstance(task, WritingTask)]
+    items = {task.name: _load_items(path / "items" / f"{task.name}.jsonl") for task in held_out}
     # One pool of prompts: an item that two tasks share would count twice, and pair wrongly.
-    _refuse_repeats([item.prompt for task in file.tasks for item in items[task.name]], f"{path}: prompt")
+    _refuse_repeats([item.prompt for found in items.values() for item in found], f"{path}: prompt")
     corpus_path = path / file.corpus
     corpus = tuple(line.text for line in _load_rows(corpus_path, CorpusLine))
     _refuse_repeats(list(corpus), f"{corpus_path}: line")
-    lm_eval_tasks = {task.name: _load_lm_eval_task(path, task) for task in file.tasks}
+    lm_eval_tasks = {task.name: _load_lm_eval_task(path, task) for task in tiers.sanity.tasks}
     lm_eval_tasks[CORPUS] = _read_lm_eval_task(path, CORPUS, file.corpus)
-    return Suite(path, file.name, file.tasks, items, corpus, lm_eval_tasks)
+    return Suite(path, file.name, tiers, items, corpus, lm_eval_tasks, engineering_files)
 
 
 def suite_weights(path: Path) -> dict[str, float]:
-    """Task -> weight, from suite.yaml alone: enough to compare outcomes that are already there."""
-    return {task.name: task.weight for task in load_section(path / "suite.yaml", SuiteFile).tasks}
+    """Task -> share of the suite's score, all together 1: enough to compare outcomes that are already there."""
+    tiers = load_section(path / "suite.yaml", SuiteFile).tiers
+    weights = _weights(tiers, _load_engineering(path))
+    whole = sum(_tier_weight(tiers, tier) for tier in weights)
+    return {
+        task: _tier_weight(tiers, tier) / whole * weight / sum(tasks.values())
+        for tier, tasks in weights.items()
+        for task, weight in tasks.items()
+    }
+
+
+def _tier_weight(tiers: Tiers, tier: str) -> float:
+    return float(getattr(tiers, tier).weight)
+
+
+def _weights(tiers: Tiers, engineering_files: Sequence[EngineeringTask]) -> dict[str, dict[str, float]]:
+    weights = {tier: {task.name: task.weight for task in getattr(tiers, tier).tasks} for tier in TIERS}
+    # One point a rung, as many as the task has.
+    weights[ENGINEERING] |= {task.name: float(len(task.rungs)) for task in engineering_files}
+    return weights
 
 
 def held_out_prompts(suite: Suite) -> frozenset[str]:
@@ -146,6 +240,16 @@ def lm_eval_corpus(file: str) -> dict[str, Any]:
 
 def _dataset(file: str) -> dict[str, Any]:
     return {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": file}}, "test_split": "test"}
+
+
+def _load_engineering(path: Path) -> tuple[EngineeringTask, ...]:
+    """The tasks in engineering/, in the order of their file names. Errors: LamarckError for a file that is no task."""
+    files = sorted((path / ENGINEERING).glob("*.yaml"))
+    if not files:
+        return ()
+    from lamarck.eval.engineering.load import load_task  # the kinds: not needed where a suite has no such files
+
+    return tuple(load_task(file) for file in files)
 
 
 def _load_items(path: Path) -> tuple[Item, ...]:

@@ -10,7 +10,7 @@ import yaml
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
-from lamarck.lineage import Generation
+from lamarck.lineage import STUDENT, Generation
 
 HEADER = """\
 # Which files DVC addresses by content. Written by `lamarck` from `generations` and `control` in the configuration:
@@ -34,6 +34,11 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
                 "deps": [str(config_path)],
                 "outs": [_kept("results/g0/weights")],
             },
+            "student": {
+                "cmd": f"{snakemake} {STUDENT}",
+                "deps": [config.suite],
+                "outs": [_kept(str(STUDENT))],
+            },
             "curriculum": {
                 "foreach": {
                     name: {"child": each["child"], "parent": each["parent"]} for name, each in children.items()
@@ -56,7 +61,7 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
                 "foreach": {arm.name.replace("/", "-"): _evaluation(arm) for arm in [Generation(0), *arms]},
                 "do": {
                     "cmd": f"{snakemake} results/${{item.generation}}/eval.json",
-                    "deps": ["${item.model}", config.suite],
+                    "deps": ["${item.model}", str(STUDENT), config.suite],
                     "outs": [_kept("results/${item.generation}/samples.jsonl")],
                     "metrics": [{"results/${item.generation}/eval.json": {"cache": False, "persist": True}}],
                 },
@@ -108,7 +113,11 @@ def record_outputs(config: Config, config_path: Path) -> None:
 
 def _stage_files(config: Config) -> list[tuple[str, list[Path]]]:
     """Each stage and the files without which it cannot be committed."""
-    found = [("weights", [Generation(0).weights]), ("eval@g0", [Generation(0).samples, Generation(0).scores])]
+    found = [
+        ("weights", [Generation(0).weights]),
+        ("student", [STUDENT]),
+        ("eval@g0", [Generation(0).samples, Generation(0).scores]),
+    ]
     for number in range(1, config.generations + 1):
         child = Generation(number)
         for arm in [child, child.control] if config.control else [child]:

@@ -108,7 +108,7 @@ def comparison_table(names: tuple[str, str], comparison: Comparison) -> Table:
 def comparison_sentences(comparison: Comparison) -> list[str]:
     """What the table's last line means."""
     sentences = [
-        f"{comparison.only_child} items gained, {comparison.only_parent} lost "
+        f"{comparison.child_ahead} items gained, {comparison.parent_ahead} lost "
         f"(McNemar's exact p = {comparison.p_value:g})",
         f"verdict: {comparison.verdict}",
     ]

@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    skills = {"json_mode": range(1, 3), "arithmetic": range(1, 3), "list_ops": range(3, 5)}
+    skills = {"json_mode": range(1, 3), "arithmetic": range(2, 4), "list_ops": range(3, 5)}
     return build_suite(tmp_path_factory.mktemp("suites") / "small", 20260101, WORLD, skills)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lamarck.errors import LamarckError
 from lamarck.eval.build import CORPUS_LINES, FEWEST_ITEMS, HELD_OUT_SHARE, ITEMS, build_suite
-from lamarck.eval.suite import Suite, held_out_prompts, load_suite, prompt_of
+from lamarck.eval.suite import Suite, SuiteTask, held_out_prompts, load_suite, prompt_of
 from lamarck.files import digest_directory
 from lamarck.g0.corpus import corpus
 from lamarck.g0.world import SkillShare, TinyFounder
@@ -25,7 +25,18 @@ def test_the_same_seed_makes_the_same_bytes(tmp_path: Path) -> None:
     once, again = (digest_directory(tmp_path / name / "suite") for name in ("once", "again"))
     assert once == again
     assert digest_directory(other.path) != once
-    assert "arithmetic_1" not in {task.name for task in other.tasks}, "135 problems are too few to hold 20 out"
+    assert "arithmetic_1" not in other.items, "135 problems are too few to hold 20 out"
+
+
+def asked(suite: Suite) -> list[SuiteTask]:
+    """Every task with held-out items."""
+    tiers = suite.tiers
+    return [
+        task
+        for tier in (tiers.sanity, tiers.engineering, tiers.teaching)
+        for task in tier.tasks
+        if task.name in suite.items
+    ]
 
 
 def test_a_suite_that_exists_is_left_alone(suite: Suite) -> None:
@@ -37,12 +48,11 @@ def test_a_suite_that_exists_is_left_alone(suite: Suite) -> None:
 
 def test_items_are_right_and_many_but_never_a_tenth_of_a_space(suite: Suite) -> None:
     lines = [prompt_of(line) for line in suite.corpus]
-    for task in suite.tasks:
+    for task in asked(suite):
         skill, items = get_skill(task.skill), suite.items[task.name]
         assert FEWEST_ITEMS <= len(items) <= ITEMS
-        held_out = {item.prompt for item in items} | {
-            line for line in lines if line.startswith(skill.ask(task.difficulty))
-        }
+        every = [item.prompt for found in suite.items.values() for item in found] + lines
+        held_out = {prompt for prompt in every if prompt.startswith(skill.ask(task.difficulty))}
         assert len(held_out) <= HELD_OUT_SHARE * skill.space(task.difficulty)
         rng = random.Random(0)
         hits = sum(skill.sample(rng, task.difficulty).prompt in held_out for _ in range(2000))

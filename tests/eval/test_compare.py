@@ -13,16 +13,15 @@ from lamarck.eval.compare import DETECTABLE, compare, interval, mcnemar_p
 Rows = list[dict[str, Any]]
 
 
-def rows(outcomes: dict[str, list[int]]) -> Rows:
+def rows(outcomes: dict[str, list[float]]) -> Rows:
     """Task -> outcome (0 or 1) of each item, as samples.jsonl holds them."""
     return [
         {
             "task": task,
             "index": index,
-            "prompt": f"{task} {index} =>",
-            "target": "7",
+            "item": f"{task} {index}",
             "answer": "",
-            "correct": bool(value),
+            "score": float(value),
         }
         for task, values in outcomes.items()
         for index, value in enumerate(values)
@@ -51,7 +50,7 @@ def test_difference_is_weighted_by_task() -> None:
     found = compare(child, parent, {"a": 1.0, "b": 3.0})
     assert found.tasks == {"a": 75.0, "b": -50.0}
     assert found.difference == pytest.approx((75 - 3 * 50) / 4)
-    assert (found.only_child, found.only_parent, found.n) == (3, 1, 6)
+    assert (found.child_ahead, found.parent_ahead, found.n) == (3, 1, 6)
 
 
 def test_detectable_difference_by_hand() -> None:
@@ -67,8 +66,8 @@ def test_interval_agrees_with_a_bootstrap_that_draws_items() -> None:
     generator = np.random.default_rng(0)
     totals = np.zeros(20_000)
     for task, weight in weights.items():
-        gains = np.array([r["correct"] for r in child if r["task"] == task], dtype=float)
-        gains -= np.array([r["correct"] for r in parent if r["task"] == task], dtype=float)
+        gains = np.array([r["score"] for r in child if r["task"] == task], dtype=float)
+        gains -= np.array([r["score"] for r in parent if r["task"] == task], dtype=float)
         totals += weight / 3 * gains[generator.integers(0, len(gains), (20_000, len(gains)))].mean(axis=1)
     low, high = 100 * np.quantile(totals, [0.025, 0.975])
     found = compare(child, parent, weights).interval
@@ -114,7 +113,7 @@ def test_refuses_partial_and_foreign_outcomes() -> None:
         compare(whole, whole, {"a": 1.0})
     with pytest.raises(LamarckError, match="same items of b"):
         compare(whole, rows({"a": [1, 0], "b": [1]}), {"a": 1.0, "b": 1.0})
-    other = [{**row, "target": "8"} for row in whole]
+    other = [{**row, "item": "another"} for row in whole]
     with pytest.raises(LamarckError, match="same items of a"):
         compare(whole, other, {"a": 1.0, "b": 1.0})
     with pytest.raises(LamarckError, match="item 0 of a occurs twice"):

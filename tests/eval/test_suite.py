@@ -34,14 +34,17 @@ def remove(file: str) -> Callable[[Path], None]:
     return lambda suite: (suite / file).unlink()
 
 
-EASY, HARD = "list_ops_3", "list_ops_4"
+EASY, HARD = "arithmetic_2", "arithmetic_3"
 
 
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (replace("suite.yaml", "weight:", "wieght: 2\n  weight:"), "unknown key 'tasks.0.wieght'"),
-        (replace("suite.yaml", "weight: 1.0", "weight: 0"), "tasks.0.weight: Input should be greater than 0"),
+        (replace("suite.yaml", "weight:", "wieght: 2\n    weight:"), "unknown key 'tiers.sanity.wieght'"),
+        (
+            replace("suite.yaml", "weight: 1.0", "weight: 0"),
+            "tiers.sanity.tasks.0.weight: Input should be greater than 0",
+        ),
         (replace("suite.yaml", EASY, HARD), f"task name '{HARD}' occurs twice"),
         (replace(f"items/{EASY}.jsonl", '"target"', '"answer"'), f"{EASY}.jsonl line 1: "),
         (replace(f"items/{EASY}.jsonl", "}", ""), f"{EASY}.jsonl line 1 is not valid JSON"),
@@ -56,6 +59,9 @@ EASY, HARD = "list_ops_3", "list_ops_4"
         (replace(f"tasks/{EASY}.yaml", "max_gen_toks: ", "max_gen_toks: 1"), "max_gen_toks is 1"),
         (replace(f"tasks/{EASY}.yaml", f"items/{EASY}", f"items/{HARD}"), "must describe task"),
         (lambda suite: (suite / f"items/{EASY}.jsonl").write_text(""), "holds no item"),
+        (replace("suite.yaml", "domain: general sanity", "domain: bioweapons"), "tiers.sanity.tasks.0.domain: Input"),
+        (replace("suite.yaml", "domain: curriculum design\n      skill", "skill"), "domain: Field required"),
+        (replace("suite.yaml", "kind: trace", "kind: guess"), "Input tag 'guess'"),
     ],
 )
 def test_damage_is_one_sentence(suite_copy: Path, damage: Callable[[Path], None], sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""Tier 2, machine-learning engineering: a task is a YAML file, a kind of task is a module here.
+"""Tier 2, machine-learning engineering. A kind of task is a module here; its tasks are files of the suite.
 
 Each kind says which rungs an answer can climb, one point each, and how a program decides every one of them.
 """

@@ -1,0 +1,116 @@
+"""The JSON of a curriculum design: read strictly, so that no value can mean two things. Light."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, Never, TypeGuard, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lamarck.config import Section
+from lamarck.eval.answer import code_of
+
+M = TypeVar("M", bound=BaseModel)
+
+LONGEST = 100_000  # characters of an answer
+MOST_DIGITS = 15  # of an integer: longer ones do not survive arithmetic with floats
+MOST_STAGES = 100
+
+
+class Work(BaseModel):
+    """The numbers of one stage: all that its cost and its training depend on."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    source: str
+    method: str
+    examples: int = Field(gt=0)
+    replay_share: float = Field(ge=0, lt=1)
+    epochs: float = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    counts: dict[str, int] | None = Field(None, min_length=1)
+
+
+class ExitTest(Section):
+    metric: str
+    threshold: float
+
+
+class Stage(Work):
+    """One stage whole, closed to other keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=3)
+    topics: tuple[str, ...] = Field(min_length=1)
+    prerequisites: tuple[str, ...]
+    format: str = Field(min_length=20)
+    exit_test: ExitTest
+
+
+class Totals(Section):
+    """What a design adds up to; in a task file, the ceiling of each total that the design must state."""
+
+    total_examples: float | None = None
+    total_steps: float | None = None
+    total_tokens: float | None = None
+    total_hours: float | None = None
+    total_dollars: float | None = None
+
+
+def read_design(answer: str) -> dict[str, Any] | None:
+    """The object in the last fence of an answer, with a list under "stages"; None if there is no such thing."""
+    if len(answer) > LONGEST:
+        return None
+    try:
+        value = json.loads(
+            code_of(answer), object_pairs_hook=_object, parse_constant=_refuse, parse_float=_float, parse_int=_int
+        )
+    except (ValueError, RecursionError):
+        return None
+    stages = value.get("stages") if isinstance(value, dict) else None
+    return value if isinstance(stages, list) and 0 < len(stages) <= MOST_STAGES else None
+
+
+def names_in(stages: Sequence[object], key: str) -> list[list[str]] | None:
+    """The list of names that each stage has under `key`; None if one has none."""
+    lists = [stage.get(key) if isinstance(stage, dict) else None for stage in stages]
+    named = [each for each in lists if isinstance(each, list) and all(isinstance(name, str) for name in each)]
+    return named if len(named) == len(lists) else None
+
+
+def checked(kind: type[M], value: object) -> M | None:
+    """`value` as JSON of this kind, with no conversion between types; None if it is not."""
+    try:
+        return kind.model_validate_json(json.dumps(value), strict=True)
+    except (ValidationError, RecursionError):
+        return None
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a key stands twice")
+    return members
+
+
+def _refuse(constant: str) -> Never:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value
+
+
+def _int(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError("an integer is too long")
+    return int(text)

@@ -1,0 +1,72 @@
+"""What a tier comes to: outcomes item by item, scores task by task, and why the rest is missing. Light."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lamarck.files import digest_value
+
+DECIMALS = 6
+
+
+@dataclass
+class TierOutcome:
+    """`tasks`: name -> {"score", "n", "stderr"}, in points; `samples`: one row an item; `errors`: task -> reason."""
+
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)  # what a report shows beside the scores
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Take the outcomes of one task, and score it by them."""
+        self.samples += rows
+        self.tasks[rows[0]["task"]] = task_scores([row["score"] for row in rows])
+
+    def score(self, weights: Mapping[str, float]) -> float | None:
+        """Weighted mean of the tasks in points; None where one is missing: an error is no zero."""
+        if self.errors or weights.keys() - self.tasks.keys():
+            return None
+        total = sum(weight * self.tasks[task]["score"] for task, weight in weights.items())
+        return round(total / sum(weights.values()), DECIMALS)
+
+
+def sample_row(
+    task: str, index: int, prompt: str, target: str, answer: str, score: float, rungs: Mapping[str, bool] | None = None
+) -> dict[str, Any]:
+    """One line of samples.jsonl. Two rows are of the same item when task, index and item digest agree."""
+    row: dict[str, Any] = {
+        "task": task,
+        "index": index,
+        "item": digest_value([prompt, target])[:16],
+        "prompt": prompt,
+        "target": target,
+        "answer": answer,
+        "score": score,
+    }
+    return row if rungs is None else row | {"rungs": dict(rungs)}
+
+
+def climbed(rungs: Mapping[str, bool]) -> float:
+    """Score of one item: the share of its rungs that were climbed."""
+    return sum(rungs.values()) / len(rungs)
+
+
+def task_scores(scores: Sequence[float]) -> dict[str, Any]:
+    """Mean and its standard error (sample deviation / sqrt(n), as lm-eval has it), in points of 0..100.
+
+    The rungs of one item are one observation: they hang together, so the error is taken over items.
+    """
+    mean = sum(scores) / len(scores)
+    error = None
+    if len(scores) > 1:
+        deviation = math.sqrt(sum((score - mean) ** 2 for score in scores) / (len(scores) - 1))
+        error = round(100 * deviation / math.sqrt(len(scores)), DECIMALS)
+    return {"score": round(100 * mean, DECIMALS), "n": len(scores), "stderr": error}
+
+
+def reason(error: Exception) -> str:
+    """The error's first line: messages of lm-eval and torch run over pages."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

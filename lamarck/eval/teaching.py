@@ -1,0 +1,126 @@
+"""Tier 3, grounded teaching: the model writes a curriculum, a fixed student learns from it, the student is examined.
+
+The model is judged by what another one learns from it: sound, varied problems with right answers, and enough of them.
+"""
+
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from lamarck.config import EngineConfig
+from lamarck.engine import Engine, load_engine
+from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row, task_scores
+from lamarck.eval.suite import Suite, TeachingTier, held_out_prompts
+from lamarck.seeds import seed_for
+from lamarck.skills import Malformed, Problem, get_skill
+from lamarck.train.data import Batches, tokenize
+from lamarck.train.loop import train
+from lamarck.train.model import export_adapter, load_trainable
+
+NO_CEILING = math.inf  # the recipe's own steps bound the student's training
+SEED = 42
+
+
+def run_teaching(
+    suite: Suite, engine: Engine, student: Path, on_done: Callable[[int], None] = lambda finished: None
+) -> TierOutcome:
+    """One pass of the model in `engine` as a teacher of the model directory `student`.
+
+    Facts: `written`, `usable` (verified, new, not held out), and `before`, the untaught student's score in points.
+    A curriculum without one usable item teaches nothing: the student is then examined as it is.
+    """
+    outcome = TierOutcome()
+    tier = suite.tiers.teaching
+    try:
+        outcome.facts["before"] = _points(tier, _passes(suite, _examine(suite, student, None, on_done)))
+        curriculum = write_curriculum(suite, engine, on_done)
+        outcome.facts["written"] = tier.samples * len(tier.writes)
+        outcome.facts["usable"] = len(curriculum)
+        with tempfile.TemporaryDirectory(prefix="lamarck-student-") as directory:
+            adapter = _teach(tier, curriculum, student, Path(directory)) if curriculum else None
+            answers = _examine(suite, student, adapter, on_done)
+    except Exception as error:  # training and engines raise whatever their libraries raise; an error is no score
+        outcome.errors |= {task.name: reason(error) for task in tier.tasks}
+        return outcome
+    passes = _passes(suite, answers)
+    for task in tier.tasks:
+        outcomes = zip(suite.items[task.name], answers[task.name], passes[task.name], strict=True)
+        rows = [
+            sample_row(task.name, index, item.prompt, item.target, answer, passed)
+            for index, (item, answer, passed) in enumerate(outcomes)
+        ]
+        outcome.add(rows)
+    return outcome
+
+
+def write_curriculum(suite: Suite, engine: Engine, on_done: Callable[[int], None]) -> list[Problem]:
+    """What the model writes when asked `samples` times per difficulty, as far as it is sound, right, new and not held
+    out."""
+    tier = suite.tiers.teaching
+    held_out = held_out_prompts(suite)
+    skill = get_skill(tier.skill)
+    asked = [skill.ask(difficulty) for difficulty in tier.writes for _ in range(tier.samples)]
+    texts = engine.generate(
+        asked,
+        max_new_tokens=tier.writing_tokens,
+        temperature=tier.temperature,
+        seed=seed_for(SEED, "teaching"),
+        on_done=on_done,
+    )
+    usable: dict[str, Problem] = {}
+    for tag, text in zip(asked, texts, strict=True):
+        try:
+            problem = skill.parse(f"{tag} {text.strip()}")
+        except Malformed:
+            continue
+        if skill.verify(problem).verified and problem.prompt not in held_out:
+            usable.setdefault(problem.prompt, problem)
+    return list(usable.values())
+
+
+def _teach(tier: TeachingTier, curriculum: list[Problem], student: Path, directory: Path) -> Path:
+    """Fine-tune the student, always from the same state and in the same order; the adapter's directory."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(student, local_files_only=True)
+    pairs = [(problem.prompt, problem.completion) for problem in curriculum]
+    examples = tokenize(pairs, tokenizer, tier.recipe.max_tokens).examples
+    steps = math.ceil(tier.epochs * len(examples) / tier.recipe.batch_size)
+    recipe = tier.recipe.model_copy(update={"steps": steps, "checkpoint_every": steps + 1})
+    torch.manual_seed(SEED)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = load_trainable(student, None, recipe, device)
+    batches = Batches(examples, recipe.batch_size, SEED, tokenizer.eos_token_id)
+    train(model, batches, recipe, NO_CEILING, directory / "checkpoint", "student", lambda steps: None)
+    export_adapter(model, "fresh", directory / "adapter")
+    return directory / "adapter"
+
+
+def _examine(suite: Suite, student: Path, adapter: Path | None, on_done: Callable[[int], None]) -> dict[str, list[str]]:
+    """Task -> the student's greedy answers to its items."""
+    tasks = suite.tiers.teaching.tasks
+    engine = load_engine(EngineConfig(), student, adapter)
+    prompts = [item.prompt for task in tasks for item in suite.items[task.name]]
+    limit = max(task.max_new_tokens for task in tasks)
+    answers = iter(text.strip() for text in engine.generate(prompts, max_new_tokens=limit, on_done=on_done))
+    return {task.name: [next(answers) for _ in suite.items[task.name]] for task in tasks}
+
+
+def _passes(suite: Suite, answers: dict[str, list[str]]) -> dict[str, list[float]]:
+    """Task -> 1 or 0 for each of the student's answers."""
+    return {
+        task.name: [
+            float(get_skill(task.skill).verify(Problem(item.prompt, answer)).verified)
+            for item, answer in zip(suite.items[task.name], answers[task.name], strict=True)
+        ]
+        for task in suite.tiers.teaching.tasks
+    }
+
+
+def _points(tier: TeachingTier, passes: dict[str, list[float]]) -> float:
+    """Weighted mean of the tasks' passes."""
+    total = sum(task.weight * task_scores(passes[task.name])["score"] for task in tier.tasks)
+    return round(total / sum(task.weight for task in tier.tasks), DECIMALS)
