@@ -1,9 +1,14 @@
-"""How prompts are put to a model. One place, so that a model is asked in the very form in which it was taught."""
+"""How prompts are put to a model. One place, so that it is asked in the very form in which it was taught. Light."""
 
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+THINK, END_OF_THINKING = "<think>", "</think>"
 
 
-def prompt_tokens(prompts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+def prompt_tokens(prompts: list[str], tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
     """Token ids up to where each answer begins: in the chat form where the tokenizer has a template."""
     if not tokenizer.chat_template:
         return list(tokenizer(prompts)["input_ids"])
@@ -13,7 +18,16 @@ def prompt_tokens(prompts: list[str], tokenizer: PreTrainedTokenizerBase) -> lis
     return list(tokenizer(texts, add_special_tokens=False)["input_ids"])
 
 
-def answer_tokens(answer: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def opened_reasoning(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """`<think>` where the chat template has written it already, so that an answer cut short in the middle of its
+    reasoning can be told from one that has none."""
+    if not tokenizer.chat_template:
+        return ""
+    begun = tokenizer.apply_chat_template([{"role": "user", "content": ""}], tokenize=False, add_generation_prompt=True)
+    return THINK if str(begun).rstrip().endswith(THINK) else ""
+
+
+def answer_tokens(answer: str, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """Token ids of an answer and of the end of the text; without a template a space parts it from the prompt."""
     text = answer if tokenizer.chat_template else f" {answer}"
     return [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]

@@ -28,7 +28,8 @@ class Engine(Protocol):
         """Continue each prompt up to the end-of-sequence token or `max_new_tokens`.
 
         Temperature 0 is greedy. `on_done` is told how many prompts have just been finished.
-        Returns the continuations alone, in the order of the prompts.
+        Returns the continuations alone, in the order of the prompts; one whose chat template has opened the model's
+        reasoning begins with `<think>`.
         """
         ...
 

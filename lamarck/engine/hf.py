@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedTokenizerBase
 
-from lamarck.chat import prompt_tokens
+from lamarck.chat import opened_reasoning, prompt_tokens
 from lamarck.config import EngineConfig
 from lamarck.errors import LamarckError
 from lamarck.seeds import seed_for
@@ -44,6 +44,7 @@ class HFEngine:
         if not prompts:
             return []
         tokens = prompt_tokens(prompts, self.tokenizer)
+        opened = opened_reasoning(self.tokenizer)
         # Rows of like length share a batch: little padding, and they tend to end together.
         order = sorted(range(len(prompts)), key=lambda row: (len(tokens[row]), row))
         texts = [""] * len(prompts)
@@ -53,7 +54,7 @@ class HFEngine:
             continued = self._decode([tokens[row] for row in rows], max_new_tokens, temperature, top_p, generator)
             decoded = self.tokenizer.batch_decode(continued, skip_special_tokens=True)
             for row, text in zip(rows, decoded, strict=True):
-                texts[row] = text
+                texts[row] = opened + text
             on_done(len(rows))
         return texts
 

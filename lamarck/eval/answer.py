@@ -2,19 +2,25 @@
 
 import re
 
-THINK, END_OF_THINKING = "<think>", "</think>"
+from lamarck.chat import END_OF_THINKING, THINK
+
 _FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
-def answer_of(text: str) -> str:
-    """The text after the model's reasoning. Reasoning that never ends is followed by no answer: an empty one.
+def without_reasoning(text: str) -> str:
+    """What follows the model's reasoning; text without any is left as it is, to the last space.
 
-    A chat template may have written the opening tag into the prompt, so a closing tag alone ends reasoning too.
+    Reasoning that never ends is followed by no answer: an empty one. A closing tag alone ends reasoning too.
     """
     _, closed, answer = text.rpartition(END_OF_THINKING)
     if closed:
-        return answer.strip()
-    return "" if THINK in text else text.strip()
+        return answer.lstrip()
+    return "" if THINK in text else text
+
+
+def answer_of(text: str) -> str:
+    """The answer in a model's text, without its reasoning and the white space around it."""
+    return without_reasoning(text).strip()
 
 
 def code_of(answer: str) -> str:

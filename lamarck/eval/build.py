@@ -19,6 +19,7 @@ from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.suite import (
     CORPUS,
     EngineeringTier,
+    HeldOutTask,
     Item,
     LadderTask,
     SanityTier,
@@ -31,6 +32,7 @@ from lamarck.eval.suite import (
     lm_eval_corpus,
     lm_eval_task,
     load_suite,
+    scorers,
 )
 from lamarck.files import atomic_directory, write_jsonl, write_text
 from lamarck.g0.corpus import corpus
@@ -92,13 +94,14 @@ def build_suite(output: Path, seed: int, world: TinyFounder, skills: Mapping[str
     left = {skill.ask(difficulty): len(pool) for (skill, difficulty), pool in pools.items()}
     taken = frozenset(item.prompt for found in items.values() for item in found)
     lines = list(_corpus(world, seed, taken, left))
-    file = SuiteFile(name=output.name, tiers=tiers, corpus=CORPUS_FILE)
+    file = SuiteFile(name=output.name, scorers=scorers(), tiers=tiers, corpus=CORPUS_FILE)
     with atomic_directory(output) as directory:
         _write_yaml(directory / "suite.yaml", file.model_dump(mode="json"))
         for name, found in items.items():
             write_jsonl(directory / "items" / f"{name}.jsonl", (item.model_dump() for item in found))
         for task in tiers.sanity.tasks:
-            _write_yaml(directory / "tasks" / f"{task.name}.yaml", lm_eval_task(task))
+            if isinstance(task, HeldOutTask):
+                _write_yaml(directory / "tasks" / f"{task.name}.yaml", lm_eval_task(task))
         write_jsonl(directory / CORPUS_FILE, ({"text": line} for line in lines))
         _write_yaml(directory / "tasks" / f"{CORPUS}.yaml", lm_eval_corpus(CORPUS_FILE))
     return load_suite(output)
@@ -128,7 +131,7 @@ def _tiers(cells: list[Cell], asked: Mapping[Cell, list[Item]], teaching: Mappin
     return Tiers(
         sanity=SanityTier(
             weight=TIER_WEIGHTS["sanity"],
-            tasks=tuple(SuiteTask(**_task(cell, asked[cell]), domain="general sanity") for cell in of[SANITY_SKILL]),
+            tasks=tuple(HeldOutTask(**_task(cell, asked[cell]), domain="general sanity") for cell in of[SANITY_SKILL]),
         ),
         engineering=EngineeringTier(weight=TIER_WEIGHTS["engineering"], tasks=(*ladders, *writing)),
         teaching=TeachingTier(

@@ -9,6 +9,7 @@ from lm_eval.api.model import LM
 
 from lamarck.engine import Engine
 from lamarck.errors import LamarckError
+from lamarck.eval.answer import without_reasoning
 
 # What a generation request may say. Anything else would be dropped silently, so it is refused.
 KNOWN = {"until", "max_gen_toks", "do_sample", "temperature"}
@@ -23,7 +24,9 @@ class EngineLM(LM):
         self.on_done = on_done
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Answers in the order of the requests, each cut before the first of its `until` strings.
+        """Answers in the order of the requests, without reasoning, each cut before the first of its `until` strings.
+
+        Reasoning goes first: the strings that end an answer are common in it.
 
         Requests that may be equally long share one engine call: a longer answer than a task allows is never seen.
         """
@@ -35,7 +38,7 @@ class EngineLM(LM):
             prompts = [requests[position].args[0] for position in positions]
             texts = self.engine.generate(prompts, max_new_tokens=limit, on_done=self.on_done)
             for position, text in zip(positions, texts, strict=True):
-                answers[position] = _cut(text, requests[position].args[1].get("until", []))
+                answers[position] = _cut(without_reasoning(text), requests[position].args[1].get("until", []))
         return answers
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:

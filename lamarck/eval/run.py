@@ -8,7 +8,7 @@ from lamarck.engine import Engine
 from lamarck.eval.engineering.run import run_engineering
 from lamarck.eval.outcome import DECIMALS, TierOutcome
 from lamarck.eval.sanity import run_sanity
-from lamarck.eval.suite import ENGINEERING, SANITY, TEACHING, TIERS, Suite
+from lamarck.eval.suite import ENGINEERING, SANITY, TEACHING, TIERS, Suite, check_scorers
 from lamarck.eval.teaching import run_teaching
 
 
@@ -22,7 +22,9 @@ def evaluate(
     zero: when anything could not run, `partial` is true, `errors` says what and why, and the tier's score and that of
     the whole are None.
     Outcomes: the rows of `sample_row`, sorted by task and index.
+    Errors: LamarckError where the suite was frozen for another version of what scores.
     """
+    check_scorers(suite)
     outcomes = {
         SANITY: run_sanity(suite, engine, on_done),
         ENGINEERING: run_engineering(suite, engine, on_done),

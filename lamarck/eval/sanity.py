@@ -1,8 +1,12 @@
 """Tier 1, sanity: lm-eval asks and scores, so that the numbers are those that anyone else would get."""
 
 import logging
-from collections.abc import Callable, Iterator
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import lm_eval
@@ -11,11 +15,14 @@ from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
 from lamarck.engine import Engine
+from lamarck.errors import LamarckError
+from lamarck.eval.answer import code_of
 from lamarck.eval.lm import EngineLM
-from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row
-from lamarck.eval.suite import CORPUS, Suite
+from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row, task_scores
+from lamarck.eval.sandbox import Limits, Sandbox
+from lamarck.eval.suite import CORPUS, BenchmarkTask, HeldOutTask, Suite
 
-METRIC = "exact_match"
+LIMITS = Limits(seconds=30)
 
 
 def run_sanity(suite: Suite, engine: Engine, on_done: Callable[[int], None] = lambda finished: None) -> TierOutcome:
@@ -37,60 +44,102 @@ def _run(suite: Suite, model: EngineLM, outcome: TierOutcome) -> None:
     if not tasks:
         return
     try:
-        _ask(model, tasks, outcome)
+        _ask(suite, model, tasks, outcome)
     except Exception:  # one task's failure must not take the others along: find out whose it is
         for name in tasks:
             try:
-                _ask(model, {name: _load_task(suite, name)}, outcome)
+                _ask(suite, model, {name: _load_task(suite, name)}, outcome)
             except Exception as error:  # as above
                 outcome.errors[name] = reason(error)
 
 
-def _ask(model: EngineLM, tasks: dict[str, Task], outcome: TierOutcome) -> None:
+def _ask(suite: Suite, model: EngineLM, tasks: dict[str, Task], outcome: TierOutcome) -> None:
     """Run the tasks and add what came of them. `evaluate`, not `simple_evaluate`: the latter adds a survey of the
     machine (1.5 s of subprocesses) and a start date to the same results, neither of which belongs in them."""
     found = lm_eval.evaluate(lm=model, task_dict={"tasks": tasks}, log_samples=True)
+    known = {task.name: task for task in suite.sanity_tasks}
     for name in tasks:
-        result = found["results"][name]
+        result, samples = found["results"][name], found["samples"][name]
         if name == CORPUS:
             outcome.facts["bits_per_byte"] = round(result["bits_per_byte,none"], DECIMALS)
-            continue
-        outcome.tasks[name] = _scores(result, len(found["samples"][name]))
-        outcome.samples += [_row(name, sample) for sample in found["samples"][name]]
+        elif isinstance(task := known[name], HeldOutTask):
+            _take(outcome, name, "exact_match", "none", result, samples)
+        else:
+            samples = [sample for sample in samples if sample["filter"] == task.filter]
+            if len(samples) != task.items:
+                raise LamarckError(f"{name} has {len(samples)} items, and the suite was made for {task.items}")
+            if task.scorer == "program":
+                _run_programs(outcome, name, samples)
+            else:
+                _take(outcome, name, task.metric, task.filter, result, samples)
+
+
+def _take(
+    outcome: TierOutcome, task: str, metric: str, filter_: str, result: dict[str, Any], samples: list[dict[str, Any]]
+) -> None:
+    """lm-eval's own mean and standard error, in points; it knows no error of a single item."""
+    stderr = result[f"{metric}_stderr,{filter_}"]
+    outcome.tasks[task] = {
+        "score": round(100 * float(result[f"{metric},{filter_}"]), DECIMALS),
+        "n": len(samples),
+        "stderr": round(100 * stderr, DECIMALS) if isinstance(stderr, float) else None,
+    }
+    outcome.samples += [_row(task, sample, float(sample[metric])) for sample in samples]
+
+
+def _run_programs(outcome: TierOutcome, task: str, samples: list[dict[str, Any]]) -> None:
+    """Score by running each answer's code, and then the item's own tests: HumanEval's `test` and `entry_point`."""
+    sandbox = Sandbox()
+
+    def passes(sample: dict[str, Any]) -> float:
+        return float(program_passes(str(sample["filtered_resps"][0]), sample["doc"], sandbox))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        scores = list(pool.map(passes, samples))
+    outcome.tasks[task] = task_scores(scores)
+    outcome.samples += [_row(task, sample, score) for sample, score in zip(samples, scores, strict=True)]
+
+
+def program_passes(answer: str, doc: dict[str, Any], sandbox: Sandbox) -> bool:
+    """Whether the last fenced block of `answer` defines `doc["entry_point"]` so that `doc["test"]` holds.
+
+    A number used once is printed behind the tests: a program that ends early, or prints, does not get there.
+    """
+    nonce = secrets.token_hex(16)
+    checked = f"{doc['test']}\ncheck({doc['entry_point']})\nprint()\nprint({nonce!r})\n"
+    # The prompt's own imports and helpers first: an answer may rely on them.
+    files = {"program.py": f"{doc['prompt']}    pass\n\n{code_of(answer)}\n\n{checked}"}
+    run = sandbox.python(files, "program.py", LIMITS)
+    return run.succeeded and nonce in run.stdout.splitlines()
 
 
 def _load_task(suite: Suite, name: str) -> Task:
-    """The lm-eval task, asking the items that `load_suite` has checked.
-
-    Handing them over in memory needs no working directory, and no copy in the user's Hugging Face cache that could
-    outlive a change of the file.
-    """
+    """The lm-eval task. Held-out items are handed over in memory as `load_suite` has checked them: that needs no
+    working directory, and leaves no copy in the user's Hugging Face cache that could outlive a change of the file."""
+    config = suite.lm_eval_tasks[name]
+    if any(task.name == name for task in suite.sanity_tasks if isinstance(task, BenchmarkTask)):
+        return _public_tasks().load([config])["tasks"][name]
     rows = _rows(suite, name)
-    config = {**suite.lm_eval_tasks[name], "custom_dataset": lambda **_: DatasetDict(test=Dataset.from_list(rows))}
-    return TaskManager(include_defaults=False).load([config])["tasks"][name]
+    held_out = {**config, "custom_dataset": lambda **_: DatasetDict(test=Dataset.from_list(rows))}
+    return TaskManager(include_defaults=False).load([held_out])["tasks"][name]
 
 
-def _rows(suite: Suite, name: str) -> list[dict[str, str]]:
+@cache
+def _public_tasks() -> TaskManager:
+    """lm-eval's index of its own tasks: thousands of files, read only where one of them is asked for."""
+    return TaskManager()
+
+
+def _rows(suite: Suite, name: str) -> Sequence[dict[str, str]]:
     if name == CORPUS:
         return [{"text": line} for line in suite.corpus]
     return [item.model_dump() for item in suite.items[name]]
 
 
-def _scores(result: dict[str, Any], n: int) -> dict[str, Any]:
-    """lm-eval's own mean and standard error, in points; it knows no error of a single item."""
-    stderr = result[f"{METRIC}_stderr,none"]
-    return {
-        "score": round(100 * float(result[f"{METRIC},none"]), DECIMALS),
-        "n": n,
-        "stderr": round(100 * stderr, DECIMALS) if isinstance(stderr, float) else None,
-    }
-
-
-def _row(task: str, sample: dict[str, Any]) -> dict[str, Any]:
-    doc = sample["doc"]
-    return sample_row(
-        task, sample["doc_id"], doc["prompt"], doc["target"], sample["filtered_resps"][0], float(sample[METRIC])
-    )
+def _row(task: str, sample: dict[str, Any], score: float) -> dict[str, Any]:
+    """The prompt as the model was asked it: few-shot examples and all."""
+    prompt = str(sample["arguments"][0][0])
+    return sample_row(task, sample["doc_id"], prompt, str(sample["target"]), sample["filtered_resps"][0], score)
 
 
 @contextmanager

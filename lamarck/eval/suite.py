@@ -3,7 +3,8 @@
 config/suites/NAME/
     suite.yaml           the tiers with their weights and tasks, the student, the held-out corpus
     items/TASK.jsonl     {"prompt", "target"}, one item a line
-    tasks/TASK.yaml      a sanity task for lm-eval; its paths are relative to the suite's directory
+    tasks/TASK.yaml      a sanity task for lm-eval, or what to change in one that lm-eval has; paths in it are relative
+                         to the suite's directory
     engineering/*.yaml   engineering tasks that are files of their own: prompt, reference, wrong answers, rubric
     corpus.jsonl         {"text"}, one held-out line each, for bits per byte
     README.md, ERRATA.md what it measures, and what turned out wrong; the digest leaves these two out
@@ -11,6 +12,7 @@ config/suites/NAME/
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -26,6 +28,7 @@ from lamarck.skills.base import PROMPT_END
 R = TypeVar("R", bound=Section)
 
 SANITY, ENGINEERING, TEACHING = TIERS = ("sanity", "engineering", "teaching")
+SCORING = "1"  # Of our own rules for what an answer is worth: raised with every change of them.
 CORPUS = "corpus"  # The name of the bits-per-byte task, beside the tasks that suite.yaml lists.
 
 
@@ -38,6 +41,28 @@ class SuiteTask(Section):
     difficulty: int = Field(ge=0)
     weight: float = Field(1.0, gt=0, description="Share of this task in its tier, relative to the other weights.")
     max_new_tokens: int = Field(ge=1, description="Longest answer, in the model's tokens.")
+
+
+class HeldOutTask(SuiteTask):
+    """Held-out problems that lm-eval asks, and scores by exact match."""
+
+    kind: Literal["held_out"] = "held_out"
+
+
+class BenchmarkTask(Section):
+    """A public benchmark. lm-eval has its data from the hub, asks it, and scores it unless a program must be run."""
+
+    kind: Literal["benchmark"]
+    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Names tasks/NAME.yaml, and in it the lm-eval task.")
+    domain: Domain
+    weight: float = Field(1.0, gt=0, description="As above.")
+    items: int = Field(ge=1, description="How many the benchmark has: with another number it is another one.")
+    scorer: Literal["lm_eval", "program"] = Field(
+        "lm_eval", description="program: the answer's code, then the item's `test`, run in the sandbox."
+    )
+    metric: str = Field("exact_match", description="Of lm-eval's, where it scores.")
+    filter: str = Field("none", description="Name of the lm-eval filter whose answers are scored.")
+    max_new_tokens: int = Field(ge=1, description="Longest answer, reasoning included.")
 
 
 class LadderTask(SuiteTask):
@@ -55,7 +80,7 @@ class WritingTask(SuiteTask):
 
 class SanityTier(Section):
     weight: float = Field(gt=0)
-    tasks: tuple[SuiteTask, ...] = Field(min_length=1)
+    tasks: tuple[Annotated[HeldOutTask | BenchmarkTask, Field(discriminator="kind")], ...] = Field(min_length=1)
 
 
 class EngineeringTier(Section):
@@ -90,8 +115,9 @@ class SuiteFile(Section):
     """What suite.yaml holds."""
 
     name: str
+    scorers: dict[str, str] = Field(description="Package -> version that scores: with another, scores may differ.")
     tiers: Tiers
-    corpus: str = Field(description="Held-out lines for bits per byte, relative to the suite.")
+    corpus: str | None = Field(None, description="Held-out lines for bits per byte, relative to the suite.")
 
 
 class Item(Section):
@@ -109,6 +135,7 @@ class Suite:
 
     path: Path
     name: str
+    scorers: dict[str, str]
     tiers: Tiers
     items: dict[str, tuple[Item, ...]]
     corpus: tuple[str, ...]
@@ -116,13 +143,14 @@ class Suite:
     engineering_files: tuple[EngineeringTask, ...]
 
     @property
-    def sanity_tasks(self) -> tuple[SuiteTask, ...]:
+    def sanity_tasks(self) -> tuple[HeldOutTask | BenchmarkTask, ...]:
         return self.tiers.sanity.tasks
 
     @property
     def questions(self) -> int:
         """How many answers an evaluation asks for: what its progress counts."""
         asked = sum(len(items) for items in self.items.values()) + len(self.engineering_files)
+        asked += sum(task.items for task in self.sanity_tasks if isinstance(task, BenchmarkTask))
         asked += sum(task.samples for task in self.tiers.engineering.tasks if isinstance(task, WritingTask))
         teaching = self.tiers.teaching
         # The student is examined twice: before it is taught, and after.
@@ -149,16 +177,33 @@ def load_suite(path: Path) -> Suite:
     _refuse_repeats(names, f"{path / 'suite.yaml'}: task name")
     if not tiers.engineering.tasks and not engineering_files:
         raise LamarckError(f"{path}: tier engineering has no task, in suite.yaml or in engineering/")
-    held_out = [task for task in asked if not isinstance(task, WritingTask)]
+    held_out = [task for task in asked if isinstance(task, SuiteTask) and not isinstance(task, WritingTask)]
     items = {task.name: _load_items(path / "items" / f"{task.name}.jsonl") for task in held_out}
     # One pool of prompts: an item that two tasks share would count twice, and pair wrongly.
     _refuse_repeats([item.prompt for found in items.values() for item in found], f"{path}: prompt")
-    corpus_path = path / file.corpus
-    corpus = tuple(line.text for line in _load_rows(corpus_path, CorpusLine))
-    _refuse_repeats(list(corpus), f"{corpus_path}: line")
     lm_eval_tasks = {task.name: _load_lm_eval_task(path, task) for task in tiers.sanity.tasks}
-    lm_eval_tasks[CORPUS] = _read_lm_eval_task(path, CORPUS, file.corpus)
-    return Suite(path, file.name, tiers, items, corpus, lm_eval_tasks, engineering_files)
+    corpus: tuple[str, ...] = ()
+    if file.corpus:
+        corpus = tuple(line.text for line in _load_rows(path / file.corpus, CorpusLine))
+        _refuse_repeats(list(corpus), f"{path / file.corpus}: line")
+        lm_eval_tasks[CORPUS] = _read_lm_eval_task(path, CORPUS)
+        _check_data(path, CORPUS, lm_eval_tasks[CORPUS], file.corpus)
+    return Suite(path, file.name, file.scorers, tiers, items, corpus, lm_eval_tasks, engineering_files)
+
+
+def scorers() -> dict[str, str]:
+    """What scores here: package -> version."""
+    return {"lamarck": SCORING, "lm_eval": version("lm_eval")}
+
+
+def check_scorers(suite: Suite) -> None:
+    """Errors: LamarckError where another version would score than the one that the suite was frozen with."""
+    for name, installed in scorers().items():
+        if suite.scorers.get(name) != installed:
+            raise LamarckError(
+                f"{suite.name} is scored by {name} {suite.scorers.get(name)}, and here is {installed}: its scores "
+                "would not compare with others; install envs/cpu.txt"
+            )
 
 
 def suite_weights(path: Path) -> dict[str, float]:
@@ -263,9 +308,11 @@ def _load_rows(path: Path, kind: type[R]) -> tuple[R, ...]:
     return tuple(check_section(row, kind, f"{path} line {number}") for number, row in read_jsonl(path))
 
 
-def _load_lm_eval_task(suite: Path, task: SuiteTask) -> dict[str, Any]:
+def _load_lm_eval_task(suite: Path, task: HeldOutTask | BenchmarkTask) -> dict[str, Any]:
     """The lm-eval file of a task. Errors: LamarckError where it would ask for other items or longer answers."""
-    config = _read_lm_eval_task(suite, task.name, f"items/{task.name}.jsonl")
+    config = _read_lm_eval_task(suite, task.name)
+    if isinstance(task, HeldOutTask):
+        _check_data(suite, task.name, config, f"items/{task.name}.jsonl")
     limit = (config.get("generation_kwargs") or {}).get("max_gen_toks")
     if limit != task.max_new_tokens:
         raise LamarckError(
@@ -274,7 +321,7 @@ def _load_lm_eval_task(suite: Path, task: SuiteTask) -> dict[str, Any]:
     return config
 
 
-def _read_lm_eval_task(suite: Path, name: str, data_file: str) -> dict[str, Any]:
+def _read_lm_eval_task(suite: Path, name: str) -> dict[str, Any]:
     path = suite / "tasks" / f"{name}.yaml"
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -282,12 +329,16 @@ def _read_lm_eval_task(suite: Path, name: str, data_file: str) -> dict[str, Any]
         raise LamarckError(f"{path} does not exist") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise LamarckError(f"{path} is not valid YAML: {error}") from error
-    described = (config.get("task"), config.get("dataset_kwargs")) if isinstance(config, dict) else None
-    if described != (name, {"data_files": {"test": data_file}}):
+    if not isinstance(config, dict) or config.get("task") != name:
+        raise LamarckError(f"{path} must describe task {name!r}, and nothing else")
+    return config
+
+
+def _check_data(suite: Path, name: str, config: dict[str, Any], data_file: str) -> None:
+    if config.get("dataset_kwargs") != {"data_files": {"test": data_file}}:
         raise LamarckError(
-            f"{path} must describe task {name!r} with data_files {{test: {data_file}}}, and nothing else"
+            f"{suite}/tasks/{name}.yaml must describe task {name!r} with data_files {{test: {data_file}}}"
         )
-    return dict(config)
 
 
 def _refuse_repeats(values: list[str], what: str) -> None:

@@ -43,7 +43,7 @@ EASY, HARD = "arithmetic_2", "arithmetic_3"
         (replace("suite.yaml", "weight:", "wieght: 2\n    weight:"), "unknown key 'tiers.sanity.wieght'"),
         (
             replace("suite.yaml", "weight: 1.0", "weight: 0"),
-            "tiers.sanity.tasks.0.weight: Input should be greater than 0",
+            "tiers.sanity.tasks.0.held_out.weight: Input should be greater than 0",
         ),
         (replace("suite.yaml", EASY, HARD), f"task name '{HARD}' occurs twice"),
         (replace(f"items/{EASY}.jsonl", '"target"', '"answer"'), f"{EASY}.jsonl line 1: "),
@@ -59,7 +59,10 @@ EASY, HARD = "arithmetic_2", "arithmetic_3"
         (replace(f"tasks/{EASY}.yaml", "max_gen_toks: ", "max_gen_toks: 1"), "max_gen_toks is 1"),
         (replace(f"tasks/{EASY}.yaml", f"items/{EASY}", f"items/{HARD}"), "must describe task"),
         (lambda suite: (suite / f"items/{EASY}.jsonl").write_text(""), "holds no item"),
-        (replace("suite.yaml", "domain: general sanity", "domain: bioweapons"), "tiers.sanity.tasks.0.domain: Input"),
+        (
+            replace("suite.yaml", "domain: general sanity", "domain: bioweapons"),
+            "tiers.sanity.tasks.0.held_out.domain: Input",
+        ),
         (replace("suite.yaml", "domain: curriculum design\n      skill", "skill"), "domain: Field required"),
         (replace("suite.yaml", "kind: trace", "kind: guess"), "Input tag 'guess'"),
     ],

@@ -5,11 +5,11 @@ import ast
 import pytest
 
 from lamarck.config import check_section
-from lamarck.eval.engineering.training_loop import TrainingLoopTask, _trains
+from lamarck.eval.engineering.training_loop import TrainingLoop, _trains
 from lamarck.eval.engineering.training_room import room, samples, tokens
 from lamarck.eval.sandbox import Sandbox
 
-NOTHING = dict.fromkeys(TrainingLoopTask.rungs, False)
+NOTHING = dict.fromkeys(TrainingLoop.rungs, False)
 FIRST_THREE = {"parses", "imports", "lora_config"}
 IMPORTS = "import sys, torch\nfrom peft import LoraConfig\n"
 
@@ -19,7 +19,7 @@ def sandbox() -> Sandbox:
     return Sandbox()
 
 
-def task(**more: object) -> TrainingLoopTask:
+def task(**more: object) -> TrainingLoop:
     adapter = {"settings": {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"]}}
     values: dict[str, object] = {
         "name": "some",
@@ -30,7 +30,7 @@ def task(**more: object) -> TrainingLoopTask:
         "wrong": [{"answer": "pass", "loses": ["imports"]}] * 2,
         "expect": {"adapter": adapter, "loss": {"completion_below": 0.9}},
     }
-    return check_section(values | more, TrainingLoopTask, "some.yaml")
+    return check_section(values | more, TrainingLoop, "some.yaml")
 
 
 def climbed(answer: str, sandbox: Sandbox, **more: object) -> set[str]:
