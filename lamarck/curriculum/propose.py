@@ -9,6 +9,7 @@ from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
 from lamarck.curriculum.strategy import Effort, Strategy
 from lamarck.engine import Engine
+from lamarck.eval.answer import answer_of
 from lamarck.seeds import seed_for
 from lamarck.skills import Malformed, Skill, get_skill
 
@@ -65,9 +66,9 @@ def propose_verified(
     seen: set[str] = set()
 
     def sample(asked: list[Cell], samples: int, round_number: int) -> None:
-        lines = _write(engine, strategy, asked, samples, seed_for(seed, str(round_number)), on_samples)
-        for cell, line in lines:
-            _judge(cell, line, author, contamination, seen)
+        written = _write(engine, strategy, asked, samples, seed_for(seed, str(round_number)), on_samples)
+        for cell, prompt, text in written:
+            _judge(cell, prompt, text, author, contamination, seen)
 
     sample(cells, strategy.probe_samples, 0)
     for cell in cells:
@@ -112,9 +113,9 @@ def propose_unverified(
         cell.effort = Effort(items=wanted[cell.skill.name, cell.difficulty], max_samples=limit)
     round_number = 0
     while asked := [cell for cell in cells if _wants_more(cell)]:
-        lines = _write(engine, strategy, asked, strategy.probe_samples, seed_for(seed, str(round_number)), on_samples)
-        for cell, line in lines:
-            _take(cell, line, author, contamination, seen)
+        found = _write(engine, strategy, asked, strategy.probe_samples, seed_for(seed, str(round_number)), on_samples)
+        for cell, prompt, text in found:
+            _take(cell, prompt, text, author, contamination, seen)
         round_number += 1
     for cell in cells:
         del cell.kept[cell.effort.items :]
@@ -123,26 +124,26 @@ def propose_unverified(
 
 def _write(
     engine: Engine, strategy: Strategy, cells: list[Cell], samples: int, seed: int, on_samples: Callable[[int], None]
-) -> list[tuple[Cell, str]]:
-    """`samples` lines per cell, in one batch: (cell, tag and continuation)."""
+) -> list[tuple[Cell, str, str]]:
+    """`samples` texts per cell, in one batch: (cell, what it was asked, what it wrote)."""
     asked = [cell for cell in cells for _ in range(samples)]
-    tags = [cell.skill.ask(cell.difficulty) for cell in asked]
-    continuations = engine.generate(
-        tags,
+    prompts = [cell.skill.ask(cell.difficulty) for cell in asked]
+    texts = engine.generate(
+        prompts,
         max_new_tokens=strategy.max_new_tokens,
         temperature=strategy.temperature,
         top_p=strategy.top_p,
         seed=seed,
         on_done=on_samples,
     )
-    return [(cell, f"{tag} {text.strip()}") for cell, tag, text in zip(asked, tags, continuations, strict=True)]
+    return list(zip(asked, prompts, map(answer_of, texts), strict=True))
 
 
-def _judge(cell: Cell, line: str, author: Author, contamination: Contamination, seen: set[str]) -> None:
-    """Count one written line, and keep it when it is verified, new and not in the suite."""
+def _judge(cell: Cell, asked: str, text: str, author: Author, contamination: Contamination, seen: set[str]) -> None:
+    """Count one written text, and keep it when it is verified, new and not in the suite."""
     cell.sampled += 1
     try:
-        problem = cell.skill.parse(line)
+        problem = cell.skill.parse(asked, text)
     except Malformed:
         cell.dropped["malformed"] += 1
         return
@@ -154,11 +155,11 @@ def _judge(cell: Cell, line: str, author: Author, contamination: Contamination, 
     _keep(cell, problem.prompt, problem.completion, verdict, author, contamination, seen)
 
 
-def _take(cell: Cell, line: str, author: Author, contamination: Contamination, seen: set[str]) -> None:
+def _take(cell: Cell, asked: str, text: str, author: Author, contamination: Contamination, seen: set[str]) -> None:
     """The control's counterpart of `_judge`: nothing is verified."""
     cell.sampled += 1
     try:
-        problem = cell.skill.parse(line)
+        problem = cell.skill.parse(asked, text)
     except Malformed:
         cell.dropped["malformed"] += 1
         return

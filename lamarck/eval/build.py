@@ -84,7 +84,7 @@ def build_suite(output: Path, seed: int, world: TinyFounder, skills: Mapping[str
         raise LamarckError(f"{output} exists, and a suite is frozen: build the changed one under a new name")
     cells = [(get_skill(name), difficulty) for name, difficulties in skills.items() for difficulty in difficulties]
     taught = [(get_skill(RECORD_SKILL), difficulty) for difficulty in TEACHING_ASKS]
-    pools = {cell: _held_out(*cell, seed) for cell in dict.fromkeys(cells + taught)}
+    pools = {cell: held_out_items(*cell, seed) for cell in dict.fromkeys(cells + taught)}
     teaching = {cell: _take(pools[cell], TEACHING_ITEMS // len(taught)) for cell in taught}
     asked = {cell: _take(pools[cell], ITEMS) for cell in cells if len(pools[cell]) >= FEWEST_ITEMS}
     tiers = _tiers(cells, asked, teaching)
@@ -177,8 +177,8 @@ def _take(pool: list[Item], number: int) -> list[Item]:
     return taken
 
 
-def _held_out(skill: Skill, difficulty: int, seed: int) -> list[Item]:
-    """Distinct problems in the order drawn, as many as the suite can use and the space can spare."""
+def held_out_items(skill: Skill, difficulty: int, seed: int) -> list[Item]:
+    """Distinct problems in the order drawn, as many as a suite can use and the space can spare."""
     rng = random.Random(seed_for(seed, "items", skill.name, str(difficulty)))
     wanted = min(ITEMS + TEACHING_ITEMS + CORPUS_LINES, int(skill.space(difficulty) * HELD_OUT_SHARE))
     found: dict[str, Item] = {}

@@ -13,6 +13,8 @@ import lm_eval
 from datasets import Dataset, DatasetDict
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
+from lm_eval.tasks._index import Entry
+from lm_eval.tasks._yaml_loader import load_yaml
 
 from lamarck.engine import Engine
 from lamarck.errors import LamarckError
@@ -108,7 +110,7 @@ def program_passes(answer: str, doc: dict[str, Any], sandbox: Sandbox) -> bool:
     nonce = secrets.token_hex(16)
     checked = f"{doc['test']}\ncheck({doc['entry_point']})\nprint()\nprint({nonce!r})\n"
     # The prompt's own imports and helpers first: an answer may rely on them.
-    files = {"program.py": f"{doc['prompt']}    pass\n\n{code_of(answer)}\n\n{checked}"}
+    files = {"program.py": f"{doc['prompt'].rstrip()}\n    pass\n\n{code_of(answer)}\n\n{checked}"}
     run = sandbox.python(files, "program.py", LIMITS)
     return run.succeeded and nonce in run.stdout.splitlines()
 
@@ -118,16 +120,25 @@ def _load_task(suite: Suite, name: str) -> Task:
     working directory, and leaves no copy in the user's Hugging Face cache that could outlive a change of the file."""
     config = suite.lm_eval_tasks[name]
     if any(task.name == name for task in suite.sanity_tasks if isinstance(task, BenchmarkTask)):
-        return _public_tasks().load([config])["tasks"][name]
+        whole = config if "doc_to_text" in config else {**_public_task(name), **config}
+        return TaskManager(include_defaults=False).load([whole])["tasks"][name]
     rows = _rows(suite, name)
     held_out = {**config, "custom_dataset": lambda **_: DatasetDict(test=Dataset.from_list(rows))}
     return TaskManager(include_defaults=False).load([held_out])["tasks"][name]
 
 
+def _public_task(name: str) -> dict[str, Any]:
+    """lm-eval's own description of a task. Errors: LamarckError where it has none of that name."""
+    path = _public_index()[name].yaml_path if name in _public_index() else None
+    if path is None:
+        raise LamarckError(f"lm-eval has no task {name!r}: tasks/{name}.yaml must describe it whole")
+    return dict(load_yaml(path))
+
+
 @cache
-def _public_tasks() -> TaskManager:
-    """lm-eval's index of its own tasks: thousands of files, read only where one of them is asked for."""
-    return TaskManager()
+def _public_index() -> dict[str, Entry]:
+    """Thousands of files, read only where one of them is asked for."""
+    return TaskManager().task_index
 
 
 def _rows(suite: Suite, name: str) -> Sequence[dict[str, str]]:

@@ -12,6 +12,7 @@ import torch
 
 from lamarck.config import EngineConfig
 from lamarck.engine import Engine, load_engine
+from lamarck.eval.answer import answer_of
 from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row, task_scores
 from lamarck.eval.suite import Suite, TeachingTier, held_out_prompts
 from lamarck.seeds import seed_for
@@ -71,9 +72,9 @@ def write_curriculum(suite: Suite, engine: Engine, on_done: Callable[[int], None
         on_done=on_done,
     )
     usable: dict[str, Problem] = {}
-    for tag, text in zip(asked, texts, strict=True):
+    for prompt, text in zip(asked, texts, strict=True):
         try:
-            problem = skill.parse(f"{tag} {text.strip()}")
+            problem = skill.parse(prompt, answer_of(text))
         except Malformed:
             continue
         if skill.verify(problem).verified and problem.prompt not in held_out:
@@ -105,7 +106,7 @@ def _examine(suite: Suite, student: Path, adapter: Path | None, on_done: Callabl
     engine = load_engine(EngineConfig(), student, adapter)
     prompts = [item.prompt for task in tasks for item in suite.items[task.name]]
     limit = max(task.max_new_tokens for task in tasks)
-    answers = iter(text.strip() for text in engine.generate(prompts, max_new_tokens=limit, on_done=on_done))
+    answers = iter(answer_of(text) for text in engine.generate(prompts, max_new_tokens=limit, on_done=on_done))
     return {task.name: [next(answers) for _ in suite.items[task.name]] for task in tasks}
 
 

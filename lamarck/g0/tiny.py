@@ -13,7 +13,7 @@ from lamarck.g0.corpus import corpus
 from lamarck.g0.tokenizer import build_tokenizer
 from lamarck.g0.world import TinyFounder
 from lamarck.seeds import seed_for
-from lamarck.skills import get_skill
+from lamarck.skills import get_tagged_skill
 from lamarck.skills.base import PROMPT_END
 
 SMOOTHING = 0.98  # of a skill's loss, over steps
@@ -46,7 +46,7 @@ def pretrain(
     The rate stays up until every skill's loss is below the world's target, then decays. The same seed, machine and
     number of threads give the same bytes.
     """
-    words = [PROMPT_END, *(word for name in world.skills for word in get_skill(name).vocabulary())]
+    words = [PROMPT_END, *(word for name in world.skills for word in get_tagged_skill(name).vocabulary())]
     tokenizer = build_tokenizer(words)
     torch.manual_seed(seed_for(seed, "g0", "weights"))
     model = LlamaForCausalLM(_shape(world, tokenizer))

@@ -1,17 +1,30 @@
 """Skills: kinds of item. Each knows how it is asked for, written, parsed, and exactly verified.
 
-A new skill is one module here with a class that follows `Skill`, an entry in `SKILLS`, and one test.
+A new skill is one module here with a class that follows `Skill`, an entry in `SKILLS`, and one test. Those of the tiny
+world, whose models know a few hundred words, are a `TaggedSkill`.
 """
 
 from lamarck.errors import LamarckError
 from lamarck.skills.arithmetic import Arithmetic
-from lamarck.skills.base import Malformed, Problem, Skill, Verdict
+from lamarck.skills.base import Malformed, Problem, Skill, TaggedSkill, Verdict
 from lamarck.skills.json_mode import JsonMode
+from lamarck.skills.json_schema import JsonSchema
 from lamarck.skills.list_ops import ListOps
 
-SKILLS: dict[str, Skill] = {skill.name: skill for skill in (JsonMode(), Arithmetic(), ListOps())}
+TAGGED: dict[str, TaggedSkill] = {skill.name: skill for skill in (JsonMode(), Arithmetic(), ListOps())}
+SKILLS: dict[str, Skill] = {**TAGGED, JsonSchema.name: JsonSchema()}
 
-__all__ = ["SKILLS", "Malformed", "Problem", "Skill", "Verdict", "get_skill"]
+__all__ = [
+    "SKILLS",
+    "TAGGED",
+    "Malformed",
+    "Problem",
+    "Skill",
+    "TaggedSkill",
+    "Verdict",
+    "get_skill",
+    "get_tagged_skill",
+]
 
 
 def get_skill(name: str) -> Skill:
@@ -20,3 +33,11 @@ def get_skill(name: str) -> Skill:
         return SKILLS[name]
     except KeyError as error:
         raise LamarckError(f"there is no skill {name!r}; the skills are {', '.join(SKILLS)}") from error
+
+
+def get_tagged_skill(name: str) -> TaggedSkill:
+    """The tiny world's skill called `name`. Errors: LamarckError that lists the ones there are."""
+    skill = get_skill(name)
+    if not isinstance(skill, TaggedSkill):
+        raise LamarckError(f"the tiny world has no skill {name!r}; its skills are {', '.join(TAGGED)}")
+    return skill

@@ -5,13 +5,13 @@
 
 import random
 
-from lamarck.skills.base import Malformed, Problem, Skill
+from lamarck.skills.base import Malformed, Problem, TaggedSkill
 
 DIGITS = "0 1 2 3 4 5 6 7 8 9".split()
 LARGEST = 20
 
 
-class Arithmetic(Skill):
+class Arithmetic(TaggedSkill):
     name = "arithmetic"
     letter = "a"
     difficulties = range(1, 10)

@@ -28,15 +28,45 @@ class Verdict:
 
 
 class Skill(ABC):
-    """One kind of item. The prompt `<j2> name mia ; age 7 ; =>` opens with the tag of skill and difficulty."""
+    """One kind of item: how a teacher is asked for one, how its text is read, and how an answer is judged."""
 
     name: str
-    letter: str
     difficulties: range
 
     @abstractmethod
     def sample(self, rng: random.Random, difficulty: int) -> Problem:
         """An exact problem from the generator: for the founder's corpus and the suite, never for a curriculum."""
+
+    @abstractmethod
+    def space(self, difficulty: int) -> int:
+        """How many different problems there are at a difficulty; where they are countless, a large number."""
+
+    @abstractmethod
+    def ask(self, difficulty: int) -> str:
+        """What a teacher is asked, to write a problem with its answer."""
+
+    @abstractmethod
+    def parse(self, asked: str, text: str) -> Problem:
+        """Prompt and completion in what a teacher wrote, `text`, when asked `asked`. Errors: Malformed."""
+
+    @abstractmethod
+    def written(self, prompt: str, completion: str) -> tuple[str, str]:
+        """(what a teacher is asked, what it wrote) for a problem and its answer: the inverse of `parse`."""
+
+    @abstractmethod
+    def difficulty(self, prompt: str) -> int:
+        """The difficulty of a prompt whose words bear it out. Errors: Malformed when it is no problem."""
+
+    @abstractmethod
+    def verify(self, problem: Problem) -> Verdict:
+        """Compare the completion with the one right answer. Never raises, whatever the text."""
+
+
+class TaggedSkill(Skill):
+    """A skill of the tiny world: lines of words. The prompt `<j2> name mia ; age 7 ; =>` opens with the tag of skill
+    and difficulty, and a teacher is asked with the tag alone."""
+
+    letter: str
 
     @abstractmethod
     def solve(self, words: list[str], difficulty: int) -> str:
@@ -46,22 +76,16 @@ class Skill(ABC):
     def vocabulary(self) -> list[str]:
         """Every word that problems and answers may use, tags included."""
 
-    @abstractmethod
-    def space(self, difficulty: int) -> int:
-        """How many different problems there are at a difficulty."""
-
     def ask(self, difficulty: int) -> str:
-        """The tag that a teacher continues with a problem and its answer."""
         return f"<{self.letter}{difficulty}>"
 
     def tags(self) -> list[str]:
         return [self.ask(difficulty) for difficulty in self.difficulties]
 
-    def parse(self, line: str) -> Problem:
-        """Split a teacher's line into prompt and completion. Errors: Malformed."""
-        if len(line) > LONGEST_LINE:
+    def parse(self, asked: str, text: str) -> Problem:
+        if len(text) > LONGEST_LINE:
             raise Malformed("longer than any line of this skill")
-        words = line.split()
+        words = [asked, *text.split()]
         if PROMPT_END not in words:
             raise Malformed("no problem: the line has no =>")
         cut = words.index(PROMPT_END) + 1
@@ -70,7 +94,6 @@ class Skill(ABC):
         return Problem(" ".join(words[:cut]), " ".join(words[cut:]))
 
     def written(self, prompt: str, completion: str) -> tuple[str, str]:
-        """(what a teacher is asked, what it wrote) for a problem and its answer: the inverse of `parse`."""
         tag, _, rest = prompt.partition(" ")
         return tag, f"{rest} {completion}"
 
@@ -79,7 +102,6 @@ class Skill(ABC):
         return self._read(prompt)[1]
 
     def verify(self, problem: Problem) -> Verdict:
-        """Compare the completion with the one right answer. Never raises, whatever the text."""
         if len(problem.prompt) + len(problem.completion) > LONGEST_LINE:
             return Verdict(False, "longer than any line of this skill")
         try:

@@ -6,14 +6,14 @@
 import math
 import random
 
-from lamarck.skills.base import Malformed, Problem, Skill
+from lamarck.skills.base import Malformed, Problem, TaggedSkill
 
 KEYS = "name age city pet color tree code rank size team".split()
 VALUES = "mia leo ana tom eva max zoe ben ivy sam red blue green gold oak elm fir ash cat dog owl fox".split()
 DIGITS = "0 1 2 3 4 5 6 7 8 9".split()
 
 
-class JsonMode(Skill):
+class JsonMode(TaggedSkill):
     name = "json_mode"
     letter = "j"
     difficulties = range(1, 10)

@@ -6,7 +6,7 @@
 import random
 from collections.abc import Callable
 
-from lamarck.skills.base import Malformed, Problem, Skill
+from lamarck.skills.base import Malformed, Problem, TaggedSkill
 
 DIGITS = "0 1 2 3 4 5 6 7 8 9".split()
 LENGTH = 4
@@ -20,7 +20,7 @@ OPERATIONS: dict[str, Callable[[list[int]], list[int]]] = {
 }
 
 
-class ListOps(Skill):
+class ListOps(TaggedSkill):
     name = "list_ops"
     letter = "t"
     difficulties = range(1, 10)

@@ -11,9 +11,9 @@ from lamarck.eval.build import build_suite
 from lamarck.eval.suite import Suite
 from lamarck.g0.tokenizer import build_tokenizer
 from lamarck.g0.world import SkillShare, TinyFounder
-from lamarck.skills import SKILLS
+from lamarck.skills import TAGGED
 
-WORLD = TinyFounder(kind="tiny", skills={name: SkillShare(share=1, weights=(3, 3, 2, 1)) for name in SKILLS})
+WORLD = TinyFounder(kind="tiny", skills={name: SkillShare(share=1, weights=(3, 3, 2, 1)) for name in TAGGED})
 
 # On shared cores a second thread makes such small models slower, by a factor of ten beside another process.
 torch.set_num_threads(1)
@@ -35,7 +35,7 @@ def suite_copy(suite: Suite, tmp_path: Path) -> Path:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directory of a random Llama with the tiny world's tokenizer."""
     path = tmp_path_factory.mktemp("model")
-    tokenizer = build_tokenizer(word for skill in SKILLS.values() for word in skill.vocabulary())
+    tokenizer = build_tokenizer(word for skill in TAGGED.values() for word in skill.vocabulary())
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),

@@ -1,13 +1,13 @@
-"""Every skill: its generator is right, and its verifier is exact and cannot be upset."""
+"""Every skill of the tiny world: its generator is right, and its verifier is exact and cannot be upset."""
 
 import random
 
 import pytest
 
 from lamarck.errors import LamarckError
-from lamarck.skills import SKILLS, Malformed, Problem, Skill, get_skill
+from lamarck.skills import TAGGED, Malformed, Problem, TaggedSkill, get_skill, get_tagged_skill
 
-CELLS = [(skill, difficulty) for skill in SKILLS.values() for difficulty in skill.difficulties]
+CELLS = [(skill, difficulty) for skill in TAGGED.values() for difficulty in skill.difficulties]
 HOSTILE = [
     "",
     " ",
@@ -21,25 +21,26 @@ HOSTILE = [
 ]
 
 
-def problems(skill: Skill, difficulty: int, number: int = 20) -> list[Problem]:
+def problems(skill: TaggedSkill, difficulty: int, number: int = 20) -> list[Problem]:
     rng = random.Random(f"{skill.name}{difficulty}")
     return [skill.sample(rng, difficulty) for _ in range(number)]
 
 
 @pytest.mark.parametrize(("skill", "difficulty"), CELLS, ids=lambda value: getattr(value, "name", str(value)))
-def test_the_generator_is_right(skill: Skill, difficulty: int) -> None:
+def test_the_generator_is_right(skill: TaggedSkill, difficulty: int) -> None:
     vocabulary = {*skill.vocabulary(), "=>"}
     for problem in problems(skill, difficulty):
         line = f"{problem.prompt} {problem.completion}"
-        assert skill.parse(line) == problem
-        assert skill.written(problem.prompt, problem.completion) == (skill.ask(difficulty), line.split(" ", 1)[1])
+        asked, text = skill.written(problem.prompt, problem.completion)
+        assert (asked, f"{asked} {text}") == (skill.ask(difficulty), line)
+        assert skill.parse(asked, text) == problem
         assert skill.verify(problem).verified
         assert skill.difficulty(problem.prompt) == difficulty
         assert vocabulary.issuperset(line.split())
 
 
 @pytest.mark.parametrize(("skill", "difficulty"), CELLS, ids=lambda value: getattr(value, "name", str(value)))
-def test_one_changed_word_is_wrong(skill: Skill, difficulty: int) -> None:
+def test_one_changed_word_is_wrong(skill: TaggedSkill, difficulty: int) -> None:
     rng = random.Random(0)
     words = skill.vocabulary()
     for problem in problems(skill, difficulty, 10):
@@ -50,8 +51,8 @@ def test_one_changed_word_is_wrong(skill: Skill, difficulty: int) -> None:
         assert not skill.verify(Problem(problem.prompt, " ".join(answer[:-1]))).verified
 
 
-@pytest.mark.parametrize("skill", SKILLS.values(), ids=lambda skill: skill.name)
-def test_the_tag_must_be_true(skill: Skill) -> None:
+@pytest.mark.parametrize("skill", TAGGED.values(), ids=lambda skill: skill.name)
+def test_the_tag_must_be_true(skill: TaggedSkill) -> None:
     problem = problems(skill, 2, 1)[0]
     lied = problem.prompt.replace(skill.ask(2), skill.ask(3))
     assert not skill.verify(Problem(lied, problem.completion)).verified
@@ -59,12 +60,12 @@ def test_the_tag_must_be_true(skill: Skill) -> None:
         skill.difficulty(lied)
 
 
-@pytest.mark.parametrize("skill", SKILLS.values(), ids=lambda skill: skill.name)
+@pytest.mark.parametrize("skill", TAGGED.values(), ids=lambda skill: skill.name)
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_text_is_refused_quietly(skill: Skill, text: str) -> None:
+def test_hostile_text_is_refused_quietly(skill: TaggedSkill, text: str) -> None:
     assert not skill.verify(Problem(text, text)).verified
     try:
-        parsed = skill.parse(text)
+        parsed = skill.parse(skill.ask(1), text)
     except Malformed:
         return
     assert not skill.verify(parsed).verified
@@ -80,3 +81,8 @@ def test_the_space_of_arithmetic_is_counted_exactly() -> None:
 def test_an_unknown_skill_is_named() -> None:
     with pytest.raises(LamarckError, match="json_mode"):
         get_skill("json_mod")
+
+
+def test_the_tiny_world_has_no_skill_in_english() -> None:
+    with pytest.raises(LamarckError, match="the tiny world has no skill 'json_schema'"):
+        get_tagged_skill("json_schema")

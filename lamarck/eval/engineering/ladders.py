@@ -54,16 +54,17 @@ def judge_record(answer: str, target: str) -> Rungs:
     return {"parses": parses, "keys": keys, "values": keys and given == right}
 
 
-def judge_writing(lines: Iterable[str], skill: Skill, difficulty: int, held_out: Callable[[str], bool]) -> list[Rungs]:
+def judge_writing(texts: Iterable[str], skill: Skill, difficulty: int, held_out: Callable[[str], bool]) -> list[Rungs]:
     """parses: a problem with an answer; asked: a sound problem, of the difficulty asked for; right: its answer is
-    right; new: no earlier line has the problem, and the suite has it not."""
+    right; new: no earlier text has the problem, and the suite has it not."""
     seen: set[str] = set()
     judged = []
-    for line in lines:
+    asked = skill.ask(difficulty)
+    for text in texts:
         rungs = dict.fromkeys(WRITING, False)
         judged.append(rungs)
         try:
-            problem = skill.parse(line)
+            problem = skill.parse(asked, text)
             rungs["parses"] = True
             rungs["asked"] = skill.difficulty(problem.prompt) == difficulty
         except Malformed:

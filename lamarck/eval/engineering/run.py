@@ -82,7 +82,7 @@ def _climb(suite: Suite, engine: Engine, tasks: Sequence[LadderTask], on_done: C
     for task in tasks:
         rows = []
         for index, item in enumerate(suite.items[task.name]):
-            answer = next(texts).strip()
+            answer = answer_of(next(texts))
             rungs = JUDGES[task.kind](answer, item.target)
             rows.append(sample_row(task.name, index, item.prompt, item.target, answer, climbed(rungs), rungs))
         found.append(rows)
@@ -99,16 +99,16 @@ def _write(suite: Suite, engine: Engine, tasks: Sequence[WritingTask], on_done: 
         seed=seed_for(WRITING_SEED, str(tasks[0].max_new_tokens)),
         on_done=on_done,
     )
-    lines = iter(f"{tag} {text.strip()}" for tag, text in zip(asked, texts, strict=True))
+    answers = iter(map(answer_of, texts))
     found = []
     for task in tasks:
         skill = get_skill(task.skill)
-        written = [next(lines) for _ in range(task.samples)]
+        written = [next(answers) for _ in range(task.samples)]
         judged = judge_writing(written, skill, task.difficulty, held_out.__contains__)
-        tag = skill.ask(task.difficulty)
+        asked_for = skill.ask(task.difficulty)
         rows = [
-            sample_row(task.name, index, tag, "", line, climbed(rungs), rungs)
-            for index, (line, rungs) in enumerate(zip(written, judged, strict=True))
+            sample_row(task.name, index, asked_for, "", text, climbed(rungs), rungs)
+            for index, (text, rungs) in enumerate(zip(written, judged, strict=True))
         ]
         found.append(rows)
     return found

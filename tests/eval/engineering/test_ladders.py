@@ -5,7 +5,7 @@ import random
 import pytest
 
 from lamarck.eval.engineering.ladders import judge_record, judge_trace, judge_writing
-from lamarck.skills import get_skill
+from lamarck.skills import Problem, get_skill
 
 TRACE = "rev 4 3 2 1 sort 1 2 3 4 inc 2 3 4 5"
 RECORD = '{"name": "mia", "age": 7}'
@@ -62,15 +62,18 @@ def test_writing() -> None:
     rng = random.Random(0)
     asked, easier = skill.sample(rng, 3), skill.sample(rng, 2)
     secret = next(problem for problem in iter(lambda: skill.sample(rng, 3), None) if problem != asked)
-    right = f"{asked.prompt} {asked.completion}"
     lines = {
-        right: ["parses", "asked", "right", "new"],
-        f"{right} ": ["parses", "asked", "right"],  # the same problem again
-        f"{asked.prompt} {asked.completion} 1": ["parses", "asked"],
-        f"{easier.prompt} {easier.completion}": ["parses"],
-        f"{secret.prompt} {secret.completion}": ["parses", "asked", "right"],
-        asked.prompt: [],
-        **{line: ["parses"] if line.startswith("=>") else [] for line in HOSTILE if len(line) < 4096},
+        after_tag(asked): ["parses", "asked", "right", "new"],
+        f"{after_tag(asked)} ": ["parses", "asked", "right"],  # the same problem again
+        f"{after_tag(asked)} 1": ["parses", "asked"],
+        after_tag(easier): ["parses"],
+        after_tag(secret): ["parses", "asked", "right"],
+        asked.prompt.partition(" ")[2]: [],
+        **{text: ["parses"] if text.startswith("=>") else [] for text in HOSTILE if len(text) < 4096},
     }
     judged = judge_writing(lines, skill, 3, {secret.prompt}.__contains__)
     assert [climbed(rungs) for rungs in judged] == list(lines.values())
+
+
+def after_tag(problem: Problem) -> str:
+    return f"{problem.prompt} {problem.completion}".partition(" ")[2]
