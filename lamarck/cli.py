@@ -21,6 +21,10 @@ app = typer.Typer(
     **First time?** `make demo` walks through two generations of tiny models in a few minutes.""",
 )
 
+suites = typer.Typer(no_args_is_help=True, help="Frozen suites: verify, calibrate, freeze.")
+app.add_typer(suites, name="suite")
+STUDENT = Path("results/g0/student")
+
 ConfigFile = Annotated[Path, typer.Option("--configfile", help="The configuration of the lineage.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 DEFAULT = Path("config/default.yaml")
@@ -94,6 +98,64 @@ def demo(configfile: ConfigFile = DEFAULT) -> None:
     from lamarck.report import demo as walk
 
     walk.run(configfile)
+
+
+@app.command(name="eval")
+def evaluate(
+    suite: Annotated[str, typer.Option(help="Name in config/suites, or its directory.")],
+    model: Annotated[Path | None, typer.Option(help="Model directory to score.")] = None,
+    adapter: Annotated[Path | None, typer.Option(help="LoRA adapter on it.")] = None,
+    student: Annotated[Path, typer.Option(help="Model directory of the suite's student.")] = STUDENT,
+    output: Annotated[Path | None, typer.Option(help="Directory for eval.json and samples.jsonl.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be asked, and its cost.")] = False,
+    tokens_per_second: Annotated[float, typer.Option(help="Assumed speed, for the cost.")] = 1000.0,
+    dollars_per_hour: Annotated[float, typer.Option(help="Assumed price of the machine, for the cost.")] = 6.0,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Put any model directory to a frozen suite, or show what that would take: `lamarck eval --suite v1 --dry-run`."""
+    from lamarck.errors import LamarckError
+    from lamarck.report import suite as report
+
+    if dry_run:
+        report.show_outlook(suite, tokens_per_second, dollars_per_hour, as_json)
+        return
+    if model is None or output is None:
+        raise LamarckError("give --model DIR and --output DIR, or --dry-run to see what would be asked")
+    report.show_scores(suite, model, adapter, student, output, configfile)
+
+
+@suites.command(name="verify")
+def verify_suites(
+    names: Annotated[list[str] | None, typer.Argument(help="Names or directories; all if none.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hash every file of the suites again, and check what they say."""
+    from lamarck.report import suite as report
+
+    report.show_verified(names or [], as_json)
+
+
+@suites.command()
+def freeze(name: str) -> None:
+    """Write down the digest of every file of a new suite, once."""
+    from lamarck.report import suite as report
+
+    report.show_frozen(name)
+
+
+@suites.command()
+def calibrate(
+    name: str,
+    student: Annotated[Path, typer.Option(help="Model directory of the suite's student.")] = STUDENT,
+    model: Annotated[list[Path] | None, typer.Option(help="A model directory to score beside them.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Put the table into the suite's README.")] = False,
+    configfile: ConfigFile = DEFAULT,
+) -> None:
+    """Floor and ceiling: the scores of saying nothing, of guessing, and of knowing every answer."""
+    from lamarck.report import suite as report
+
+    report.show_calibration(name, student, model or [], configfile, write)
 
 
 def main() -> None:

@@ -189,11 +189,15 @@ def generation_digest(generation: Generation) -> str:
     return model_digest(generation.weights, generation.adapter if generation.number else None)
 
 
+FROZEN = "FROZEN"
+NOT_MEASURED = ("README.md", "ERRATA.md", FROZEN)  # of a suite's files, those that change no score
+
+
 def suite_digest(suite: Path) -> str:
     """One digest over every file of a suite: tasks, held-out items, weights. Errors: LamarckError if absent."""
     if not (suite / "suite.yaml").exists():
         raise LamarckError(f"{suite} is no suite: it has no suite.yaml")
-    return digest_directory(suite, skip=["README.md", "ERRATA.md"])
+    return digest_directory(suite, skip=NOT_MEASURED)
 
 
 def read_record(path: Path, key: str = "record") -> Record:

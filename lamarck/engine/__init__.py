@@ -1,5 +1,6 @@
 """Text generation behind one small interface, so that no stage knows what serves the model."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +37,13 @@ class Engine(Protocol):
     def loglikelihoods(self, texts: list[str]) -> list[float]:
         """Log probability of each whole text, in nats, from the start-of-sequence token on."""
         ...
+
+
+def prepare_libraries(threads: int) -> None:
+    """Before torch and its friends are imported, because they read these once: the CPU threads, and no bars of their
+    own, which would draw a line a task and a line a file."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ["TQDM_DISABLE"] = "1"
 
 
 def load_engine(config: EngineConfig, weights: Path, adapter: Path | None) -> Engine:

@@ -7,25 +7,23 @@
 """
 
 import argparse
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lamarck.config import Config, load_config
+from lamarck.engine import load_engine, prepare_libraries
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.suite import Suite, load_suite
 from lamarck.files import digest_file, digest_value, write_json, write_jsonl
 from lamarck.lineage import Record, make_record, model_digest, parse_generation, suite_digest, weights_digest
+from lamarck.progress import count_up
 
 
 def main() -> None:
     started = time.perf_counter()
     arguments = _parse()
-    _set_threads(arguments.threads)
+    prepare_libraries(arguments.threads)
     config = load_config(arguments.config)
     generation = parse_generation(arguments.generation)
     suite = load_suite(arguments.suite)
@@ -65,51 +63,21 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _set_threads(threads: int) -> None:
-    """Before torch and lm-eval are imported: they read these once. lm-eval's bars would draw one line a task."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    os.environ["TQDM_DISABLE"] = "1"
-
-
 def _measure(
     config: Config, suite: Suite, weights: Path, adapter: Path | None, student: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]], float, str]:
     """Scores, samples, seconds of evaluating (loading left out) and the device's name."""
     print(f"evaluating on {suite.name}: loading the model", flush=True)
-    import torch  # seconds to import, as are the two below: a wrong path or key must be told at once
+    import torch  # seconds to import, as is the next: a wrong path or key must be told at once
 
-    from lamarck.engine import load_engine
     from lamarck.eval.run import evaluate
 
     engine = load_engine(config.engine, weights, adapter)
-    total = suite.questions
     started = time.perf_counter()
-    with _progress(total) as on_done:
+    with count_up(f"{suite.name} asks", "answers", suite.questions) as on_done:
         scores, samples = evaluate(suite, engine, student, on_done)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return scores, samples, time.perf_counter() - started, device
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal; in a log, a plain line at every quarter."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("answering", total=total)
-            yield lambda finished: bar.advance(task, finished)
-        return
-    done = 0
-
-    def on_done(finished: int) -> None:
-        nonlocal done
-        if done * 4 // total != (done + finished) * 4 // total:
-            print(f"answered {done + finished} of {total}", flush=True)
-        done += finished
-
-    yield on_done
 
 
 def _write_record(path: Path, record: Record) -> None:

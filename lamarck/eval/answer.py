@@ -4,7 +4,8 @@ import re
 
 from lamarck.chat import END_OF_THINKING, THINK
 
-_FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
+FENCE = "```"
+_OPENING = re.compile(r"```[ \t]*[\w+-]*")
 
 
 def without_reasoning(text: str) -> str:
@@ -24,6 +25,17 @@ def answer_of(text: str) -> str:
 
 
 def code_of(answer: str) -> str:
-    """The last fenced block of an answer, which is where a model that corrects itself ends; without one, all of it."""
-    blocks = _FENCE.findall(answer)
-    return str(blocks[-1][1]) if blocks else answer
+    """The last fenced block of an answer, which is where a model that corrects itself ends; without one, all of it.
+
+    A fence is a line that begins with three backticks; behind those that open a block, a word may name its language.
+    """
+    last: str | None = None
+    opened: int | None = None
+    lines = answer.split("\n")
+    for number, line in enumerate(lines):
+        text = line.strip()
+        if opened is not None and text == FENCE:
+            last, opened = "".join(f"{each}\n" for each in lines[opened + 1 : number]), None
+        elif opened is None and _OPENING.fullmatch(text):
+            opened = number
+    return answer if last is None else last

@@ -16,6 +16,7 @@ import yaml
 
 from lamarck.config import Recipe, load_config
 from lamarck.errors import LamarckError, exit_with_sentence
+from lamarck.eval.frozen import freeze
 from lamarck.eval.suite import (
     CORPUS,
     EngineeringTier,
@@ -104,6 +105,7 @@ def build_suite(output: Path, seed: int, world: TinyFounder, skills: Mapping[str
                 _write_yaml(directory / "tasks" / f"{task.name}.yaml", lm_eval_task(task))
         write_jsonl(directory / CORPUS_FILE, ({"text": line} for line in lines))
         _write_yaml(directory / "tasks" / f"{CORPUS}.yaml", lm_eval_corpus(CORPUS_FILE))
+    freeze(output)
     return load_suite(output)
 
 

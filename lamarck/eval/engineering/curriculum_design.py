@@ -5,10 +5,12 @@ The answer is one JSON object (Design); a program decides every rung from it.
 - `completeness`: the stages introduce every needed topic, each once, and no other.
 - `ordering`: what a topic needs was introduced in an earlier stage and is named there as a prerequisite, and no topic
   comes after a harder one.
-- `specificity`: exactly the asked keys, each with a concrete value: known sources, methods, metrics, no placeholders.
+- `specificity`: exactly the asked keys, each with a concrete value: known topics, sources, methods, metrics, no
+  placeholders.
 - `plausibility`: rates, epochs and replay lie in the task's ranges, the totals are those of the stages and within the
-  budget, no source gives more than it has. Where the task has a `grounding`, the design is then carried out: a micro
-  student, trained from scratch as the design says, must reach an accuracy on the hardest problems.
+  budget, no source gives more than it has, and at least half of what is needed is taught. Where the task has a
+  `grounding`, the design is then carried out: a micro student, trained from scratch as the design says, must reach an
+  accuracy on the hardest problems.
 """
 
 import json
@@ -28,11 +30,9 @@ from lamarck.eval.sandbox import Limits, Sandbox
 STUDENT = Path(__file__).with_name("micro_student.py")
 LIMITS = Limits(seconds=90)
 TOLERANCE = 0.01  # relative, of a total
-PLACEHOLDER = re.compile(
-    r"\b(tbd|todo|fixme|placeholder|lorem ipsum|fill in|to be (determined|decided|defined))\b"
-    r"|^\W*(n/?a|none|string|text|etc|example|stage|name|format)?\W*$",
-    re.IGNORECASE,
-)
+WORD = re.compile(r"\w+")
+PLACEHOLDER = re.compile(r"\b(tbd|todo|fixme|placeholder|lorem ipsum|to be (determined|decided|defined))\b")
+EMPTY = {"", "na", "n a", "none", "null", "string", "text", "etc", "example", "stage", "name", "stage name"}
 
 
 class Span(Section):
@@ -106,6 +106,14 @@ class CurriculumDesign(EngineeringTask):
         lacking = {need for topic in self.topics if topic.role == "needed" for need in topic.needs} - taught
         if lacking:
             raise ValueError(f"needed topics need {', '.join(sorted(lacking))}, which is not needed")
+        able = [each.topics for each in self.sources] + [each.topics for each in self.methods]
+        named = {name for topics in able for name in topics}
+        if named - self._inventory:
+            raise ValueError(f"no topic is called {', '.join(sorted(named - self._inventory))}")
+        lengths = self.grounding.lengths if self.grounding else dict.fromkeys(self._inventory, 0)
+        alike = self.grounding is not None and len({*lengths.values()}) < len(lengths)
+        if lengths.keys() != self._inventory or alike:
+            raise ValueError("the grounding must give each topic a length, of its own")
         return self
 
     def judge(self, answer: str, sandbox: Sandbox) -> dict[str, bool]:
@@ -119,6 +127,10 @@ class CurriculumDesign(EngineeringTask):
             "specificity": self._is_specific(value),
             "plausibility": topics is not None and self._is_plausible(value, topics, sandbox),
         }
+
+    @property
+    def _inventory(self) -> set[str]:
+        return {topic.name for topic in self.topics}
 
     def _named(self, role: str) -> set[str]:
         return {topic.name for topic in self.topics if topic.role == role}
@@ -139,9 +151,12 @@ class CurriculumDesign(EngineeringTask):
                 return False
             earlier |= set(names)
             hardest = max([hardest, *(topic.level for topic in own)])
-        # A design of two topics is in order by chance: it must hold at least half of what is needed.
+        return self._holds_half(topics)
+
+    def _holds_half(self, topics: Sequence[Sequence[str]]) -> bool:
+        """A design of two topics is in order by chance and within any budget: that earns nothing."""
         needed = self._named("needed")
-        return 2 * len(earlier & needed) >= len(needed)
+        return 2 * len(needed.intersection(name for names in topics for name in names)) >= len(needed)
 
     def _is_specific(self, value: dict[str, Any]) -> bool:
         asked = self.ceilings.model_dump(exclude_none=True)
@@ -156,8 +171,9 @@ class CurriculumDesign(EngineeringTask):
     def _is_concrete(self, stage: Stage) -> bool:
         span = self.metrics.get(stage.exit_test.metric)
         return (
-            not any(PLACEHOLDER.search(text) for text in (stage.name, stage.format))
+            not any(_is_placeholder(text) for text in (stage.name, stage.format))
             and len(stage.topics) <= self.topics_per_stage
+            and {*stage.topics, *stage.prerequisites} <= self._inventory
             and stage.source in {source.name for source in self.sources}
             and stage.method in {method.name for method in self.methods}
             and (stage.counts is not None) == (self.grounding is not None)
@@ -167,7 +183,8 @@ class CurriculumDesign(EngineeringTask):
 
     def _is_plausible(self, value: dict[str, Any], topics: Sequence[Sequence[str]], sandbox: Sandbox) -> bool:
         works = [work for work in (checked(Work, stage) for stage in value["stages"]) if work is not None]
-        if len(works) < len(value["stages"]) or not self.stages.holds(len(works)):
+        whole = len(works) == len(value["stages"]) and self.stages.holds(len(works))
+        if not whole or not self._holds_half(topics):
             return False
         replayed = self._named("known")
         for work, names in zip(works, topics, strict=True):
@@ -183,7 +200,7 @@ class CurriculumDesign(EngineeringTask):
         """Whether one stage alone is plausible, `earlier` being what it can replay."""
         source = next((each for each in self.sources if each.name == work.source), None)
         method = next((each for each in self.methods if each.name == work.method), None)
-        if source is None or method is None:
+        if source is None or method is None or not set(names) <= self._inventory:
             return False
         able = all(set(names) <= set(each.topics) for each in (source, method) if each.topics)
         replay = self.replay.holds(work.replay_share) if earlier else work.replay_share == 0
@@ -233,6 +250,12 @@ class CurriculumDesign(EngineeringTask):
         run = sandbox.python(files, "student.py", LIMITS)
         # No code of the answer runs in there, so what is printed is the student's accuracy and nothing else.
         return run.succeeded and float(run.stdout) >= grounding.threshold
+
+
+def _is_placeholder(text: str) -> bool:
+    """Whether a text says nothing. Its words alone are looked at: in linear time, however long it is."""
+    words = " ".join(WORD.findall(text.lower()))
+    return words in EMPTY or PLACEHOLDER.search(words) is not None
 
 
 def _counts_fit(work: Work, new: set[str], earlier: set[str]) -> bool:

@@ -1,0 +1,113 @@
+"""The floor and the ceiling of a suite: what one gets who says nothing, guesses, or knows every answer."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lamarck.eval.run import evaluate
+from lamarck.eval.suite import CORPUS, TIERS, Suite, held_out_prompts
+from lamarck.files import write_text
+from lamarck.skills import get_skill
+
+BEGIN, END = "<!-- calibration: made by `lamarck suite calibrate` -->", "<!-- end of calibration -->"
+Row = tuple[str, dict[str, float | None]]  # who answered, and the score of each tier
+
+
+class Answerer:
+    """An engine that is no model: it answers each prompt by a rule."""
+
+    device_name = "cpu"
+
+    def __init__(self, answer: Callable[[str, random.Random], str]) -> None:
+        self._answer = answer
+
+    def generate(
+        self,
+        prompts: list[str],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        on_done: Callable[[int], None] = lambda finished: None,
+    ) -> list[str]:
+        rng = random.Random(seed)
+        texts = [self._answer(prompt, rng) for prompt in prompts]
+        on_done(len(texts))
+        return texts
+
+    def loglikelihoods(self, texts: list[str]) -> list[float]:
+        raise NotImplementedError("a rule gives no probabilities")
+
+
+def answerers(suite: Suite) -> dict[str, Answerer]:
+    """Says nothing, guesses (the answer to another question of the suite), and knows: references and generators."""
+    references = _references(suite)
+    pool = sorted(set(references.values()))
+    writer = _Writer(suite)
+    return {
+        "says nothing": Answerer(lambda prompt, rng: ""),
+        "guesses": Answerer(lambda prompt, rng: rng.choice(pool)),
+        "knows": Answerer(lambda prompt, rng: references.get(prompt) or writer.write(prompt, rng)),
+    }
+
+
+def _references(suite: Suite) -> dict[str, str]:
+    """Prompt -> right answer, for every question that the suite holds itself."""
+    items = {item.prompt: item.target for found in suite.items.values() for item in found}
+    return items | {task.prompt: task.reference for task in suite.engineering_files}
+
+
+class _Writer:
+    """Writes problems straight from the skills' generators, none of them twice and none that is held out."""
+
+    def __init__(self, suite: Suite) -> None:
+        teaching = suite.tiers.teaching
+        asked = [(task.skill, task.difficulty) for task in suite.tiers.engineering.tasks]
+        asked += [(teaching.skill, difficulty) for difficulty in teaching.writes]
+        self._cells = {get_skill(name).ask(difficulty): (get_skill(name), difficulty) for name, difficulty in asked}
+        self._taken = set(held_out_prompts(suite))
+
+    def write(self, prompt: str, rng: random.Random) -> str:
+        """The problem that `prompt` asks for, with its answer; nothing for any other prompt."""
+        if prompt not in self._cells:
+            return ""
+        skill, difficulty = self._cells[prompt]
+        while (problem := skill.sample(rng, difficulty)).prompt in self._taken:
+            pass
+        self._taken.add(problem.prompt)
+        return skill.written(problem.prompt, problem.completion)[1]
+
+
+def calibrate(suite: Suite, student: Path) -> tuple[list[Row], dict[str, str]]:
+    """The tiers' scores of each answerer, and why what is missing could not run: task -> reason."""
+    # Without the corpus: bits per byte are of a model's probabilities.
+    asked = {name: task for name, task in suite.lm_eval_tasks.items() if name != CORPUS}
+    rows: list[Row] = []
+    errors: dict[str, str] = {}
+    for name, answerer in answerers(suite).items():
+        scores, _ = evaluate(replace(suite, lm_eval_tasks=asked), answerer, student)
+        rows.append((name, tier_scores(scores)))
+        errors |= scores.get("errors", {})
+    return rows, errors
+
+
+def tier_scores(scores: Mapping[str, Any]) -> dict[str, float | None]:
+    """Of an evaluation's result: tier -> points, and the whole under `score`."""
+    return {tier: scores["tiers"][tier]["score"] for tier in TIERS} | {"score": scores["score"]}
+
+
+def write_table(suite: Path, rows: list[Row]) -> None:
+    """Put the table into the suite's README, between its marks; at the end where it has none."""
+    lines = ["| | " + " | ".join((*TIERS, "score")) + " |", "|---" * (len(TIERS) + 2) + "|"]
+    for name, scores in rows:
+        points = ("not run" if each is None else f"{each:.1f}" for each in scores.values())
+        lines.append(f"| {name} | " + " | ".join(points) + " |")
+    table = "\n".join([BEGIN, *lines, END])
+    readme = suite / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    write_text(readme, f"{before}{table}{after}" if begin and end else f"{text}\n{table}\n")
