@@ -8,13 +8,19 @@ unexport PYTHONDONTWRITEBYTECODE
 # Snakemake starts `python`, `dvc` and the checks by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test check bench
+.PHONY: demo test sandbox check bench
 
 demo: .venv/installed
 	@$(BIN)/lamarck demo
 
-test: .venv/developer
-	$(BIN)/python -m pytest
+test: .venv/developer sandbox
+	$(BIN)/python -m pytest -rs
+
+# Code that a model wrote runs in a room that bubblewrap builds. Only root can install it, and only Debian's kin this way.
+sandbox:
+	@command -v bwrap >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && apt-get update -qq && apt-get install -qq --yes --no-install-recommends bubblewrap >/dev/null; } \
+	  || echo "bubblewrap is not installed: tests of model-written code will not run"
 
 check: .venv/developer
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from lamarck.gate import review
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve, default_approver
 from lamarck.report.advice import command, next_step, standing
-from lamarck.report.table import scores_rows, scores_table
+from lamarck.report.table import scores_rows, scores_sentences, scores_table
 
 
 def run(config_path: Path) -> None:
@@ -35,7 +35,10 @@ def run(config_path: Path) -> None:
         known = default_approver() or Approver(name=input("Your name: "))
         approve(now.generation, input, known)
     console = Console()
-    console.print(scores_table(scores_rows(config)))
+    rows = scores_rows(config)
+    console.print(scores_table(rows))
+    for sentence in scores_sentences(rows):
+        console.print(sentence, style="red", markup=False, highlight=False)
     last = f"g{config.generations}"
     console.print("\nWhat to look at next:")
     for what, why in (

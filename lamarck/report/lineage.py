@@ -10,6 +10,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, digest_file, read_json
 from lamarck.freshness import Artifact
 from lamarck.lineage import ADAPTER_RECORD, Generation, generation_digest, read_record
+from lamarck.report.flags import red_flags
 
 
 def build_lineage(config: Config, prefix: str = "") -> dict[str, Any]:
@@ -40,6 +41,8 @@ def _entry(generation: Generation) -> dict[str, Any]:
         "partial": scores["partial"],
         "bits_per_byte": scores.get("bits_per_byte"),
         "suite": scores["suite"],
+        "tiers": {tier: figures["score"] for tier, figures in scores["tiers"].items()},
+        "flags": red_flags(scores, read_json(Generation(0).scores)),
         "reward": _score(grandchild),
         "proxy": _score(child),
         "cost": {"evaluation_seconds": read_record(generation.scores_record).device_seconds},

@@ -15,6 +15,7 @@ from lamarck.freshness import Artifact, survey
 from lamarck.gate.check import gate_state
 from lamarck.lineage import Generation
 from lamarck.report.advice import next_step, standing
+from lamarck.report.flags import flag_sentences, red_flags
 
 ARTIFACTS = ("weights", "curriculum.jsonl", "plan.json", "adapter", "eval.json")
 
@@ -34,6 +35,8 @@ def show(config_path: Path, as_json: bool) -> None:
                 console.print(Text(f"stale: {generation['generation']}/{name}: {reason}", style="yellow"))
         if generation["gate"] and generation["gate"]["state"] == "refused":
             console.print(Text(f"refused: {generation['gate']['sentence']}", style="bold red"))
+        for sentence in flag_sentences(generation["generation"], generation["flags"]):
+            console.print(Text(sentence, style="red"))
     console.print(Text(next_step(config, str(config_path), standing(config, artifacts))))
 
 
@@ -52,6 +55,7 @@ def _generation(name: str, artifacts: dict[str, str | None]) -> dict[str, Any]:
     prefix, number = name.rsplit("g", 1)
     generation = Generation(int(number), prefix)
     scores = read_json(generation.scores) if generation.scores.exists() else {}
+    founder = Generation(0).scores
     gate = None
     if generation.number and not generation.is_control:
         state = gate_state(generation, generation.plan, generation.approval)
@@ -65,6 +69,7 @@ def _generation(name: str, artifacts: dict[str, str | None]) -> dict[str, Any]:
         "gate": gate,
         "score": scores.get("score"),
         "partial": scores.get("partial"),
+        "flags": red_flags(scores, read_json(founder)) if scores and founder.exists() else {},
     }
 
 

@@ -12,6 +12,7 @@ from lamarck.eval.compare import Comparison, compare, interval
 from lamarck.eval.suite import suite_weights
 from lamarck.files import read_json, read_jsonl
 from lamarck.lineage import Generation
+from lamarck.report.flags import flag_sentences, red_flags
 
 
 def read_samples(path: Path) -> list[dict[str, Any]]:
@@ -46,6 +47,7 @@ def scores_rows(config: Config) -> list[dict[str, Any]]:
 def _row(generation: Generation, weights: dict[str, float]) -> dict[str, Any]:
     scores = read_json(generation.scores)
     row = {"generation": generation.name, "partial": scores["partial"], "score": scores.get("score")}
+    row["flags"] = red_flags(scores, read_json(Generation(0).scores))
     if not scores["partial"]:
         row["interval"] = interval(read_samples(generation.samples), weights).model_dump()
         row["bits_per_byte"] = scores["bits_per_byte"]
@@ -70,6 +72,12 @@ def scores_table(rows: list[dict[str, Any]]) -> Table:
         if "control" in row:
             _add(table, row["control"])
     return table
+
+
+def scores_sentences(rows: list[dict[str, Any]]) -> list[str]:
+    """What the table does not show: where a generation lost what the founder could do."""
+    every = [each for row in rows for each in (row, row.get("control")) if each]
+    return [sentence for row in every for sentence in flag_sentences(row["generation"], row["flags"])]
 
 
 def _add(table: Table, row: dict[str, Any]) -> None:

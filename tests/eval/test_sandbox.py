@@ -1,4 +1,4 @@
-"""Model-written code tries to get out. Where bubblewrap is missing these tests fail and say how to install it."""
+"""Model-written code tries to get out."""
 
 import io
 import os
@@ -14,11 +14,6 @@ from lamarck.eval import sandbox as module
 from lamarck.eval.sandbox import MIB, Limits, Run, Sandbox, SandboxUnavailable
 
 QUICK = Limits(seconds=10)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Sandbox:
-    return Sandbox()
 
 
 def python(sandbox: Sandbox, code: str, limits: Limits = QUICK) -> Run:

@@ -59,7 +59,7 @@ def v1() -> Suite:
 
 
 @pytest.fixture(scope="module")
-def benchmarks(v1: Suite, tmp_path_factory: pytest.TempPathFactory) -> Suite:
+def benchmarks(v1: Suite, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Suite:
     """One benchmark of each sort, two items each, from files in the columns of the real ones."""
     directory = tmp_path_factory.mktemp("hub")
     rows = {"mmlu_pro_math": MATH, "gsm8k": SUM, "humaneval_plus": DOUBLE}
@@ -140,8 +140,7 @@ def test_a_benchmark_of_another_size_is_another_benchmark(benchmarks: Suite) -> 
     assert outcome.errors["gsm8k"] == "LamarckError: gsm8k has 2 items, and the suite was made for 3"
 
 
-def test_programs_cannot_pass_by_printing_or_leaving() -> None:
-    sandbox = Sandbox()
+def test_programs_cannot_pass_by_printing_or_leaving(sandbox: Sandbox) -> None:
     good = "```python\ndef double(x):\n    return 2 * x\n```"
     assert program_passes(good, DOUBLE, sandbox)
     for bad in ("", "def double(x): return 2", "import os\nos._exit(0)", "def double(x: ", "while True: print(1)"):

@@ -36,11 +36,6 @@ METHODS = [
 CEILINGS = {"total_examples": 800, "total_steps": 60, "total_tokens": 180_000, "total_hours": 9, "total_dollars": 75}
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Sandbox:
-    return Sandbox()
-
-
 def task(**more: object) -> CurriculumDesign:
     values: dict[str, object] = {
         "name": "some",
