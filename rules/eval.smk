@@ -41,7 +41,9 @@ rule eval:
     params:
         adapter=option("adapter", "adapter"),
         suite=lambda wildcards, input: os.path.dirname(input.suite),
+        # A killed evaluation goes on from these, so they are no output: Snakemake would delete them.
+        answers="results/{prefix}g{n}/eval.answers.jsonl",
     shell:
         "python -m lamarck.eval --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights} {params.adapter} --suite {params.suite} --student {input.student} --output {output.scores} "
-        "--samples {output.samples} --record {output.record} --threads {threads} 2>&1 | tee {log}"
+        "--samples {output.samples} --record {output.record} --answers {params.answers} --threads {threads} 2>&1 | tee {log}"

@@ -3,7 +3,7 @@
     python -m lamarck.eval --config config/default.yaml --generation g1 \
         --weights results/g0/weights --adapter results/g1/adapter --suite config/suites/tiny-v1 \
         --student results/g0/student --output results/g1/eval.json --samples results/g1/samples.jsonl \
-        --record results/g1/eval.record.json --threads 1
+        --record results/g1/eval.record.json --answers results/g1/eval.answers.jsonl --threads 1
 """
 
 import argparse
@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lamarck.config import Config, load_config
-from lamarck.engine import load_engine, prepare_libraries
+from lamarck.config import load_config
+from lamarck.engine import Engine, load_engine, prepare_libraries
 from lamarck.errors import LamarckError, exit_with_sentence
+from lamarck.eval.resume import Remembering
 from lamarck.eval.suite import Suite, load_suite
 from lamarck.files import digest_file, digest_value, write_json, write_jsonl
 from lamarck.lineage import Record, make_record, model_digest, parse_generation, suite_digest, weights_digest
@@ -36,15 +37,21 @@ def main() -> None:
         "student": weights_digest(arguments.student),
         "engine": config.engine.digest(),
     }
-    scores, samples, seconds, device = _measure(config, suite, arguments.weights, arguments.adapter, arguments.student)
+    print(f"evaluating on {suite.name}: loading the model", flush=True)
+    engine = Remembering(
+        load_engine(config.engine, arguments.weights, arguments.adapter), arguments.answers, digest_value(inputs)
+    )
+    scores, samples, seconds = _measure(suite, engine, arguments.student)
     result = {"generation": generation.name, "suite": {"name": suite.name, "digest": inputs["suite"]}, **scores}
     # The scores come last, and old ones go first: whenever eval.json is there, so are the samples behind it.
     arguments.output.unlink(missing_ok=True)
     write_jsonl(arguments.samples, samples)
     write_json(arguments.output, result)
     digest = digest_value({"eval": digest_file(arguments.output), "samples": digest_file(arguments.samples)})
-    record = make_record(digest, inputs, config.seed, device, time.perf_counter() - started, seconds)
+    record = make_record(digest, inputs, config.seed, engine.device_name, time.perf_counter() - started, seconds)
     _write_record(arguments.record, record)
+    if not scores["partial"]:
+        arguments.answers.unlink()
     print(_summary(result, seconds))
 
 
@@ -59,25 +66,19 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True, help="eval.json to write")
     parser.add_argument("--samples", type=Path, required=True, help="samples.jsonl to write")
     parser.add_argument("--record", type=Path, required=True, help="eval.record.json to write")
+    parser.add_argument("--answers", type=Path, required=True, help="where a killed run left its answers")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     return parser.parse_args()
 
 
-def _measure(
-    config: Config, suite: Suite, weights: Path, adapter: Path | None, student: Path
-) -> tuple[dict[str, Any], list[dict[str, Any]], float, str]:
-    """Scores, samples, seconds of evaluating (loading left out) and the device's name."""
-    print(f"evaluating on {suite.name}: loading the model", flush=True)
-    import torch  # seconds to import, as is the next: a wrong path or key must be told at once
+def _measure(suite: Suite, engine: Engine, student: Path) -> tuple[dict[str, Any], list[dict[str, Any]], float]:
+    """Scores, samples, and the seconds that it took, loading left out."""
+    from lamarck.eval.run import evaluate  # lm-eval and datasets: seconds
 
-    from lamarck.eval.run import evaluate
-
-    engine = load_engine(config.engine, weights, adapter)
     started = time.perf_counter()
     with count_up(f"{suite.name} asks", "answers", suite.questions) as on_done:
         scores, samples = evaluate(suite, engine, student, on_done)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return scores, samples, time.perf_counter() - started, device
+    return scores, samples, time.perf_counter() - started
 
 
 def _write_record(path: Path, record: Record) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from lamarck.config import EngineConfig
 from lamarck.engine import Engine, load_engine
+from lamarck.engine.hf import HFEngine
 from lamarck.errors import LamarckError
 from lamarck.eval import __main__ as stage
 from lamarck.eval.compare import compare
@@ -95,6 +96,7 @@ def run_stage(model: Path, suite: Suite, tmp_path: Path, monkeypatch: pytest.Mon
             "--output": output / "eval.json",
             "--samples": output / "samples.jsonl",
             "--record": output / "eval.record.json",
+            "--answers": output / "eval.answers.jsonl",
         }
         words = [str(word) for pair in arguments.items() for word in pair]
         monkeypatch.setattr(sys, "argv", ["lamarck.eval", *words, *others])
@@ -106,6 +108,7 @@ def run_stage(model: Path, suite: Suite, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_two_runs_write_the_same_bytes(run_stage: Callable[..., Path], suite: Suite, model: Path) -> None:
     once, again = run_stage("once"), run_stage("again")
+    assert not (once / "eval.answers.jsonl").exists()
     for name in ("eval.json", "samples.jsonl"):
         assert (once / name).read_bytes() == (again / name).read_bytes()
     result = json.loads((once / "eval.json").read_text())
@@ -122,7 +125,7 @@ def test_two_runs_write_the_same_bytes(run_stage: Callable[..., Path], suite: Su
     }
 
 
-def test_a_kill_leaves_no_scores_without_their_samples(
+def test_a_kill_leaves_no_scores_without_their_samples_and_no_question_is_asked_twice(
     run_stage: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = run_stage("killed")
@@ -134,6 +137,18 @@ def test_a_kill_leaves_no_scores_without_their_samples(
     with pytest.raises(KeyboardInterrupt):
         run_stage("killed")
     assert not (output / "eval.json").exists()
+
+    def asked(*_: object, **__: object) -> list[str]:
+        raise AssertionError("a question was asked again")
+
+    answers = output / "eval.answers.jsonl"
+    answers.write_text(answers.read_text() + '["half a li')
+    monkeypatch.undo()
+    before = (output / "samples.jsonl").read_bytes()
+    monkeypatch.setattr(HFEngine, "loglikelihoods", asked)
+    run_stage("killed")
+    assert (output / "samples.jsonl").read_bytes() == before
+    assert json.loads((output / "eval.json").read_text())["partial"] is False
 
 
 def test_a_missing_model_is_one_sentence(run_stage: Callable[..., Path]) -> None:

@@ -1,0 +1,69 @@
+"""What was answered before a kill is not asked again; what another run answered is not believed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamarck.eval.resume import Remembering
+
+
+class Counting:
+    """A model that answers with the prompt and the seed, and dies on the prompt `die`."""
+
+    device_name = "cpu"
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def generate(self, prompts: list[str], **settings: Any) -> list[str]:
+        self.calls.append(prompts)
+        if "die" in prompts:
+            raise KeyboardInterrupt
+        settings["on_done"](len(prompts))
+        return [f"{prompt} {settings['seed']}" for prompt in prompts]
+
+    def loglikelihoods(self, texts: list[str]) -> list[float]:
+        self.calls.append(texts)
+        return [float(len(text)) for text in texts]
+
+
+def remembering(file: Path, run: str = "run") -> tuple[Remembering, Counting]:
+    model = Counting()
+    return Remembering(model, file, run, chunk_tokens=20), model
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """The answers of a run that was killed in its second chunk of two prompts."""
+    file = tmp_path / "answers.jsonl"
+    engine, _ = remembering(file)
+    assert engine.loglikelihoods(["abc"]) == [3.0]
+    with pytest.raises(KeyboardInterrupt):
+        engine.generate(["a", "b", "die"], max_new_tokens=10)
+    return file
+
+
+def test_a_killed_run_goes_on(killed: Path) -> None:
+    killed.write_text(killed.read_text() + '["cut o')
+    for calls in ([["c"]], []):
+        engine, model = remembering(killed)
+        done: list[int] = []
+        assert engine.generate(["a", "b", "c"], max_new_tokens=10, on_done=done.append) == ["a 0", "b 0", "c 0"]
+        assert engine.loglikelihoods(["abc"]) == [3.0]
+        assert (sum(done), model.calls) == (3, calls)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"temperature": 1.0}, {"max_new_tokens": 9}])
+def test_another_question_is_asked(killed: Path, change: dict[str, Any]) -> None:
+    engine, model = remembering(killed)
+    engine.generate(["a", "b"], **{"max_new_tokens": 10, **change})
+    assert model.calls == [["a", "b"]]
+
+
+def test_another_runs_answers_are_thrown_away(killed: Path) -> None:
+    engine, model = remembering(killed, "another run")
+    engine.generate(["a", "b"], max_new_tokens=10)
+    assert model.calls == [["a", "b"]]
+    assert '"a 0"' in killed.read_text()
+    assert len(killed.read_text().splitlines()) == 2
