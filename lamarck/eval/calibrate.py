@@ -1,11 +1,12 @@
 """The floor and the ceiling of a suite: what one gets who says nothing, guesses, or knows every answer."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lamarck.engine.rule import RuleEngine
 from lamarck.eval.run import evaluate
 from lamarck.eval.suite import CORPUS, TIERS, Suite, held_out_prompts
 from lamarck.files import write_text
@@ -15,42 +16,15 @@ BEGIN, END = "<!-- calibration: made by `lamarck suite calibrate` -->", "<!-- en
 Row = tuple[str, dict[str, float | None]]  # who answered, and the score of each tier
 
 
-class Answerer:
-    """An engine that is no model: it answers each prompt by a rule."""
-
-    device_name = "cpu"
-
-    def __init__(self, answer: Callable[[str, random.Random], str]) -> None:
-        self._answer = answer
-
-    def generate(
-        self,
-        prompts: list[str],
-        *,
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int = 0,
-        on_done: Callable[[int], None] = lambda finished: None,
-    ) -> list[str]:
-        rng = random.Random(seed)
-        texts = [self._answer(prompt, rng) for prompt in prompts]
-        on_done(len(texts))
-        return texts
-
-    def loglikelihoods(self, texts: list[str]) -> list[float]:
-        raise NotImplementedError("a rule gives no probabilities")
-
-
-def answerers(suite: Suite) -> dict[str, Answerer]:
+def answerers(suite: Suite) -> dict[str, RuleEngine]:
     """Says nothing, guesses (the answer to another question of the suite), and knows: references and generators."""
     references = _references(suite)
     pool = sorted(set(references.values()))
     writer = _Writer(suite)
     return {
-        "says nothing": Answerer(lambda prompt, rng: ""),
-        "guesses": Answerer(lambda prompt, rng: rng.choice(pool)),
-        "knows": Answerer(lambda prompt, rng: references.get(prompt) or writer.write(prompt, rng)),
+        "says nothing": RuleEngine(lambda prompt, rng: ""),
+        "guesses": RuleEngine(lambda prompt, rng: rng.choice(pool)),
+        "knows": RuleEngine(lambda prompt, rng: references.get(prompt) or writer.write(prompt, rng)),
     }
 
 

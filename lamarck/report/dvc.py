@@ -22,7 +22,8 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
     """The content of dvc.yaml. `persist` keeps DVC from deleting outputs first: that would train them again."""
     generations = [Generation(number) for number in range(1, config.generations + 1)]
     arms = [arm for child in generations for arm in ([child, child.control] if config.control else [child])]
-    snakemake = f"snakemake --configfile {config_path}"
+    # Behind the target: the option takes every word that follows it for a file of configuration.
+    configured = f"--configfile {config_path}"
     children = {
         arm.name.replace("/", "-"): {"child": arm.name, "parent": _model(arm.parent), "plan": str(arm.plan)}
         for arm in arms
@@ -30,12 +31,12 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
     return {
         "stages": {
             "weights": {
-                "cmd": f"{snakemake} results/g0/weights",
+                "cmd": f"snakemake results/g0/weights {configured}",
                 "deps": [str(config_path)],
                 "outs": [_kept("results/g0/weights")],
             },
             "student": {
-                "cmd": f"{snakemake} {STUDENT}",
+                "cmd": f"snakemake {STUDENT} {configured}",
                 "deps": [config.suite],
                 "outs": [_kept(str(STUDENT))],
             },
@@ -44,7 +45,7 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
                     name: {"child": each["child"], "parent": each["parent"]} for name, each in children.items()
                 },
                 "do": {
-                    "cmd": f"{snakemake} results/${{item.child}}/curriculum.jsonl",
+                    "cmd": f"snakemake results/${{item.child}}/curriculum.jsonl {configured}",
                     "deps": ["${item.parent}", config.strategy],
                     "outs": [_kept("results/${item.child}/curriculum.jsonl")],
                 },
@@ -52,7 +53,7 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
             "train": {
                 "foreach": {name: {"child": each["child"], "plan": each["plan"]} for name, each in children.items()},
                 "do": {
-                    "cmd": f"{snakemake} results/${{item.child}}/adapter",
+                    "cmd": f"snakemake results/${{item.child}}/adapter {configured}",
                     "deps": ["results/${item.child}/curriculum.jsonl", "${item.plan}"],
                     "outs": [_kept("results/${item.child}/adapter")],
                 },
@@ -60,7 +61,7 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
             "eval": {
                 "foreach": {arm.name.replace("/", "-"): _evaluation(arm) for arm in [Generation(0), *arms]},
                 "do": {
-                    "cmd": f"{snakemake} results/${{item.generation}}/eval.json",
+                    "cmd": f"snakemake results/${{item.generation}}/eval.json {configured}",
                     "deps": ["${item.model}", str(STUDENT), config.suite],
                     "outs": [_kept("results/${item.generation}/samples.jsonl")],
                     "metrics": [{"results/${item.generation}/eval.json": {"cache": False, "persist": True}}],

@@ -7,11 +7,11 @@ objects, from 4 on with fields that the record leaves out or calls unknown.
 
 import datetime
 import json
-import math
 import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lamarck import strict_json
 from lamarck.skills.base import Malformed, Problem, Skill, Verdict
 
 HEAD = "Write this record as one JSON object that fits the schema. Answer with the JSON alone."
@@ -141,7 +141,7 @@ class JsonSchema(Skill):
         except Malformed as error:
             return Verdict(False, str(error))
         try:
-            given = json.loads(problem.completion, object_pairs_hook=_object, parse_constant=_refuse)
+            given = strict_json.loads(problem.completion)
         except (ValueError, RecursionError):
             return Verdict(False, "no JSON")
         # The order of keys means nothing in JSON; true is not 1, and 1 is 1.0 for numbers alone.
@@ -178,7 +178,7 @@ def _read(prompt: str) -> tuple[dict[str, Any], dict[str, str]]:
     if len(parts) != 3 or parts[0] != HEAD or not parts[1].startswith(SCHEMA) or not parts[2].startswith(RECORD + "\n"):
         raise Malformed("not the form of a problem: head, schema, record")
     try:
-        schema = json.loads(parts[1].removeprefix(SCHEMA), object_pairs_hook=_object, parse_constant=_refuse)
+        schema = strict_json.loads(parts[1].removeprefix(SCHEMA))
     except (ValueError, RecursionError) as error:
         raise Malformed("a schema that is no JSON") from error
     record: dict[str, str] = {}
@@ -271,10 +271,10 @@ def _integer(said: str) -> int:
 
 def _number(said: str) -> float:
     try:
-        value = json.loads(said, parse_constant=_refuse)
+        value = strict_json.loads(said)
     except ValueError as error:
         raise Malformed("a number that is none") from error
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise Malformed("a number that is none")
     return value
 
@@ -307,17 +307,6 @@ def _said(rng: random.Random, name: str, kind: Mapping[str, Any]) -> str:
     if "city" in name:
         return rng.choice(PLACES)
     return f"{rng.choice(FIRST)} {rng.choice(LAST)}"
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError("a key stands twice")
-    return members
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _canonical(value: Any) -> str:

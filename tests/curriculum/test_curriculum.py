@@ -2,13 +2,13 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
 
 from lamarck.curriculum.describe import describe
 from lamarck.curriculum.filter import Contamination, distinct_ngrams
 from lamarck.curriculum.item import Item, Teacher
 from lamarck.curriculum.propose import Author, propose_unverified, propose_verified, replay
 from lamarck.curriculum.strategy import Effort, Strategy
+from lamarck.engine.rule import RuleEngine
 from lamarck.skills import get_skill
 
 STRATEGY = Strategy(
@@ -24,40 +24,21 @@ AUTHOR = Author(Teacher(generation="g0", digest="d"), "s")
 NOTHING_HELD_OUT = Contamination([])
 
 
-class Scripted:
-    """A teacher outside our code: right with the given odds, by difficulty; else wrong, broken or hostile."""
+def scripted(odds: dict[str, float]) -> RuleEngine:
+    """A teacher outside our code: right with the given odds, by tag; else wrong, broken or hostile."""
 
-    device_name = "cpu"
-
-    def __init__(self, odds: dict[str, float]) -> None:
-        self.odds = odds
-
-    def generate(
-        self,
-        prompts: list[str],
-        *,
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int = 0,
-        on_done: Callable[[int], None] = lambda finished: None,
-    ) -> list[str]:
-        rng = random.Random(seed)
-        return [self._line(tag, rng) for tag in prompts]
-
-    def _line(self, tag: str, rng: random.Random) -> str:
+    def write(tag: str, rng: random.Random) -> str:
         problem = get_skill("arithmetic").sample(rng, int(tag[2]))
         prompt = problem.prompt.removeprefix(tag).strip()
-        if rng.random() < self.odds[tag]:
+        if rng.random() < odds[tag]:
             return f"{prompt} {problem.completion}"
         return rng.choice([f"{prompt} 99", "no answer", "", "\x00 => [[[[", f"{prompt} {problem.completion} " * 2000])
 
-    def loglikelihoods(self, texts: list[str]) -> list[float]:
-        raise AssertionError("a curriculum needs no likelihoods")
+    return RuleEngine(write)
 
 
 def test_effort_goes_to_the_frontier_and_everything_is_counted() -> None:
-    engine = Scripted({"<a1>": 1.0, "<a2>": 0.3})
+    engine = scripted({"<a1>": 1.0, "<a2>": 0.3})
     cells = propose_verified(engine, STRATEGY, AUTHOR, NOTHING_HELD_OUT, 0, lambda samples: None)
     mastered, frontier = cells
     assert (len(mastered.kept), len(frontier.kept)) == (30, 60)
@@ -72,7 +53,7 @@ def test_effort_goes_to_the_frontier_and_everything_is_counted() -> None:
 
 
 def test_a_cell_out_of_reach_gets_no_more_than_its_probe() -> None:
-    engine = Scripted({"<a1>": 1.0, "<a2>": 0.0})
+    engine = scripted({"<a1>": 1.0, "<a2>": 0.0})
     cells = propose_verified(engine, STRATEGY, AUTHOR, NOTHING_HELD_OUT, 0, lambda samples: None)
     assert cells[1].sampled == 50
     assert describe(cells, [])["warnings"] == ["60 items fewer than asked: the teacher could not fill arithmetic 2"]
@@ -89,7 +70,7 @@ def test_a_teacher_that_repeats_itself_ends() -> None:
 
 
 def test_the_control_takes_what_comes_in_the_same_number() -> None:
-    engine = Scripted({"<a1>": 0.5, "<a2>": 0.5})
+    engine = scripted({"<a1>": 0.5, "<a2>": 0.5})
     wanted = Counter({("arithmetic", 1): 20, ("arithmetic", 2): 40})
     cells = propose_unverified(engine, STRATEGY, AUTHOR, NOTHING_HELD_OUT, wanted, 0, lambda samples: None)
     assert [len(cell.kept) for cell in cells] == [20, 40]
@@ -98,7 +79,7 @@ def test_the_control_takes_what_comes_in_the_same_number() -> None:
 
 
 def test_held_out_problems_are_dropped_and_counted() -> None:
-    engine = Scripted({"<a1>": 1.0, "<a2>": 1.0})
+    engine = scripted({"<a1>": 1.0, "<a2>": 1.0})
     free = propose_verified(engine, STRATEGY, AUTHOR, NOTHING_HELD_OUT, 0, lambda samples: None)
     held_out = [item.prompt for item in free[1].kept[:10]]
     cells = propose_verified(engine, STRATEGY, AUTHOR, Contamination(held_out), 0, lambda samples: None)
@@ -115,7 +96,7 @@ def test_contamination_is_the_same_prompt_or_half_its_eight_grams() -> None:
 
 
 def test_replay_takes_of_each_generation_and_repeats_nothing() -> None:
-    engine = Scripted({"<a1>": 1.0, "<a2>": 1.0})
+    engine = scripted({"<a1>": 1.0, "<a2>": 1.0})
     first, second = (
         [
             item

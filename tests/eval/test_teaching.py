@@ -1,36 +1,17 @@
 """The same teacher makes the same score; what cannot be taught is an error or teaches nothing."""
 
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from lamarck.engine.rule import RuleEngine
 from lamarck.eval.student import make_student
 from lamarck.eval.suite import Suite, held_out_prompts
 from lamarck.eval.teaching import run_teaching, write_curriculum
 from lamarck.skills import get_skill
 from tests.eval.conftest import WORLD
-
-Line = Callable[[str, random.Random], str]
-
-
-class Teacher:
-    """A model that is asked for a problem (`<j3>`) and continues as `write` says."""
-
-    device_name = "cpu"
-
-    def __init__(self, write: Line) -> None:
-        self.write = write
-
-    def generate(self, prompts: list[str], **settings: Any) -> list[str]:
-        rng = random.Random(settings["seed"])
-        return [self.write(prompt, rng) for prompt in prompts]
-
-    def loglikelihoods(self, texts: list[str]) -> list[float]:
-        raise NotImplementedError
 
 
 def right(tag: str, rng: random.Random) -> str:
@@ -62,7 +43,7 @@ def student(small: Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_same_teacher_makes_the_same_score(small: Suite, student: Path) -> None:
-    once, again = (run_teaching(small, Teacher(right), student) for _ in range(2))
+    once, again = (run_teaching(small, RuleEngine(right), student) for _ in range(2))
     assert once == again
     assert once.errors == {}
     assert once.facts["written"] == 40 * len(small.tiers.teaching.writes)
@@ -70,7 +51,7 @@ def test_the_same_teacher_makes_the_same_score(small: Suite, student: Path) -> N
 
 
 def test_a_teacher_of_nothing_leaves_the_student_as_it_was(small: Suite, student: Path) -> None:
-    outcome = run_teaching(small, Teacher(garbage), student)
+    outcome = run_teaching(small, RuleEngine(garbage), student)
     assert outcome.facts["usable"] == 0
     assert outcome.score(small.weights["teaching"]) == outcome.facts["before"]
 
@@ -86,7 +67,7 @@ def test_only_sound_new_and_allowed_problems_are_taught(small: Suite) -> None:
         text = right(tag, rng)
         return text if rng.random() < 0.5 else f"{text} {{"
 
-    found = write_curriculum(small, Teacher(write), lambda finished: None)
+    found = write_curriculum(small, RuleEngine(write), lambda finished: None)
     prompts = [problem.prompt for problem in found]
     assert len(prompts) == len(set(prompts)) > 20
     assert not set(prompts) & held_out_prompts(small)
@@ -97,7 +78,7 @@ def test_training_that_diverges_is_an_error_and_no_zero(small: Suite, student: P
     tier = small.tiers.teaching
     recipe = tier.recipe.model_copy(update={"learning_rate": 1e30, "warmup_steps": 0, "max_grad_norm": 1e30})
     wild = replace(small, tiers=small.tiers.model_copy(update={"teaching": tier.model_copy(update={"recipe": recipe})}))
-    outcome = run_teaching(wild, Teacher(right), student)
+    outcome = run_teaching(wild, RuleEngine(right), student)
     assert outcome.errors.keys() == small.weights["teaching"].keys()
     assert all("diverged" in why for why in outcome.errors.values())
     assert outcome.score(small.weights["teaching"]) is None

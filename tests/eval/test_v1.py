@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from lamarck.engine.rule import RuleEngine
 from lamarck.eval.build import held_out_items
 from lamarck.eval.sandbox import Sandbox
 from lamarck.eval.sanity import program_passes, run_sanity
@@ -34,23 +34,6 @@ DOUBLE = {
     "canonical_solution": "    return 2 * x\n",
     "test": "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(0.5) == 1\n",
 }
-
-
-class Answering:
-    """A model that answers as `answer` says."""
-
-    device_name = "cpu"
-
-    def __init__(self, answer: Callable[[str], str]) -> None:
-        self.answer = answer
-        self.asked: list[str] = []
-
-    def generate(self, prompts: list[str], **settings: Any) -> list[str]:
-        self.asked += prompts
-        return [self.answer(prompt) for prompt in prompts]
-
-    def loglikelihoods(self, texts: list[str]) -> list[float]:
-        raise NotImplementedError
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +73,7 @@ def right(prompt: str) -> str:
 
 
 def scores(suite: Suite, answer: Callable[[str], str]) -> dict[str, float]:
-    outcome = run_sanity(suite, Answering(answer))
+    outcome = run_sanity(suite, RuleEngine(lambda prompt, rng: answer(prompt)))
     assert outcome.errors == {}
     return {name: figures["score"] for name, figures in outcome.tasks.items()}
 
@@ -135,7 +118,7 @@ def test_a_benchmark_of_another_size_is_another_benchmark(benchmarks: Suite) -> 
     tasks = tuple(task.model_copy(update={"items": 3}) for task in benchmarks.sanity_tasks)
     sanity = benchmarks.tiers.sanity.model_copy(update={"tasks": tasks})
     suite = replace(benchmarks, tiers=benchmarks.tiers.model_copy(update={"sanity": sanity}))
-    outcome = run_sanity(suite, Answering(right))
+    outcome = run_sanity(suite, RuleEngine(lambda prompt, rng: right(prompt)))
     assert outcome.score(suite.weights["sanity"]) is None
     assert outcome.errors["gsm8k"] == "LamarckError: gsm8k has 2 items, and the suite was made for 3"
 

@@ -135,9 +135,35 @@ def test_pushed_cloned_and_pulled(finished: Project, tmp_path: Path, link: str) 
     assert clone.run("git", "status", "--porcelain").stdout == ""
 
 
-def test_dvc_knows_what_there_is(finished: Project) -> None:
+def test_dvc_knows_what_there_is(finished: Project, tmp_path: Path) -> None:
     assert "up to date" in finished.run("dvc", "status").stdout
     assert "score" in finished.run("dvc", "metrics", "show").stdout
+    changed = finished.run("dvc", "metrics", "diff", "HEAD~1").stdout
+    score = f"{finished.read('results/g2/eval.json')['score']:.3f}"[:5]
+    assert any(
+        line.split()[:3] == ["results/g2/eval.json", "score", "-"] and score in line for line in changed.split("\n")
+    )
+    finished.run("dvc", "plots", "diff", "HEAD", "--out", str(tmp_path))
+    assert '"arm": "control"' in (tmp_path / "index.html").read_text()
+
+
+def test_dvc_repro_makes_what_is_missing_and_deletes_nothing_at_a_closed_gate(
+    finished: Project, tmp_path: Path
+) -> None:
+    project = finished.copy(tmp_path / "project")
+    before = contents(project)
+    (project.root / "results/g2/samples.jsonl").unlink()
+    project.run("dvc", "repro")
+    assert contents(project) == before
+    assert "up to date" in project.run("dvc", "status").stdout
+    config = yaml.safe_load((project.root / "config/default.yaml").read_text())
+    project.config(recipe=config["recipe"] | {"steps": 31})
+    done = project.run("dvc", "repro", check=False)
+    assert done.returncode != 0
+    assert "approvals/g1.ok approves another plan" in done.stdout
+    assert {path: data for path, data in contents(project).items() if "plan.json" not in path} == {
+        path: data for path, data in before.items() if "plan.json" not in path
+    }
 
 
 def test_a_killed_training_resumes_to_the_same_bytes(finished: Project, tmp_path: Path) -> None:

@@ -1,19 +1,18 @@
 """The JSON of a curriculum design: read strictly, so that no value can mean two things. Light."""
 
 import json
-import math
 from collections.abc import Sequence
-from typing import Any, Never, TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lamarck import strict_json
 from lamarck.config import Section
 from lamarck.eval.answer import code_of
 
 M = TypeVar("M", bound=BaseModel)
 
 LONGEST = 100_000  # characters of an answer
-MOST_DIGITS = 15  # of an integer: longer ones do not survive arithmetic with floats
 MOST_STAGES = 100
 
 
@@ -64,9 +63,7 @@ def read_design(answer: str) -> dict[str, Any] | None:
     if len(answer) > LONGEST:
         return None
     try:
-        value = json.loads(
-            code_of(answer), object_pairs_hook=_object, parse_constant=_refuse, parse_float=_float, parse_int=_int
-        )
+        value = strict_json.loads(code_of(answer))
     except (ValueError, RecursionError):
         return None
     stages = value.get("stages") if isinstance(value, dict) else None
@@ -90,27 +87,3 @@ def checked(kind: type[M], value: object) -> M | None:
 
 def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError("a key stands twice")
-    return members
-
-
-def _refuse(constant: str) -> Never:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is too large")
-    return value
-
-
-def _int(text: str) -> int:
-    if len(text) > MOST_DIGITS:
-        raise ValueError("an integer is too long")
-    return int(text)
