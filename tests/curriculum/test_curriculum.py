@@ -60,11 +60,8 @@ def test_a_cell_out_of_reach_gets_no_more_than_its_probe() -> None:
 
 
 def test_a_teacher_that_repeats_itself_ends() -> None:
-    class Parrot(Scripted):
-        def _line(self, tag: str, rng: random.Random) -> str:
-            return "1 + 1 => 2"
-
-    cells = propose_verified(Parrot({}), STRATEGY, AUTHOR, NOTHING_HELD_OUT, 0, lambda samples: None)
+    parrot = RuleEngine(lambda tag, rng: "1 + 1 => 2")
+    cells = propose_verified(parrot, STRATEGY, AUTHOR, NOTHING_HELD_OUT, 0, lambda samples: None)
     assert [len(cell.kept) for cell in cells] == [1, 0]
     assert cells[0].dropped["duplicate"] == cells[0].sampled - 1
 
