@@ -22,6 +22,7 @@ from pydantic import Field, model_validator
 
 from lamarck.eval.answer import code_of
 from lamarck.eval.engineering.base import EngineeringTask
+from lamarck.eval.engineering.custom_code import GUARD, is_plain
 from lamarck.eval.sandbox import Limits, Sandbox
 
 Letter = Literal["A", "B", "C", "D", "E", "F"]
@@ -29,8 +30,8 @@ LETTERS: tuple[Letter, ...] = ("A", "B", "C", "D", "E", "F")
 LIMITS = Limits(seconds=60)
 
 PROMPT = """\
-The script below trains or fine-tunes a small model, and it has one fault. It runs on one CPU core with Python 3.11, a \
-recent PyTorch 2 and, where it imports them, recent releases of transformers and peft; there is no network.
+The script below trains or fine-tunes a small model, and it has one fault. It runs on one CPU core with Python 3.11 \
+and a recent PyTorch 2; there is no network.
 
 Find the cause, predict one value, and repair the script.
 
@@ -62,19 +63,26 @@ Cause: <one letter>
 Observation: <the value alone: a number without thousands separators, a list such as [1, 2], or a word>
 
 The block holds the whole repaired script, not a part or a diff. It is run once and must end with exit code 0 within \
-60 seconds. Hidden checks then use what it defined and printed. The symptom must be gone, and what was right must stay \
-so: keep every top-level name and signature, the data, the seeds, the hyperparameters, the number of steps and what \
-is printed, unless the fault itself lies there. Repair the fault rather than silence what shows it."""
+60 seconds. It imports only from torch and from the standard modules math, typing, collections, dataclasses, \
+itertools, functools, random, copy, abc, enum, numbers, warnings and contextlib; it reads no files, calls no open, \
+exec or eval, does not reach into the interpreter's internals, and replaces nothing inside torch. Hidden checks then \
+use what it defined and printed. The symptom must be gone, and what was right must stay so: keep every top-level name \
+and signature, the data, the seeds, the hyperparameters, the number of steps and what is printed, unless the fault \
+itself lies there. Repair the fault rather than silence what shows it."""
 
-# Runs in the sandbox. The nonce says that a line comes from here, not from the answer; what the answer prints is kept
-# from the output. Both sets of checks see the answer's names, each in a copy of its own, and its output as `printed`.
+# Runs in the sandbox. The nonce says that a line comes from here, not from the answer, which has no way to read it (see
+# custom_code); what the script prints is kept from the output. Both sets of checks see the answer's names, each in a
+# copy of its own, and its output as `printed`; a name of Python's own means there what it always means.
 EXAMINER = """\
-import contextlib, io, os, sys, traceback, types
+import builtins, contextlib, io, os, sys, traceback, types
 from pathlib import Path
 
+import torch
+from guard import lock
+
 task = Path(__file__).parent
-nonce, source, checks, regressions = (
-    (task / name).read_bytes().decode() for name in ("nonce", "script.py", "checks.py", "regressions.py")
+source, checks, regressions = (
+    (task / name).read_bytes().decode() for name in ("script.py", "checks.py", "regressions.py")
 )
 report = os.dup(1)
 
@@ -95,13 +103,20 @@ main = types.ModuleType("__main__")
 main.__file__ = str(task / "script.py")
 sys.modules["__main__"] = main
 output = io.StringIO()
+climbed = []
+unlock = lock()
 with contextlib.redirect_stdout(output):
     ran = holds(source, "script.py", vars(main))
 if ran:
+    names = {name: value for name, value in vars(main).items() if not hasattr(builtins, name)}
+    names |= {"torch": torch, "printed": output.getvalue()}
     for rung, code in (("fix_works", checks), ("no_new_bug", regressions)):
-        if not holds(code, rung, {**vars(main), "printed": output.getvalue()}):
+        if not holds(code, rung, dict(names)):
             break
-        os.write(report, f"\\n{nonce} {rung}\\n".encode())
+        climbed.append(rung)
+unlock()
+nonce = (task / "nonce").read_text()
+os.write(report, "".join(f"\\n{nonce} {rung}\\n" for rung in climbed).encode())
 """
 
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
@@ -112,7 +127,7 @@ _NUMBERS = re.compile(r"[\[\],0-9.e+-]+")
 LONGEST_VALUE = 400  # characters
 
 
-class DiagnosisTask(EngineeringTask):
+class Diagnosis(EngineeringTask):
     """A broken script, six causes, a value to predict, and the hidden checks. The prompt is made of these."""
 
     kind: Literal["diagnosis"]
@@ -144,17 +159,20 @@ class DiagnosisTask(EngineeringTask):
         return {**values, "prompt": prompt}
 
     @model_validator(mode="after")
-    def _complete_prompt(self) -> "DiagnosisTask":
+    def _complete_prompt(self) -> "Diagnosis":
         needed = [self.script.rstrip(), self.symptom.rstrip(), self.observation.strip(), *_lettered(self.causes)]
         missing = [part for part in needed if part not in self.prompt]
         if missing:
             raise ValueError(f"the prompt lacks a part of the task: {missing[0][:60]!r}")
+        if not is_plain(self.script):
+            raise ValueError("the script breaks the rules that its repair must keep")
         return self
 
     def judge(self, answer: str, sandbox: Sandbox) -> dict[str, bool]:
         prose = _CODE.sub("", answer)
         causes, observations = _CAUSE.findall(prose), _OBSERVATION.findall(prose)
-        climbed = self.examine(code_of(answer), sandbox)[0]
+        code = code_of(answer)
+        climbed = self.examine(code, sandbox)[0] if is_plain(code) else set()
         return {
             # The last line counts, as the last block does: that is where a model that corrects itself ends.
             "root_cause": bool(causes) and causes[-1] == self.cause,
@@ -168,6 +186,7 @@ class DiagnosisTask(EngineeringTask):
         nonce = secrets.token_hex(16)
         files: dict[str, str | bytes] = {
             "examiner.py": EXAMINER,
+            "guard.py": GUARD,
             "nonce": nonce,
             "script.py": code.encode(errors="replace"),
             "checks.py": self.checks,
@@ -186,7 +205,8 @@ def value_of(text: str) -> object:
     """A value as written, for comparison: lists and numbers by what they say, all else without case and white space."""
     if len(text) > LONGEST_VALUE:
         return None
-    bare = re.sub(r"[\s*_`'\"$]", "", text).casefold().removesuffix(".").removeprefix("torch.size")
+    bare = re.sub(r"[\s*_`'\"$]", "", text).casefold().removesuffix(".")
+    bare = re.sub(r"torch\.size\((.*)\)", r"\1", bare)
     listed = bare.replace("(", "[").replace(")", "]").replace(",]", "]")
     if not _NUMBERS.fullmatch(listed):
         return bare

@@ -33,7 +33,7 @@ from lamarck.eval.sandbox import MIB, OUT, TASK, Limits, Sandbox
 LIMITS = Limits(seconds=120, memory_bytes=6144 * MIB)
 ARGUMENTS = (f"{TASK}/model", f"{TASK}/data.jsonl", f"{OUT}/adapter")
 CHECK = Path(__file__).with_name("training_check.py")
-LOADERS = ("PeftModel", "PeftModelForCausalLM", "AutoPeftModelForCausalLM", "LoraConfig", "PeftConfig")
+LOADERS = {"PeftModel", "PeftModelForCausalLM", "AutoPeftModelForCausalLM", "LoraConfig", "PeftConfig"}
 _OPTIMIZER = re.compile(r"optim|adam|sgd|adagrad|adadelta|adafactor|rmsprop|rprop|lion|lbfgs|muon", re.IGNORECASE)
 
 
@@ -74,7 +74,7 @@ class Expect(Section):
         return self
 
 
-class TrainingLoopTask(EngineeringTask):
+class TrainingLoop(EngineeringTask):
     """A script, run as `python script.py MODEL_DIR DATA_FILE OUTPUT_DIR`, that trains an adapter."""
 
     rungs: ClassVar[tuple[str, ...]] = ("parses", "imports", "lora_config", "trains", "completes", "loads")
@@ -102,10 +102,10 @@ class TrainingLoopTask(EngineeringTask):
 
     def _configures(self, called: ast.expr, imported: dict[str, str]) -> bool:
         """Whether this builds the task's config or, where the task gives an adapter, loads it."""
-        package, *_, name = parts = _full_name(called, imported).split(".")
-        if package == "peft" and name == self.expect.adapter.config:
+        package, *path = _full_name(called, imported).split(".")
+        if package == "peft" and path[-1:] == [self.expect.adapter.config]:
             return True
-        loads = package == "peft" and name == "from_pretrained" and parts[-2] in LOADERS
+        loads = package == "peft" and path[-1:] == ["from_pretrained"] and not LOADERS.isdisjoint(path[-2:-1])
         return self.given != "nothing" and (loads or _last(called) == "load_adapter")
 
     def _run(self, code: str, sandbox: Sandbox) -> tuple[bool, bool]:

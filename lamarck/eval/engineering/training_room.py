@@ -8,6 +8,7 @@ import json
 import random
 import string
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,6 +20,8 @@ SEED = 20260101
 PAD, END = "<pad>", "<eos>"
 # The state of the checkpoint: `DONE` of `PLANNED` steps are done, each on the two samples that follow, in file order.
 DONE, PLANNED, PAIR, RATE = 3, 10, 2, 0.01
+# Answers are judged in several threads, which share torch's seed and the first import of transformers.
+_BUILDING = threading.RLock()
 
 
 class Sample(NamedTuple):
@@ -40,9 +43,20 @@ def samples() -> tuple[Sample, ...]:
     return tuple(made)
 
 
-@functools.cache
 def tokens() -> tuple[tuple[list[int], list[int]], ...]:
     """Of each sample, its prompt's tokens, and its completion's with the end-of-text token."""
+    with _BUILDING:
+        return _tokens()
+
+
+def room(given: Literal["nothing", "adapter", "checkpoint"]) -> Mapping[str, bytes]:
+    """Every file of the room by its name: the model, the data, and what is given besides."""
+    with _BUILDING:
+        return _room(given)
+
+
+@functools.cache
+def _tokens() -> tuple[tuple[list[int], list[int]], ...]:
     tokenizer = _tokenizer()
     return tuple(
         (tokenizer(sample.prompt)["input_ids"], [*tokenizer(sample.completion)["input_ids"], tokenizer.eos_token_id])
@@ -51,8 +65,7 @@ def tokens() -> tuple[tuple[list[int], list[int]], ...]:
 
 
 @functools.cache
-def room(given: Literal["nothing", "adapter", "checkpoint"]) -> Mapping[str, bytes]:
-    """Every file of the room by its name: the model, the data, and what is given besides."""
+def _room(given: Literal["nothing", "adapter", "checkpoint"]) -> Mapping[str, bytes]:
     lines = [json.dumps(sample._asdict()) + "\n" for sample in samples()]
     files = {"data.jsonl": "".join(lines).encode(), **_model()}
     return files if given == "nothing" else {**files, **_half_trained(given)}

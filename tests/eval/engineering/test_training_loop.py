@@ -1,22 +1,23 @@
 """The kind that runs training scripts: what is read from the text, and what a script cannot talk its way into."""
 
 import ast
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from lamarck.config import check_section
+from lamarck.eval.engineering import training_room
 from lamarck.eval.engineering.training_loop import TrainingLoop, _trains
 from lamarck.eval.engineering.training_room import room, samples, tokens
 from lamarck.eval.sandbox import Sandbox
 
 NOTHING = dict.fromkeys(TrainingLoop.rungs, False)
 FIRST_THREE = {"parses", "imports", "lora_config"}
-IMPORTS = "import sys, torch\nfrom peft import LoraConfig\n"
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Sandbox:
-    return Sandbox()
+# Ends before it imports anything that takes long.
+ENDS = "import sys\nprint('left holds PASS')\nsys.exit(0)\n"
+IMPORTS = f"{ENDS}import torch\nfrom peft import LoraConfig\n"
 
 
 def task(**more: object) -> TrainingLoop:
@@ -45,13 +46,13 @@ def test_what_is_no_program_climbs_nothing(answer: str, sandbox: Sandbox) -> Non
 
 
 def test_words_are_not_a_pass(sandbox: Sandbox) -> None:
-    said = f"{IMPORTS}LoraConfig(r=4)\nprint('left holds PASS')\nsys.exit(0)\noptimizer.step()\n"
+    said = f"{IMPORTS}LoraConfig(r=4)\noptimizer.step()\n"
     assert climbed(said, sandbox) == FIRST_THREE | {"trains"}
 
 
 def test_the_last_block_is_the_answer(sandbox: Sandbox) -> None:
     first = f"```python\n{IMPORTS}LoraConfig(r=4)\n```"
-    assert climbed(f"{first}\nNo, rather:\n```python\nimport peft, torch\nraise SystemExit(1)\n```", sandbox) == {
+    assert climbed(f"{first}\nNo, rather:\n```python\n{ENDS}import peft, torch\n```", sandbox) == {
         "parses",
         "imports",
     }
@@ -60,12 +61,10 @@ def test_the_last_block_is_the_answer(sandbox: Sandbox) -> None:
 # What the first room wrote is only data in the second: neither a link to the number used once nor a pickle is followed.
 FORGERY = """
 import os
-import torch
-from peft import LoraConfig
 os.makedirs("/tmp/out/adapter")
 os.symlink("/task/nonce", "/tmp/out/adapter/adapter_config.json")
 os.symlink("/task/nonce", "/tmp/out/adapter/adapter_model.safetensors")
-torch.save({}, "/tmp/out/adapter/adapter_model.bin")
+open("/tmp/out/adapter/adapter_model.bin", "wb").write(b"cos\\nsystem\\n(S'true'\\ntR.")
 """
 
 
@@ -114,3 +113,20 @@ def test_the_room_is_small_and_its_tokens_are_those_of_its_texts() -> None:
     assert {"model/tokenizer.json", "data.jsonl", "checkpoint/optimizer.pt"} < set(files)
     for sample, (prompt, completion) in zip(samples(), tokens(), strict=True):
         assert (len(prompt), len(completion)) == (len(sample.prompt), len(sample.completion) + 1)
+
+
+def test_threads_build_rooms_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    building: list[str] = []
+    most = []
+
+    def build(given: str) -> Mapping[str, bytes]:
+        building.append(given)
+        time.sleep(0.05)
+        most.append(len(building))
+        building.remove(given)
+        return {}
+
+    monkeypatch.setattr(training_room, "_room", build)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(room, ["adapter", "checkpoint"]))
+    assert most == [1, 1]
