@@ -133,6 +133,8 @@ def curriculum_inputs_of(wildcards):
     files = parent_of(wildcards) | {
         "earlier": [str(path) for path in earlier_curricula(child)]
     }
+    if child.number > 1:
+        files["first"] = str(Generation(1, child.prefix).card)
     return (
         files | {"like": str(child.planned_by.curriculum)}
         if child.is_control

@@ -20,8 +20,9 @@ rule curriculum:
     params:
         adapter=option("parent-adapter", "adapter"),
         earlier=option("earlier", "earlier"),
+        first=option("first-card", "first"),
         like=option("like", "like"),
     shell:
         "python -m lamarck.curriculum --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
-        "--weights {input.weights} {params.adapter} {params.earlier} {params.like} "
+        "--weights {input.weights} {params.adapter} {params.earlier} {params.first} {params.like} "
         "--output {output.curriculum} --card {output.card} --threads {threads} 2>&1 | tee {log}"

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from lamarck.config import load_config
 from lamarck.curriculum.item import Item, Teacher, read_curriculum
+from lamarck.curriculum.limits import broken_limits
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError, exit_with_sentence
-from lamarck.files import digest_file, write_json, write_jsonl
+from lamarck.files import digest_file, read_json, write_json, write_jsonl
 from lamarck.freshness import curriculum_inputs
 from lamarck.lineage import make_record, model_digest, parse_generation
 from lamarck.progress import count_up
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="the founder's weights")
     parser.add_argument("--parent-adapter", type=Path, help="the parent's adapter, from g2 on")
     parser.add_argument("--earlier", type=Path, nargs="*", default=[], help="curricula of the earlier generations")
+    parser.add_argument("--first-card", type=Path, help="card of the founder's own curriculum, from g2 on")
     parser.add_argument("--like", type=Path, help="control arm: the verified curriculum whose size to match")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--card", type=Path, required=True)
@@ -46,13 +48,19 @@ def main() -> None:
 
     from lamarck.curriculum.describe import describe
     from lamarck.curriculum.filter import Contamination
+    from lamarck.curriculum.guard_rails import measure
     from lamarck.curriculum.propose import Author, propose_unverified, propose_verified, replay
     from lamarck.engine import load_engine
     from lamarck.eval.suite import held_out_prompts, load_suite
 
     torch.set_num_threads(arguments.threads)
     engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter)
-    contamination = Contamination(held_out_prompts(load_suite(Path(config.suite))))
+    suite = Path(config.suite)
+    suites = {
+        path.parent.name: Contamination(held_out_prompts(load_suite(path.parent)))
+        for path in sorted(suite.parent.glob("*/suite.yaml"))
+    }
+    contamination = suites[suite.name]
     teacher = Teacher(generation=child.parent.name, digest=parent_digest)
     author = Author(teacher, strategy.digest())
     # The name is left out on purpose: both arms of a generation draw with the same luck.
@@ -70,23 +78,39 @@ def main() -> None:
     written = [item for cell in cells for item in cell.kept]
     own_items = [_own_items(path) for path in arguments.earlier]
     replayed = replay(own_items, written, strategy.replay_per_cell, seed_for(seed, "replay"))
+    sampled = sum(cell.sampled for cell in cells)
     if len(written) < strategy.minimum_items:
-        kept = arguments.output.with_suffix(".rejected.jsonl")
-        write_jsonl(kept, (item.model_dump(mode="json", exclude_none=True) for item in written))
+        kept = _keep_rejected(arguments.output, written)
         raise LamarckError(
-            f"{teacher.generation} wrote {len(written)} usable items in {sum(cell.sampled for cell in cells)} samples, "
+            f"{teacher.generation} wrote {len(written)} usable items in {sampled} samples, "
             f"below the strategy's minimum of {strategy.minimum_items}; they are kept in {kept}. "
             f"Ask for easier difficulties or more samples in {config.strategy}"
         )
+    measures = measure(written, replayed, own_items, suites, len(written) / sampled, len(cells))
+    if arguments.first_card and arguments.like is None:
+        broken = broken_limits(strategy.limits, measures, read_json(arguments.first_card)["measures"])
+        if broken:
+            kept = _keep_rejected(arguments.output, written)
+            raise LamarckError(
+                f"the curriculum of {child.name} is out of the limits in {config.strategy}: {'; '.join(broken)}; "
+                f"its items are kept in {kept}"
+            )
 
     write_jsonl(arguments.output, (item.model_dump(mode="json", exclude_none=True) for item in written + replayed))
     inputs = curriculum_inputs(config, strategy, parent_digest, arguments.earlier, arguments.like)
     wall_seconds = time.perf_counter() - started
     record = make_record(digest_file(arguments.output), inputs, seed, engine.device_name, wall_seconds, device_seconds)
-    card = describe(cells, replayed)
+    card = describe(cells, replayed, measures)
     names = {"generation": child.name, "parent": teacher.generation, "record": record.model_dump(mode="json")}
     write_json(arguments.card, card | names)
     print(f"{child.name}: {card['items']} items from {card['sampled']} samples by {teacher.generation}")
+
+
+def _keep_rejected(output: Path, written: list[Item]) -> Path:
+    """What was made is never thrown away."""
+    kept = output.with_suffix(".rejected.jsonl")
+    write_jsonl(kept, (item.model_dump(mode="json", exclude_none=True) for item in written))
+    return kept
 
 
 def _own_items(path: Path) -> list[Item]:

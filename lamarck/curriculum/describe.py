@@ -2,13 +2,12 @@
 
 from collections import Counter
 
-from lamarck.curriculum.filter import distinct_ngrams
 from lamarck.curriculum.item import Item
 from lamarck.curriculum.propose import Cell
 
 
-def describe(cells: list[Cell], replayed: list[Item]) -> dict[str, object]:
-    """Counts, acceptance, diversity and warnings. Nothing sampled goes uncounted."""
+def describe(cells: list[Cell], replayed: list[Item], measures: dict[str, float]) -> dict[str, object]:
+    """Counts, the guard-rails' measures, and warnings. Nothing sampled goes uncounted."""
     items = [item for cell in cells for item in cell.kept]
     dropped: Counter[str] = Counter()
     for cell in cells:
@@ -35,11 +34,7 @@ def describe(cells: list[Cell], replayed: list[Item]) -> dict[str, object]:
             }
             for cell in cells
         ],
-        "diversity": {
-            "distinct_1": distinct_ngrams((item.prompt for item in items), 1),
-            "distinct_2": distinct_ngrams((item.prompt for item in items), 2),
-            "distinct_prompts": len({item.prompt for item in items}),
-        },
+        "measures": measures,
         "contamination": dropped["in the suite"],
         "warnings": _warnings(cells),
     }

@@ -16,21 +16,21 @@ class Contamination:
     arXiv:2411.15124, section 3.2); for a prompt shorter than that, the same prompt."""
 
     def __init__(self, held_out: Iterable[str]) -> None:
-        self.prompts = {" ".join(prompt.split()) for prompt in held_out}
-        self.grams = {gram for prompt in self.prompts for gram in grams(prompt)}
+        self._prompts = {" ".join(prompt.split()) for prompt in held_out}
+        self._found: dict[int, frozenset[tuple[str, ...]]] = {}
 
     def overlaps(self, prompt: str) -> bool:
-        words = prompt.split()
-        if " ".join(words) in self.prompts:
-            return True
+        return " ".join(prompt.split()) in self._prompts or self.covers_half(prompt, GRAM)
+
+    def covers_half(self, prompt: str, size: int) -> bool:
+        """Whether more than half of a prompt's words stand in runs of `size` words that a held-out prompt has too."""
         covered: set[int] = set()
-        for start, gram in enumerate(grams(prompt)):
-            if gram in self.grams:
-                covered.update(range(start, start + GRAM))
-        return len(covered) > len(words) / 2
+        for start, gram in enumerate(grams(prompt, size)):
+            if gram in self._grams(size):
+                covered.update(range(start, start + size))
+        return len(covered) > len(prompt.split()) / 2
 
-
-def distinct_ngrams(texts: Iterable[str], size: int) -> float:
-    """distinct-n (Li et al. 2016, arXiv:1510.03055): different n-grams / all n-grams; 0 where there are none."""
-    all_grams = [gram for text in texts for gram in grams(text, size)]
-    return round(len(set(all_grams)) / len(all_grams), 6) if all_grams else 0.0
+    def _grams(self, size: int) -> frozenset[tuple[str, ...]]:
+        if size not in self._found:
+            self._found[size] = frozenset(gram for prompt in self._prompts for gram in grams(prompt, size))
+        return self._found[size]

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from lamarck.config import Section, load_section
+from lamarck.curriculum.limits import Limit, Measure
 from lamarck.errors import LamarckError
 
 
@@ -29,6 +30,9 @@ class Strategy(Section):
     frontier_effort: Effort = Field(description="For a cell at the teacher's frontier.")
     replay_per_cell: int = Field(
         0, ge=0, description="Items per cell of each earlier generation's own curriculum that are mixed in."
+    )
+    limits: dict[Measure, Limit] = Field(
+        {}, description="Guard-rail -> how far it may go from the founder's own curriculum before the run stops."
     )
     minimum_items: int = Field(
         200, ge=1, description="The floor: a curriculum with fewer verified items is an error, not a training run."

@@ -1,5 +1,6 @@
 """What a human reads before saying yes: one screen per plan. Text of models is shown as text, never interpreted."""
 
+import math
 from typing import Any
 
 from rich import box
@@ -32,7 +33,8 @@ def show(generation: Generation, console: Console | None = None) -> None:
     console.rule(Text(f"Should {plan.generation} exist?"))
     console.print(_run(plan))
     console.print(Text(_origin(card)))
-    console.print(_cells(card, _earlier_card(generation)))
+    console.print(_cells(card, _card(generation, generation.number - 1)))
+    console.print(_measures(card, _card(generation, 1), _card(generation, generation.number - 1)))
     for warning in card["warnings"]:
         console.print(Text(f"warning: {warning}", style="yellow"))
     shown = items[:: max(1, len(items) // SHOWN_ITEMS)][:SHOWN_ITEMS]
@@ -93,15 +95,26 @@ def _origin(card: dict[str, Any]) -> str:
     return (
         f"\n{card['parent']} wrote {card['sampled']} lines in {card['record']['device_seconds']:.0f} s: "
         f"{card['kept']} kept ({100 * card['acceptance']:.0f}%), {card['replayed']} replayed from earlier generations; "
-        f"left out: {dropped}.\n"
-        f"Distinct words {card['diversity']['distinct_1']:.4f}, "
-        f"word pairs {card['diversity']['distinct_2']:.4f} of all."
+        f"left out: {dropped}."
     )
 
 
-def _earlier_card(generation: Generation) -> dict[str, Any] | None:
-    earlier = Generation(generation.number - 1, generation.prefix)
-    return read_json(earlier.card) if generation.number > 1 and earlier.card.exists() else None
+def _card(generation: Generation, number: int) -> dict[str, Any] | None:
+    """The card of an earlier curriculum of the same lineage."""
+    earlier = Generation(number, generation.prefix)
+    return read_json(earlier.card) if 0 < number < generation.number and earlier.card.exists() else None
+
+
+def _measures(card: dict[str, Any], first: dict[str, Any] | None, before: dict[str, Any] | None) -> Table:
+    """The guard-rails: each measure beside what it was in the founder's own curriculum, and in the one before."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("guard-rail")
+    for heading in ("this", "g0's own", "before"):
+        table.add_column(heading, justify="right")
+    for name, value in card["measures"].items():
+        past = ("" if each is None else f"{each['measures'].get(name, math.nan):.4g}" for each in (first, before))
+        table.add_row(Text(name), f"{value:.4g}", *past)
+    return table
 
 
 def _cells(card: dict[str, Any], earlier: dict[str, Any] | None) -> Table:

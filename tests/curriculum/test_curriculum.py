@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 from lamarck.curriculum.describe import describe
-from lamarck.curriculum.filter import Contamination, distinct_ngrams
+from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, Teacher
 from lamarck.curriculum.propose import Author, propose_unverified, propose_verified, replay
 from lamarck.curriculum.strategy import Effort, Strategy
@@ -47,7 +47,7 @@ def test_effort_goes_to_the_frontier_and_everything_is_counted() -> None:
     assert all(item.verdict.verified for cell in cells for item in cell.kept)
     prompts = [item.prompt for cell in cells for item in cell.kept]
     assert len(set(prompts)) == len(prompts)
-    card = describe(cells, [])
+    card = describe(cells, [], {})
     assert card["sampled"] == card["kept"] + sum(card["dropped"].values())  # type: ignore[attr-defined, operator]
     assert card["warnings"] == []
 
@@ -56,7 +56,7 @@ def test_a_cell_out_of_reach_gets_no_more_than_its_probe() -> None:
     engine = scripted({"<a1>": 1.0, "<a2>": 0.0})
     cells = propose_verified(engine, STRATEGY, AUTHOR, NOTHING_HELD_OUT, 0, lambda samples: None)
     assert cells[1].sampled == 50
-    assert describe(cells, [])["warnings"] == ["60 items fewer than asked: the teacher could not fill arithmetic 2"]
+    assert describe(cells, [], {})["warnings"] == ["60 items fewer than asked: the teacher could not fill arithmetic 2"]
 
 
 def test_a_teacher_that_repeats_itself_ends() -> None:
@@ -108,9 +108,3 @@ def test_replay_takes_of_each_generation_and_repeats_nothing() -> None:
     assert not {item.prompt for item in chosen} & {item.prompt for item in second}
     assert replay([first], second, 5, 0) == chosen
     assert isinstance(chosen[0], Item)
-
-
-def test_distinct_ngrams() -> None:
-    assert distinct_ngrams(["a b a b"], 1) == 0.5
-    assert distinct_ngrams(["a b a b"], 2) == round(2 / 3, 6)
-    assert distinct_ngrams([], 1) == 0.0

@@ -19,7 +19,7 @@ def test_text_of_models_is_shown_as_text() -> None:
     cell = {"skill": "json_mode", "difficulty": 2, "sampled": 5, "pass_rate": 1.0, "asked": 5, "kept": 5}
     card = {
         "parent": "g0", "sampled": 5, "kept": 5, "acceptance": 1.0, "replayed": 0, "dropped": {}, "cells": [cell],
-        "diversity": {"distinct_1": 0.5, "distinct_2": 0.5}, "warnings": [], "record": {"device_seconds": 1.0},
+        "measures": {"vendi": 12.5}, "warnings": [], "record": {"device_seconds": 1.0},
     }  # fmt: skip
     write_json(G1.card, card)
     write_plan(config())

@@ -77,6 +77,25 @@ def test_compare(finished: Project) -> None:
     assert "verdict" in finished.run("lamarck", "compare", "HEAD", "g0").stdout
 
 
+def test_a_curriculum_out_of_its_limits_stops_the_run_and_is_kept(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "project")
+    strategy = project.root / "config/strategies/small.yaml"
+    limits = {"vendi": {"at_least": 0.01}, "novelty": {"at_least": 1.01}}
+    strategy.write_text(yaml.safe_dump(yaml.safe_load(strategy.read_text()) | {"limits": limits}))
+    done = project.run(
+        *("python", "-m", "lamarck.curriculum", "--config", "config/default.yaml", "--generation", "g2"),
+        *("--weights", "results/g0/weights", "--parent-adapter", "results/g1/adapter"),
+        *("--earlier", "results/g1/curriculum.jsonl", "--first-card", "results/g1/curriculum.json"),
+        *("--output", "curriculum.jsonl", "--card", "curriculum.json"),
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "the curriculum of g2 is out of the limits in config/strategies/small.yaml: novelty is " in done.stdout
+    assert not (project.root / "curriculum.jsonl").exists()
+    assert (project.root / "curriculum.rejected.jsonl").stat().st_size > 1000
+    assert "g0's own" in project.run("lamarck", "review", "g2").stdout
+
+
 def test_a_changed_byte_is_found_and_made_again(finished: Project, tmp_path: Path) -> None:
     project = finished.copy(tmp_path / "project")
     before = contents(project)
