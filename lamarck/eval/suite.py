@@ -230,7 +230,7 @@ def _weights(tiers: Tiers, engineering_files: Sequence[EngineeringTask]) -> dict
 
 
 def held_out_prompts(suite: Suite) -> frozenset[str]:
-    """Every prompt that no curriculum and no founder's corpus may contain: of items, engineering tasks, corpus lines."""
+    """Every prompt that no curriculum and no founder's corpus may contain: of items, engineering tasks and corpus."""
     from_items = (item.prompt for items in suite.items.values() for item in items)
     from_files = (task.prompt for task in suite.engineering_files)
     return frozenset(from_items) | frozenset(from_files) | frozenset(prompt_of(line) for line in suite.corpus)
