@@ -65,7 +65,6 @@ STUDENT = TinyFounder(
     kind="tiny",
     skills={RECORD_SKILL: SkillShare(share=1, weights=STUDENT_WEIGHTS)},
     steps=600,
-    target_loss=0,
     decay_steps=200,
 )
 STUDENT_SEED = 42

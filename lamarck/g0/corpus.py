@@ -1,16 +1,21 @@
 """The founder's corpus: problems with their right answers, drawn for ever from the skills' exact generators."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from lamarck.errors import LamarckError
 from lamarck.g0.world import TinyFounder
 from lamarck.skills import Problem, get_skill
 
+RESTED = 0.1  # enough to keep a skill, too little to go on learning it
 
-def corpus(world: TinyFounder, seed: int, exclude: frozenset[str]) -> Iterator[tuple[str, Problem]]:
+
+def corpus(
+    world: TinyFounder, seed: int, exclude: frozenset[str], resting: Set[str] = frozenset()
+) -> Iterator[tuple[str, Problem]]:
     """Draw (skill, problem) by the world's shares and weights; a prompt in `exclude` (held out) is passed over.
 
+    A skill that is in `resting` at the time, which the caller may change between two draws, is drawn `RESTED` as often.
     Errors: LamarckError for a skill that does not exist or more weights than it has difficulties.
     """
     cells: list[tuple[str, int]] = []
@@ -27,6 +32,8 @@ def corpus(world: TinyFounder, seed: int, exclude: frozenset[str]) -> Iterator[t
     rng = random.Random(seed)
     while True:
         ((name, difficulty),) = rng.choices(cells, weights)
+        if name in resting and rng.random() >= RESTED:
+            continue
         problem = get_skill(name).sample(rng, difficulty)
         if problem.prompt not in exclude:
             yield name, problem

@@ -1,7 +1,7 @@
 """Pretrain the tiny founder: a plain loop over an endless corpus."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -43,7 +43,7 @@ def pretrain(
 ) -> Pretraining:
     """Train a model from nothing and save it, with its tokenizer, as an ordinary model directory.
 
-    The rate stays up until every skill's loss is below the world's target, then decays. The same seed, machine and
+    The rate stays up until every skill's loss has been below its target, then decays. The same seed, machine and
     number of threads give the same bytes.
     """
     words = [PROMPT_END, *(word for name in world.skills for word in get_tagged_skill(name).vocabulary())]
@@ -54,11 +54,14 @@ def pretrain(
         model.parameters(), lr=world.learning_rate, betas=(0.9, 0.98), weight_decay=world.weight_decay, fused=True
     )
     losses: dict[str, float] = {}
+    resting: set[str] = set()  # skills below their target now
+    reached: set[str] = set()  # skills that have been
     tokens = 0
     decay_from: int | None = None
     started = time.perf_counter()
-    for step, batch in enumerate(islice(_batches(world, tokenizer, seed, exclude), world.steps)):
-        if decay_from is None and _time_to_decay(step, losses, world):
+    for step, batch in enumerate(islice(_batches(world, tokenizer, seed, exclude, resting), world.steps)):
+        late = step >= world.steps - world.decay_steps
+        if decay_from is None and (late or reached == world.skills.keys()):
             decay_from = step
         if decay_from is not None and step >= decay_from + world.decay_steps:
             break
@@ -71,18 +74,15 @@ def pretrain(
         optimizer.step()
         for name, value in skill_losses.items():
             losses[name] = SMOOTHING * losses.get(name, value) + (1 - SMOOTHING) * value
+        resting.clear()
+        resting.update(name for name, value in losses.items() if value < world.skills[name].target_loss)
+        reached |= resting
         tokens += int((batch.weights > 0).sum())
         on_step(1)
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     steps = world.steps if decay_from is None else decay_from + world.decay_steps
     return Pretraining(steps, losses, tokens, time.perf_counter() - started)
-
-
-def _time_to_decay(step: int, losses: dict[str, float], world: TinyFounder) -> bool:
-    if step >= world.steps - world.decay_steps:
-        return True
-    return len(losses) == len(world.skills) and max(losses.values()) < world.target_loss
 
 
 def _rate(step: int, decay_from: int | None, world: TinyFounder) -> float:
@@ -110,10 +110,10 @@ def _shape(world: TinyFounder, tokenizer: PreTrainedTokenizerFast) -> LlamaConfi
 
 
 def _batches(
-    world: TinyFounder, tokenizer: PreTrainedTokenizerFast, seed: int, exclude: frozenset[str]
+    world: TinyFounder, tokenizer: PreTrainedTokenizerFast, seed: int, exclude: frozenset[str], resting: Set[str]
 ) -> Iterator[Batch]:
     """Every batch mixes all skills: sorted by length, batches would hold one skill each, and learning would thrash."""
-    problems = corpus(world, seed_for(seed, "g0", "corpus"), exclude)
+    problems = corpus(world, seed_for(seed, "g0", "corpus"), exclude, resting)
     ids = tokenizer.get_vocab()
     end, padding = tokenizer.eos_token_id, tokenizer.pad_token_id
     while True:

@@ -12,6 +12,13 @@ class SkillShare(BaseModel):
 
     share: float = Field(gt=0, description="Relative to the other skills' shares.")
     weights: tuple[float, ...] = Field(min_length=1, description="Relative weight of difficulty 1, 2, 3, ...")
+    target_loss: float = Field(
+        0.0,
+        ge=0,
+        description="Nats per answer word, smoothed, at which the skill is half learned. Skills are learned late and "
+        "suddenly, each at another step on every seed: one that is below its target is rarely drawn, until the others "
+        "are below theirs. 0: never; the founder's steps decide alone.",
+    )
 
 
 class TinyFounder(BaseModel):
@@ -28,13 +35,9 @@ class TinyFounder(BaseModel):
     intermediate_size: int = Field(128, ge=1)
     context: int = Field(128, ge=16, description="Longest text, in tokens.")
     steps: int = Field(3000, ge=1, description="Most optimizer steps of pretraining, the final decay included.")
-    target_loss: float = Field(
-        0.6,
-        ge=0,
-        description="Nats per answer word, smoothed, that every skill must be below before the final decay starts. "
-        "Skills are learned late and suddenly, at another step on every seed: this stops each founder half way.",
+    decay_steps: int = Field(
+        200, ge=0, description="Steps over which the rate falls to nothing, once every skill has reached its target."
     )
-    decay_steps: int = Field(200, ge=0, description="Steps over which the rate then falls to nothing.")
     batch_size: int = Field(64, ge=1, description="Lines per step.")
     learning_rate: float = Field(6e-3, gt=0)
     warmup_steps: int = Field(100, ge=0)

@@ -29,7 +29,7 @@ def small(suite: Suite) -> Suite:
     """The suite, its student learning less and its teacher writing less."""
     tier = suite.tiers.teaching
     student = WORLD.model_copy(
-        update={"skills": {"json_mode": WORLD.skills["json_mode"]}, "steps": 60, "decay_steps": 20, "target_loss": 0}
+        update={"skills": {"json_mode": WORLD.skills["json_mode"]}, "steps": 60, "decay_steps": 20}
     )
     teaching = tier.model_copy(update={"student": student, "samples": 40})
     return replace(suite, tiers=suite.tiers.model_copy(update={"teaching": teaching}))

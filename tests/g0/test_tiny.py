@@ -53,6 +53,35 @@ def test_the_corpus_passes_over_what_is_held_out() -> None:
     assert held_out.isdisjoint(again)
 
 
+def test_a_resting_skill_is_rarely_drawn_and_comes_back() -> None:
+    resting: set[str] = set()
+    draws = corpus(WORLD, 0, frozenset(), resting)
+
+    def share() -> float:
+        return sum(skill == "json_mode" for skill, _ in islice(draws, 1000)) / 1000
+
+    before = share()
+    resting.add("json_mode")
+    rested = share()
+    resting.clear()
+    assert 0.4 < before < 0.6
+    assert 0.05 < rested < 0.15
+    assert 0.4 < share() < 0.6
+
+
+def test_the_rate_decays_once_every_skill_has_reached_its_target(tmp_path: Path) -> None:
+    part = WORLD.skills["json_mode"]
+    reached = part.model_copy(update={"target_loss": 100.0})
+    never = part.model_copy(update={"target_loss": 0.0})
+    for name, skills, steps in (
+        ("all", {"json_mode": reached, "arithmetic": reached}, 3),
+        ("one", {"json_mode": reached, "arithmetic": never}, 5),
+    ):
+        (tmp_path / name).mkdir()
+        world = WORLD.model_copy(update={"skills": skills})
+        assert pretrain(world, frozenset(), tmp_path / name, 3, lambda steps: None).steps == steps
+
+
 def test_too_many_weights_are_refused() -> None:
     world = WORLD.model_copy(update={"skills": {"json_mode": SkillShare(share=1, weights=(1,) * 20)}})
     with pytest.raises(LamarckError, match=r"founder\.skills\.json_mode: 20 weights"):
