@@ -12,6 +12,7 @@ import torch
 
 from lamarck.config import EngineConfig
 from lamarck.engine import Engine, load_engine
+from lamarck.errors import LamarckError
 from lamarck.eval.answer import answer_of
 from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row, task_scores
 from lamarck.eval.suite import Suite, TeachingTier, held_out_prompts
@@ -36,6 +37,8 @@ def run_teaching(
     outcome = TierOutcome()
     tier = suite.tiers.teaching
     try:
+        if not student.is_dir():
+            raise LamarckError(f"the suite's student is not in {student}: make it with `snakemake {student}`")
         outcome.facts["before"] = _points(tier, _passes(suite, _examine(suite, student, None, on_done)))
         curriculum = write_curriculum(suite, engine, on_done)
         outcome.facts["written"] = tier.samples * len(tier.writes)
