@@ -10,9 +10,12 @@ from lamarck.skills.base import Malformed, Problem, Skill, TaggedSkill, Verdict
 from lamarck.skills.json_mode import JsonMode
 from lamarck.skills.json_schema import JsonSchema
 from lamarck.skills.list_ops import ListOps
+from lamarck.skills.math_word import MathWord
+from lamarck.skills.python_code import PythonCode
 
 TAGGED: dict[str, TaggedSkill] = {skill.name: skill for skill in (JsonMode(), Arithmetic(), ListOps())}
-SKILLS: dict[str, Skill] = {**TAGGED, JsonSchema.name: JsonSchema()}
+IN_ENGLISH: tuple[Skill, ...] = (JsonSchema(), PythonCode(), MathWord())
+SKILLS: dict[str, Skill] = {**TAGGED, **{skill.name: skill for skill in IN_ENGLISH}}
 
 __all__ = [
     "SKILLS",
