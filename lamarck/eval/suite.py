@@ -218,6 +218,11 @@ def suite_weights(path: Path) -> dict[str, float]:
     }
 
 
+def sanity_names(path: Path) -> list[str]:
+    """The sanity tasks of a suite, on which a loss is a red flag."""
+    return [task.name for task in load_section(path / "suite.yaml", SuiteFile).tiers.sanity.tasks]
+
+
 def _tier_weight(tiers: Tiers, tier: str) -> float:
     return float(getattr(tiers, tier).weight)
 

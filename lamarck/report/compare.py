@@ -11,14 +11,16 @@ from rich.console import Console
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import compare
-from lamarck.eval.suite import suite_weights
+from lamarck.eval.suite import sanity_names, suite_weights
 from lamarck.files import read_json
 from lamarck.lineage import Generation, parse_generation
+from lamarck.report.flags import flag_sentences, lost_points
 from lamarck.report.table import comparison_sentences, comparison_table, read_samples
 
 
 def show(first: str, second: str, config_path: Path, as_json: bool) -> None:
-    weights = suite_weights(Path(load_config(config_path).suite))
+    suite = Path(load_config(config_path).suite)
+    weights = suite_weights(suite)
     comparison = compare(outcomes(first), outcomes(second), weights)
     if as_json:
         print(json.dumps(comparison.model_dump(), indent=2, sort_keys=True))
@@ -27,6 +29,9 @@ def show(first: str, second: str, config_path: Path, as_json: bool) -> None:
     console.print(comparison_table((first, second), comparison))
     for sentence in comparison_sentences(comparison):
         console.print(sentence, markup=False)
+    if second == "g0":
+        for sentence in flag_sentences(first, lost_points(comparison.tasks, sanity_names(suite))):
+            console.print(sentence, style="red", markup=False)
 
 
 def outcomes(name: str) -> list[dict[str, Any]]:

@@ -20,5 +20,10 @@ def red_flags(scores: dict[str, Any], founder: dict[str, Any]) -> dict[str, floa
     return flags
 
 
+def lost_points(differences: dict[str, float], sanity: list[str]) -> dict[str, float]:
+    """The same from paired differences to g0: task -> points below it."""
+    return {task: -differences[task] for task in sanity if differences[task] < -RED_FLAG_POINTS}
+
+
 def flag_sentences(generation: str, flags: dict[str, float]) -> list[str]:
     return [f"red flag: {generation} is {points:.1f} points below g0 on {task}" for task, points in flags.items()]
