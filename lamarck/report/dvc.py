@@ -19,7 +19,11 @@ HEADER = """\
 
 
 def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
-    """The content of dvc.yaml. `persist` keeps DVC from deleting outputs first: that would train them again."""
+    """The content of dvc.yaml. `persist` keeps DVC from deleting outputs first: that would train them again.
+
+    Every stage depends on the configuration, of which DVC cannot tell which part changed: Snakemake can, and does
+    nothing where it was another's.
+    """
     generations = [Generation(number) for number in range(1, config.generations + 1)]
     arms = [arm for child in generations for arm in ([child, child.control] if config.control else [child])]
     # Behind the target: the option takes every word that follows it for a file of configuration.
@@ -46,7 +50,7 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
                 },
                 "do": {
                     "cmd": f"snakemake results/${{item.child}}/curriculum.jsonl {configured}",
-                    "deps": ["${item.parent}", config.strategy],
+                    "deps": ["${item.parent}", config.strategy, str(config_path)],
                     "outs": [_kept("results/${item.child}/curriculum.jsonl")],
                 },
             },
@@ -54,7 +58,7 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
                 "foreach": {name: {"child": each["child"], "plan": each["plan"]} for name, each in children.items()},
                 "do": {
                     "cmd": f"snakemake results/${{item.child}}/adapter {configured}",
-                    "deps": ["results/${item.child}/curriculum.jsonl", "${item.plan}"],
+                    "deps": ["results/${item.child}/curriculum.jsonl", "${item.plan}", str(config_path)],
                     "outs": [_kept("results/${item.child}/adapter")],
                 },
             },
@@ -62,7 +66,7 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
                 "foreach": {arm.name.replace("/", "-"): _evaluation(arm) for arm in [Generation(0), *arms]},
                 "do": {
                     "cmd": f"snakemake results/${{item.generation}}/eval.json {configured}",
-                    "deps": ["${item.model}", str(STUDENT), config.suite],
+                    "deps": ["${item.model}", str(STUDENT), config.suite, str(config_path)],
                     "outs": [_kept("results/${item.generation}/samples.jsonl")],
                     "metrics": [{"results/${item.generation}/eval.json": {"cache": False, "persist": True}}],
                 },

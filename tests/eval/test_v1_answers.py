@@ -30,8 +30,8 @@ def text_of(task: EngineeringTask, answer: str) -> str:
 @pytest.fixture(scope="module")
 def judged(sandbox: Sandbox, request: pytest.FixtureRequest) -> Iterator[Judged]:
     """The rungs of every answer that this run asks about, judged as cores come free."""
-    wanted = [item.callspec.params for item in request.session.items if isinstance(item, pytest.Function)]
-    pairs = [(each["name"], each["answer"]) for each in wanted if each.keys() == {"name", "answer"}]
+    calls = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    pairs = [(each["name"], each["answer"]) for each in calls if each.keys() == {"name", "answer"}]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield {
             (name, answer): pool.submit(TASKS[name].judge, text_of(TASKS[name], answer), sandbox)
