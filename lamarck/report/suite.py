@@ -101,15 +101,15 @@ def show_outlook(name: str, tokens_per_second: float, dollars_per_hour: float, a
 
 def show_scores(name: str, model: Path, adapter: Path | None, student: Path, output: Path, config_path: Path) -> None:
     """Score one model directory; eval.json and samples.jsonl go to `output`."""
-    engine_config = load_config(config_path).engine
-    prepare_libraries(engine_config.threads)
-    from lamarck.eval.run import evaluate  # torch and lm-eval: seconds
-
     path = suite_path(name)
     suite = load_suite(path)
     for directory in filter(None, (model, adapter, student)):
         if not directory.is_dir():
             raise LamarckError(f"{directory} does not exist")
+    engine_config = load_config(config_path).engine
+    prepare_libraries(engine_config.threads)
+    from lamarck.eval.run import evaluate  # torch and lm-eval: seconds
+
     engine = load_engine(engine_config, model, adapter)
     with count_up(f"{model} on {suite.name}", "answers", suite.questions) as on_done:
         scores, samples = evaluate(suite, engine, student, on_done)
