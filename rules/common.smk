@@ -162,6 +162,8 @@ def train_inputs_of(wildcards):
         raise WorkflowError(
             f"{gate.sentence} Run a bare `snakemake`: it stops at the first gate that waits for you."
         )
+    # Before the job begins: Snakemake would take the old adapter away first, and the trainer refuse the new one.
+    gate_is_open(child.planned_by)
     files = parent_of(wildcards) | {
         "curriculum": str(child.curriculum),
         "plan": str(child.plan),
