@@ -26,7 +26,7 @@ from lm_eval.tasks import TaskManager
 from lamarck.config import EngineConfig
 from lamarck.engine import load_engine
 from lamarck.eval.outcome import DECIMALS
-from lamarck.eval.sanity import METRIC, run_sanity
+from lamarck.eval.sanity import run_sanity
 from lamarck.eval.suite import CORPUS, Suite, load_suite
 
 Scores = dict[str, float]
@@ -47,7 +47,7 @@ def plain(suite: Suite, weights: Path, batch_size: int) -> Scores:
         model = HFLM(pretrained=str(weights.absolute()), batch_size=batch_size, dtype="float32", device="cpu")
         found: Any = lm_eval.simple_evaluate(model=model, tasks=[*suite.lm_eval_tasks], task_manager=manager)
     scores = {
-        task.name: round(100 * found["results"][task.name][f"{METRIC},none"], DECIMALS) for task in suite.sanity_tasks
+        task.name: round(100 * found["results"][task.name]["exact_match,none"], DECIMALS) for task in suite.sanity_tasks
     }
     return {**scores, CORPUS: round(found["results"][CORPUS]["bits_per_byte,none"], DECIMALS)}
 
