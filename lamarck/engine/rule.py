@@ -3,6 +3,8 @@
 import random
 from collections.abc import Callable
 
+from lamarck.errors import LamarckError
+
 
 class RuleEngine:
     """`answer` gets a prompt and a source of chance that the call's seed decides. `asked` holds every prompt so far."""
@@ -30,4 +32,4 @@ class RuleEngine:
         return texts
 
     def loglikelihoods(self, texts: list[str]) -> list[float]:
-        raise NotImplementedError("a rule gives no probabilities")
+        raise LamarckError("a rule gives no probabilities")
