@@ -24,6 +24,13 @@ class TierOutcome:
         self.samples += rows
         self.tasks[rows[0]["task"]] = task_scores([row["score"] for row in rows])
 
+    def take(self, other: "TierOutcome") -> None:
+        """Take the outcomes of other tasks of the same tier."""
+        self.tasks |= other.tasks
+        self.samples += other.samples
+        self.errors |= other.errors
+        self.facts |= other.facts
+
     def score(self, weights: Mapping[str, float]) -> float | None:
         """Weighted mean of the tasks in points; None where one is missing: an error is no zero."""
         if self.errors or weights.keys() - self.tasks.keys():

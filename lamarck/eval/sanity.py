@@ -46,18 +46,22 @@ def _run(suite: Suite, model: EngineLM, outcome: TierOutcome) -> None:
     if not tasks:
         return
     try:
-        _ask(suite, model, tasks, outcome)
+        outcome.take(_ask(suite, model, tasks))
     except Exception:  # one task's failure must not take the others along: find out whose it is
         for name in tasks:
             try:
-                _ask(suite, model, {name: _load_task(suite, name)}, outcome)
+                outcome.take(_ask(suite, model, {name: _load_task(suite, name)}))
             except Exception as error:  # as above
                 outcome.errors[name] = reason(error)
 
 
-def _ask(suite: Suite, model: EngineLM, tasks: dict[str, Task], outcome: TierOutcome) -> None:
-    """Run the tasks and add what came of them. `evaluate`, not `simple_evaluate`: the latter adds a survey of the
-    machine (1.5 s of subprocesses) and a start date to the same results, neither of which belongs in them."""
+def _ask(suite: Suite, model: EngineLM, tasks: dict[str, Task]) -> TierOutcome:
+    """What comes of the tasks: of all of them, or an exception and nothing.
+
+    `evaluate`, not `simple_evaluate`: the latter adds a survey of the machine (1.5 s of subprocesses) and a start date
+    to the same results, neither of which belongs in them.
+    """
+    outcome = TierOutcome()
     found = lm_eval.evaluate(lm=model, task_dict={"tasks": tasks}, log_samples=True)
     known = {task.name: task for task in suite.sanity_tasks}
     for name in tasks:
@@ -74,6 +78,7 @@ def _ask(suite: Suite, model: EngineLM, tasks: dict[str, Task], outcome: TierOut
                 _run_programs(outcome, name, samples)
             else:
                 _take(outcome, name, task.metric, task.filter, result, samples)
+    return outcome
 
 
 def _take(

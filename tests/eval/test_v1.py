@@ -123,6 +123,21 @@ def test_a_benchmark_of_another_size_is_another_benchmark(benchmarks: Suite) -> 
     assert outcome.errors["gsm8k"] == "LamarckError: gsm8k has 2 items, and the suite was made for 3"
 
 
+def test_one_benchmark_that_fails_takes_no_other_along_and_counts_none_twice(benchmarks: Suite) -> None:
+    tasks = tuple(
+        task.model_copy(update={"items": 3 if task.name == "gsm8k" else 2}) for task in benchmarks.sanity_tasks
+    )
+    sanity = benchmarks.tiers.sanity.model_copy(update={"tasks": tasks})
+    suite = replace(benchmarks, tiers=benchmarks.tiers.model_copy(update={"sanity": sanity}))
+    outcome = run_sanity(suite, RuleEngine(lambda prompt, rng: right(prompt)))
+    assert outcome.errors.keys() == {"gsm8k"}
+    assert {name: figures["score"] for name, figures in outcome.tasks.items()} == {
+        "mmlu_pro_math": 100,
+        "humaneval_plus": 100,
+    }
+    assert len(outcome.samples) == 4
+
+
 def test_programs_cannot_pass_by_printing_or_leaving(sandbox: Sandbox) -> None:
     good = "```python\ndef double(x):\n    return 2 * x\n```"
     assert program_passes(good, DOUBLE, sandbox)
