@@ -13,6 +13,7 @@ from lamarck.files import write_text
 from lamarck.skills import get_skill
 
 BEGIN, END = "<!-- calibration: made by `lamarck suite calibrate` -->", "<!-- end of calibration -->"
+MOST_DRAWS = 10_000  # for a problem that is new: where so many are not, the space is used up
 Row = tuple[str, dict[str, float | None]]  # who answered, and the score of each tier
 
 
@@ -45,12 +46,14 @@ class _Writer:
         self._taken = set(held_out_prompts(suite))
 
     def write(self, prompt: str, rng: random.Random) -> str:
-        """The problem that `prompt` asks for, with its answer; nothing for any other prompt."""
+        """The problem that `prompt` asks for, with its answer; nothing for other prompts, or when none is left."""
         if prompt not in self._cells:
             return ""
         skill, difficulty = self._cells[prompt]
-        while (problem := skill.sample(rng, difficulty)).prompt in self._taken:
-            pass
+        drawn = (skill.sample(rng, difficulty) for _ in range(MOST_DRAWS))
+        problem = next((problem for problem in drawn if problem.prompt not in self._taken), None)
+        if problem is None:
+            return ""
         self._taken.add(problem.prompt)
         return skill.written(problem.prompt, problem.completion)[1]
 
