@@ -15,7 +15,7 @@ def red_flags(scores: dict[str, Any], founder: dict[str, Any]) -> dict[str, floa
     flags = {}
     for task, figures in scores["tasks"].items():
         before = founder["tasks"].get(task)
-        if figures["tier"] == SANITY and before and before["score"] - figures["score"] > RED_FLAG_POINTS:
+        if figures.get("tier") == SANITY and before and before["score"] - figures["score"] > RED_FLAG_POINTS:
             flags[task] = round(before["score"] - figures["score"], 6)
     return flags
 
