@@ -108,6 +108,7 @@ def evaluate(
     student: Annotated[Path, typer.Option(help="Model directory of the suite's student.")] = STUDENT,
     output: Annotated[Path | None, typer.Option(help="Directory for eval.json and samples.jsonl.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be asked, and its cost.")] = False,
+    # Assumed: a 70B model in FP8 on one node of two 80 GB cards, many answers side by side.
     tokens_per_second: Annotated[float, typer.Option(help="Assumed speed, for the cost.")] = 1000.0,
     dollars_per_hour: Annotated[float, typer.Option(help="Assumed price of the machine, for the cost.")] = 6.0,
     configfile: ConfigFile = DEFAULT,

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from lamarck.errors import LamarckError
-from lamarck.files import digest_directory, digest_file, digest_value, read_json
+from lamarck.files import digest_directory, digest_value, read_json
 
 CONTROL = "control/"
 RECORDED_PACKAGES = ("lamarck", "torch", "transformers", "peft", "lm_eval", "tokenizers", "numpy")
@@ -209,8 +209,3 @@ def read_record(path: Path, key: str = "record") -> Record:
         raise LamarckError(
             f"{path} carries no valid record: restore it with `dvc pull`, or delete it and rerun"
         ) from error
-
-
-def digest_of_files(paths: dict[str, Path]) -> dict[str, str]:
-    """Name -> sha256, for the inputs that a record or a plan lists."""
-    return {name: digest_file(path) for name, path in paths.items()}

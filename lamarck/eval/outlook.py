@@ -5,10 +5,6 @@ from dataclasses import dataclass
 
 from lamarck.eval.suite import BenchmarkTask, Suite, WritingTask
 
-# Assumptions, to be given as options: a 70B model in FP8 on one node of two 80 GB cards, many answers side by side.
-TOKENS_PER_SECOND = 1000.0
-DOLLARS_PER_HOUR = 6.0
-
 
 @dataclass(frozen=True)
 class Ask:

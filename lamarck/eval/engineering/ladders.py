@@ -15,7 +15,6 @@ from lamarck.skills.list_ops import LENGTH
 
 Rungs = dict[str, bool]
 
-TRACE = ("form", "half", "whole")
 RECORD = ("parses", "keys", "values")
 WRITING = ("parses", "asked", "right", "new")
 

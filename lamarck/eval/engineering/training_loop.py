@@ -111,9 +111,7 @@ class TrainingLoop(EngineeringTask):
     def _run(self, code: str, sandbox: Sandbox) -> tuple[bool, bool]:
         """Whether the script ran to its end and left an adapter, and whether that is the one expected."""
         files: dict[str, str | bytes] = dict(room(self.given))
-        run = sandbox.python(
-            files | {"script.py": code}, "script.py", LIMITS, f"{TASK}/model", f"{TASK}/data.jsonl", f"{OUT}/adapter"
-        )
+        run = sandbox.python(files | {"script.py": code}, "script.py", LIMITS, *ARGUMENTS)
         if not run.succeeded:
             return False, False
         nonce = secrets.token_hex(16)
