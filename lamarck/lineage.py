@@ -142,7 +142,9 @@ def code_state() -> Code:
     try:
         commit = _git("rev-parse", "HEAD")
         # Results and approvals change as a lineage grows: only what makes artifacts counts as dirty.
-        dirty = bool(_git("status", "--porcelain", "--", "lamarck", "rules", "Snakefile", "config"))
+        dirty = bool(
+            _git("status", "--porcelain", "--", *(f":/{path}" for path in ("lamarck", "rules", "Snakefile", "config")))
+        )
         return Code(commit=commit, dirty=dirty)
     except (OSError, subprocess.CalledProcessError):
         return Code(commit=None, dirty=None)

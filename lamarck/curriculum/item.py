@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,11 +29,17 @@ class Item(Closed):
     """A line of curriculum.jsonl. Training needs `prompt` and `completion`; the rest is provenance."""
 
     id: str
+    task: Literal["solve", "write"] = Field(
+        "solve", description="solve: the prompt is a problem. write: it asks for a problem, as a teacher is asked."
+    )
     skill: str
     difficulty: int
     prompt: str = Field(min_length=1)
     completion: str = Field(min_length=1)
-    reasoning: str | None = None
+    reasoning: str | None = Field(None, description="What the teacher thought before it wrote, if it showed that.")
+    reasoning_of: Literal["solve", "write"] | None = Field(
+        None, description="What the thought was about: the answer alone, or problem and answer together."
+    )
     teacher: Teacher
     verdict: Verdict
     strategy: str = Field(description="Digest of the strategy that asked for it.")
