@@ -72,7 +72,7 @@ class Strategy(Section):
         description="teaching: raise a better teacher, who also learns to write problems. capability: a better solver.",
     )
     writing_share: float = Field(
-        0.25, gt=0, le=1, description="For teaching: share of the items that are also learned as a teacher writes them."
+        0.5, gt=0, le=1, description="For teaching: share of the items that are also learned as a teacher writes them."
     )
     skills: dict[str, Share] = Field(min_length=1, description="Skill -> its share and its difficulties.")
     size: int = Field(ge=1, description="Distinct verified items to reach, over all cells.")
