@@ -14,11 +14,11 @@ import yaml
 from lamarck.ablate.plan import CONFIG, STRATEGY, AblationPlan, Lineage
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
-from lamarck.lineage import Generation
+from lamarck.lineage import STUDENT, Generation
 from lamarck.progress import Advance
 
 PROGRAMS = Path(sys.executable).parent
-FOUNDER = ("results/g0/weights", "results/g0/student", "results/g0/eval.json")
+FOUNDER, SCORES = Generation(0).directory, str(Generation(0).scores)
 LOG = "ablation.log"
 
 
@@ -30,12 +30,16 @@ def raise_lineages(plan: AblationPlan, root: Path, approve: list[str], jobs: int
     """
     for lineage in plan.distinct:
         _prepare(root / lineage.directory, lineage)
-    seeds = {lineage.config.seed: lineage for lineage in plan.distinct}
+    # The suite's student is made once, and a founder once a seed: the others begin with their files.
+    seeds = {lineage.config.seed: root / lineage.directory for lineage in plan.distinct}
+    first, *others = seeds.values()
+    _snakemake(first, str(STUDENT))
+    for workspace in others:
+        _adopt(first / STUDENT, workspace / STUDENT)
     with ThreadPoolExecutor(jobs) as pool:
-        # A founder is made once a seed: the others of that seed begin with its files.
-        _all_done(pool.map(lambda lineage: _snakemake(root / lineage.directory, *FOUNDER), seeds.values()))
+        _all_done(pool.map(lambda workspace: _snakemake(workspace, SCORES), seeds.values()))
         for lineage in plan.distinct:
-            _adopt(root / seeds[lineage.config.seed].directory, root / lineage.directory)
+            _adopt(seeds[lineage.config.seed] / FOUNDER, root / lineage.directory / FOUNDER)
 
         def advance(lineage: Lineage) -> None:
             _advance(root / lineage.directory, lineage, approve)
@@ -62,11 +66,10 @@ def _prepare(workspace: Path, lineage: Lineage) -> None:
             link.symlink_to(target)
 
 
-def _adopt(source: Path, workspace: Path) -> None:
-    """Give a lineage the founder of its seed."""
-    founder = Generation(0).directory
-    if not (workspace / founder).exists():
-        shutil.copytree(source / founder, workspace / founder)
+def _adopt(source: Path, target: Path) -> None:
+    """What another workspace has made already; what is here stays."""
+    if not target.exists():
+        shutil.copytree(source, target)
 
 
 def _advance(workspace: Path, lineage: Lineage, approve: list[str]) -> None:
