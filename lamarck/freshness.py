@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamarck.config import Config, LocalFounder
+from lamarck.curriculum.dataset_card import dataset_card
 from lamarck.curriculum.strategy import Strategy, load_strategy
 from lamarck.errors import LamarckError
-from lamarck.files import SNAKEMAKE_MARKER, digest_directory, digest_file, digest_value
+from lamarck.files import SNAKEMAKE_MARKER, digest_directory, digest_file, digest_value, read_json
 from lamarck.gate.check import changed_parts
 from lamarck.gate.plan import Plan, read_plan
 from lamarck.lineage import (
@@ -105,7 +106,8 @@ def survey(config: Config, prefix: str = "") -> list[Artifact]:
     for number in range(1, config.generations + 1):
         child = Generation(number, prefix)
         arms = [child, child.control] if config.control else [child]
-        found += [_curriculum(config, arm) for arm in arms]
+        found += [curriculum_state(config, arm) for arm in arms]
+        found += [_dataset_card(config, arm) for arm in arms]
         found.append(_plan(config, child))
         found += [_adapter(config, arm) for arm in arms]
         found += [_scores(config, arm) for arm in arms]
@@ -130,7 +132,7 @@ def _student(config: Config) -> Artifact:
     return Artifact("g0/student", (STUDENT,), reason)
 
 
-def _curriculum(config: Config, child: Generation) -> Artifact:
+def curriculum_state(config: Config, child: Generation) -> Artifact:
     def inputs() -> dict[str, str]:
         like = child.planned_by.curriculum if child.is_control else None
         strategy = load_strategy(Path(config.strategy))
@@ -139,6 +141,19 @@ def _curriculum(config: Config, child: Generation) -> Artifact:
     files = (child.curriculum, child.card)
     reason = _why_stale(files, child.card, lambda: digest_file(child.curriculum), inputs)
     return Artifact(f"{child.name}/curriculum.jsonl", files, reason)
+
+
+def _dataset_card(config: Config, child: Generation) -> Artifact:
+    """Fresh when deriving it again changes nothing."""
+    reason: str | None = "missing"
+    if child.card.exists() and child.dataset_card.exists():
+        try:
+            read_record(child.card)
+            same = child.dataset_card.read_text(encoding="utf-8") == dataset_card(read_json(child.card), config.founder)
+            reason = None if same else f"it does not say what {child.card} says"
+        except LamarckError as error:
+            reason = str(error)
+    return Artifact(f"{child.name}/curriculum.md", (child.dataset_card,), reason)
 
 
 def _plan(config: Config, child: Generation) -> Artifact:

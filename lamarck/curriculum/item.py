@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,17 +26,26 @@ class Verdict(Closed):
 
 
 class Item(Closed):
-    """A line of curriculum.jsonl. Training needs `prompt` and `completion`; the rest is provenance."""
+    """A line of curriculum.jsonl. Training needs `prompt` and `completion`; the rest is provenance.
 
-    id: str
-    skill: str
-    difficulty: int
-    prompt: str = Field(min_length=1)
-    completion: str = Field(min_length=1)
-    reasoning: str | None = None
-    teacher: Teacher
-    verdict: Verdict
+    Every line holds every field, an empty text where there is nothing to say: readers such as `datasets` take the types
+    of a whole file from its first megabytes, where a missing field, or null, has none.
+    """
+
+    id: str = Field(description="Digest of skill, prompt and completion.")
+    skill: str = Field(description="The kind of problem, which decides how it is verified.")
+    difficulty: int = Field(description="As the skill measures it, from the problem alone.")
+    task: Literal["solve", "write"] = Field(
+        "solve",
+        description="solve: a problem and its answer; write: what a teacher is asked, and the line that it wrote.",
+    )
+    prompt: str = Field(min_length=1, description="What the child is asked.")
+    completion: str = Field(min_length=1, description="What the child learns to answer.")
+    reasoning: str = Field("", description="What a reasoning teacher thought before it wrote.")
+    teacher: Teacher = Field(description="Who wrote it: the generation's name, and the digest of its model.")
+    verdict: Verdict = Field(description="Whether a verifier agreed, which one, and its score from 0 to 1.")
     strategy: str = Field(description="Digest of the strategy that asked for it.")
+    edited_from: str = Field("", description="Id of the item as its teacher wrote it, where a human changed it since.")
 
 
 def item_id(skill: str, prompt: str, completion: str) -> str:
