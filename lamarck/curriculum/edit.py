@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -33,14 +33,21 @@ class Change:
     after: Item
 
 
-@dataclass
+@dataclass(frozen=True)
 class Edit:
-    """What a human did. `refusals`: one sentence a line that cannot stay as it is; with any, nothing may be written."""
+    """What a human did, in the teacher's order."""
 
-    items: list[Item] = field(default_factory=list)
-    dropped: list[Item] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    refusals: list[str] = field(default_factory=list)
+    items: list[Item]
+    dropped: list[Item]
+    changes: list[Change]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A line that cannot stay as it is."""
+
+    line: int
+    reason: str
 
 
 def editable(items: Sequence[Item]) -> str:
@@ -57,62 +64,68 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
 
 
-def read_edit(text: str, items: Sequence[Item], contamination: Contamination) -> Edit:
-    """What `text`, an edited copy of `items`, says: items may be dropped and changed, in any order, and none added."""
-    edit = Edit()
+def read_edit(text: str, items: Sequence[Item], contamination: Contamination) -> Edit | list[Refusal]:
+    """What `text`, an edited copy of `items`, says: items may be dropped and changed, in any order, and none added.
+
+    Changed items are verified by their skill again. One line that fails refuses the whole edit.
+    """
     before = {item.id: item for item in items}
-    found: dict[str, Item] = {}
-    changed: dict[str, int] = {}
+    found: dict[str, tuple[int, Item]] = {}
+    refusals = []
     for number, content in enumerate(text.split("\n"), start=1):
         if not content.strip():
             continue
-        after = _read_line(content, before, contamination)
-        if isinstance(after, str):
-            edit.refusals.append(f"line {number}: {after}")
+        try:
+            origin, item = _read_line(content, before, contamination)
+        except _Refused as error:
+            refusals.append(Refusal(number, str(error)))
             continue
-        origin, item = after
         if origin in found:
-            edit.refusals.append(f"line {number}: the item {origin[:8]} stands there twice")
-        found[origin] = item
-        if item != before[origin]:
-            changed[origin] = number
-    lines = {number: found[origin] for origin, number in changed.items()}
-    edit.refusals += _repeats(lines, [item for origin, item in found.items() if origin not in changed])
+            refusals.append(Refusal(number, f"its item stands on line {found[origin][0]} too"))
+        found[origin] = (number, item)
+    changed = {number: item for origin, (number, item) in found.items() if item != before[origin]}
+    refusals += _repeats(changed, [item for number, item in found.values() if number not in changed])
+    if refusals:
+        return sorted(refusals, key=lambda refusal: refusal.line)
     # The teacher's order: whoever sorts the lines to read them has not meant to change it.
-    for origin, item in before.items():
-        if origin in changed:
-            edit.changes.append(Change(item, found[origin]))
-        if origin in found:
-            edit.items.append(found[origin])
-        else:
-            edit.dropped.append(item)
-    return edit
+    kept = [(item, found[origin][1]) for origin, item in before.items() if origin in found]
+    return Edit(
+        items=[after for _, after in kept],
+        dropped=[item for origin, item in before.items() if origin not in found],
+        changes=[Change(item, after) for item, after in kept if item != after],
+    )
 
 
-def _read_line(content: str, before: Mapping[str, Item], contamination: Contamination) -> tuple[str, Item] | str:
-    """(id before, item after) of one line; why it is refused, otherwise."""
+class _Refused(ValueError):
+    """The message says why a line cannot stay."""
+
+
+def _read_line(content: str, before: Mapping[str, Item], contamination: Contamination) -> tuple[str, Item]:
+    """(id before, item after) of one line. Errors: _Refused."""
     try:
         line = Line.model_validate(json.loads(content))
     except json.JSONDecodeError as error:
-        return f"not valid JSON ({error.msg} at character {error.colno})"
+        raise _Refused(f"not valid JSON ({error.msg} at character {error.colno})") from error
     except ValidationError as error:
         first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}"
-    except (ValueError, RecursionError):
-        return "not valid JSON (a number too long, or brackets too deep)"
+        raise _Refused(f"{'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}") from error
+    except (ValueError, RecursionError) as error:
+        raise _Refused("not valid JSON (a number too long, or brackets too deep)") from error
     item = before.get(line.id)
     if item is None:
-        return f"{line.id[:8]!r} is no item of this curriculum: items can be dropped or changed, not added"
+        raise _Refused("its id is none of this curriculum: items can be dropped or changed, not added")
     if (line.skill, line.difficulty, line.task) != (item.skill, item.difficulty, item.task):
-        return f"an edit keeps an item's skill, difficulty and task, {item.skill} {item.difficulty} {item.task}"
+        raise _Refused(
+            f"an edit keeps an item's skill, difficulty and task: {item.skill}, {item.difficulty}, {item.task}"
+        )
     if (line.prompt, line.completion, line.reasoning) == (item.prompt, item.completion, item.reasoning):
         return line.id, item
-    reason = _why_not(line, contamination)
-    return reason or (line.id, _changed(item, line))
+    _check(line, contamination)
+    return line.id, _changed(item, line)
 
 
-def _why_not(line: Line, contamination: Contamination) -> str | None:
-    """Why a changed line is no item of its cell; None when its verifier agrees."""
+def _check(line: Line, contamination: Contamination) -> None:
+    """Judge a changed line as the text of a teacher is judged. Errors: _Refused."""
     skill = get_skill(line.skill)
     try:
         writes = line.task == "write"
@@ -120,16 +133,15 @@ def _why_not(line: Line, contamination: Contamination) -> str | None:
         difficulty = skill.difficulty(problem.prompt)
         verdict = skill.verify(problem)
     except Malformed as error:
-        return f"no problem of {line.skill} ({error})"
-    except Exception as error:  # Whatever a verifier does: the editor's work must not be lost in a traceback.
-        return f"the verifier of {line.skill} failed ({type(error).__name__})"
+        raise _Refused(f"no problem of {line.skill} ({error})") from error
+    except Exception as error:  # Whatever a verifier does: an afternoon's editing must not end in a traceback.
+        raise _Refused(f"the verifier of {line.skill} failed ({type(error).__name__})") from error
     if difficulty != line.difficulty:
-        return f"its prompt has difficulty {difficulty}, and an edit keeps the {line.difficulty} of its item"
+        raise _Refused(f"its problem has difficulty {difficulty}, and an edit keeps the {line.difficulty} of its item")
     if not verdict.verified:
-        return f"{line.skill} does not verify it ({verdict.reason})"
+        raise _Refused(f"{line.skill} does not verify it ({verdict.reason})")
     if contamination.overlaps(problem.prompt):
-        return "its prompt overlaps the frozen suite"
-    return None
+        raise _Refused("its problem overlaps the frozen suite")
 
 
 def _changed(item: Item, line: Line) -> Item:
@@ -146,20 +158,24 @@ def _changed(item: Item, line: Line) -> Item:
     )
 
 
-def _repeats(changed: Mapping[int, Item], unchanged: Sequence[Item]) -> list[str]:
-    """One refusal for each changed line whose problem another line has already."""
-    seen = {(item.task, item.prompt, item.completion if item.task == "write" else "") for item in unchanged}
+def _repeats(changed: Mapping[int, Item], unchanged: Sequence[Item]) -> list[Refusal]:
+    """The changed lines whose problem another line has already."""
+    seen = {_problem_of(item) for item in unchanged}
     refusals = []
     for number, item in sorted(changed.items()):
-        key = (item.task, item.prompt, item.completion if item.task == "write" else "")
-        if key in seen:
-            refusals.append(f"line {number}: its problem stands on another line already")
-        seen.add(key)
+        if _problem_of(item) in seen:
+            refusals.append(Refusal(number, "its problem stands on another line already"))
+        seen.add(_problem_of(item))
     return refusals
 
 
-def recount(card: dict[str, Any], edit: Edit, parent_digest: str, measures: dict[str, float]) -> dict[str, Any]:
-    """The card's numbers after an edit. What a human dropped of the teacher's own is counted as left out."""
+def _problem_of(item: Item) -> tuple[str, str]:
+    """What tells two items apart: the problem; for one that teaches to write, what is written."""
+    return item.task, item.completion if item.task == "write" else item.prompt
+
+
+def recount(card: dict[str, Any], edit: Edit, parent_digest: str) -> dict[str, Any]:
+    """The card's counts after an edit. What a human dropped of the teacher's own is counted as left out."""
     own = [item for item in edit.dropped if item.teacher.digest == parent_digest]
     cells = Counter((item.skill, item.difficulty) for item in own)
     dropped = {**card["dropped"], BY_A_HUMAN: card["dropped"].get(BY_A_HUMAN, 0) + len(own)}
@@ -171,5 +187,4 @@ def recount(card: dict[str, Any], edit: Edit, parent_digest: str, measures: dict
         "acceptance": round(kept / card["sampled"], 6),
         "dropped": {reason: count for reason, count in sorted(dropped.items()) if count},
         "cells": [cell | {"kept": cell["kept"] - cells[cell["skill"], cell["difficulty"]]} for cell in card["cells"]],
-        "measures": measures,
     }

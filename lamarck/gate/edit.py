@@ -13,7 +13,8 @@ from rich.text import Text
 
 from lamarck.config import Config
 from lamarck.curriculum.dataset_card import dataset_card
-from lamarck.curriculum.edit import Edit, editable, read_edit, recount
+from lamarck.curriculum.edit import Edit, Refusal, editable, read_edit, recount
+from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.curriculum.limits import broken_limits
 from lamarck.curriculum.strategy import Strategy, load_strategy
@@ -29,16 +30,16 @@ SHOWN = 10
 LONGEST_TEXT = 100
 
 
-def edit_curriculum(config: Config, child: Generation, by: str, console: Console | None = None) -> None:
+def edit_curriculum(config: Config, child: Generation, by: str) -> None:
     """Open the editor on a copy of `child`'s curriculum, judge what comes back, and write it with its cards.
 
     Errors: LamarckError, and nothing written, for a control arm, a curriculum that its inputs would make anew, an
     editor that fails, a refused line, or an edit below the strategy's floor or beyond its limits.
     """
-    console = console or Console()
+    console = Console()
     if child.is_control:
         raise LamarckError(
-            f"{child.name} is a control arm, which nobody curates: edit {child.planned_by.name}, and it follows in size"
+            f"nobody curates a control arm: edit {child.planned_by.name}, and {child.name} follows in size"
         )
     stale = curriculum_state(config, child).stale
     if stale:
@@ -46,50 +47,45 @@ def edit_curriculum(config: Config, child: Generation, by: str, console: Console
     record = read_record(child.card)
     items = list(read_curriculum(child.curriculum))
     copy = child.curriculum.with_name(f"curriculum.edit-{short(record.digest)}.jsonl")
-    if copy.exists():
-        console.print(Text(f"Going on with {copy}; delete it to begin anew."))
-    else:
-        write_text(copy, editable(items))
-    _open_editor(copy)
-    # The suites are read only now: the editor should open at once.
+    text = _edited_text(copy, editable(items), console)
+    # The suites are read only now: the editor opens at once.
     from lamarck.curriculum.suites import contaminations
 
     suites = contaminations(Path(config.suite))
-    edit = read_edit(_read(copy), items, suites[Path(config.suite).name])
-    _show(console, edit)
-    if edit.refusals:
-        more = f", and {len(edit.refusals) - SHOWN} more" if len(edit.refusals) > SHOWN else ""
-        raise LamarckError(
-            f"nothing was written, because of {'; '.join(edit.refusals[:SHOWN])}{more}; your edit lies in {copy}: "
-            f"`lamarck review {child.name} --edit` opens it again"
-        )
+    edit = read_edit(text, items, suites[Path(config.suite).name])
+    if not isinstance(edit, Edit):
+        raise LamarckError(_refused(console, child, edit, copy))
     if not edit.dropped and not edit.changes:
         copy.unlink()
-        console.print(Text("Nothing was changed."))
+        console.print("Nothing was changed.")
         return
-    strategy = load_strategy(Path(config.strategy))
-    card = recount(read_json(child.card), edit, record.inputs["parent"], measures={})
-    measures = _measure(child, edit.items, record, suites, card)
-    _check_limits(strategy, child, card["kept"], measures, copy)
-    take_run_lock()
-    if digest_file(child.curriculum) != record.digest:
-        raise LamarckError(
-            f"{child.curriculum} changed while you edited; nothing was written, your edit lies in {copy}"
-        )
-    write_jsonl(child.curriculum, (item.model_dump(mode="json", exclude_none=True) for item in edit.items))
-    edited = record.model_copy(
-        update={"digest": digest_file(child.curriculum), "human_edited": _human_edit(record, edit, by)}
-    )
-    card |= {"measures": measures, "record": edited.model_dump(mode="json")}
-    write_text(child.dataset_card, dataset_card(card, config.founder))
-    write_json(child.card, card)
-    console.print(Text(_what_next(child, edited.digest, copy)))
+    _show(console, edit)
+    card = recount(read_json(child.card), edit, record.inputs["parent"])
+    card["measures"] = _measures(child, edit.items, record, suites, card)
+    broken = _broken(load_strategy(Path(config.strategy)), child, card)
+    if broken:
+        raise LamarckError(f"nothing was written: {'; '.join(broken)}; your edit lies in {copy}")
+    digest = _write(config, child, edit, record, card, by, copy)
+    console.print(Text(_what_next(child, digest, copy)))
 
 
-def _open_editor(path: Path) -> None:
+def _edited_text(copy: Path, fresh: str, console: Console) -> str:
+    """What the human made of `fresh`, the curriculum as it is, or of an earlier copy that was not finished."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor:
-        raise LamarckError(f"no editor is named: set VISUAL or EDITOR, for example `EDITOR=nano`; the copy is {path}")
+        raise LamarckError("no editor is named: set VISUAL or EDITOR, for example `EDITOR=nano`")
+    if copy.exists() and copy.read_bytes() != fresh.encode():
+        console.print(Text(f"Going on with {copy}; delete it to begin anew."))
+    else:
+        write_text(copy, fresh)
+    _open_editor(editor, copy)
+    try:
+        return copy.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LamarckError(f"{copy} is not UTF-8 text ({error}): save it so; nothing was written") from error
+
+
+def _open_editor(editor: str, path: Path) -> None:
     try:
         done = subprocess.run([*shlex.split(editor), str(path)])
     except (OSError, ValueError) as error:
@@ -98,11 +94,33 @@ def _open_editor(path: Path) -> None:
         raise LamarckError(f"{editor} ended with exit code {done.returncode}: nothing was written, the copy is {path}")
 
 
-def _read(copy: Path) -> str:
-    try:
-        return copy.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LamarckError(f"{copy} is not UTF-8 text ({error}): save it so; nothing was written") from error
+def _refused(console: Console, child: Generation, refusals: Sequence[Refusal], copy: Path) -> str:
+    """Print the lines and why; return the sentence that the command ends with."""
+    for refusal in refusals[:SHOWN]:
+        console.print(Text(f"line {refusal.line}: {refusal.reason}", style="red"))
+    _say_more(console, refusals)
+    return (
+        f"nothing was written, because {len(refusals)} lines of {copy} cannot stay as they are (the first is line "
+        f"{refusals[0].line}: {refusals[0].reason}): mend them with `lamarck review {child.name} --edit`"
+    )
+
+
+def _write(
+    config: Config, child: Generation, edit: Edit, record: Record, card: dict[str, Any], by: str, copy: Path
+) -> str:
+    """Put curriculum and cards in place, while no run reads them. Returns the curriculum's new digest."""
+    take_run_lock()
+    if digest_file(child.curriculum) != record.digest:
+        raise LamarckError(
+            f"{child.curriculum} changed while you edited; nothing was written, your edit lies in {copy}"
+        )
+    write_jsonl(child.curriculum, (item.model_dump(mode="json") for item in edit.items))
+    digest = digest_file(child.curriculum)
+    edited = record.model_copy(update={"digest": digest, "human_edited": _human_edit(record, edit, by)})
+    card = card | {"record": edited.model_dump(mode="json")}
+    write_text(child.dataset_card, dataset_card(card, config.founder))
+    write_json(child.card, card)
+    return digest
 
 
 def _show(console: Console, edit: Edit) -> None:
@@ -126,17 +144,18 @@ def _say_more(console: Console, done: Sequence[object]) -> None:
         console.print(Text(f"  … and {len(done) - SHOWN} more"))
 
 
-def _measure(
-    child: Generation, items: Sequence[Item], record: Record, suites: dict[str, Any], card: dict[str, Any]
+def _measures(
+    child: Generation, items: Sequence[Item], record: Record, suites: dict[str, Contamination], card: dict[str, Any]
 ) -> dict[str, float]:
     """The guard-rails of the curriculum as it is after the edit."""
     from lamarck.curriculum.guard_rails import measure
 
-    own = [item for item in items if item.teacher.digest == record.inputs["parent"]]
+    parent = record.inputs["parent"]
+    own = [item for item in items if item.teacher.digest == parent]
     if not own:
-        raise LamarckError(f"nothing that {card['parent']} wrote is left: a curriculum without it teaches nothing new")
-    replayed = [item for item in items if item.teacher.digest != record.inputs["parent"]]
-    earlier = [_own_items(Generation(n, child.prefix)) for n in range(1, child.number)]
+        raise LamarckError(f"nothing was written: no item of {card['parent']}'s own is left to teach {child.name}")
+    replayed = [item for item in items if item.teacher.digest != parent]
+    earlier = [_own_items(Generation(number, child.prefix)) for number in range(1, child.number)]
     return measure(own, replayed, earlier, suites, len(own) / card["sampled"], len(card["cells"]))
 
 
@@ -145,20 +164,15 @@ def _own_items(earlier: Generation) -> list[Item]:
     return [item for item in read_curriculum(earlier.curriculum) if item.teacher.digest == parent]
 
 
-def _check_limits(strategy: Strategy, child: Generation, kept: int, measures: dict[str, float], copy: Path) -> None:
-    """The strategy's guard-rails bind a human too: who wants other ones writes them into the strategy."""
-    if kept < strategy.minimum_items:
-        raise LamarckError(
-            f"{kept} items are left, below the strategy's minimum of {strategy.minimum_items}: nothing was written, "
-            f"your edit lies in {copy}"
-        )
+def _broken(strategy: Strategy, child: Generation, card: dict[str, Any]) -> list[str]:
+    """What the strategy does not allow: its guard-rails bind a human too, who can write other ones into it."""
+    broken = []
+    if card["kept"] < strategy.minimum_items:
+        broken.append(f"{card['kept']} items are left, below the strategy's minimum of {strategy.minimum_items}")
     if child.number > 1:
         first = read_json(Generation(1, child.prefix).card)["measures"]
-        broken = broken_limits(strategy.limits, measures, first)
-        if broken:
-            raise LamarckError(
-                f"out of the strategy's limits: {'; '.join(broken)}; nothing was written, your edit lies in {copy}"
-            )
+        broken += broken_limits(strategy.limits, card["measures"], first)
+    return broken
 
 
 def _human_edit(record: Record, edit: Edit, by: str) -> HumanEdit:

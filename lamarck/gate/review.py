@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lamarck.curriculum.item import Item, read_curriculum
-from lamarck.files import read_json
+from lamarck.files import digest_file, read_json
 from lamarck.gate.plan import Plan, plan_digest, read_plan, short
 from lamarck.lineage import Generation, HumanEdit
 from lamarck.visible import visible
@@ -33,6 +33,8 @@ def show(generation: Generation, console: Console | None = None) -> None:
     items = list(read_curriculum(generation.curriculum))
     console.rule(Text(f"Should {plan.generation} exist?"))
     console.print(_run(plan))
+    if digest_file(generation.curriculum) != plan.curriculum.digest:
+        console.print(Text("The curriculum changed since: run snakemake for a new plan.", style="bold red"))
     console.print(Text(_origin(card)))
     if "human_edited" in card["record"]:
         edit = HumanEdit.model_validate(card["record"]["human_edited"])
