@@ -122,7 +122,7 @@ class HumanEdit(BaseModel):
     changed: int
 
     def sentence(self) -> str:
-        return f"Human-edited: {', '.join(self.by)} dropped {self.dropped} items and changed {self.changed}."
+        return f"Human-edited by {', '.join(self.by)}: {self.dropped} dropped, {self.changed} changed."
 
 
 class Record(BaseModel):

@@ -109,7 +109,7 @@ def _side(card: dict[str, Any], items: Sequence[Item], own: Sequence[Item]) -> S
         parent=card["parent"],
         items=len(items),
         own=len(own),
-        replayed=1 - len(own) / len(items),
+        replayed=(len(items) - len(own)) / len(items),
         edited="human_edited" in card["record"],
         strategy=card["record"]["inputs"]["strategy"],
         measures=card["measures"],

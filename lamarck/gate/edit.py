@@ -99,9 +99,10 @@ def _refused(console: Console, child: Generation, refusals: Sequence[Refusal], c
     for refusal in refusals[:SHOWN]:
         console.print(Text(f"line {refusal.line}: {refusal.reason}", style="red"))
     _say_more(console, refusals)
+    others = f" and {len(refusals) - 1} others" if len(refusals) > 1 else ""
     return (
-        f"nothing was written, because {len(refusals)} lines of {copy} cannot stay as they are (the first is line "
-        f"{refusals[0].line}: {refusals[0].reason}): mend them with `lamarck review {child.name} --edit`"
+        f"nothing was written, because of line {refusals[0].line}{others} of {copy} ({refusals[0].reason}): "
+        f"mend it with `lamarck review {child.name} --edit`"
     )
 
 
@@ -125,7 +126,7 @@ def _write(
 
 def _show(console: Console, edit: Edit) -> None:
     """What the human did, before and after, the first few of each."""
-    console.print(Text(f"{len(edit.dropped)} items dropped, {len(edit.changes)} changed:", style="bold"))
+    console.print(Text(f"dropped: {len(edit.dropped)}, changed: {len(edit.changes)}", style="bold"))
     for item in edit.dropped[:SHOWN]:
         console.print(Text(f"  - {_text(item)}", style="red"))
     _say_more(console, edit.dropped)
