@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamarck.config import Config, LocalFounder
-from lamarck.curriculum.dataset_card import dataset_card
 from lamarck.curriculum.strategy import Strategy, load_strategy
 from lamarck.errors import LamarckError
-from lamarck.files import SNAKEMAKE_MARKER, digest_directory, digest_file, digest_value, read_json
+from lamarck.files import SNAKEMAKE_MARKER, digest_directory, digest_file, digest_value
 from lamarck.gate.check import changed_parts
 from lamarck.gate.plan import Plan, read_plan
 from lamarck.lineage import (
@@ -107,7 +106,7 @@ def survey(config: Config, prefix: str = "") -> list[Artifact]:
         child = Generation(number, prefix)
         arms = [child, child.control] if config.control else [child]
         found += [curriculum_state(config, arm) for arm in arms]
-        found += [_dataset_card(config, arm) for arm in arms]
+        found += [_dataset_card(arm) for arm in arms]
         found.append(_plan(config, child))
         found += [_adapter(config, arm) for arm in arms]
         found += [_scores(config, arm) for arm in arms]
@@ -143,15 +142,14 @@ def curriculum_state(config: Config, child: Generation) -> Artifact:
     return Artifact(f"{child.name}/curriculum.jsonl", files, reason)
 
 
-def _dataset_card(config: Config, child: Generation) -> Artifact:
-    """Fresh when deriving it again changes nothing."""
+def _dataset_card(child: Generation) -> Artifact:
+    """Fresh as long as it names the curriculum that is there: a person may say more in it than we do."""
     reason: str | None = "missing"
     if child.card.exists() and child.dataset_card.exists():
         try:
-            read_record(child.card)
-            same = child.dataset_card.read_text(encoding="utf-8") == dataset_card(read_json(child.card), config.founder)
-            reason = None if same else f"it does not say what {child.card} says"
-        except LamarckError as error:
+            named = read_record(child.card).digest in child.dataset_card.read_text(encoding="utf-8")
+            reason = None if named else "it does not name this curriculum's digest: delete it, and it is made again"
+        except (LamarckError, UnicodeDecodeError) as error:
             reason = str(error)
     return Artifact(f"{child.name}/curriculum.md", (child.dataset_card,), reason)
 

@@ -28,7 +28,7 @@ rule curriculum:
         "--output {output.curriculum} --card {output.card} --threads {threads} 2>&1 | tee {log}"
 
 
-# Derived from the curriculum's own card, so that a better text of ours makes no curriculum again.
+# A rule of its own: a dataset card that is missing must not cost a curriculum.
 rule dataset_card:
     input:
         card="results/{prefix}g{n}/curriculum.json",

@@ -98,10 +98,14 @@ def test_an_edit_is_recorded_and_the_curriculum_stays_fresh(written: Config, mon
     stale = {artifact.name: artifact.stale for artifact in survey(written)}
     assert stale["g1/curriculum.md"] is None
     assert "curriculum" in str(stale["g1/plan.json"])
+    card_before = G1.dataset_card.read_text()
     edit(monkeypatch, "del rows[0]")
     again = read_record(G1.card).human_edited
     assert again is not None
     assert again.model_dump() == {"by": ("A Tester",), "written": before, "dropped": 2, "changed": 1}
+    G1.dataset_card.write_text(card_before)
+    stale = {artifact.name: artifact.stale for artifact in survey(written)}
+    assert "does not name this curriculum's digest" in str(stale["g1/curriculum.md"])
 
 
 def test_a_refused_edit_writes_nothing_and_can_be_mended(monkeypatch: pytest.MonkeyPatch) -> None:
