@@ -35,9 +35,7 @@ def main() -> None:
         seconds = time.perf_counter() - started
         # The peak so far, which the largest of the runs sets.
         gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(
-            f"{number:,} items: {seconds:.0f} s, {gigabytes:.1f} GiB at most, {similar} near, {overlapping} in the suite"
-        )
+        print(f"{number:,} items: {seconds:.0f} s, {gigabytes:.1f} GiB, {similar} near, {overlapping} in the suite")
 
 
 def texts(number: int, seed: int) -> Iterator[str]:

@@ -26,6 +26,8 @@ app = typer.Typer(
 
 suites = typer.Typer(no_args_is_help=True, help="Frozen suites: verify, calibrate, freeze.")
 app.add_typer(suites, name="suite")
+curricula = typer.Typer(no_args_is_help=True, help="Curricula: read their items, compare two of them.")
+app.add_typer(curricula, name="curriculum")
 STUDENT = Path("results/g0/student")
 
 ConfigFile = Annotated[Path, typer.Option("--configfile", help="The configuration of the lineage.")]
@@ -42,16 +44,37 @@ def status(configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def review(generation: str, configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
-    """Show the training run that waits for an answer: `lamarck review g1`."""
+def review(
+    generation: str,
+    edit: Annotated[bool, typer.Option("--edit", help="Drop or change items in your $EDITOR.")] = False,
+    by: Annotated[str | None, typer.Option(help="With --edit, your name; asked for, or from git, if left out.")] = None,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Show the training run that waits for an answer: `lamarck review g1`; curate its items first: `--edit`."""
     from lamarck.gate import review as page
     from lamarck.lineage import parse_generation
 
     child = parse_generation(generation)
-    if as_json:
+    if edit:
+        from lamarck.config import load_config
+        from lamarck.gate.edit import edit_curriculum
+
+        edit_curriculum(load_config(configfile), child, by or _your_name())
+    elif as_json:
         print(json.dumps(page.review_json(child), indent=2, sort_keys=True))
     else:
         page.show(child)
+
+
+def _your_name() -> str:
+    from lamarck.errors import LamarckError
+    from lamarck.gate.approve import default_approver
+
+    known = default_approver()
+    if known is None and not sys.stdin.isatty():
+        raise LamarckError("there is nobody to ask here: give --by NAME")
+    return known.name if known else input("Your name: ")
 
 
 @app.command()
@@ -137,6 +160,31 @@ def evaluate(
     if model is None or output is None:
         raise LamarckError("give --model DIR and --output DIR, or --dry-run to see what would be asked")
     report.show_scores(suite, model, adapter, student, output, configfile)
+
+
+@curricula.command(name="show")
+def show_curriculum(
+    generation: str,
+    skill: Annotated[str | None, typer.Option(help="Only items of this skill.")] = None,
+    difficulty: Annotated[int | None, typer.Option(help="Only items of this difficulty.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    offset: Annotated[int, typer.Option(min=0, help="How many to skip.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Page through the items that train GENERATION, with their verdicts."""
+    from lamarck.lineage import parse_generation
+    from lamarck.report import curriculum as report
+
+    report.show(parse_generation(generation), skill, difficulty, offset, limit, as_json)
+
+
+@curricula.command(name="diff")
+def compare_curricula(first: str, second: str, as_json: AsJson = False) -> None:
+    """What changed from FIRST to SECOND in kind: cells, pass rates, guard-rails, words that only one of them has."""
+    from lamarck.lineage import parse_generation
+    from lamarck.report import curriculum as report
+
+    report.show_difference(parse_generation(first), parse_generation(second), as_json)
 
 
 @suites.command(name="verify")

@@ -103,9 +103,21 @@ def plan_of(number, wildcards):
     return [str(Generation(number).plan)] if gates_are_open(number - 1) else []
 
 
+def dataset_cards_of(number, wildcards):
+    """curriculum.md of gN and its control arm, once every gate before it is open."""
+    if not gates_are_open(number - 1):
+        return []
+    child = Generation(number)
+    return [
+        str(arm.dataset_card)
+        for arm in ([child, child.control] if CONF.control else [child])
+    ]
+
+
 # One function a generation: a plan that is still to be made holds back only what lies behind its gate.
 SCORES = [partial(scores_of, number) for number in (0, *GENERATIONS)]
 PLANS = [partial(plan_of, number) for number in GENERATIONS]
+DATASET_CARDS = [partial(dataset_cards_of, number) for number in GENERATIONS]
 
 
 def founder_inputs(wildcards):

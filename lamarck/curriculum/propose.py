@@ -59,7 +59,7 @@ class Text:
     cell: Cell
     asked: str
     written: str
-    reasoning: str | None
+    reasoning: str
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ class Proposal:
                 prompt=problem.prompt,
                 completion=problem.completion,
                 reasoning=chosen.candidate.reasoning,
-                reasoning_of=chosen.candidate.asked_to if chosen.candidate.reasoning else None,
+                reasoning_of=chosen.candidate.asked_to if chosen.candidate.reasoning else "",
                 teacher=self.author.teacher,
                 verdict=chosen.verdict,
                 strategy=self.author.strategy_digest,

@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from lamarck.curriculum.item import Item, read_curriculum
-from lamarck.files import read_json
+from lamarck.files import digest_file, read_json
 from lamarck.gate.plan import Plan, plan_digest, read_plan, short
-from lamarck.lineage import Generation
+from lamarck.lineage import Generation, HumanEdit
+from lamarck.visible import visible
 
 SHOWN_ITEMS = 6
 LONGEST_TEXT = 100
@@ -32,7 +33,12 @@ def show(generation: Generation, console: Console | None = None) -> None:
     items = list(read_curriculum(generation.curriculum))
     console.rule(Text(f"Should {plan.generation} exist?"))
     console.print(_run(plan))
+    if digest_file(generation.curriculum) != plan.curriculum.digest:
+        console.print(Text("The curriculum changed since: run snakemake for a new plan.", style="bold red"))
     console.print(Text(_origin(card)))
+    if "human_edited" in card["record"]:
+        edit = HumanEdit.model_validate(card["record"]["human_edited"])
+        console.print(Text(f"{edit.sentence()} {card['parent']} wrote {short(edit.written)}.", style="bold"))
     console.print(_cells(card, _card(generation, generation.number - 1)))
     console.print(_measures(card, _card(generation, 1), _card(generation, generation.number - 1)))
     for warning in card["warnings"]:
@@ -140,13 +146,7 @@ def _cells(card: dict[str, Any], earlier: dict[str, Any] | None) -> Table:
 
 def _line(item: Item) -> str:
     """One item, each half cut by itself: a long problem must not hide what the child is taught to answer."""
-    return f"  {_visible(item.prompt)} {_visible(item.completion)}"
-
-
-def _visible(text: str) -> str:
-    """The text of a model as characters on one line: what would steer a terminal is made visible, a long one is cut."""
-    characters = [character if character.isprintable() else "\ufffd" for character in text[:LONGEST_TEXT]]
-    return "".join(characters) + ("…" if len(text) > LONGEST_TEXT else "")
+    return f"  {visible(item.prompt, LONGEST_TEXT)} {visible(item.completion, LONGEST_TEXT)}"
 
 
 def _how_to_answer(plan: Plan) -> str:
@@ -155,4 +155,5 @@ def _how_to_answer(plan: Plan) -> str:
         f"\nThe plan is {digest}. To allow exactly this run:\n"
         f"  lamarck approve {plan.generation}\n"
         f'  lamarck approve {plan.generation} --by "YOUR NAME" --digest {digest}\n'
+        f"To drop or change items first: lamarck review {plan.generation} --edit\n"
     )

@@ -68,7 +68,7 @@ def cell_after(text: str) -> Cell:
 def test_what_holds_is_kept_as_if_it_had_come_alone(name: str) -> None:
     (item,) = cell_after(READ[name]).kept
     assert (item.prompt, item.completion) == (f"{HEAD}\n\n{PROBLEM}", PROGRAM)
-    assert ("12" in (item.reasoning or "")) is ("thought" in name)
+    assert ("12" in item.reasoning) is ("thought" in name)
 
 
 @pytest.mark.parametrize("name", REFUSED)
