@@ -116,8 +116,12 @@ def main() -> None:
     wall_seconds = time.perf_counter() - started
     record = make_record(digest_file(arguments.output), inputs, seed, engine.device_name, wall_seconds, device_seconds)
     card = describe(cells, replayed, anchors, rewritten, measures)
+    cost = {
+        "samples_per_item": round(1 / acceptance(cells), 3),
+        "device_seconds_per_item": round(device_seconds / len(written), 6),
+    }
     names = {"generation": child.name, "parent": teacher.generation, "record": record.model_dump(mode="json")}
-    write_json(arguments.card, card | names)
+    write_json(arguments.card, card | {"cost": cost} | names)
     print(f"{child.name}: {card['items']} items from {sampled} samples by {teacher.generation}")
 
 
