@@ -50,7 +50,8 @@ def main() -> None:
     from lamarck.curriculum.anchor import draw_anchors
     from lamarck.curriculum.describe import acceptance, describe
     from lamarck.curriculum.guard_rails import measure
-    from lamarck.curriculum.propose import Author, Proposal, as_written, replay
+    from lamarck.curriculum.mix import as_written, replay
+    from lamarck.curriculum.propose import Author, Proposal
     from lamarck.curriculum.suites import contaminations
     from lamarck.engine import load_engine
     from lamarck.eval.suite import held_out_prompts, load_suite

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
+from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.item import Item
-from lamarck.curriculum.propose import Cell
 
 
 def describe(

@@ -1,47 +1,25 @@
 """The teacher at work: it writes problem and answer, a verifier judges, what holds is kept, the rest is counted."""
 
-import math
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
+from lamarck.curriculum.cell import Cell, allot, most_samples, next_texts, open_cells, wants_more
 from lamarck.curriculum.choose import Candidate, Chosen, choose
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
 from lamarck.curriculum.near import Near
-from lamarck.curriculum.strategy import Fixed, Strategy
+from lamarck.curriculum.strategy import Strategy
 from lamarck.engine import Engine
 from lamarck.errors import LamarckError
 from lamarck.eval.answer import reasoning_and_answer
 from lamarck.seeds import seed_for
-from lamarck.skills import Malformed, Problem, Skill, get_skill
+from lamarck.skills import Malformed, Problem
 from lamarck.skills import Verdict as Judgement
 
 UNVERIFIED = "none"
-LITTLE_MORE = 1.1  # a round that falls just short costs another
-
-
-@dataclass
-class Cell:
-    """One skill at one difficulty: what was asked, what came of it."""
-
-    skill: Skill
-    difficulty: int
-    wanted: int = 0  # items to reach
-    max_samples: int = 0  # texts after which to stop trying
-    sampled: int = 0  # texts that were asked for
-    answered: int = 0  # further answers to their problems
-    verified: int = 0  # of the texts, those that gave a right problem of this cell
-    kept: list[Item] = field(default_factory=list)  # from this cell's texts, or filed here from a neighbour's
-    dropped: Counter[str] = field(default_factory=Counter)
-    crashes: int = 0  # of the verifier, each over an answer that was refused for it
-    pass_rate: float = 0.0  # of the probe
-
-    @property
-    def name(self) -> str:
-        return f"{self.skill.name}.{self.difficulty}"
 
 
 @dataclass(frozen=True)
@@ -73,14 +51,6 @@ class Draft:
     @property
     def prompt(self) -> str:
         return self.candidates[0].problem.prompt
-
-
-def open_cells(strategy: Strategy) -> list[Cell]:
-    return [
-        Cell(get_skill(skill), difficulty)
-        for skill, part in strategy.skills.items()
-        for difficulty in part.difficulties
-    ]
 
 
 class Proposal:
@@ -124,7 +94,7 @@ class Proposal:
             cell.pass_rate = cell.verified / cell.sampled
         allot(self.cells, self.strategy)
         round_number = 0
-        while asked := [cell for cell in self.cells if _wants_more(cell)]:
+        while asked := [cell for cell in self.cells if wants_more(cell)]:
             round_number += 1
             self._round(asked, round_number)
         return self._trimmed()
@@ -135,9 +105,9 @@ class Proposal:
         self.cells = [cell for cell in self.cells if wanted[cell.skill.name, cell.difficulty]]
         for cell in self.cells:
             cell.wanted = wanted[cell.skill.name, cell.difficulty]
-            cell.max_samples = self.strategy.probe_samples + _most_samples(cell.wanted, self.strategy)
+            cell.max_samples = self.strategy.probe_samples + most_samples(cell.wanted, self.strategy)
         round_number = 0
-        while asked := [cell for cell in self.cells if _wants_more(cell)]:
+        while asked := [cell for cell in self.cells if wants_more(cell)]:
             for text in self._write(asked, round_number):
                 self._take(text)
             round_number += 1
@@ -165,7 +135,7 @@ class Proposal:
     def _write(self, cells: list[Cell], number: int) -> list[Text]:
         """As many texts per cell as it may need, a probe's worth at most, in one batch."""
         seed, rng = seed_for(self.seed, str(number)), random.Random(seed_for(self.seed, str(number), "topics"))
-        asked = [cell for cell in cells for _ in range(_next_texts(cell, self.strategy.probe_samples))]
+        asked = [cell for cell in cells for _ in range(next_texts(cell, self.strategy.probe_samples))]
         requests = [cell.skill.ask(cell.difficulty) for cell in asked]
         sampling = self.strategy.sampling
         texts = self.engine.generate(
@@ -292,74 +262,3 @@ def _judge(cell: Cell, problem: Problem) -> Judgement:
     except Exception as error:
         cell.crashes += 1
         return Judgement(False, f"the verifier crashed: {error}")
-
-
-def allot(cells: list[Cell], strategy: Strategy) -> None:
-    """Give every cell its part of its skill's items, by what its probe has shown."""
-    for skill, part in strategy.skills.items():
-        own = [cell for cell in cells if cell.skill.name == skill]
-        weights = [_weight(cell.pass_rate, strategy) for cell in own]
-        for cell, weight in zip(own, weights, strict=True):
-            share = strategy.size * part.share * weight / sum(weights)
-            # Of the few problems there are of an easy kind, the last ones are found by nobody.
-            cell.wanted = min(math.ceil(share), max(1, cell.skill.space(cell.difficulty) // 2))
-            if not _out_of_reach(cell.pass_rate, strategy):
-                cell.max_samples = _most_samples(cell.wanted, strategy)
-
-
-def _weight(pass_rate: float, strategy: Strategy) -> float:
-    policy = strategy.difficulty
-    return 1.0 if isinstance(policy, Fixed) or pass_rate > policy.band[1] else policy.weight
-
-
-def _out_of_reach(pass_rate: float, strategy: Strategy) -> bool:
-    return not isinstance(strategy.difficulty, Fixed) and pass_rate < strategy.difficulty.band[0]
-
-
-def _most_samples(wanted: int, strategy: Strategy) -> int:
-    return math.ceil(wanted * strategy.samples_per_item)
-
-
-def _next_texts(cell: Cell, most: int) -> int:
-    """What the missing items take at the cell's rate so far; as this is a mean, a little more often than not."""
-    needed = math.ceil(LITTLE_MORE * (cell.wanted - len(cell.kept)) * cell.sampled / max(1, len(cell.kept)))
-    return min(most, cell.max_samples - cell.sampled, needed) if cell.sampled else most
-
-
-def _wants_more(cell: Cell) -> bool:
-    return len(cell.kept) < cell.wanted and cell.sampled < cell.max_samples
-
-
-def replay(earlier: list[list[Item]], written: list[Item], per_cell: int, seed: int) -> list[Item]:
-    """Up to `per_cell` items per cell of each earlier curriculum, its own items only, none that `written` repeats.
-
-    Accumulating instead of replacing is what keeps a chain of generations from collapsing
-    (Gerstgrasser et al. 2024, arXiv:2404.01413).
-    """
-    taken = {item.prompt for item in written}
-    chosen: list[Item] = []
-    for number, curriculum in enumerate(earlier):
-        shuffled = curriculum.copy()
-        random.Random(seed_for(seed, str(number))).shuffle(shuffled)
-        count: Counter[tuple[str, int]] = Counter()
-        for item in shuffled:
-            cell = (item.skill, item.difficulty)
-            if item.prompt not in taken and count[cell] < per_cell:
-                count[cell] += 1
-                taken.add(item.prompt)
-                chosen.append(item)
-    return chosen
-
-
-def as_written(items: list[Item], share: float, seed: int) -> list[Item]:
-    """A share of the items, drawn by `seed`, as their teacher wrote them: asked for a problem, the child writes it with
-    its answer. A child that learns to answer alone forgets how to ask."""
-    rng = random.Random(seed)
-    return [_as_written(item) for item in items if rng.random() < share]
-
-
-def _as_written(item: Item) -> Item:
-    asked, line = get_skill(item.skill).written(item.prompt, item.completion)
-    return item.model_copy(
-        update={"task": "write", "prompt": asked, "completion": line, "id": item_id(item.skill, asked, line)}
-    )

@@ -7,9 +7,10 @@ import pytest
 from transformers import AutoTokenizer
 
 from lamarck.config import EngineConfig
+from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, Teacher
-from lamarck.curriculum.propose import Author, Cell, Proposal
+from lamarck.curriculum.propose import Author, Proposal
 from lamarck.curriculum.strategy import Strategy
 from lamarck.engine import load_engine
 from lamarck.g0.tiny import pretrain

@@ -9,10 +9,12 @@ import pytest
 
 from lamarck.config import LocalFounder
 from lamarck.curriculum.anchor import draw_anchors
+from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.describe import describe
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import DATA, Item, Teacher
-from lamarck.curriculum.propose import Author, Cell, Proposal, as_written, replay
+from lamarck.curriculum.mix import as_written, replay
+from lamarck.curriculum.propose import Author, Proposal
 from lamarck.curriculum.strategy import Strategy
 from lamarck.engine import Engine
 from lamarck.engine.rule import RuleEngine
