@@ -16,7 +16,7 @@ from lamarck.config import Config, Section, check_section, load_config, load_sec
 from lamarck.curriculum.strategy import Strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value
-from lamarck.lineage import suite_digest
+from lamarck.lineage import Generation, parse_generation, suite_digest
 
 ROOT = Path("results/ablations")
 # Where the files of one lineage's own configuration lie, inside its workspace.
@@ -71,6 +71,12 @@ class AblationPlan:
     @property
     def distinct(self) -> list[Lineage]:
         return list({lineage.directory: lineage for lineage in self.lineages.values()}.values())
+
+    def read_off(self, lineage: Lineage) -> list[Generation]:
+        """The generations of a lineage whose scores some arm reads."""
+        arms = {arm.name: arm for arm in self.ablation.arms}
+        names = {arms[name].scored for (name, _), own in self.lineages.items() if own.directory == lineage.directory}
+        return [parse_generation(name) for name in sorted(names)]
 
     @property
     def trainings(self) -> int:

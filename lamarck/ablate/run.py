@@ -42,7 +42,7 @@ def raise_lineages(plan: AblationPlan, root: Path, approve: list[str], jobs: int
             _adopt(seeds[lineage.config.seed] / FOUNDER, root / lineage.directory / FOUNDER)
 
         def advance(lineage: Lineage) -> None:
-            _advance(root / lineage.directory, lineage, approve)
+            _advance(root / lineage.directory, lineage, plan.read_off(lineage), approve)
             on_done(1)
 
         _all_done(pool.map(advance, plan.distinct))
@@ -72,15 +72,15 @@ def _adopt(source: Path, target: Path) -> None:
         shutil.copytree(source, target)
 
 
-def _advance(workspace: Path, lineage: Lineage, approve: list[str]) -> None:
-    """From gate to gate to the end, under the one approval."""
+def _advance(workspace: Path, lineage: Lineage, read_off: list[Generation], approve: list[str]) -> None:
+    """From gate to gate to the scores that are read off, and to no others, under the one approval."""
     for number in range(1, lineage.config.generations + 1):
-        _snakemake(workspace)
         child = Generation(number)
+        _snakemake(workspace, str(child.plan))
         if not (workspace / child.approval).exists():
             plan = json.loads(_run(workspace, "lamarck", "review", child.name, "--json"))
             _run(workspace, "lamarck", "approve", child.name, "--digest", plan["short"], *approve)
-    _snakemake(workspace)
+    _snakemake(workspace, *(str(generation.scores) for generation in read_off))
 
 
 def _snakemake(workspace: Path, *targets: str) -> None:
