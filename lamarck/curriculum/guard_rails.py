@@ -42,6 +42,7 @@ def measure(
     prompt_words, completion_words    mean lengths
     boilerplate         share of the items that refuse, apologise or chat
     overlap_SUITE_8, _13    share of the items of whose words more than half stand in 8- or 13-grams of a suite
+    overlap             the largest of these
     """
     prompts = [item.prompt for item in written]
     problems = len(written) + len(replayed) + len(anchors)
@@ -75,6 +76,7 @@ def measure(
         for size in (8, 13):
             overlapping = sum(contamination.covers_half(prompt, size) for prompt in prompts)
             found[f"overlap_{name}_{size}"] = overlapping / len(prompts)
+    found["overlap"] = max((value for name, value in found.items() if name.startswith("overlap_")), default=0.0)
     return {name: round(value, 6) for name, value in found.items()}
 
 

@@ -25,6 +25,7 @@ Measure = Literal[
     "prompt_words",
     "completion_words",
     "boilerplate",
+    "overlap",
 ]
 
 

@@ -126,10 +126,9 @@ def _in_short(card: dict[str, Any], earlier: list[dict[str, Any]]) -> str:
         return f"{sentence}; this is the founder's own curriculum, with which the later ones will be compared."
     first = earlier[0]["measures"]
     variety = f"{100 * now['vendi'] / first['vendi']:.0f}% as varied as {earlier[0]['parent']}'s own"
-    overlap = max((value for name, value in now.items() if name.startswith("overlap_")), default=0.0)
     return (
         f"{sentence} ({1 / earlier[0]['acceptance']:.1f} at first); {variety}, {100 * now['novelty']:.0f}% of its "
-        f"problems are new, {100 * overlap:.1f}% overlap with a suite."
+        f"problems are new, {100 * now['overlap']:.1f}% overlap with a suite."
     )
 
 
