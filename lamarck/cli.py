@@ -3,11 +3,14 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lamarck.errors import exit_with_sentence
+
+if TYPE_CHECKING:
+    from lamarck.gate.approval import Approver
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,21 +60,11 @@ def review(
         from lamarck.config import load_config
         from lamarck.gate.edit import edit_curriculum
 
-        edit_curriculum(load_config(configfile), child, by or _your_name())
+        edit_curriculum(load_config(configfile), child, _approver(by, None).name)
     elif as_json:
         print(json.dumps(page.review_json(child), indent=2, sort_keys=True))
     else:
         page.show(child)
-
-
-def _your_name() -> str:
-    from lamarck.errors import LamarckError
-    from lamarck.gate.approve import default_approver
-
-    known = default_approver()
-    if known is None and not sys.stdin.isatty():
-        raise LamarckError("there is nobody to ask here: give --by NAME")
-    return known.name if known else input("Your name: ")
 
 
 @app.command()
@@ -84,19 +77,12 @@ def approve(
     key: Annotated[Path | None, typer.Option(help="Sign with this ssh key.")] = None,
 ) -> None:
     """Allow exactly the run that `lamarck review` shows. Only a human should: you type its digest back."""
-    from lamarck.errors import LamarckError
-    from lamarck.gate.approval import Approver
     from lamarck.gate.approve import approve as write
-    from lamarck.gate.approve import default_approver
     from lamarck.lineage import parse_generation
 
-    if digest is None and not sys.stdin.isatty():
-        raise LamarckError("there is nobody to ask here: give --by NAME and --digest SHORT (lamarck review shows it)")
-    known = default_approver()
-    name = by or (known.name if known else "") or input("Your name: ")
-    approver = Approver(name=name, contact=contact or (known.contact if known and not by else None))
-    path = write(parse_generation(generation), digest if digest is not None else input, approver, note, key)
-    print(f"{path}: {generation} is approved by {name}. Go on with `snakemake`.")
+    approver = _approver(by, contact)
+    path = write(parse_generation(generation), digest if digest is not None else _asked, approver, note, key)
+    print(f"{path}: {generation} is approved by {approver.name}. Go on with `snakemake`.")
 
 
 @app.command()
@@ -121,6 +107,23 @@ def demo(configfile: ConfigFile = DEFAULT) -> None:
     from lamarck.report import demo as walk
 
     walk.run(configfile)
+
+
+@app.command()
+def ablate(
+    ablation: Annotated[Path, typer.Argument(help="Its arms and seeds, such as config/ablations/tiny.yaml.")],
+    by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
+    digest: Annotated[str | None, typer.Option(help="Its short digest; asked for when left out.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Sign the approvals with this ssh key.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Lineages side by side; all cores when left out.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Put the table into this document, between its marks.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Raise lineages that differ in one thing, over matched seeds, and print what that changes. Tiny founders only."""
+    from lamarck.report import ablate as report
+
+    answer = digest if digest is not None else _asked
+    report.show(ablation, _approver(by, None), answer, key, jobs or report.default_jobs(), write, as_json)
 
 
 @app.command(name="eval")
@@ -205,6 +208,25 @@ def calibrate(
     from lamarck.report import suite as report
 
     report.show_calibration(name, student, model or [], configfile, write)
+
+
+def _asked(question: str) -> str:
+    """What the person at the terminal answers. Errors: LamarckError where there is none."""
+    from lamarck.errors import LamarckError
+
+    if not sys.stdin.isatty():
+        raise LamarckError("there is nobody to ask here: give --by NAME and --digest SHORT, which is shown before")
+    return input(question)
+
+
+def _approver(by: str | None, contact: str | None) -> "Approver":
+    """The person who answers: as given, else as git knows them, else as they say."""
+    from lamarck.gate.approval import Approver
+    from lamarck.gate.approve import default_approver
+
+    known = default_approver()
+    name = by or (known.name if known else "") or _asked("Your name: ")
+    return Approver(name=name, contact=contact or (known.contact if known and not by else None))
 
 
 def main() -> None:

@@ -134,7 +134,7 @@ def _student(config: Config) -> Artifact:
 def curriculum_state(config: Config, child: Generation) -> Artifact:
     def inputs() -> dict[str, str]:
         like = child.planned_by.curriculum if child.is_control else None
-        strategy = load_strategy(Path(config.strategy))
+        strategy = load_strategy(config.strategy_of(child.number))
         return curriculum_inputs(config, strategy, generation_digest(child.parent), earlier_curricula(child), like)
 
     files = (child.curriculum, child.card)

@@ -112,7 +112,7 @@ class Code(BaseModel):
 
 
 class HumanEdit(BaseModel):
-    """What people did to a curriculum after its teacher had written it, over all edits."""
+    """What people did to a curriculum after its teacher had written it, over all edits; counted in problems."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -122,7 +122,7 @@ class HumanEdit(BaseModel):
     changed: int
 
     def sentence(self) -> str:
-        return f"Human-edited by {', '.join(self.by)}: {self.dropped} dropped, {self.changed} changed."
+        return f"Human-edited by {', '.join(self.by)}: {self.dropped} problems dropped, {self.changed} changed."
 
 
 class Record(BaseModel):
@@ -161,7 +161,9 @@ def code_state() -> Code:
     try:
         commit = _git("rev-parse", "HEAD")
         # Results and approvals change as a lineage grows: only what makes artifacts counts as dirty.
-        dirty = bool(_git("status", "--porcelain", "--", "lamarck", "rules", "Snakefile", "config"))
+        dirty = bool(
+            _git("status", "--porcelain", "--", *(f":/{path}" for path in ("lamarck", "rules", "Snakefile", "config")))
+        )
         return Code(commit=commit, dirty=dirty)
     except (OSError, subprocess.CalledProcessError):
         return Code(commit=None, dirty=None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from lamarck.config import load_config
+from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.freshness import bless, earlier_curricula, survey
 from lamarck.g0.local import check_model_directory
@@ -138,6 +139,13 @@ def parent_of(wildcards):
 
 def scored_model(wildcards):
     return model_of(generation_of(wildcards))
+
+
+def strategy_of(wildcards):
+    """The strategy of a curriculum, and the prompt templates that it names."""
+    strategy = CONF.strategy_of(int(wildcards.n))
+    prompts = load_strategy(strategy).prompts
+    return [str(strategy), *([prompts] if prompts else [])]
 
 
 def curriculum_inputs_of(wildcards):

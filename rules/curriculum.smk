@@ -5,7 +5,7 @@ rule curriculum:
     input:
         unpack(curriculum_inputs_of),
         config=CONFIG,
-        strategy=CONF.strategy,
+        strategy=strategy_of,
         suite=f"{CONF.suite}/suite.yaml",
     output:
         curriculum="results/{prefix}g{n}/curriculum.jsonl",

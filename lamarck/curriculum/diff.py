@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from lamarck.curriculum.item import Item
+from lamarck.curriculum.parts import Parts, parts
 
 # A word begins with a letter, or is a run of signs: digits are countless, and no kind of anything.
 WORD = re.compile(r"[^\W\d_]\w*|[^\w\s]+")
@@ -17,13 +18,15 @@ EXAMPLES = 3
 
 
 class Side(BaseModel):
-    """One curriculum, in the numbers that are set beside the other's. Lengths are in words."""
+    """One curriculum, in the numbers that are set beside the other's: items by where they come from, lengths in words
+    of what its own teacher wrote."""
 
     generation: str
     parent: str
-    items: int
     own: int
-    replayed: float
+    replayed: int
+    anchors: int
+    to_write: int
     edited: bool
     strategy: str
     measures: dict[str, float]
@@ -75,26 +78,21 @@ class Difference(BaseModel):
     examples: list[Example]  # of the cells that changed most
 
 
-def own_items(card: dict[str, Any], items: Sequence[Item]) -> list[Item]:
-    """What the teacher itself wrote, without what it replayed."""
-    parent = card["record"]["inputs"]["parent"]
-    return [item for item in items if item.teacher.digest == parent]
-
-
 def difference(
     first: tuple[dict[str, Any], Sequence[Item]], second: tuple[dict[str, Any], Sequence[Item]], frequent: int
 ) -> Difference:
     """Compare two curricula, (card, items) each, by what their own teachers wrote; `frequent`: words to name a side."""
-    (card_1, items_1), (card_2, items_2) = first, second
-    own_1, own_2 = own_items(card_1, items_1), own_items(card_2, items_2)
+    card_1, card_2 = first[0], second[0]
+    parts_1, parts_2 = (parts(items, card["record"]["inputs"]["parent"]) for card, items in (first, second))
+    own_1, own_2 = parts_1.own, parts_2.own
     cells = _cells(card_1, own_1, card_2, own_2)
     changed = [cell for cell in cells if cell.kind or cell.shift or cell.pass_rate[0] != cell.pass_rate[1]]
     changed.sort(key=lambda cell: (-abs(cell.shift), cell.skill, cell.difficulty))
     words_1, pairs_1 = _said(own_1)
     words_2, pairs_2 = _said(own_2)
     return Difference(
-        first=_side(card_1, items_1, own_1),
-        second=_side(card_2, items_2, own_2),
+        first=_side(card_1, parts_1),
+        second=_side(card_2, parts_2),
         cells=changed,
         unchanged_cells=len(cells) - len(changed),
         only_first=_only(words_1, pairs_1, words_2, pairs_2, frequent),
@@ -103,18 +101,19 @@ def difference(
     )
 
 
-def _side(card: dict[str, Any], items: Sequence[Item], own: Sequence[Item]) -> Side:
+def _side(card: dict[str, Any], found: Parts) -> Side:
     return Side(
         generation=card["generation"],
         parent=card["parent"],
-        items=len(items),
-        own=len(own),
-        replayed=(len(items) - len(own)) / len(items),
+        own=len(found.own),
+        replayed=len(found.replayed),
+        anchors=len(found.anchors),
+        to_write=len(found.to_write),
         edited="human_edited" in card["record"],
         strategy=card["record"]["inputs"]["strategy"],
         measures=card["measures"],
-        prompt_words=_lengths([item.prompt for item in own]),
-        completion_words=_lengths([item.completion for item in own]),
+        prompt_words=_lengths([item.prompt for item in found.own]),
+        completion_words=_lengths([item.completion for item in found.own]),
     )
 
 

@@ -33,15 +33,17 @@ class Item(Closed):
     """
 
     id: str = Field(description="Digest of skill, prompt and completion.")
+    task: Literal["solve", "write"] = Field(
+        "solve", description="solve: the prompt is a problem. write: it asks for a problem, as a teacher is asked."
+    )
     skill: str = Field(description="The kind of problem, which decides how it is verified.")
     difficulty: int = Field(description="As the skill measures it, from the problem alone.")
-    task: Literal["solve", "write"] = Field(
-        "solve",
-        description="solve: a problem and its answer; write: what a teacher is asked, and the line that it wrote.",
-    )
     prompt: str = Field(min_length=1, description="What the child is asked.")
     completion: str = Field(min_length=1, description="What the child learns to answer.")
-    reasoning: str = Field("", description="What a reasoning teacher thought before it wrote.")
+    reasoning: str = Field("", description="What the teacher thought before it wrote, if it showed that.")
+    reasoning_of: Literal["solve", "write", ""] = Field(
+        "", description="What the thought was about: the answer alone, or problem and answer together."
+    )
     teacher: Teacher = Field(description="Who wrote it: the generation's name, and the digest of its model.")
     verdict: Verdict = Field(description="Whether a verifier agreed, which one, and its score from 0 to 1.")
     strategy: str = Field(description="Digest of the strategy that asked for it.")

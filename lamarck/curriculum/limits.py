@@ -14,6 +14,7 @@ from lamarck.config import Section
 Measure = Literal[
     "acceptance",
     "replayed",
+    "anchored",
     "near_duplicates",
     "novelty",
     "vendi",

@@ -19,6 +19,12 @@ def without_reasoning(text: str) -> str:
     return "" if THINK in text else text
 
 
+def reasoning_and_answer(text: str) -> tuple[str | None, str]:
+    """(what the model thought before it answered, if it showed that, its answer), both without white space around."""
+    before, closed, answer = text.rpartition(END_OF_THINKING)
+    return before.removeprefix(THINK).strip() or None if closed else None, answer_of(answer if closed else text)
+
+
 def answer_of(text: str) -> str:
     """The answer in a model's text, without its reasoning and the white space around it."""
     return without_reasoning(text).strip()

@@ -17,6 +17,7 @@ from lamarck.curriculum.edit import Edit, Refusal, editable, read_edit, recount
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.curriculum.limits import broken_limits
+from lamarck.curriculum.parts import parts
 from lamarck.curriculum.strategy import Strategy, load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, read_json, write_json, write_jsonl, write_text
@@ -62,7 +63,7 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
     _show(console, edit)
     card = recount(read_json(child.card), edit, record.inputs["parent"])
     card["measures"] = _measures(child, edit.items, record, suites, card)
-    broken = _broken(load_strategy(Path(config.strategy)), child, card)
+    broken = _broken(load_strategy(config.strategy_of(child.number)), child, card)
     if broken:
         raise LamarckError(f"nothing was written: {'; '.join(broken)}; your edit lies in {copy}")
     digest = _write(config, child, edit, record, card, by, copy)
@@ -126,14 +127,15 @@ def _write(
 
 def _show(console: Console, edit: Edit) -> None:
     """What the human did, before and after, the first few of each."""
-    console.print(Text(f"dropped: {len(edit.dropped)}, changed: {len(edit.changes)}", style="bold"))
-    for item in edit.dropped[:SHOWN]:
+    dropped, changes = edit.dropped_problems, edit.changed_problems
+    console.print(Text(f"dropped: {len(dropped)}, changed: {len(changes)}", style="bold"))
+    for item in dropped[:SHOWN]:
         console.print(Text(f"  - {_text(item)}", style="red"))
-    _say_more(console, edit.dropped)
-    for change in edit.changes[:SHOWN]:
+    _say_more(console, dropped)
+    for change in changes[:SHOWN]:
         console.print(Text(f"  - {_text(change.before)}", style="red"))
         console.print(Text(f"  + {_text(change.after)}", style="green"))
-    _say_more(console, edit.changes)
+    _say_more(console, changes)
 
 
 def _text(item: Item) -> str:
@@ -151,18 +153,15 @@ def _measures(
     """The guard-rails of the curriculum as it is after the edit."""
     from lamarck.curriculum.guard_rails import measure
 
-    parent = record.inputs["parent"]
-    own = [item for item in items if item.teacher.digest == parent]
-    if not own:
+    now = parts(items, record.inputs["parent"])
+    if not now.own:
         raise LamarckError(f"nothing was written: no item of {card['parent']}'s own is left to teach {child.name}")
-    replayed = [item for item in items if item.teacher.digest != parent]
     earlier = [_own_items(Generation(number, child.prefix)) for number in range(1, child.number)]
-    return measure(own, replayed, earlier, suites, len(own) / card["sampled"], len(card["cells"]))
+    return measure(now.own, now.replayed, now.anchors, earlier, suites, card["acceptance"], len(card["cells"]))
 
 
 def _own_items(earlier: Generation) -> list[Item]:
-    parent = read_record(earlier.card).inputs["parent"]
-    return [item for item in read_curriculum(earlier.curriculum) if item.teacher.digest == parent]
+    return parts(read_curriculum(earlier.curriculum), read_record(earlier.card).inputs["parent"]).own
 
 
 def _broken(strategy: Strategy, child: Generation, card: dict[str, Any]) -> list[str]:
@@ -181,8 +180,8 @@ def _human_edit(record: Record, edit: Edit, by: str) -> HumanEdit:
     return HumanEdit(
         by=tuple(dict.fromkeys([*before.by, by])),
         written=before.written,
-        dropped=before.dropped + len(edit.dropped),
-        changed=sum(bool(item.edited_from) for item in edit.items),
+        dropped=before.dropped + len(edit.dropped_problems),
+        changed=sum(bool(item.edited_from) and item.task == "solve" for item in edit.items),
     )
 
 

@@ -48,8 +48,11 @@ def card(written: Sequence[Item], generation: str, parent: str, replayed: int = 
         "parent": parent,
         "items": len(written) + replayed,
         "sampled": sampled,
+        "answered": 0,
         "kept": len(written),
         "replayed": replayed,
+        "anchors": 0,
+        "to_write": 0,
         "acceptance": 0.5,
         "dropped": {"wrong": sampled - len(written)},
         "cells": [
