@@ -52,16 +52,13 @@ def main() -> None:
     from lamarck.curriculum.filter import Contamination
     from lamarck.curriculum.guard_rails import measure
     from lamarck.curriculum.propose import Author, Proposal, as_written, replay
+    from lamarck.curriculum.suites import held_out_by_suite
     from lamarck.engine import load_engine
-    from lamarck.eval.suite import held_out_prompts, load_suite
 
     torch.set_num_threads(arguments.threads)
     engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter)
     suite = Path(config.suite)
-    held_out = {
-        path.parent.name: held_out_prompts(load_suite(path.parent))
-        for path in sorted(suite.parent.glob("*/suite.yaml"))
-    }
+    held_out = held_out_by_suite(suite)
     suites = {name: Contamination(prompts) for name, prompts in held_out.items()}
     teacher = Teacher(generation=child.parent.name, digest=parent_digest)
     own_items = [_own_items(path) for path in arguments.earlier]

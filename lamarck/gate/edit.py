@@ -50,9 +50,9 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
     copy = child.curriculum.with_name(f"curriculum.edit-{short(record.digest)}.jsonl")
     text = _edited_text(copy, editable(items), console)
     # The suites are read only now: the editor opens at once.
-    from lamarck.curriculum.suites import contaminations
+    from lamarck.curriculum.suites import held_out_by_suite
 
-    suites = contaminations(Path(config.suite))
+    suites = {name: Contamination(prompts) for name, prompts in held_out_by_suite(Path(config.suite)).items()}
     edit = read_edit(text, items, suites[Path(config.suite).name])
     if not isinstance(edit, Edit):
         raise LamarckError(_refused(console, child, edit, copy))
