@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from lamarck.config import load_config
-from lamarck.curriculum.item import Item, Teacher, read_curriculum
+from lamarck.curriculum.item import Item, Teacher, own_items, read_curriculum
 from lamarck.curriculum.limits import broken_limits
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError, exit_with_sentence
@@ -49,19 +49,18 @@ def main() -> None:
 
     from lamarck.curriculum.anchor import draw_anchors
     from lamarck.curriculum.describe import acceptance, describe
-    from lamarck.curriculum.filter import Contamination
     from lamarck.curriculum.guard_rails import measure
     from lamarck.curriculum.propose import Author, Proposal, as_written, replay
-    from lamarck.curriculum.suites import held_out_by_suite
+    from lamarck.curriculum.suites import contaminations
     from lamarck.engine import load_engine
+    from lamarck.eval.suite import held_out_prompts, load_suite
 
     torch.set_num_threads(arguments.threads)
     engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter)
     suite = Path(config.suite)
-    held_out = held_out_by_suite(suite)
-    suites = {name: Contamination(prompts) for name, prompts in held_out.items()}
+    suites = contaminations(suite)
     teacher = Teacher(generation=child.parent.name, digest=parent_digest)
-    own_items = [_own_items(path) for path in arguments.earlier]
+    archive = [_own_items(path) for path in arguments.earlier]
     # The name is left out on purpose: both arms of a generation draw with the same luck.
     seed = seed_for(config.seed, "curriculum", str(child.number))
 
@@ -74,7 +73,7 @@ def main() -> None:
             suites[suite.name],
             seed,
             on_samples,
-            [item.prompt for items in own_items for item in items],
+            [item.prompt for items in archive for item in items],
         )
         cells = proposal.unverified(_sizes(arguments.like)) if arguments.like else proposal.verified()
     device_seconds = time.perf_counter() - generating
@@ -88,11 +87,11 @@ def main() -> None:
             f"below the strategy's minimum of {strategy.minimum_items}; they are kept in {kept}. "
             f"Ask for easier difficulties or more samples in {strategy_path}"
         )
-    replayed = replay(own_items, written, strategy.replay_per_cell, seed_for(seed, "replay"))
+    replayed = replay(archive, written, strategy.replay_per_cell, seed_for(seed, "replay"))
     solved = written + replayed
     anchors = draw_anchors(
         config.founder,
-        held_out[suite.name],
+        held_out_prompts(load_suite(suite)),
         solved,
         strategy.anchor_share,
         strategy.digest(),
@@ -101,7 +100,7 @@ def main() -> None:
     rewritten = []
     if strategy.target == "teaching":
         rewritten = as_written(solved + anchors, strategy.writing_share, seed_for(seed, "writing"))
-    measures = measure(written, replayed, anchors, own_items, suites, acceptance(cells), len(cells))
+    measures = measure(written, replayed, anchors, archive, suites, acceptance(cells), len(cells))
     if arguments.first_card and not arguments.like:
         broken = broken_limits(strategy.limits, measures, read_json(arguments.first_card)["measures"])
         if broken:
@@ -112,7 +111,7 @@ def main() -> None:
             )
 
     items = solved + anchors + rewritten
-    write_jsonl(arguments.output, (item.model_dump(mode="json", exclude_none=True) for item in items))
+    write_jsonl(arguments.output, (item.model_dump(mode="json") for item in items))
     inputs = curriculum_inputs(config, strategy, parent_digest, arguments.earlier, arguments.like)
     wall_seconds = time.perf_counter() - started
     record = make_record(digest_file(arguments.output), inputs, seed, engine.device_name, wall_seconds, device_seconds)
@@ -125,14 +124,14 @@ def main() -> None:
 def _keep_rejected(output: Path, written: list[Item]) -> Path:
     """What was made is never thrown away."""
     kept = output.with_suffix(".rejected.jsonl")
-    write_jsonl(kept, (item.model_dump(mode="json", exclude_none=True) for item in written))
+    write_jsonl(kept, (item.model_dump(mode="json") for item in written))
     return kept
 
 
 def _own_items(path: Path) -> list[Item]:
-    """What a curriculum's own teacher solved, without what was mixed in: its own items stand first."""
+    """What a curriculum's own teacher solved: its items stand first."""
     items = list(read_curriculum(path))
-    return [item for item in items if item.teacher == items[0].teacher and item.task == "solve"]
+    return own_items(items, items[0].teacher.digest)
 
 
 def _sizes(curriculum: Path) -> Counter[tuple[str, int]]:

@@ -9,13 +9,11 @@ from collections.abc import Set
 from itertools import islice
 
 from lamarck.config import Founder
-from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
+from lamarck.curriculum.item import DATA, Item, Teacher, Verdict, item_id
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value
 from lamarck.g0.corpus import corpus
 from lamarck.skills import get_skill
-
-DATA = "g0's data"  # the teacher of an anchor
 
 
 def draw_anchors(

@@ -12,10 +12,10 @@ from lamarck.skills import Verdict as Judgement
 
 @dataclass(frozen=True)
 class Candidate:
-    """An answer to a problem, and the reasoning that led to it, if the model showed any."""
+    """An answer to a problem, and the reasoning that led to it, empty where the model showed none."""
 
     problem: Problem
-    reasoning: str | None
+    reasoning: str
     asked_to: Literal["solve", "write"]  # for the answer alone, or for the problem with it
 
 
@@ -60,4 +60,4 @@ def _elected(skill: Skill, candidates: Sequence[Candidate], judge: Callable[[Pro
 
 def _length(candidate: Candidate) -> int:
     """In characters, of all that the child would read: short reasoning is worth as much as a short answer."""
-    return len(candidate.problem.completion) + len(candidate.reasoning or "")
+    return len(candidate.problem.completion) + len(candidate.reasoning)

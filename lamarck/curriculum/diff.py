@@ -9,8 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lamarck.curriculum.item import Item
-from lamarck.curriculum.parts import Parts, parts
+from lamarck.curriculum.item import Item, mixed_in, own_items
 
 # A word begins with a letter, or is a run of signs: digits are countless, and no kind of anything.
 WORD = re.compile(r"[^\W\d_]\w*|[^\w\s]+")
@@ -83,16 +82,15 @@ def difference(
 ) -> Difference:
     """Compare two curricula, (card, items) each, by what their own teachers wrote; `frequent`: words to name a side."""
     card_1, card_2 = first[0], second[0]
-    parts_1, parts_2 = (parts(items, card["record"]["inputs"]["parent"]) for card, items in (first, second))
-    own_1, own_2 = parts_1.own, parts_2.own
+    own_1, own_2 = (own_items(items, card["record"]["inputs"]["parent"]) for card, items in (first, second))
     cells = _cells(card_1, own_1, card_2, own_2)
     changed = [cell for cell in cells if cell.kind or cell.shift or cell.pass_rate[0] != cell.pass_rate[1]]
     changed.sort(key=lambda cell: (-abs(cell.shift), cell.skill, cell.difficulty))
     words_1, pairs_1 = _said(own_1)
     words_2, pairs_2 = _said(own_2)
     return Difference(
-        first=_side(card_1, parts_1),
-        second=_side(card_2, parts_2),
+        first=_side(card_1, first[1], own_1),
+        second=_side(card_2, second[1], own_2),
         cells=changed,
         unchanged_cells=len(cells) - len(changed),
         only_first=_only(words_1, pairs_1, words_2, pairs_2, frequent),
@@ -101,19 +99,20 @@ def difference(
     )
 
 
-def _side(card: dict[str, Any], found: Parts) -> Side:
+def _side(card: dict[str, Any], items: Sequence[Item], own: Sequence[Item]) -> Side:
+    replayed, anchors = mixed_in(items, card["record"]["inputs"]["parent"])
     return Side(
         generation=card["generation"],
         parent=card["parent"],
-        own=len(found.own),
-        replayed=len(found.replayed),
-        anchors=len(found.anchors),
-        to_write=len(found.to_write),
+        own=len(own),
+        replayed=len(replayed),
+        anchors=len(anchors),
+        to_write=sum(item.task == "write" for item in items),
         edited="human_edited" in card["record"],
         strategy=card["record"]["inputs"]["strategy"],
         measures=card["measures"],
-        prompt_words=_lengths([item.prompt for item in found.own]),
-        completion_words=_lengths([item.completion for item in found.own]),
+        prompt_words=_lengths([item.prompt for item in own]),
+        completion_words=_lengths([item.completion for item in own]),
     )
 
 

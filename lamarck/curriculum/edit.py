@@ -9,8 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from lamarck.curriculum.filter import Contamination
-from lamarck.curriculum.item import Closed, Item, Verdict, item_id
-from lamarck.curriculum.parts import parts
+from lamarck.curriculum.item import Closed, Item, Verdict, item_id, mixed_in, own_items
 from lamarck.skills import Malformed, Problem, get_skill
 
 BY_A_HUMAN = "dropped by a human"
@@ -207,16 +206,17 @@ def _repeats(changed: Mapping[int, Item], unchanged: Sequence[Item]) -> list[Ref
 
 def recount(card: dict[str, Any], edit: Edit, parent_digest: str) -> dict[str, Any]:
     """The card's counts after an edit. What a human dropped of the teacher's own is counted as left out."""
-    lost = parts(edit.dropped, parent_digest)
-    cells = Counter((item.skill, item.difficulty) for item in lost.own)
-    dropped = {**card["dropped"], BY_A_HUMAN: card["dropped"].get(BY_A_HUMAN, 0) + len(lost.own)}
-    kept = card["kept"] - len(lost.own)
+    own = own_items(edit.dropped, parent_digest)
+    replayed, anchors = mixed_in(edit.items, parent_digest)
+    cells = Counter((item.skill, item.difficulty) for item in own)
+    dropped = {**card["dropped"], BY_A_HUMAN: card["dropped"].get(BY_A_HUMAN, 0) + len(own)}
+    kept = card["kept"] - len(own)
     return card | {
         "items": len(edit.items),
         "kept": kept,
-        "replayed": card["replayed"] - len(lost.replayed),
-        "anchors": card["anchors"] - len(lost.anchors),
-        "to_write": card["to_write"] - len(lost.to_write),
+        "replayed": len(replayed),
+        "anchors": len(anchors),
+        "to_write": sum(item.task == "write" for item in edit.items),
         "acceptance": round(kept / (card["sampled"] + card["answered"]), 6),
         "dropped": {reason: count for reason, count in sorted(dropped.items()) if count},
         "cells": [cell | {"kept": cell["kept"] - cells[cell["skill"], cell["difficulty"]]} for cell in card["cells"]],

@@ -1,6 +1,6 @@
 """One item of a curriculum: what training sees (prompt, completion) and where it comes from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value, read_jsonl
+
+DATA = "g0's data"  # in place of a teacher, for items that no generation wrote
 
 
 class Closed(BaseModel):
@@ -33,21 +35,37 @@ class Item(Closed):
     """
 
     id: str = Field(description="Digest of skill, prompt and completion.")
-    task: Literal["solve", "write"] = Field(
-        "solve", description="solve: the prompt is a problem. write: it asks for a problem, as a teacher is asked."
-    )
     skill: str = Field(description="The kind of problem, which decides how it is verified.")
     difficulty: int = Field(description="As the skill measures it, from the problem alone.")
+    task: Literal["solve", "write"] = Field(
+        "solve",
+        description="solve: a problem and its answer; write: what a teacher is asked, and the line that it wrote.",
+    )
     prompt: str = Field(min_length=1, description="What the child is asked.")
     completion: str = Field(min_length=1, description="What the child learns to answer.")
-    reasoning: str = Field("", description="What the teacher thought before it wrote, if it showed that.")
-    reasoning_of: Literal["solve", "write", ""] = Field(
-        "", description="What the thought was about: the answer alone, or problem and answer together."
+    reasoning: str = Field("", description="What a reasoning teacher thought before it wrote.")
+    reasoning_of: Literal["", "solve", "write"] = Field(
+        "", description="What it thought about: the answer alone, or problem and answer together."
     )
     teacher: Teacher = Field(description="Who wrote it: the generation's name, and the digest of its model.")
     verdict: Verdict = Field(description="Whether a verifier agreed, which one, and its score from 0 to 1.")
     strategy: str = Field(description="Digest of the strategy that asked for it.")
     edited_from: str = Field("", description="Id of the item as its teacher wrote it, where a human changed it since.")
+
+
+def own_items(items: Iterable[Item], teacher: str) -> list[Item]:
+    """The problems that one teacher, named by its digest, solved: without what was mixed in, and without the items
+    that repeat them as they were written."""
+    return [item for item in items if item.teacher.digest == teacher and item.task == "solve"]
+
+
+def mixed_in(items: Iterable[Item], parent_digest: str) -> tuple[list[Item], list[Item]]:
+    """(replayed, anchors): the problems in a curriculum that are not its teacher's own."""
+    others = [item for item in items if item.task == "solve" and item.teacher.digest != parent_digest]
+    return (
+        [item for item in others if item.teacher.generation != DATA],
+        [item for item in others if item.teacher.generation == DATA],
+    )
 
 
 def item_id(skill: str, prompt: str, completion: str) -> str:

@@ -59,7 +59,7 @@ class Text:
     cell: Cell
     asked: str
     written: str
-    reasoning: str | None
+    reasoning: str
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,7 @@ class Proposal:
                 difficulty=cell.difficulty,
                 prompt=problem.prompt,
                 completion=problem.completion,
-                reasoning=chosen.candidate.reasoning or "",
+                reasoning=chosen.candidate.reasoning,
                 reasoning_of=chosen.candidate.asked_to if chosen.candidate.reasoning else "",
                 teacher=self.author.teacher,
                 verdict=chosen.verdict,

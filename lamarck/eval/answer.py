@@ -19,10 +19,10 @@ def without_reasoning(text: str) -> str:
     return "" if THINK in text else text
 
 
-def reasoning_and_answer(text: str) -> tuple[str | None, str]:
-    """(what the model thought before it answered, if it showed that, its answer), both without white space around."""
-    before, closed, answer = text.rpartition(END_OF_THINKING)
-    return before.removeprefix(THINK).strip() or None if closed else None, answer_of(answer if closed else text)
+def reasoning_and_answer(text: str) -> tuple[str, str]:
+    """(what the model thought before it answered, as far as it showed that, its answer), without white space around."""
+    thought, _, _ = text.rpartition(END_OF_THINKING)
+    return thought.removeprefix(THINK).strip(), answer_of(text)
 
 
 def answer_of(text: str) -> str:

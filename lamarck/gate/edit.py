@@ -15,9 +15,8 @@ from lamarck.config import Config
 from lamarck.curriculum.dataset_card import dataset_card
 from lamarck.curriculum.edit import Edit, Refusal, editable, read_edit, recount
 from lamarck.curriculum.filter import Contamination
-from lamarck.curriculum.item import Item, read_curriculum
+from lamarck.curriculum.item import Item, mixed_in, own_items, read_curriculum
 from lamarck.curriculum.limits import broken_limits
-from lamarck.curriculum.parts import parts
 from lamarck.curriculum.strategy import Strategy, load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, read_json, write_json, write_jsonl, write_text
@@ -50,9 +49,9 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
     copy = child.curriculum.with_name(f"curriculum.edit-{short(record.digest)}.jsonl")
     text = _edited_text(copy, editable(items), console)
     # The suites are read only now: the editor opens at once.
-    from lamarck.curriculum.suites import held_out_by_suite
+    from lamarck.curriculum.suites import contaminations
 
-    suites = {name: Contamination(prompts) for name, prompts in held_out_by_suite(Path(config.suite)).items()}
+    suites = contaminations(Path(config.suite))
     edit = read_edit(text, items, suites[Path(config.suite).name])
     if not isinstance(edit, Edit):
         raise LamarckError(_refused(console, child, edit, copy))
@@ -153,15 +152,16 @@ def _measures(
     """The guard-rails of the curriculum as it is after the edit."""
     from lamarck.curriculum.guard_rails import measure
 
-    now = parts(items, record.inputs["parent"])
-    if not now.own:
+    own = own_items(items, record.inputs["parent"])
+    if not own:
         raise LamarckError(f"nothing was written: no item of {card['parent']}'s own is left to teach {child.name}")
+    replayed, anchors = mixed_in(items, record.inputs["parent"])
     earlier = [_own_items(Generation(number, child.prefix)) for number in range(1, child.number)]
-    return measure(now.own, now.replayed, now.anchors, earlier, suites, card["acceptance"], len(card["cells"]))
+    return measure(own, replayed, anchors, earlier, suites, card["acceptance"], len(card["cells"]))
 
 
 def _own_items(earlier: Generation) -> list[Item]:
-    return parts(read_curriculum(earlier.curriculum), read_record(earlier.card).inputs["parent"]).own
+    return own_items(read_curriculum(earlier.curriculum), read_record(earlier.card).inputs["parent"])
 
 
 def _broken(strategy: Strategy, child: Generation, card: dict[str, Any]) -> list[str]:

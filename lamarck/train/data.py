@@ -24,7 +24,7 @@ class Exercise:
 
     prompt: str
     answer: str
-    reasoning: str | None = None
+    reasoning: str = ""
     difficulty: int = 0
 
 
@@ -55,7 +55,7 @@ def exercises(items: Sequence[Item], reasoning: Literal["left out", "learned"]) 
             item.prompt,
             item.completion,
             # What it thought while it made up the problem is no way to solve it, nor the other way round.
-            item.reasoning if reasoning == "learned" and item.reasoning_of == item.task else None,
+            item.reasoning if reasoning == "learned" and item.reasoning_of == item.task else "",
             item.difficulty,
         )
         for item in items

@@ -9,7 +9,7 @@ WORDS = "Solve the problem. Show a Python program, then a line `Answer: NUMBER`.
 
 def chosen(skill: str, prompt: str, answers: list[str], how: str) -> Chosen | None:
     known = get_skill(skill)
-    candidates = [Candidate(Problem(prompt, answer), None, "solve") for answer in answers]
+    candidates = [Candidate(Problem(prompt, answer), "", "solve") for answer in answers]
     return choose(known, candidates, how, known.verify)  # type: ignore[arg-type]
 
 
@@ -31,7 +31,7 @@ def test_the_shortest_that_is_verified_reasoning_included() -> None:
     long, short = program("a = 4\nb = a + 5", "9"), program("a = 4 + 5", "9")
     assert text_of(chosen("math_word", WORDS, [long, "Answer: 9", short], "shortest")) == short
     thoughtful = Candidate(Problem(WORDS, short), "a thought " * 20, "solve")
-    brief = Candidate(Problem(WORDS, long), None, "solve")
+    brief = Candidate(Problem(WORDS, long), "", "solve")
     skill = get_skill("math_word")
     assert text_of(choose(skill, [thoughtful, brief], "shortest", skill.verify)) == long
 

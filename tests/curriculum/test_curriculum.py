@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from lamarck.config import LocalFounder
-from lamarck.curriculum.anchor import DATA, draw_anchors
+from lamarck.curriculum.anchor import draw_anchors
 from lamarck.curriculum.describe import describe
 from lamarck.curriculum.filter import Contamination
-from lamarck.curriculum.item import Item, Teacher
+from lamarck.curriculum.item import DATA, Item, Teacher
 from lamarck.curriculum.propose import Author, Cell, Proposal, as_written, replay
 from lamarck.curriculum.strategy import Strategy
 from lamarck.engine import Engine

@@ -1,4 +1,4 @@
-"""The ways in which chat-tuned models answer when they are asked for a problem: read where that can be, else counted."""
+"""The ways in which chat-tuned models answer when asked for a problem: read where that can be, else counted."""
 
 import random
 from collections import Counter

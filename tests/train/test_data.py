@@ -57,7 +57,7 @@ def test_reasoning_is_learned_where_the_recipe_says_so(
 
 def test_what_a_teacher_thought_while_writing_is_no_way_to_solve(tiny_items: list[Item]) -> None:
     thought = tiny_items[0].model_copy(update={"reasoning": "w1 w2", "reasoning_of": "write"})
-    assert exercises([thought], "learned")[0].reasoning is None
+    assert exercises([thought], "learned")[0].reasoning == ""
     assert exercises([thought.model_copy(update={"task": "write"})], "learned")[0].reasoning == "w1 w2"
 
 
