@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Closed, Item, Verdict, item_id, mixed_in, own_items
+from lamarck.curriculum.mix import to_write
 from lamarck.skills import Malformed, Problem, get_skill
 
 BY_A_HUMAN = "dropped by a human"
@@ -105,7 +106,7 @@ def read_edit(text: str, items: Sequence[Item], contamination: Contamination) ->
 def _edit(items: Sequence[Item], found: Mapping[str, Item]) -> Edit:
     """The edit that leaves of every problem what `found` has under its id, and its item that teaches to write along."""
     solved = {item.id: item for item in items if item.task == "solve"}
-    problem_of = {_written(item).id: item.id for item in solved.values()}
+    problem_of = {to_write(item).id: item.id for item in solved.values()}
     edit = Edit(items=[], dropped=[], changes=[])
     # The teacher's order: whoever sorts the lines to read them has not meant to change it.
     for item in items:
@@ -122,17 +123,9 @@ def _edit(items: Sequence[Item], found: Mapping[str, Item]) -> Edit:
     return edit
 
 
-def _written(item: Item) -> Item:
-    """The item that teaches to write this one's problem."""
-    asked, line = get_skill(item.skill).written(item.prompt, item.completion)
-    return item.model_copy(
-        update={"task": "write", "prompt": asked, "completion": line, "id": item_id(item.skill, asked, line)}
-    )
-
-
 def _twin(before: Item, solved: Item) -> Item:
     """What an item that teaches to write becomes when its problem has become `solved`."""
-    return _written(solved).model_copy(update={"edited_from": before.edited_from or before.id})
+    return to_write(solved).model_copy(update={"edited_from": before.edited_from or before.id})
 
 
 class _Refused(ValueError):
