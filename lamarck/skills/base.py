@@ -4,13 +4,11 @@ import random
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from lamarck.errors import Malformed
+
 PROMPT_END = "=>"
 # A line longer than this is no answer to anything asked here; refusing it first keeps hostile text cheap.
 LONGEST_LINE = 4096
-
-
-class Malformed(ValueError):
-    """A line that is no problem of the skill; the message says why."""
 
 
 @dataclass(frozen=True)

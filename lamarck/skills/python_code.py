@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from lamarck.eval.plain_code import PURE, plain_statements
 from lamarck.eval.sandbox import MIB, Limits, Sandbox
 from lamarck.skills.base import Malformed, Problem, Skill, Verdict
-from lamarck.skills.plain_code import BUILTINS, IMPORTS, plain_statements
 from lamarck.skills.python_templates import sample
 
 HEAD = "Write this pure Python function. Answer with one fenced Python block alone."
@@ -154,7 +154,7 @@ class PythonCode(Skill):
 
     def ask(self, difficulty: int) -> str:
         rules = f"{difficulty} rule{'s' * (difficulty > 1)}"
-        return ASK.format(rules=rules, head=HEAD, tests=FEWEST_TESTS, imports=", ".join(sorted(IMPORTS)))
+        return ASK.format(rules=rules, head=HEAD, tests=FEWEST_TESTS, imports=", ".join(sorted(PURE.imports)))
 
     def parse(self, asked: str, text: str) -> Problem:
         if len(text) > LONGEST:
@@ -183,7 +183,12 @@ class PythonCode(Skill):
             return Verdict(False, str(error))
         files = {case: stub.format(name=task.name) for case, stub in STUBS.items()}
         files |= {"answer": code, "tests": task.tests, "all_tests": f"{task.examples}\n{task.tests}"}
-        files |= {"case.py": CASE, "check.py": CHECK, "builtins": " ".join(BUILTINS), "nonce": secrets.token_hex(16)}
+        files |= {
+            "case.py": CASE,
+            "check.py": CHECK,
+            "builtins": " ".join(PURE.builtins or ()),
+            "nonce": secrets.token_hex(16),
+        }
         run = self._sandbox.python(files, "check.py", LIMITS, task.name)
         # The code's own output does not come this far: these are the checker's words.
         match run.stdout.split():
@@ -216,7 +221,7 @@ def _read(prompt: str) -> _Task:
     if not form or ANSWER in prompt or prompt.count("```") != 2:
         raise Malformed("not the form of a problem: head, signature, rules, two examples, tests")
     signature, rules, *examples, tests = form.groups()
-    match plain_statements(f"{signature.removesuffix(':')}:\n    pass", *typing.__all__):
+    match plain_statements(f"{signature.removesuffix(':')}:\n    pass", PURE, known={*typing.__all__}):
         case [ast.FunctionDef(name=name) as function] if _arguments(function):
             pass
         case _:
@@ -224,9 +229,13 @@ def _read(prompt: str) -> _Task:
     if rules.count("\n") not in PythonCode.difficulties:
         raise Malformed("a number of rules that is of no difficulty")
     facts = "\n".join(f"assert {example}" for example in examples)
-    if not all(_is_example(node, name) for node in plain_statements(facts, name)):
+    if not all(_is_example(node, name) for node in plain_statements(facts, PURE, known={name})):
         raise Malformed("an example that is not a call, `==` and its value")
-    asserts = [node for node in plain_statements(tests, name) if not isinstance(node, ast.Import | ast.ImportFrom)]
+    asserts = [
+        node
+        for node in plain_statements(tests, PURE, known={name})
+        if not isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     if not all(isinstance(node, ast.Assert) and _calls(node, name) for node in asserts):
         raise Malformed("tests that are not asserts which call the function")
     if len({ast.get_source_segment(tests, node) for node in asserts}) < FEWEST_TESTS:
@@ -253,7 +262,7 @@ def _answer(task: _Task, completion: str) -> str:
         raise Malformed("the answer is not one fenced Python block alone")
     code = block[1]
     functions = [
-        node for node in plain_statements(code) if isinstance(node, ast.FunctionDef) and node.name == task.name
+        node for node in plain_statements(code, PURE) if isinstance(node, ast.FunctionDef) and node.name == task.name
     ]
     if len(functions) != 1 or _arguments(functions[0]) != task.arguments:
         raise Malformed("the answer does not define the function with the signature's arguments")
