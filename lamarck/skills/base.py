@@ -29,6 +29,7 @@ class Skill(ABC):
     """One kind of item: how a teacher is asked for one, how its text is read, and how an answer is judged."""
 
     name: str
+    description: str  # one line: what it asks; who can judge it
     difficulties: range
 
     @abstractmethod

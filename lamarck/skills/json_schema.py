@@ -85,6 +85,7 @@ PLACES = "Oslo Lagos Quito Hanoi Porto Graz Cork Lyon Perth Izmir Turku Leeds Be
 
 class JsonSchema(Skill):
     name = "json_schema"
+    description = "a record as JSON that fits a schema; compared with the schema's types and the record's values"
     difficulties = range(1, 6)
 
     def sample(self, rng: random.Random, difficulty: int) -> Problem:

@@ -109,6 +109,9 @@ How many tiles does {who} buy?
 
 class MathWord(Skill):
     name = "math_word"
+    description = (
+        "a word problem and a short program; computed, but whether the program means the words only a reader can judge"
+    )
     difficulties = range(1, 5)
 
     def sample(self, rng: random.Random, difficulty: int) -> Problem:

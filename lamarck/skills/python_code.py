@@ -138,6 +138,7 @@ class _Task:
 
 class PythonCode(Skill):
     name = "python_code"
+    description = "a function by its rules and tests; run in the sandbox, where two stubs must fail the tests"
     difficulties = range(1, 4)
 
     def sample(self, rng: random.Random, difficulty: int) -> Problem:
