@@ -15,7 +15,6 @@ import math
 import random
 import re
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field
@@ -23,18 +22,17 @@ from pydantic import Field
 from lamarck import strict_json
 from lamarck.eval.engineering.design import checked, is_placeholder
 from lamarck.eval.engineering.trial import Lesson, Machine, Outcome, try_out
-from lamarck.eval.sandbox import Limits, Sandbox
-from lamarck.skills.base import Malformed, Problem, Skill, Verdict
+from lamarck.eval.sandbox import Limits
+from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
 from lamarck.skills.machine_templates import sample
 
 HEAD = "Design a curriculum for a tiny student. Answer with an approach, the curriculum and the expected outcome."
-ANSWER = "\nAnswer:\n"
 LONGEST = 8192  # characters of a problem with its answer
 SHORTEST_GOAL = 8
 STATES, SYMBOLS = range(3, 6), range(3, 6)
 MOST_STEPS, MOST_STAGES, LONGEST_ROW = 400, 8, 24
-# Of 160 students with lessons that teach nothing (one step, a tiny rate, steps for the goal alone) the luckiest gained
-# 0.06; those that learn gain 0.6 and more, and between the two there is little.
+# Of 82 students with lessons that teach nothing (one step, a tiny rate, the goal alone, single symbols) none gained at
+# all; those that learn gain 0.6 and more, and few end in between.
 MARGIN = 0.2
 SEEDS = (1, 2, 3)
 LIMITS = Limits(seconds=60)
@@ -101,9 +99,10 @@ class Stage(Lesson):
         return math.ceil(sum(self.counts.values()) * self.epochs / self.batch_size)
 
 
-class CurriculumDesign(Skill):
+class CurriculumDesign(SkillInEnglish):
     name = "curriculum_design"
     description = "a tiny student's curriculum; a student trained on it must improve, a reader judges the words"
+    head, longest = HEAD, LONGEST
     difficulties = range(1, 5)
 
     def sample(self, rng: random.Random, difficulty: int) -> Problem:
@@ -125,36 +124,14 @@ class CurriculumDesign(Skill):
         numbers = {"low": low, "high": low + 1, "steps": MOST_STEPS, "stages": MOST_STAGES}
         return ASK.format(head=HEAD, row=LONGEST_ROW, margin=MARGIN, **numbers)
 
-    def parse(self, asked: str, text: str) -> Problem:
-        if len(text) > LONGEST:
-            raise Malformed("longer than any problem of this skill")
-        start = text.find(HEAD)
-        prompt, answer, completion = text[start:].partition(ANSWER)
-        if start < 0 or not answer:
-            raise Malformed("no problem and answer in the form that was asked for")
-        return Problem(prompt.strip(), completion.strip())
-
-    def written(self, prompt: str, completion: str) -> tuple[str, str]:
-        return self.ask(self.difficulty(prompt)), f"{prompt}\n{ANSWER}{completion}"
-
     def difficulty(self, prompt: str) -> int:
         return _level(_read(prompt)[1])
 
-    def verify(self, problem: Problem) -> Verdict:
-        """Read the design, then carry it out. Errors: SandboxUnavailable, the one exception it raises."""
-        if len(problem.prompt) + len(problem.completion) > LONGEST:
-            return Verdict(False, "longer than any problem of this skill")
-        try:
-            machine, goal = _read(problem.prompt)
-            stages, expected = _design(problem.completion)
-        except Malformed as error:
-            return Verdict(False, str(error))
+    def judge(self, problem: Problem) -> Verdict:
+        machine, goal = _read(problem.prompt)
+        stages, expected = _design(problem.completion)
         outcome = try_out(machine, stages, self._sandbox, test_length=goal, seeds=SEEDS, hold_out=True, limits=LIMITS)
         return _judged(outcome, expected) if outcome else Verdict(False, "the trial did not end within its limits")
-
-    @cached_property
-    def _sandbox(self) -> Sandbox:
-        return Sandbox()
 
 
 def _level(goal: int) -> int:
@@ -237,9 +214,7 @@ def _judged(outcome: Outcome, expected: float) -> Verdict:
     if outcome.trained < before + MARGIN:
         return Verdict(False, f"the student does not improve by {MARGIN}: {figures}")
     if expected < before + MARGIN:
-        return Verdict(
-            False, f"the expected {expected} is not {MARGIN} better than a student without lessons: {figures}"
-        )
+        return Verdict(False, f"the expected {expected} is not {MARGIN} more than without lessons: {figures}")
     if outcome.trained < expected:
         return Verdict(False, f"the student does not reach the expected {expected}: {figures}")
     return Verdict(True, f"the student improves as expected: {figures}; {UNJUDGED}")

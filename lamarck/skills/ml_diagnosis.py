@@ -21,18 +21,16 @@ import re
 import secrets
 import tokenize
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lamarck.eval.engineering.design import is_placeholder
 from lamarck.eval.plain_code import GUARD, PURE, TORCH, plain_statements
-from lamarck.eval.sandbox import Limits, Sandbox
-from lamarck.skills.base import Malformed, Problem, Skill, Verdict
+from lamarck.eval.sandbox import Limits
+from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
 from lamarck.skills.script_templates import sample
 
 HEAD = "This Python script fails. Answer with a line `Cause: ...` and the whole repaired script in one fenced block."
-ANSWER = "\nAnswer:\n"
 LONGEST, LONGEST_SCRIPT = 8192, 3000  # characters of a problem with its answer, and of a script
 STATEMENTS = {1: range(5, 10), 2: range(10, 17), 3: range(17, 41)}
 KEPT, ADDED = 0.8, 0.3  # shares of the broken script's tokens
@@ -121,9 +119,10 @@ class _Task(NamedTuple):
     level: int
 
 
-class MlDiagnosis(Skill):
+class MlDiagnosis(SkillInEnglish):
     name = "ml_diagnosis"
     description = "repair a script that fails; run before and after, with a check, but a reader judges the cause"
+    head, longest = HEAD, LONGEST
     difficulties = range(1, 4)
 
     def sample(self, rng: random.Random, difficulty: int) -> Problem:
@@ -141,30 +140,12 @@ class MlDiagnosis(Skill):
         statements = STATEMENTS[difficulty]
         return ASK.format(head=HEAD, low=statements.start, high=statements.stop - 1)
 
-    def parse(self, asked: str, text: str) -> Problem:
-        if len(text) > LONGEST:
-            raise Malformed("longer than any problem of this skill")
-        start = text.find(HEAD)
-        prompt, answer, completion = text[start:].partition(ANSWER)
-        if start < 0 or not answer:
-            raise Malformed("no problem and answer in the form that was asked for")
-        return Problem(prompt.strip(), completion.strip())
-
-    def written(self, prompt: str, completion: str) -> tuple[str, str]:
-        return self.ask(self.difficulty(prompt)), f"{prompt}\n{ANSWER}{completion}"
-
     def difficulty(self, prompt: str) -> int:
         return _read(prompt).level
 
-    def verify(self, problem: Problem) -> Verdict:
-        """Read both scripts, then run them. Errors: SandboxUnavailable, the one exception it raises."""
-        if len(problem.prompt) + len(problem.completion) > LONGEST:
-            return Verdict(False, "longer than any problem of this skill")
-        try:
-            task = _read(problem.prompt)
-            repair = _repair(task.script, problem.completion)
-        except Malformed as error:
-            return Verdict(False, str(error))
+    def judge(self, problem: Problem) -> Verdict:
+        task = _read(problem.prompt)
+        repair = _repair(task.script, problem.completion)
         # Nobody who writes a problem knows them, and the same problem always gets the same.
         digest = hashlib.sha256(f"{problem.prompt}\n{problem.completion}".encode()).digest()
         seeds = [int.from_bytes(digest[4 * place : 4 * place + 4]) for place in range(SEEDS)]
@@ -175,15 +156,12 @@ class MlDiagnosis(Skill):
         lines = [line.removeprefix(f"{nonce} ") for line in run.stdout.splitlines() if line.startswith(f"{nonce} ")]
         return _judged(task, [json.loads(line) for line in lines])
 
-    @cached_property
-    def _sandbox(self) -> Sandbox:
-        return Sandbox()
-
 
 def _read(prompt: str) -> _Task:
     """A prompt's parts. Errors: Malformed where it has not the form, or its code is not plain."""
-    form = FORM.fullmatch(prompt)
-    if not form or ANSWER in prompt or prompt.count("```") != 6:
+    # Counted first: fences without end would keep the pattern busy.
+    form = FORM.fullmatch(prompt) if prompt.count("```") == 6 else None
+    if not form or ANSWER in prompt:
         raise Malformed("not the form of a problem: head, script, trace, check")
     script, trace, check = form.groups()
     found = TRACE.fullmatch(trace)

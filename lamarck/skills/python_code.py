@@ -14,15 +14,13 @@ import secrets
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 from lamarck.eval.plain_code import PURE, plain_statements
-from lamarck.eval.sandbox import MIB, Limits, Sandbox
-from lamarck.skills.base import Malformed, Problem, Skill, Verdict
+from lamarck.eval.sandbox import MIB, Limits
+from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
 from lamarck.skills.python_templates import sample
 
 HEAD = "Write this pure Python function. Answer with one fenced Python block alone."
-ANSWER = "\nAnswer:\n"
 LONGEST = 8192  # characters of a problem with its answer
 FEWEST_TESTS = 4
 LIMITS = Limits(seconds=20, memory_bytes=1024 * MIB, disk_bytes=MIB, output_bytes=16 * 2**10)
@@ -136,9 +134,10 @@ class _Task:
     tests: str
 
 
-class PythonCode(Skill):
+class PythonCode(SkillInEnglish):
     name = "python_code"
     description = "a function by its rules and tests; run in the sandbox, where two stubs must fail the tests"
+    head, longest = HEAD, LONGEST
     difficulties = range(1, 4)
 
     def sample(self, rng: random.Random, difficulty: int) -> Problem:
@@ -157,31 +156,12 @@ class PythonCode(Skill):
         rules = f"{difficulty} rule{'s' * (difficulty > 1)}"
         return ASK.format(rules=rules, head=HEAD, tests=FEWEST_TESTS, imports=", ".join(sorted(PURE.imports)))
 
-    def parse(self, asked: str, text: str) -> Problem:
-        if len(text) > LONGEST:
-            raise Malformed("longer than any problem of this skill")
-        start = text.find(HEAD)
-        prompt, answer, completion = text[start:].partition(ANSWER)
-        if start < 0 or not answer:
-            raise Malformed("no problem and answer in the form that was asked for")
-        return Problem(prompt.strip(), completion.strip())
-
-    def written(self, prompt: str, completion: str) -> tuple[str, str]:
-        return self.ask(self.difficulty(prompt)), f"{prompt}\n{ANSWER}{completion}"
-
     def difficulty(self, prompt: str) -> int:
         return _read(prompt).rules
 
-    def verify(self, problem: Problem) -> Verdict:
-        """Read the code, then try it with the tests. Errors: SandboxUnavailable, the one exception it raises: where
-        the sandbox cannot be built, code that a model wrote does not run."""
-        if len(problem.prompt) + len(problem.completion) > LONGEST:
-            return Verdict(False, "longer than any problem of this skill")
-        try:
-            task = _read(problem.prompt)
-            code = _answer(task, problem.completion)
-        except Malformed as error:
-            return Verdict(False, str(error))
+    def judge(self, problem: Problem) -> Verdict:
+        task = _read(problem.prompt)
+        code = _answer(task, problem.completion)
         files = {case: stub.format(name=task.name) for case, stub in STUBS.items()}
         files |= {"answer": code, "tests": task.tests, "all_tests": f"{task.examples}\n{task.tests}"}
         files |= {
@@ -202,10 +182,6 @@ class PythonCode(Skill):
             case _ if run.succeeded:
                 return Verdict(False, "the examples and tests do not all pass with the answer in time")
         return Verdict(False, "the check did not end within its limits")
-
-    @cached_property
-    def _sandbox(self) -> Sandbox:
-        return Sandbox()
 
 
 def _listed(lines: Iterable[str]) -> str:
