@@ -102,6 +102,14 @@ def compare(first: str, second: str, configfile: ConfigFile = DEFAULT, as_json: 
 
 
 @app.command()
+def skills(as_json: AsJson = False) -> None:
+    """The skills that a strategy can name: what each asks, how difficult, and who judges it."""
+    from lamarck.report import skills as report
+
+    report.show(as_json)
+
+
+@app.command()
 def demo(configfile: ConfigFile = DEFAULT) -> None:
     """Run the lineage, stopping at every gate to show the plan and ask you."""
     from lamarck.report import demo as walk
