@@ -5,6 +5,7 @@ Whoever kills it kills everything in it, as when a machine is lost.
 
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,17 +14,25 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+SSHD = "/usr/sbin/sshd"
 # What RunPod's own images do: sshd, with a host key made on the first start and the key in PUBLIC_KEY let in.
 START = """#!/bin/bash
 mkdir -p ~/.ssh /run/sshd
 echo "$PUBLIC_KEY" > ~/.ssh/authorized_keys
 chmod 700 ~ ~/.ssh
 [ -f /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
-exec /usr/sbin/sshd -D -e -f /dev/null -p "$SSHD_PORT" -o ListenAddress=127.0.0.1 -o UsePAM=no -o PidFile=none \\
+exec @SSHD -D -e -f /dev/null -p "$SSHD_PORT" -o ListenAddress=127.0.0.1 -o UsePAM=no -o PidFile=none \\
   -o HostKey=/etc/ssh/ssh_host_ed25519_key -o SetEnv="PATH=$PATH" -o MaxStartups=100 -o MaxSessions=100
-"""
+""".replace("@SSHD", SSHD)
 # A process started with --die-with-parent dies with the *thread* that started it: one that lives as long as the tests.
 _starter = ThreadPoolExecutor(max_workers=1)
+
+
+def why_unavailable() -> str | None:
+    """Why no pod can be made here, or None where it can."""
+    programs = ("bwrap", "ssh", "ssh-keygen", "rsync", "curl", SSHD)
+    missing = [name for name in programs if shutil.which(name) is None]
+    return f"not installed: {', '.join(missing)} (make test installs them on Debian, for root)" if missing else None
 
 
 class Container:
@@ -52,13 +61,6 @@ class Container:
         """Stop every process in it: connections stay open, and silent."""
         for child in _descendants(self._process.pid):
             os.kill(child, signal.SIGSTOP)
-
-    def replace_host_key(self) -> None:
-        """Another machine at the same address: sshd comes back with a key that the log never said."""
-        for path in (self.directory / "etc-ssh").iterdir():
-            path.unlink()
-        key = self.directory / "etc-ssh/ssh_host_ed25519_key"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
 
     def _start(self) -> subprocess.Popen[str]:
         home = str(Path.home())

@@ -65,7 +65,10 @@ class FakePod:
 
 
 class FakeRunPod:
-    """`free`: kinds that can be rented now. `slow`: seconds before a pod is up. `price_factor`: billed / listed."""
+    """`free`: kinds that can be rented now. `slow`: seconds before a pod is up. `price_factor`: billed / listed.
+
+    `host_key_said`: what the log says instead of a pod's true host key.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.key = f"rpa_{secrets.token_hex(16)}"
@@ -76,10 +79,10 @@ class FakeRunPod:
         self.faults: list[Fault] = []
         self.free = set(KINDS)
         self.slow = 0.0
+        self.host_key_said: str | None = None
         self.price_factor = 1.0
         self.lock = threading.RLock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self}))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self}))
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property
@@ -205,6 +208,13 @@ def _problem(status: int, title: str, detail: str) -> tuple[int, dict[str, Any]]
     return status, {"title": title, "status": status, "detail": detail}
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed: what some tests are about."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     fake: FakeRunPod
     protocol_version = "HTTP/1.1"
@@ -265,6 +275,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             while pod is not None and pod.container.runs:
                 for line in pod.container.lines[sent:]:
+                    if self.fake.host_key_said and line.startswith("host-key "):
+                        line = f"host-key {self.fake.host_key_said}"
                     event = {"ts": datetime.now(UTC).isoformat(), "source": "container", "line": line}
                     self.wfile.write(f"id: {event['ts']}\ndata: {json.dumps(event)}\n\n".encode())
                     sent += 1

@@ -83,6 +83,7 @@ class Executor(RemoteExecutor):
             lease_seconds=settings.lease_minutes * 60,
             wait_seconds=settings.wait_minutes * 60,
             start_seconds=settings.start_minutes * 60,
+            silent_seconds=settings.silent_minutes * 60,
             replacements=settings.replacements,
         )
         client = client_from_environment(self._wait)

@@ -186,7 +186,7 @@ cat > $job/job.sh <<'END-OF-JOB'
 )
 code=$?
 if [ $code = 0 ]; then
-  {digests if outputs else 'true'} || code=1
+  {digests if outputs else "true"} || code=1
 fi
 echo $code > $1/exit.new
 mv $1/exit.new $1/exit

@@ -20,7 +20,6 @@ WORKSPACE = "/workspace"
 KEEP = "touch /tmp/lease"  # boot.sh looks at this file
 HOST_KEY = "host-key "  # and says this
 LOOK_EVERY_SECONDS = 2.0
-UNREACHABLE_SECONDS = 300.0
 LEAST_RUN_SECONDS = 600.0
 
 
@@ -36,6 +35,7 @@ class Order:
     lease_seconds: float
     wait_seconds: float
     start_seconds: float
+    silent_seconds: float
     replacements: int
 
 
@@ -131,7 +131,7 @@ class Pods:
 
     def persist(self, pod: Pod, action: Callable[[], T]) -> T:
         """Do `action`, again where the line breaks while the pod is well. Errors: PodLost, and those of `action`."""
-        until = time.monotonic() + UNREACHABLE_SECONDS
+        until = time.monotonic() + self._order.silent_seconds
         pause = 1.0
         while True:
             try:

@@ -70,6 +70,9 @@ class ExecutorSettings(ExecutorSettingsBase):
     start_minutes: float = field(
         default=15.0, metadata={"help": "A pod that is not up by then is ended, another one tried."}
     )
+    silent_minutes: float = field(
+        default=5.0, metadata={"help": "A pod that does not answer over ssh for this long is given up and replaced."}
+    )
     replacements: int = field(default=3, metadata={"help": "How many pods that were lost are replaced in one run."})
     poll_seconds: float = field(default=5.0, metadata={"help": "How often jobs are looked at."})
     resume_seconds: float = field(
