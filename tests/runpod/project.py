@@ -33,13 +33,13 @@ rule beside:
     output: "out/beside.txt"
     shell: "cp {input} {output}"
 """
-# Counts from where its checkpoint says.
+# Counts from where its checkpoint says, until it is told that it is enough.
 JOB = """
 . ./steps
 mkdir -p "$2" "$3"
 step=$(cat "$3/step" 2>/dev/null || echo 0)
 echo "starts at $step"
-while [ "$step" -lt "$steps" ]; do
+while [ "$step" -lt "$steps" ] && [ ! -e enough ]; do
   sleep "$seconds"
   step=$((step + 1))
   echo "$step" > "$3/step.new" && mv "$3/step.new" "$3/step"

@@ -53,16 +53,15 @@ class Executor(RemoteExecutor):
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
         for info in active_jobs:
             done: Future[None] = (info.aux or {})["done"]
-            if not done.done():
+            if not done.done() or isinstance(error := done.exception(), Cancelled):
                 yield info
                 continue
-            error = done.exception()
             if error is None:
                 self._say(f"{info.external_jobid} is done: {self._pods.cost_line() if self._pods else ''}")
                 self.report_job_success(info)
             else:
                 self.logger.error(f"runpod: {info.external_jobid}: {error}")
-                self.report_job_error(info, msg=f"{error} ")
+                self.report_job_error(info)
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         self._stopped.set()
@@ -162,13 +161,16 @@ class Executor(RemoteExecutor):
 
     def _close(self) -> None:
         self._stopped.set()
-        for thread in self._threads:
-            thread.join(JOIN_SECONDS)
         pods, self._pods = self._pods, None
         if pods is None:
             return
         try:
             pods.close()
+            if running := [thread for thread in self._threads if thread.is_alive()]:
+                # One of them may have been about to rent a pod.
+                for thread in running:
+                    thread.join(JOIN_SECONDS)
+                pods.close()
         except RunPodError as error:
             self.logger.error(f"runpod: {error}")
         finally:

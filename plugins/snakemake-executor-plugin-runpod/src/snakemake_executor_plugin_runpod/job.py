@@ -47,7 +47,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds between looks at a job, and between copies of what it can go on from."""
+    """Seconds between looks at a job, at most, and between copies of what it can go on from."""
 
     poll: float
     resume: float
@@ -110,7 +110,7 @@ class Runner:
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_bytes(b"")
         read = 0
-        copied = time.monotonic()
+        started = copied = time.monotonic()
         while True:
             head, _, more = self._pods.run(pod, _look(task, read)).partition(b"\n")
             if log is not None and more:
@@ -132,7 +132,8 @@ class Runner:
                     f"the pod's time is over ({self._pods.cost_line()}) and {task.name} is not done. What it can go on "
                     "from came back: run again to go on, with more --runpod-max-dollars or --runpod-hours if need be"
                 )
-            self._wait(self._pace.poll)
+            # A job of seconds is looked at often, one of hours seldom.
+            self._wait(min(self._pace.poll, 0.2 + (time.monotonic() - started) / 10))
 
     def _bring_back(self, pod: Pod, task: Task) -> None:
         """Outputs into a directory of their own, compared with the digests taken on the pod, then all put in place."""

@@ -74,7 +74,7 @@ class ExecutorSettings(ExecutorSettingsBase):
         default=5.0, metadata={"help": "A pod that does not answer over ssh for this long is given up and replaced."}
     )
     replacements: int = field(default=3, metadata={"help": "How many pods that were lost are replaced in one run."})
-    poll_seconds: float = field(default=5.0, metadata={"help": "How often jobs are looked at."})
+    poll_seconds: float = field(default=5.0, metadata={"help": "How seldom a long job is looked at."})
     resume_seconds: float = field(
         default=60.0, metadata={"help": "How often what a killed job goes on from is brought back."}
     )
