@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 SSHD = "/usr/sbin/sshd"
@@ -54,13 +55,16 @@ class Container:
         return self._process.poll() is None
 
     def kill(self) -> None:
+        """Stopped first: a bubblewrap that is killed while it starts leaves its child behind."""
+        if self.runs:
+            self._process.send_signal(signal.SIGSTOP)
+            _signal(_descendants(self._process.pid), signal.SIGKILL)
         self._process.kill()
         self._process.wait()
 
     def freeze(self) -> None:
         """Stop every process in it: connections stay open, and silent."""
-        for child in _descendants(self._process.pid):
-            os.kill(child, signal.SIGSTOP)
+        _signal(_descendants(self._process.pid), signal.SIGSTOP)
 
     def _start(self) -> subprocess.Popen[str]:
         home = str(Path.home())
@@ -110,6 +114,12 @@ def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def _signal(processes: list[int], number: int) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, number)
 
 
 def _descendants(process: int) -> list[int]:

@@ -65,26 +65,27 @@ class Runner:
     def run(self, task: Task) -> None:
         """Errors: JobFailed; RunPodError when no pod can do it; Cancelled."""
         while True:
-            pod: Pod | None = None
+            pod = self._pods.get()
             try:
-                pod = self._pods.get()
                 self.run_on(pod, task)
                 return
             except PodLost as error:
-                if pod is not None:
-                    self._pods.lost(pod, str(error))
+                self._pods.lost(pod, str(error))
 
     def run_on(self, pod: Pod, task: Task) -> None:
         """Errors: JobFailed, PodLost, RunPodError, Cancelled."""
-        self.send(pod, [*task.inputs, *task.resume])
-        self._pods.run(pod, _start(task))
-        code = self._follow(pod, task)
-        self._mirror(pod, task.resume)
-        self._fetch(pod, task.extras, Path())
-        if code:
-            raise JobFailed(f"exit code {code} on pod {pod.info.id}:\n{self._tail(pod, task)}")
-        if task.outputs:
-            self._bring_back(pod, task)
+        try:
+            self.send(pod, [*task.inputs, *task.resume])
+            self._pods.run(pod, _start(task))
+            code = self._follow(pod, task)
+            self._mirror(pod, task.resume)
+            self._fetch(pod, task.extras, Path())
+            if code:
+                raise JobFailed(f"exit code {code} on pod {pod.info.id}:\n{self._tail(pod, task)}")
+            if task.outputs:
+                self._bring_back(pod, task)
+        except Failed as error:
+            raise JobFailed(f"pod {pod.info.id} did not do what it was told: {error}") from error
 
     def send(self, pod: Pod, paths: Iterable[str]) -> None:
         """Files that the pod does not have as they are now; their digests are compared where they arrived."""
@@ -177,7 +178,7 @@ def _start(task: Task) -> str:
     after the digests of what it made: a file that changes later is not what the job made."""
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in task.environment.items())
     outputs = " ".join(shlex.quote(path) for path in task.outputs)
-    digests = f"find {outputs} -type f ! -name '.*.partial' -print0 | xargs -0 -r sha256sum -- > $1/digests"
+    digests = f"find {outputs} -type f -print0 | xargs -0 -r sha256sum -- > $1/digests"
     return f"""
 job={JOBS}/{task.name}
 mkdir -p $job

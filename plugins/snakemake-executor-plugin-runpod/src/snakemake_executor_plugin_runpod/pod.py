@@ -95,7 +95,7 @@ class Pods:
                 raise RunPodError(_others(pod))
 
     def get(self) -> Pod:
-        """The pod, rented and prepared if there is none. Errors: RunPodError, PodLost, Cancelled."""
+        """The pod, rented and prepared if there is none. Errors: RunPodError, Cancelled."""
         with self._lock:
             if self._error is not None:
                 raise self._error
@@ -140,7 +140,7 @@ class Pods:
                 if self._said_host_key(pod.info.id, other_than=pod.host_key) is None:
                     raise RunPodError(
                         f"pod {pod.info.id} shows another ssh host key than its log says: somebody may be listening. "
-                        "Nothing was sent and the pod is ended; run again, and tell RunPod if it happens again"
+                        "Nothing more is sent and the pod is ended; run again, and tell RunPod if it happens again"
                     ) from error
                 raise PodLost("its container was started again, and what lay there is gone") from error
             except Unreachable as error:
@@ -214,17 +214,20 @@ class Pods:
         rented = time.time()
         deadline = rented + seconds
         info = self._client.create(self._body(candidate, deadline))
+        price = info.cost or candidate.price
         try:
-            if info.cost > self._order.ceiling.hourly:
-                raise Rejected(f"it costs ${info.cost:.2f}/h, not the ${candidate.price:.2f} of the catalogue")
-            self._say(f"rented pod {info.id}: {candidate.count} x {candidate.id} at ${info.cost:.2f}/h")
+            if price > self._order.ceiling.hourly:
+                raise Rejected(f"it costs ${price:.2f}/h, not the ${candidate.price:.2f} of the catalogue")
+            self._say(f"rented pod {info.id}: {candidate.count} x {candidate.id} at ${price:.2f}/h")
             self._yield_to_others(info)
-            self._pod = self._wait_until_up(info, rented, deadline)
+            # What is billed may be more than what was listed.
+            deadline = min(deadline, rented + left / price * 3600)
+            self._pod = self._wait_until_up(info, price, rented, deadline)
             self._prepare(self._pod)
             return self._pod
         except BaseException:
             self._pod = None
-            self._spent += (time.time() - rented) * info.cost / 3600
+            self._spent += (time.time() - rented) * price / 3600
             self._ender.delete(info.id)
             raise
 
@@ -255,7 +258,7 @@ class Pods:
             if alike and (pod.createdAt, pod.id) < (ours.createdAt, ours.id):
                 raise RunPodError(_others(pod))
 
-    def _wait_until_up(self, info: PodInfo, rented: float, deadline: float) -> Pod:
+    def _wait_until_up(self, info: PodInfo, price: float, rented: float, deadline: float) -> Pod:
         until = min(rented + self._order.start_seconds, deadline)
         while True:
             now = self._client.pod(info.id)
@@ -263,7 +266,7 @@ class Pods:
                 raise PodLost(f"pod {info.id} is {now.status if now else 'gone'} before it was up")
             if now.status == "RUNNING" and now.ssh.direct and (host_key := self._said_host_key(info.id)):
                 remote = Remote(now.ssh.direct, host_key, self._keys, f"{WORKSPACE}/{self._tag.name}")
-                pod = Pod(now, info.cost, rented, deadline, remote, host_key)
+                pod = Pod(now, price, rented, deadline, remote, host_key)
                 self.run(pod, KEEP)
                 return pod
             if time.time() > until:

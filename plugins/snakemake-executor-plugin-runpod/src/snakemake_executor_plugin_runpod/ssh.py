@@ -62,7 +62,7 @@ class Remote:
     def __init__(self, endpoint: SshEndpoint, host_key: str, keys: Keys, root: str) -> None:
         """`host_key` is "ssh-ed25519 AAAA...": a host with another key is not spoken to."""
         self.root = root
-        self._target = f"{endpoint.username}@{endpoint.host}"
+        self.target = f"{endpoint.username}@{endpoint.host}"
         known = keys.directory / f"known-{endpoint.host}-{endpoint.port}"
         known.write_text(f"[{endpoint.host}]:{endpoint.port} {host_key}\n{endpoint.host} {host_key}\n")
         options = {
@@ -82,7 +82,7 @@ class Remote:
             "LogLevel": "ERROR",
         }
         flags = [flag for name, value in options.items() for flag in ("-o", f"{name}={value}")]
-        self._ssh = ["ssh", "-F", "/dev/null", "-p", str(endpoint.port), "-i", str(keys.private), *flags]
+        self.shell = ["ssh", "-F", "/dev/null", "-p", str(endpoint.port), "-i", str(keys.private), *flags]
 
     def run(self, script: str, seconds: float = CALL_SECONDS) -> bytes:
         """Run a shell script in the directory; returns what it printed.
@@ -90,7 +90,7 @@ class Remote:
         The script travels on standard input: nothing of it shows in a process list.
         Errors: Unreachable, Failed, WrongHostKey.
         """
-        command = [*self._ssh, self._target, "bash -s"]
+        command = [*self.shell, self.target, "bash -s"]
         text = f"mkdir -p {self.root} && cd {self.root} || exit 1\n{script}\n"
         try:
             done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=seconds)
@@ -102,7 +102,7 @@ class Remote:
 
     def send(self, paths: Iterable[str], say: Say) -> None:
         """Files below the working directory, under the same paths. What is there already is not sent again."""
-        self._rsync(["--perms", "--copy-links", "--relative", "./", f"{self._target}:{self.root}/"], paths, say)
+        self._rsync(["--perms", "--copy-links", "--relative", "./", f"{self.target}:{self.root}/"], paths, say)
 
     def fetch(self, paths: Iterable[str], target: Path, say: Say, exact: bool = False) -> None:
         """Files and directories from the pod into `target`, under the same paths; missing ones are left out.
@@ -113,17 +113,17 @@ class Remote:
         target.mkdir(parents=True, exist_ok=True)
         again = ["--checksum"] if exact else []
         arguments = ["--recursive", "--copy-links", "--relative", "--ignore-missing-args", *again]
-        self._rsync([*arguments, f"{self._target}:{self.root}/./", f"{target}/"], paths, say)
+        self._rsync([*arguments, f"{self.target}:{self.root}/./", f"{target}/"], paths, say)
 
     def close(self) -> None:
-        subprocess.run([*self._ssh, "-O", "exit", self._target], capture_output=True)
+        subprocess.run([*self.shell, "-O", "exit", self.target], capture_output=True)
 
     def _rsync(self, arguments: list[str], paths: Iterable[str], say: Say) -> None:
         """An interrupted file goes on where it stopped: its beginning is kept in .partial-transfer."""
         listed = "\0".join(paths)
         command = [
             *("rsync", "--times", "--from0", "--files-from=-", "--partial-dir=.partial-transfer", "--timeout=120"),
-            *("--info=progress2", "--no-inc-recursive", "--outbuf=L", "-e", " ".join(self._ssh), *arguments),
+            *("--info=progress2", "--no-inc-recursive", "--outbuf=L", "-e", " ".join(self.shell), *arguments),
         ]
         with (
             tempfile.TemporaryFile() as names,
