@@ -99,12 +99,12 @@ class Small:
     def run(self, *arguments: str, fails: bool = False) -> str:
         """Both streams of a run that ends well, or with `fails`, one that does not."""
         process = self.start(*arguments)
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=600)
         assert bool(process.returncode) == fails, output
         return output
 
 
-def wait_until(condition: Callable[[], T], seconds: float = 60.0) -> T:
+def wait_until(condition: Callable[[], T], seconds: float = 300.0) -> T:
     """The first true value of `condition`."""
     until = time.monotonic() + seconds
     while not (value := condition()):

@@ -39,7 +39,7 @@ def test_a_gpu_becomes_free(runpod: FakeRunPod, small: Small) -> None:
     run = small.start(*small.one)
     wait_until(lambda: len(runpod.exchanges) > 2)
     runpod.free.add("NVIDIA H100 80GB HBM3")
-    output, _ = run.communicate(timeout=120)
+    output, _ = run.communicate(timeout=600)
     assert run.returncode == 0, output
     assert "NVIDIA H100" in output
 
@@ -68,7 +68,7 @@ def test_a_pod_lost_in_mid_job_is_replaced(runpod: FakeRunPod, small: Small) -> 
     run = small.start(*small.one)
     wait_until(lambda: small.step >= 5)
     runpod.lose(runpod.running()[0])
-    output, _ = run.communicate(timeout=120)
+    output, _ = run.communicate(timeout=600)
     assert run.returncode == 0, output
     assert "lost pod" in output
     begun = re.search(r"starts at (\d+)", small.log)
@@ -83,7 +83,7 @@ def test_too_many_pods_are_lost(runpod: FakeRunPod, small: Small) -> None:
     run = small.start(*small.one, "--runpod-replacements", "0")
     wait_until(lambda: small.step >= 2)
     runpod.lose(runpod.running()[0])
-    output, _ = run.communicate(timeout=120)
+    output, _ = run.communicate(timeout=600)
     assert run.returncode != 0
     assert "1 pods were lost in this run" in output
     assert small.step >= 2
@@ -95,7 +95,7 @@ def test_a_silent_pod_is_given_up(runpod: FakeRunPod, small: Small) -> None:
     run = small.start(*small.one, "--runpod-silent-minutes", "0.05")
     wait_until(lambda: small.step >= 3)
     runpod.running()[0].container.freeze()
-    output, _ = run.communicate(timeout=200)
+    output, _ = run.communicate(timeout=600)
     assert run.returncode == 0, output
     assert "ssh does not answer" in output
     assert not runpod.running()
@@ -164,7 +164,7 @@ def end_well(runpod: FakeRunPod, run: "subprocess.Popen[str]") -> None:
     """Let the job of a run that nobody should have disturbed come to its end."""
     (pod,) = runpod.all_pods
     (pod.container.directory / "workspace/small/enough").touch()
-    output, _ = run.communicate(timeout=120)
+    output, _ = run.communicate(timeout=600)
     assert run.returncode == 0, output
     assert not runpod.running()
 

@@ -37,14 +37,16 @@ def test_the_log_grows_here_while_the_job_runs_there(runpod: FakeRunPod, small: 
     run = small.start(*small.one)
     seen = wait_until(lambda: "step 2" in small.log and small.log)
     assert "step 30" not in seen
-    run.communicate(timeout=120)
+    run.communicate(timeout=600)
     assert run.returncode == 0
     assert small.log.count("step 2\n") == 1
 
 
 def test_the_key_stays_here(runpod: FakeRunPod, small: Small) -> None:
-    output = small.run(*small.one, "--verbose")
+    kind = ("--runpod-cloud", "COMMUNITY", "--runpod-gpus", "NVIDIA A100 80GB PCIe, NVIDIA H100 80GB HBM3")
+    output = small.run(*small.one, "--verbose", *kind)
     (pod,) = runpod.all_pods
+    assert (pod.body["cloud"], pod.body["gpu"]["id"]) == ("COMMUNITY", "NVIDIA A100 80GB PCIe")
     assert runpod.key not in output
     assert runpod.key not in str(pod.body)
     assert runpod.key not in "\n".join(pod.container.lines)
@@ -59,7 +61,7 @@ def test_a_signal_ends_the_pod(runpod: FakeRunPod, small: Small, number: int) ->
     run = small.start(*small.one)
     wait_until(lambda: "step 1" in small.log)
     run.send_signal(number)
-    output, _ = run.communicate(timeout=60)
+    output, _ = run.communicate(timeout=600)
     assert run.returncode != 0
     assert "ended pod" in output
     assert not runpod.running()
