@@ -97,12 +97,20 @@ def one_run(fake: FakeRunPod, root: Path, dice: random.Random) -> Outcome:
     before = len(fake.all_pods)
     trouble = dice.choice(sorted(TROUBLES))
     run = small.start(*SETTINGS, *small.one)
-    # Some faults must be there before the first request; the rest strike at any moment.
-    timer = threading.Timer(0 if trouble[0].isdigit() else dice.uniform(0, 9), TROUBLES[trouble], (fake, run, dice))
-    timer.start()
-    output, _ = run.communicate(timeout=300)
+    # Most strike once there is a pod to lose; faults of the API, and one in five of the rest, from the start.
+    later = not trouble[0].isdigit() and dice.random() < 0.8
+    delay = dice.uniform(0, 8)
+
+    def strike() -> None:
+        while later and len(fake.all_pods) == before and run.poll() is None:
+            time.sleep(0.05)
+        time.sleep(delay if not trouble[0].isdigit() else 0)
+        if run.poll() is None:
+            TROUBLES[trouble](fake, run, dice)
+
+    threading.Thread(target=strike, daemon=True).start()
+    output, _ = run.communicate(timeout=900)
     ended = time.time()
-    timer.cancel()
     pods = fake.all_pods[before:]
     left, late = _wait_for_end(fake, pods, ended)
     result = root / "out/first.txt"
