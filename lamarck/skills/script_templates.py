@@ -93,13 +93,6 @@ assert 0 < entropy <= 2 * math.log2(len("{letters}"))""",
             "values is a method, and without the brackets that call it there is nothing to sum.",
         ),
         Fault(
-            "sum(counts.values())",
-            "sum(counts.value())",
-            "total =",
-            "AttributeError: 'dict' object has no attribute 'value'",
-            "The method that lists the values of a dict is called values, in the plural.",
-        ),
-        Fault(
             "counts.get((first, second), 0) + 1",
             "counts.get((first, second)) + 1",
             "counts[",
