@@ -159,8 +159,10 @@ def make_record(
 
 
 def code_state() -> Code:
-    """Commit and dirty flag of the working directory, or what the controller of a job on another machine says of them;
-    None where it is no git checkout."""
+    """Commit and dirty flag of the working directory; None where it is no git checkout.
+
+    A job on another machine, without git's history, has them from its controller.
+    """
     if said := os.environ.get(CODE_VARIABLE):
         return Code.model_validate_json(said)
     try:

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,5 +7,7 @@ from tests.runpod.project import Small, make_small
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Small:
-    return make_small(tmp_path / "small")
+def small(tmp_path: Path) -> Iterator[Small]:
+    project = make_small(tmp_path / "small")
+    yield project
+    project.stop()

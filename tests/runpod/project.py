@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,6 +54,13 @@ echo folder > "$2/part.txt"
 @dataclass(frozen=True)
 class Small:
     root: Path
+    runs: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def stop(self) -> None:
+        """Kill what a failed test has left running."""
+        for run in self.runs:
+            run.kill()
+            run.wait()
 
     @property
     def quick(self) -> tuple[str, ...]:
@@ -86,7 +93,7 @@ class Small:
         return [snakemake, "--executor", "runpod", "--jobs", "2", *arguments]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        run = subprocess.Popen(
             self.command(*arguments),
             cwd=self.root,
             env=dict(os.environ),
@@ -95,6 +102,8 @@ class Small:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.runs.append(run)
+        return run
 
     def run(self, *arguments: str, fails: bool = False) -> str:
         """Both streams of a run that ends well, or with `fails`, one that does not."""

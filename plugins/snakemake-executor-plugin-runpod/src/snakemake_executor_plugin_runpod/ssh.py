@@ -17,6 +17,9 @@ CALL_SECONDS = 60.0
 # ssh itself failed, not the command; rsync: protocol, socket, timeout.
 SSH_FAILED = 255
 RSYNC_UNREACHABLE = (10, 12, 30, 35, 255)
+# A file went while the list of files was being worked through, as temporary ones of a running job do. What must be
+# whole is compared by digests.
+RSYNC_VANISHED = 24
 SAY_EVERY_SECONDS = 10.0
 
 Say = Callable[[str], object]
@@ -134,7 +137,7 @@ class Remote:
             with subprocess.Popen(command, stdin=names, stdout=subprocess.PIPE, stderr=errors, bufsize=0) as process:
                 assert process.stdout is not None
                 _say_progress(process.stdout.fileno(), say)
-            if process.returncode:
+            if process.returncode not in (0, RSYNC_VANISHED):
                 errors.seek(0)
                 self._raise(process.returncode, errors.read().decode(errors="replace"), RSYNC_UNREACHABLE)
 
