@@ -192,14 +192,14 @@ def plan_inputs_of(wildcards):
 
 def train_inputs_of(wildcards):
     child = generation_of(wildcards)
-    if not child.approval.exists():
-        gate = gate_state(child, child.plan, child.approval)
-        raise WorkflowError(
-            f"{gate.sentence} Run a bare `snakemake`: it stops at the first gate that waits for you."
-        )
-    # Before the job begins: Snakemake would take the old adapter away first, and the trainer refuse the new one.
-    # A job on another machine has its own inputs only, not what the plan was made from; there the trainer checks.
+    # A job on another machine has its own inputs only, not what the gate before it is decided from: there the trainer
+    # checks, here also before the job begins: Snakemake would take the old adapter away first.
     if workflow.is_main_process:
+        if not child.approval.exists():
+            gate = gate_state(child, child.plan, child.approval)
+            raise WorkflowError(
+                f"{gate.sentence} Run a bare `snakemake`: it stops at the first gate that waits for you."
+            )
         gate_is_open(child.planned_by)
     files = parent_of(wildcards) | {
         "curriculum": str(child.curriculum),
