@@ -116,7 +116,7 @@ def test_the_example_of_the_ask_is_a_sound_problem(sandbox: Sandbox) -> None:
         (prompt(error=ERROR.replace("20", "21")), "in another way"),
         (prompt(error=ERROR.replace("RuntimeError", "ValueError")), "in another way"),
         # Checks that prove nothing: they hold without the work, or whatever the work gives.
-        (prompt(check="assert rows.shape == (20, 6)"), "without what fails"),
+        (prompt(BROKEN.replace("spread", "_"), check="assert rows.shape == (20, 6)"), "without what fails"),
         (prompt(check="assert spread.shape == (20,)"), "noise"),
         (
             prompt(BROKEN.replace("spread = ", "spread = rows.mean()\nspread = "), check="assert spread is not None"),
