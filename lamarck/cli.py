@@ -39,13 +39,23 @@ def status(configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def review(generation: str, configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
+def review(
+    generation: str,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page instead.")] = None,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
     """Show the training run that waits for an answer: `lamarck review g1`."""
     from lamarck.gate import review as page
     from lamarck.lineage import parse_generation
 
     child = parse_generation(generation)
-    if as_json:
+    if html:
+        from lamarck.report.page.command import write_review
+
+        write_review(configfile, child, html)
+        print(f"{html}: open it in any browser")
+    elif as_json:
         print(json.dumps(page.review_json(child), indent=2, sort_keys=True))
     else:
         page.show(child)
@@ -74,6 +84,22 @@ def approve(
     approver = Approver(name=name, contact=contact or (known.contact if known and not by else None))
     path = write(parse_generation(generation), digest if digest is not None else input, approver, note, key)
     print(f"{path}: {generation} is approved by {name}. Go on with `snakemake`.")
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("results/report.html"),
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """The lineage as one page that needs no network: graph, scores, curricula, training, answers."""
+    from lamarck.report.page import command
+
+    if as_json:
+        print(command.report_json(configfile))
+        return
+    command.write_report(configfile, out)
+    print(f"{out}: open it in any browser")
 
 
 @app.command()

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from lamarck.config import Config
 from lamarck.report.page.curricula import Curriculum, find_curricula
 from lamarck.report.page.members import Member, find_members
+from lamarck.report.page.outcomes import Outcomes
 from lamarck.report.page.runs import Cost, Training, find_costs, find_trainings
 from lamarck.report.page.scores import Score, find_scores
 from lamarck.report.page.shown import Shown
@@ -41,9 +42,9 @@ class Texts(Shown):
     problems: dict[str, str]
 
 
-def gather(config: Config) -> Lineage:
+def gather(config: Config, outcomes: Outcomes) -> Lineage:
     members = find_members(config)
-    scores = find_scores(config, members)
+    scores = find_scores(config, members, outcomes)
     curricula, broken_cards = find_curricula(members)
     trainings, broken_trainings = find_trainings(members)
     return Lineage(
@@ -58,9 +59,9 @@ def gather(config: Config) -> Lineage:
     )
 
 
-def gather_texts(members: Sequence[Member]) -> Texts:
+def gather_texts(members: Sequence[Member], outcomes: Outcomes) -> Texts:
     curricula, broken_curricula = pack_curricula(members)
-    answers, broken_answers = pack_answers(members)
+    answers, broken_answers = pack_answers(members, outcomes)
     return Texts(curricula=curricula, answers=answers, problems=broken_curricula | broken_answers)
 
 

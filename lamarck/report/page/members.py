@@ -1,7 +1,7 @@
 """Who is in the lineage: every generation under results/, its artifacts as they lie there, and its gate. Light.
 
-Whether an artifact is what its record says is decided by its bytes, and whether it still fits its parents by the digests
-that its record names: both need results/ alone.
+Whether an artifact is what its record says is decided by its bytes, and whether it still fits its parents by the
+digests that its record names: both need results/ alone.
 """
 
 import re

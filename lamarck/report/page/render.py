@@ -11,6 +11,8 @@ from markupsafe import Markup
 
 from lamarck.report.page import summary
 from lamarck.report.page.gather import Lineage, Texts
+from lamarck.report.page.pending import Pending, questions
+from lamarck.report.page.texts import pack
 
 HERE = Path(__file__).parent
 LIBRARIES = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
@@ -19,10 +21,15 @@ OWN_SCRIPTS = ("page.js", "charts.js", "records.js", "browsers.js")
 
 def report_html(lineage: Lineage, texts: Texts) -> str:
     """The lineage's page."""
-    return _render("report.html", lineage=lineage, texts=texts, data=_data(lineage, texts), answers=summary.answers(lineage))
+    return _render("report.html", lineage, texts, answers=summary.answers(lineage))
 
 
-def _render(template: str, **values: Any) -> str:
+def review_html(pending: Pending, lineage: Lineage, texts: Texts) -> str:
+    """One pending plan's page."""
+    return _render("review.html", lineage, texts, pending=pending, answers=questions(pending, lineage))
+
+
+def _render(template: str, lineage: Lineage, texts: Texts, **values: Any) -> str:
     """Every value is escaped; what the scripts may do is fixed by their digests."""
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
@@ -42,6 +49,10 @@ def _render(template: str, **values: Any) -> str:
         style=Markup((HERE / "static/page.css").read_text(encoding="utf-8")),
         scripts=[Markup(script) for script in scripts],
         policy=_policy(scripts),
+        data=_data(lineage, texts),
+        records=_records(lineage),
+        lineage=lineage,
+        texts=texts,
         **values,
     )
     # Half a surrogate pair, which a YAML file can hold, is no UTF-8.
@@ -52,16 +63,34 @@ def _policy(scripts: list[str]) -> str:
     """Content-Security-Policy: no request at all, and no script but these."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}; base-uri 'none'; form-action 'none'"
+    nowhere = "default-src 'none'; base-uri 'none'; form-action 'none'"
+    return f"{nowhere}; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
 
 
 def _data(lineage: Lineage, texts: Texts) -> Markup:
-    """What the scripts read. `<` is escaped, so that no text can end the element that holds it."""
-    answers = texts.answers.model_dump(mode="json", exclude={"items": True, "members": {"__all__": {"data"}}}) if texts.answers else None
-    content = lineage.model_dump(mode="json") | {
-        "texts": {
-            "curricula": [packed.model_dump(mode="json", exclude={"data"}) for packed in texts.curricula],
-            "answers": answers,
-        }
+    """What the scripts read at once. `<` is escaped, so that no text can end the element that holds it."""
+    each: Any = "__all__"
+    apart: Any = {
+        # In the packs.
+        "members": {each: {"pieces": {each: {"record"}}, "gate": {"plan_content"}}},
+        # Drawn only against the founder.
+        "scores": {name: {"to_parent": {"tasks"}, "to_control": {"tasks"}} for name in lineage.scores},
     }
+    packed: Any = {"curricula": {each: {"data"}}, "answers": {"items": True, "members": {each: {"data"}}}}
+    content = lineage.model_dump(mode="json", exclude=apart) | {"texts": texts.model_dump(mode="json", exclude=packed)}
     return Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c"))
+
+
+def _records(lineage: Lineage) -> str:
+    """Every record and every plan, packed: looked at one by one."""
+    return pack(
+        {
+            member.name: {
+                "plan": member.gate.plan_content if member.gate else None,
+                "records": {
+                    piece.kind: piece.record.model_dump(mode="json") for piece in member.pieces if piece.record
+                },
+            }
+            for member in lineage.members
+        }
+    )

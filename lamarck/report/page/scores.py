@@ -1,5 +1,6 @@
 """How good each generation is: its scores with 95% intervals, and the paired differences that decide. Light."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from lamarck.files import read_json
 from lamarck.lineage import Generation, suite_digest
 from lamarck.report.flags import red_flags
 from lamarck.report.page.members import Member
+from lamarck.report.page.outcomes import Outcomes
 from lamarck.report.page.shown import Shown
-from lamarck.report.table import read_samples
 
 Z = 1.959964  # two-sided 95% of a standard normal
 
@@ -23,7 +24,7 @@ Rows = Sequence[Mapping[str, Any]]
 class TierScore(Shown):
     score: float | None  # None where a task of the tier could not run
     weight: float
-    interval: Interval | None
+    interval: Interval | None = None  # normal approximation, from the standard errors of its tasks
 
 
 class TaskScore(Shown):
@@ -60,37 +61,18 @@ class Suite:
         self.digest = suite_digest(path)
 
 
-def find_scores(config: Config, members: Sequence[Member]) -> dict[str, Score]:
+def find_scores(config: Config, members: Sequence[Member], outcomes: Outcomes) -> dict[str, Score]:
     """Name -> scores, for every generation that was evaluated. Files that cannot be read tell so in their note."""
     try:
         suite, reason = Suite(Path(config.suite)), ""
     except LamarckError as error:
         suite, reason = None, str(error)
-    outcomes = _Outcomes()
-    found: dict[str, Score] = {}
-    for member in members:
-        if member.generation.scores.exists():
-            found[member.name] = _score(member, suite, reason, outcomes)
-    return found
+    return {
+        member.name: _score(member, suite, reason, outcomes) for member in members if member.generation.scores.exists()
+    }
 
 
-class _Outcomes:
-    """The rows of samples.jsonl, a generation's read once for as long as it is somebody's parent, founder or control."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, Rows] = {}
-
-    def __getitem__(self, generation: Generation) -> Rows:
-        if generation.name not in self._kept:
-            # Prompts, answers and targets are not compared: without them, fifty generations fit into memory.
-            self._kept[generation.name] = [
-                {key: row[key] for key in ("task", "index", "item", "score")}
-                for row in read_samples(generation.samples)
-            ]
-        return self._kept[generation.name]
-
-
-def _score(member: Member, suite: Suite | None, reason: str, outcomes: _Outcomes) -> Score:
+def _score(member: Member, suite: Suite | None, reason: str, outcomes: Outcomes) -> Score:
     generation = member.generation
     try:
         content = read_json(generation.scores)
@@ -103,11 +85,11 @@ def _score(member: Member, suite: Suite | None, reason: str, outcomes: _Outcomes
         other = reason or "it was scored on another suite than the configured one"
         return bare.model_copy(update={"note": f"no intervals, no differences: {other}"})
     try:
-        rows = outcomes[generation]
+        rows = outcomes.of(generation)
         compared = {name: _difference(rows, other, suite, outcomes) for name, other in _others(generation).items()}
         if generation.number == 1:
             compared["to_parent"] = compared["to_founder"]
-        tiers = {tier: _with_interval(tier, shown, bare, rows, suite) for tier, shown in bare.tiers.items()}
+        tiers = {tier: _with_interval(tier, shown, content["tasks"], suite) for tier, shown in bare.tiers.items()}
         whole = interval(rows, suite.weights)
     except (LamarckError, KeyError, TypeError) as error:
         return bare.model_copy(update={"note": f"no intervals, no differences: {error}"})
@@ -121,16 +103,14 @@ def _others(generation: Generation) -> dict[str, Generation]:
     others = {"to_founder": Generation(0)}
     if generation.number > 1:
         others["to_parent"] = generation.parent
-    if not generation.is_control:
-        others["to_control"] = generation.control
-    return others
+    return others if generation.is_control else others | {"to_control": generation.control}
 
 
-def _difference(rows: Rows, other: Generation, suite: Suite, outcomes: _Outcomes) -> Comparison | None:
+def _difference(rows: Rows, other: Generation, suite: Suite, outcomes: Outcomes) -> Comparison | None:
     """None where the other was not evaluated, or only in part."""
     if not (other.scores.exists() and other.samples.exists()) or read_json(other.scores).get("partial", True):
         return None
-    return compare(rows, outcomes[other], suite.weights)
+    return compare(rows, outcomes.of(other), suite.weights)
 
 
 def _bare(name: str, content: dict[str, Any]) -> Score:
@@ -144,7 +124,7 @@ def _bare(name: str, content: dict[str, Any]) -> Score:
         bits_per_byte=content.get("bits_per_byte"),
         suite=content["suite"]["name"],
         tiers={
-            tier: TierScore(score=shown["score"], weight=shown["weight"], interval=None)
+            tier: TierScore(score=shown["score"], weight=shown["weight"])
             for tier, shown in sorted(content["tiers"].items(), key=lambda each: TIERS.index(each[0]))
         },
         tasks={task: _task(shown) for task, shown in content["tasks"].items()},
@@ -154,18 +134,23 @@ def _bare(name: str, content: dict[str, Any]) -> Score:
 
 
 def _task(shown: dict[str, Any]) -> TaskScore:
-    bounds = None
-    if shown["stderr"] is not None:  # one item has none
-        reach = Z * shown["stderr"]
-        bounds = Interval(low=max(0.0, shown["score"] - reach), high=min(100.0, shown["score"] + reach))
+    bounds = None if shown["stderr"] is None else _around(shown["score"], shown["stderr"])  # one item has none
     return TaskScore(tier=shown["tier"], score=shown["score"], n=shown["n"], interval=bounds)
 
 
-def _with_interval(tier: str, shown: TierScore, bare: Score, rows: Rows, suite: Suite) -> TierScore:
-    tasks = {task for task, figures in bare.tasks.items() if figures.tier == tier}
-    weights = {task: weight for task, weight in suite.weights.items() if task in tasks}
-    own = [row for row in rows if row["task"] in tasks]
-    return shown.model_copy(update={"interval": interval(own, weights)})
+def _around(score: float, error: float) -> Interval:
+    return Interval(low=round(max(0.0, score - Z * error), 6), high=round(min(100.0, score + Z * error), 6))
+
+
+def _with_interval(tier: str, shown: TierScore, tasks: Mapping[str, Any], suite: Suite) -> TierScore:
+    """Errors: KeyError for a task that the suite does not have."""
+    own = {task: figures for task, figures in tasks.items() if figures["tier"] == tier}
+    errors = {task: figures["stderr"] for task, figures in own.items()}
+    if shown.score is None or None in errors.values():
+        return shown
+    total = sum(suite.weights[task] for task in own)
+    error = math.sqrt(sum((suite.weights[task] / total * errors[task]) ** 2 for task in own))
+    return shown.model_copy(update={"interval": _around(shown.score, error)})
 
 
 def _unreadable(name: str, note: str) -> Score:

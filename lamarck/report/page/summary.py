@@ -30,7 +30,9 @@ def answers(lineage: Lineage) -> list[Answer]:
 
 def last_scored(lineage: Lineage) -> Score | None:
     """The latest generation of the main lineage that has a whole score."""
-    scored = [score for member in main_lane(lineage) if (score := lineage.scores.get(member.name)) and not score.partial]
+    scored = [
+        score for member in main_lane(lineage) if (score := lineage.scores.get(member.name)) and not score.partial
+    ]
     return scored[-1] if scored else None
 
 
@@ -89,7 +91,9 @@ def _why(lineage: Lineage) -> Answer:
             for tier, shown in last.tiers.items()
             if shown.score is not None and (before := founder.tiers.get(tier)) and before.score is not None
         }
-        sentences.append("By tier: " + ", ".join(f"{tier} {points:+.1f}" for tier, points in moved.items()) + " points.")
+        sentences.append(
+            "By tier: " + ", ".join(f"{tier} {points:+.1f}" for tier, points in moved.items()) + " points."
+        )
     if last and (curriculum := lineage.curricula.get(last.generation)):
         sentences.append(
             f"{curriculum.teacher} taught it {curriculum.items:,} items; of the {curriculum.sampled:,} that it wrote, "
@@ -120,7 +124,9 @@ def _cost(lineage: Lineage) -> Answer:
         + "."
     ]
     if lineage.trainings:
-        closest = max(lineage.trainings.values(), key=lambda each: each.used_device_seconds / each.ceiling_device_seconds)
+        closest = max(
+            lineage.trainings.values(), key=lambda each: each.used_device_seconds / each.ceiling_device_seconds
+        )
         sentences.append(
             f"No training may pass its approved ceiling; {closest.generation} came closest, with "
             f"{closest.used_device_seconds:,.0f} of {closest.ceiling_device_seconds:,.0f} seconds."
@@ -137,7 +143,8 @@ def _allowed(lineage: Lineage) -> Answer:
         if gate.by and gate.approved_plan == gate.plan:
             signed = ", signed" if gate.signed else ""
             note = f" “{gate.note}”" if gate.note else ""
-            sentences.append(f"{member.name}: {gate.by}, on {gate.date}{signed} (plan {gate.plan[:8]}).{note}")
+            plan = _short(gate.plan)
+            sentences.append(f"{member.name}: {gate.by}, on {gate.date}{signed} (plan {plan}).{note}")
         else:
             sentences.append(gate.sentence)
     sentences += _and_more(len(gates))
@@ -169,9 +176,9 @@ def _wrong(lineage: Lineage) -> Answer:
     if not sentences:
         whole = sum(piece.state == "whole" for member in lineage.members for piece in member.pieces)
         sentence = f"{whole} artifacts were hashed again: each is what its record says. No red flag, nothing partial."
-        return Answer(question="What is wrong?", short="nothing found", tone="good", sentences=[sentence])
+        return Answer(question="What speaks against it?", short="nothing found", tone="good", sentences=[sentence])
     return Answer(
-        question="What is wrong?",
+        question="What speaks against it?",
         short=f"{len(sentences)} to look at",
         tone="bad",
         sentences=sentences[:MOST_SENTENCES] + _and_more(len(sentences)),
@@ -196,7 +203,7 @@ def _problems(lineage: Lineage) -> Iterable[str]:
 
 
 def _short(digest: str | None) -> str:
-    return digest[:12] if digest else "none"
+    return digest[:8] if digest else "none"
 
 
 def score_text(score: Score) -> str:

@@ -1,4 +1,4 @@
-"""The texts of models, packed for the page: columns of JSON, compressed, unpacked one at a time when they are looked at.
+"""The texts of models, packed for the page: columns of JSON, compressed, and unpacked when they are looked at.
 
 Ten thousand items a generation are megabytes of text that compress well. What does not fit into the page's budget is
 thinned out evenly, and the page says so. Light.
@@ -8,24 +8,26 @@ import base64
 import gzip
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lamarck.errors import LamarckError
-from lamarck.files import read_jsonl
-from lamarck.lineage import Generation
+from lamarck.lineage import CONTROL
 from lamarck.report.page.members import Member
+from lamarck.report.page.outcomes import Key, Outcomes, key_of
 from lamarck.report.page.shown import Shown
 
 LONGEST_TEXT = 2000  # characters of one text that the page holds
 # Characters of one pack before it is compressed: what the browser parses at once must not make it stutter.
 MOST_CHARACTERS = 6_000_000
 # Characters of all packs in the page, compressed and in base64.
-CURRICULA_BUDGET = 10_000_000
+CURRICULA_BUDGET = 9_000_000
 ANSWERS_BUDGET = 3_000_000
 # What steers a reader's eye rather than being read: control characters, and marks of direction and of no width.
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+TRIED_ROWS = 500
 
 Columns = dict[str, list[Any]]
 
@@ -52,9 +54,9 @@ def pack(value: object) -> str:
 
 
 def pack_curricula(members: Sequence[Member]) -> tuple[list[Pack], dict[str, str]]:
-    """The items of every curriculum, and name -> why one cannot be read. The main lineage's come first, and the newest
-    of it first, so that what has to be thinned out is what is asked for least."""
-    found: list[Pack] = []
+    """The items of every curriculum, and name -> why one cannot be read. The main lineage's are packed first, its
+    newest before its oldest: what has to be thinned out is what is asked for least."""
+    found: dict[str, Pack] = {}
     broken: dict[str, str] = {}
     waiting = sorted(
         (member for member in members if member.number and member.generation.curriculum.exists()),
@@ -63,36 +65,50 @@ def pack_curricula(members: Sequence[Member]) -> tuple[list[Pack], dict[str, str
     left = CURRICULA_BUDGET
     main = sum(member.lane == "" for member in waiting)
     for place, member in enumerate(waiting):
-        path = member.generation.curriculum
         rivals = (main if place < main else len(waiting)) - place
         try:
-            packed = _fit(member.name, path, [row for _, row in read_jsonl(path)], _item_columns, left // rivals)
+            packed = _pack_curriculum(member.name, member.generation.curriculum, left // rivals)
         except (LamarckError, KeyError, TypeError) as error:
-            broken[member.name] = f"{path} cannot be read: {error}"
+            broken[member.name] = f"{member.generation.curriculum} cannot be read: {error}"
             continue
         left -= len(packed.data)
-        found.append(packed)
-    order = {member.name: place for place, member in enumerate(members)}
-    return sorted(found, key=lambda packed: order[packed.name]), broken
+        found[member.name] = packed
+    return [found[member.name] for member in members if member.name in found], broken
 
 
-def _fit(name: str, path: Path, rows: list[Any], columns: Any, budget: int) -> Pack:
-    """As many rows, evenly spread, as fit into `budget` characters."""
-    places = list(range(len(rows)))
-    content: Columns = columns([rows[place] for place in places], places)
-    size = sum(len(text) for column in content.values() for text in column if isinstance(text, str))
-    data = pack(content)
-    share = min(1.0, budget / len(data), MOST_CHARACTERS / max(1, size))
-    if share < 1:
-        count = int(0.97 * share * len(rows))  # a little less: what is thinned out compresses worse
-        places = spread(len(rows), count)
-        data = pack(columns([rows[place] for place in places], places))
-    return Pack(name=name, data=data, shown=len(places), total=len(rows), path=str(path))
+def _pack_curriculum(name: str, path: Path, budget: int) -> Pack:
+    """As many items, evenly spread, as fit into `budget` characters: only those are read."""
+    try:
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise LamarckError(f"not UTF-8 text: {error}") from error
+
+    def columns(places: Sequence[int]) -> Columns:
+        return _item_columns([_parsed(lines[place], place) for place in places], places)
+
+    places = spread(len(lines), _fitting(len(lines), columns, budget))
+    return Pack(name=name, data=pack(columns(places)), shown=len(places), total=len(lines), path=str(path))
+
+
+def _parsed(line: str, place: int) -> dict[str, Any]:
+    try:
+        return dict(json.loads(line))
+    except ValueError as error:
+        raise LamarckError(f"line {place + 1} is not valid JSON: {error}") from error
+
+
+def _fitting(total: int, columns: Callable[[Sequence[int]], Columns], budget: int) -> int:
+    """How many of `total` rows fit into `budget` characters, judged by the packed size of some, evenly spread."""
+    tried = spread(total, TRIED_ROWS)
+    content = columns(tried)
+    packed = len(pack(content)) / len(tried)
+    characters = sum(len(text) for column in content.values() for text in column if isinstance(text, str)) / len(tried)
+    return min(total, int(budget / packed), int(MOST_CHARACTERS / max(1.0, characters)))
 
 
 def spread(total: int, count: int) -> list[int]:
     """`count` of the numbers below `total`, evenly spread."""
-    return [place * total // count for place in range(min(count, total))]
+    return [place * total // count for place in range(min(count, total))] if count < total else list(range(total))
 
 
 def _item_columns(rows: Sequence[Mapping[str, Any]], places: Sequence[int]) -> Columns:
@@ -119,39 +135,41 @@ class Answers(Shown):
     total: int
 
 
-def pack_answers(members: Sequence[Member]) -> tuple[Answers | None, dict[str, str]]:
-    """The outcomes of every generation of the main lineage and its control arm, side by side; name -> why some cannot
-    be read. The items are those of the first; another's outcome for the same task, index and digest is the same item's.
-    """
-    rows: dict[str, dict[tuple[Any, ...], Any]] = {}
+def pack_answers(members: Sequence[Member], outcomes: Outcomes) -> tuple[Answers | None, dict[str, str]]:
+    """The outcomes of the main lineage and its control arm, side by side, and name -> why some cannot be read."""
+    rows: dict[str, dict[Key, Mapping[str, Any]]] = {}
     broken: dict[str, str] = {}
     for member in members:
         path = member.generation.samples
-        if member.lane not in ("", Generation(1).control.prefix) or not path.exists():
+        if member.lane not in ("", CONTROL) or not path.exists():
             continue
         try:
-            rows[member.name] = {_key(row): row for _, row in read_jsonl(path)}
+            rows[member.name] = {key_of(row): row for row in outcomes.of(member.generation)}
         except (LamarckError, KeyError, TypeError) as error:
             broken[member.name] = f"{path} cannot be read: {error}"
-    if not rows:
-        return None, broken
     keys = list(dict.fromkeys(key for own in rows.values() for key in own))
-    first: dict[tuple[Any, ...], Any] = {}
-    for own in rows.values():
-        first = own | first
-    size = sum(len(pack(_answer_columns(own, keys[::20]))) for own in rows.values()) * min(20, len(keys))
-    share = min(1.0, ANSWERS_BUDGET / size)
-    shown = [keys[place] for place in spread(len(keys), int(share * len(keys)))]
+    if not keys:
+        return None, broken
+
+    def columns(places: Sequence[int]) -> Columns:
+        """Of everybody: what they take together is what must fit."""
+        chosen = [keys[place] for place in places]
+        return {
+            f"{name} {field}": column for name, own in rows.items() for field, column in _answers(own, chosen).items()
+        }
+
+    shown = [keys[place] for place in spread(len(keys), _fitting(len(keys), columns, ANSWERS_BUDGET))]
+    texts = [outcomes.texts(key) for key in shown]
     items = {
-        "task": [key[0] for key in shown],
-        "index": [key[1] for key in shown],
-        "prompt": [visible(first[key]["prompt"]) for key in shown],
-        "target": [visible(first[key]["target"]) for key in shown],
+        "task": [key.task for key in shown],
+        "index": [key.number for key in shown],
+        "prompt": [visible(prompt) for prompt, _ in texts],
+        "target": [visible(target) for _, target in texts],
     }
     packs = [
         Pack(
             name=name,
-            data=pack(_answer_columns(own, shown)),
+            data=pack(_answers(own, shown)),
             shown=len(shown),
             total=len(keys),
             path=f"results/{name}/samples.jsonl",
@@ -161,19 +179,11 @@ def pack_answers(members: Sequence[Member]) -> tuple[Answers | None, dict[str, s
     return Answers(items=pack(items), members=packs, shown=len(shown), total=len(keys)), broken
 
 
-def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return row["task"], row["index"], row["item"]
-
-
-def _answer_columns(own: Mapping[tuple[Any, ...], Any], keys: Sequence[tuple[Any, ...]]) -> Columns:
-    """`score` is None where a generation was not asked; `missed` names the rungs that an answer did not climb."""
+def _answers(own: Mapping[Key, Mapping[str, Any]], keys: Sequence[Key]) -> Columns:
+    """`score` is None where a generation was not asked."""
     found = [own.get(key) for key in keys]
     return {
         "answer": ["" if row is None else visible(row["answer"]) for row in found],
         "score": [None if row is None else round(row["score"], 4) for row in found],
-        "missed": ["" if row is None else ", ".join(_missed(row)) for row in found],
+        "missed": ["" if row is None else row["missed"] for row in found],
     }
-
-
-def _missed(row: Mapping[str, Any]) -> list[str]:
-    return [rung for rung, climbed in row.get("rungs", {}).items() if not climbed]

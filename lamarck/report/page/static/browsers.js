@@ -63,7 +63,7 @@ async function itemBrowser(place) {
       && (!skill.select.value || `${items.skill[at]} ${items.difficulty[at]}` === skill.select.value)
       && (!verdict.select.value || String(items.verified[at]) === verdict.select.value),
     row: (at) => element(
-      "div", { class: "row" }, text(items.prompt[at]), text(items.completion[at]),
+      "div", { class: "row" }, element("div", { class: "pair" }, text(items.prompt[at]), text(items.completion[at])),
       items.reasoning[at] ? element("details", {}, element("summary", {}, "the teacher’s reasoning"), text(items.reasoning[at])) : null,
       element(
         "div", { class: "facts" }, element("span", {}, `${items.skill[at]} ${items.difficulty[at]}`), element("span", {}, `by ${items.teacher[at]}`),

@@ -13,6 +13,7 @@ const stateOf = (member) => {
   const score = page.scores[member.name];
   return score?.partial ? "partial" : score ? "scored" : "unfinished";
 };
+const trainings = Object.values(page.trainings);
 const laneName = (lane) => (lane === "" ? "main" : lane.replace(/\/$/, ""));
 const oneDecimal = (value) => (value === null || value === undefined ? "" : value.toFixed(1));
 
@@ -87,7 +88,7 @@ function scoresChart(width) {
   const founder = rows.find((row) => row.number === 0);
   const control = founder ? [{ ...founder, arm: "control" }, ...rows.filter((row) => row.arm === "control")] : [];
   return Plot.plot({
-    width, height: 320, marginLeft: 50,
+    width, height: 320, marginLeft: 50, marginBottom: 42,
     x: { label: "generation", ticks: d3.range(d3.max(rows, (row) => row.number) + 1), tickFormat: (number) => `g${number}`, inset: 25 },
     y: { label: "points of 100", grid: true, nice: true },
     color: { ...ARMS, legend: true, domain: ["main", "control"] },
@@ -112,7 +113,7 @@ function tasksChart(width) {
   })));
   const tasks = d3.sort(new Set(rows.map((row) => row.task)), (task) => last.tasks[task]?.tier, (task) => task);
   return Plot.plot({
-    width, height: 60 + 17 * tasks.length, marginLeft: Math.min(260, 0.4 * width), marginTop: 30,
+    width, height: 60 + 17 * tasks.length, marginLeft: Math.min(260, 0.4 * width), marginTop: 30, marginBottom: 42,
     x: { label: `${last.generation} minus g0, in points`, grid: true, axis: "both" },
     y: { domain: tasks, label: null },
     color: { ...ARMS, legend: true, domain: ["main", "control"] },
@@ -128,7 +129,7 @@ function rewardsChart(width) {
   const rows = page.rewards.filter((row) => row.proxy !== null && row.reward !== null);
   if (!rows.length) return null;
   return Plot.plot({
-    width: Math.min(width, 640), height: 360, marginLeft: 50, grid: true, inset: 30,
+    width: Math.min(width, 640), height: 360, marginLeft: 50, marginBottom: 42, grid: true, inset: 30,
     x: { label: "child’s score (proxy)", nice: true }, y: { label: "grandchild’s score (reward)", nice: true },
     color: { type: "categorical", legend: true, tickFormat: (digest) => `strategy ${digest}` },
     marks: [
@@ -152,10 +153,10 @@ function cellsChart(width) {
     marginLeft: 140, marginTop: 45,
     x: { axis: "top", type: "band", domain: numbers, tickFormat: (number) => `g${number - 1} → g${number}`, label: null, tickRotate: numbers.length > 8 ? -60 : 0 },
     y: { domain: names, label: null },
-    color: { legend: true, domain: [0, 1], label: "share of its texts that were right", range: ["#f3d9b0", "#1c5d99"], interpolate: "hsl" },
+    color: { legend: true, domain: [0, 1], label: "share of its texts that were right", scheme: "YlGnBu" },
     marks: [
       Plot.cell(rows, { x: "number", y: "name", fill: "pass_rate", title: (row) => `${row.teacher} on ${row.name}: ${(100 * row.pass_rate).toFixed(0)}% right of ${row.sampled}, ${row.kept} of ${row.asked} kept` }),
-      Plot.text(rows, { x: "number", y: "name", text: "kept", fill: (row) => (row.pass_rate > 0.5 ? "#fff" : "#1a1d22") }),
+      Plot.text(rows, { x: "number", y: "name", text: "kept", fill: (row) => (row.pass_rate > 0.55 ? "#fff" : "#1a1d22") }),
     ],
   });
 }
@@ -183,8 +184,7 @@ function measuresCharts(place) {
   }
 }
 
-const trained = () => Object.values(page.trainings).filter((each) => armOf(byName.get(each.generation)) !== "other");
-const curveRows = () => trained().flatMap((each) => each.curve.map(([step, loss, rate]) => ({
+const curveRows = () => trainings.filter((each) => armOf(byName.get(each.generation)) !== "other").flatMap((each) => each.curve.map(([step, loss, rate]) => ({
   step, loss, rate, name: each.generation, arm: armOf(byName.get(each.generation)), number: byName.get(each.generation).number,
 })));
 
@@ -193,7 +193,7 @@ function curveChart(width, y, label, marks) {
   if (!rows.length) return null;
   const names = [...new Set(rows.map((row) => row.name))];
   return Plot.plot({
-    width, height: 280, marginLeft: 60,
+    width, height: 290, marginLeft: 60, marginBottom: 42,
     x: { label: "optimizer step" }, y: { label, grid: true },
     color: { type: "categorical", domain: names, legend: names.length <= 12, scheme: names.length <= 10 ? "observable10" : undefined,
       range: names.length > 10 ? names.map((_, place) => d3.interpolateTurbo(0.1 + (0.8 * place) / names.length)) : undefined },
@@ -207,37 +207,35 @@ const lossChart = (width) => curveChart(width, "loss", "loss, nats an answer tok
 ]);
 const rateChart = (width) => curveChart(width, "rate", "learning rate", (rows, channels) => [Plot.line(rows, channels)]);
 
-function speedChart(width) {
-  if (!trained().length) return null;
+// Bars of the main lineage and its control arm, generation by generation.
+function barsChart(width, rows, y, label, { fill = "arm", ...options } = {}, marks = []) {
+  const placed = rows.filter((row) => armOf(byName.get(row.generation)) !== "other").map((row) => ({
+    ...row, arm: armOf(byName.get(row.generation)), number: byName.get(row.generation).number,
+  }));
+  if (!placed.length) return null;
+  const numbers = d3.sort(new Set(placed.map((row) => row.number)));
   return Plot.plot({
-    width, height: 60 + 24 * trained().length, marginLeft: 110, marginRight: 60, color: ARMS,
-    x: { label: "tokens a second", grid: true }, y: { label: null, domain: trained().map((each) => each.generation) },
+    width: Math.max(width, 80 + 26 * numbers.length), height: 260, marginLeft: 60, marginBottom: 42,
+    fx: { domain: numbers, tickFormat: (number) => `g${number}`, label: null }, x: { axis: null, domain: ["main", "control"] },
+    y: { label, grid: true }, color: { ...ARMS, domain: ["main", "control"], legend: true }, ...options,
     marks: [
-      Plot.barX(trained(), { x: "tokens_per_second", y: "generation", fill: (each) => armOf(byName.get(each.generation)) }),
-      Plot.text(trained(), { x: "tokens_per_second", y: "generation", text: (each) => d3.format(",.0f")(each.tokens_per_second), textAnchor: "start", dx: 4 }),
+      Plot.barY(placed, { fx: "number", x: "arm", y, fill, title: (row) => `${row.generation}${row.stage ? ` ${row.stage}` : ""}: ${d3.format(",.1f")(row[y])}` }),
+      ...marks.map((mark) => mark(placed)),
     ],
   });
 }
 
-function costChart(width) {
-  const rows = page.costs.filter((cost) => armOf(byName.get(cost.generation)) !== "other");
-  const names = [...new Set(rows.map((row) => row.generation))];
-  const ceilings = trained().map((each) => ({ generation: each.generation, seconds: each.ceiling_device_seconds }));
-  if (!rows.length) return null;
-  return Plot.plot({
-    width, height: 70 + 26 * names.length, marginLeft: 110,
-    x: { label: "device-seconds", grid: true }, y: { label: null, domain: names },
-    color: { legend: true, type: "categorical", scheme: "observable10" },
-    marks: [
-      Plot.barX(rows, { x: "device_seconds", y: "generation", fill: "stage", title: (row) => `${row.generation} ${row.stage}: ${row.device_seconds} s on ${row.device}` }),
-      Plot.tickX(ceilings, { x: "seconds", y: "generation", stroke: "var(--bad)", strokeWidth: 3, title: (row) => `approved ceiling of the training of ${row.generation}: ${row.seconds} s` }),
-    ],
-  });
-}
+const speedChart = (width) => barsChart(width, trainings, "tokens_per_second", "tokens a second");
+const ceilingChart = (width) => barsChart(width, trainings, "used_device_seconds", "device-seconds; the line is the approved ceiling", {}, [
+  (rows) => Plot.tickY(rows, { fx: "number", x: "arm", y: "ceiling_device_seconds", stroke: "var(--bad)", strokeWidth: 3 }),
+]);
+const costChart = (width) => barsChart(width, page.costs, "device_seconds", "device-seconds, the main lineage left, control right", {
+  fill: "stage", color: { legend: true, type: "categorical", scheme: "observable10" },
+});
 
 const CHARTS = {
   lineage: lineageChart, scores: scoresChart, tasks: tasksChart, rewards: rewardsChart, cells: cellsChart,
-  loss: lossChart, rate: rateChart, speed: speedChart, cost: costChart,
+  loss: lossChart, rate: rateChart, speed: speedChart, cost: costChart, ceiling: ceilingChart,
 };
 
 function draw(place) {

@@ -13,13 +13,11 @@ function details(title, content) {
   return element("details", {}, element("summary", {}, title), pairs(content));
 }
 
-function gateRecord(gate) {
-  const { plan_content: content, ...answer } = gate;
-  return element("div", { class: "piece" }, element("h4", {}, "gate"), pairs(answer), content ? details("the plan", content) : null);
+function gateRecord(gate, plan) {
+  return element("div", { class: "piece" }, element("h4", {}, "gate"), pairs(gate), plan ? details("the plan", plan) : null);
 }
 
-function pieceRecord(piece) {
-  const record = piece.record;
+function pieceRecord(piece, record) {
   return element(
     "div", { class: "piece" },
     element("h4", {}, `${piece.kind} `, element("span", { class: `state ${piece.state}` }, piece.state)),
@@ -30,7 +28,7 @@ function pieceRecord(piece) {
   );
 }
 
-function showRecord() {
+async function showRecord() {
   const place = document.getElementById("record");
   const name = decodeURIComponent(location.hash).replace(/^#record\//, "");
   const member = page.members.find((each) => each.name === name);
@@ -41,11 +39,12 @@ function showRecord() {
     history.replaceState(null, "", "#lineage");
   });
   const score = page.scores[name];
+  const { plan, records } = (await unpack("records"))[name];
   place.replaceChildren(
     element("h3", { id: "record-title", tabindex: "-1" }, name),
     pairs({ parent: member.parent, score: score?.score ?? (score ? "partial" : null), partial: score?.partial ? score.errors : null }),
-    member.gate ? gateRecord(member.gate) : null,
-    ...member.pieces.map(pieceRecord),
+    member.gate ? gateRecord(member.gate, plan) : null,
+    ...member.pieces.map((piece) => pieceRecord(piece, records[piece.kind])),
     close,
   );
   place.hidden = false;
