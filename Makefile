@@ -8,12 +8,12 @@ unexport PYTHONDONTWRITEBYTECODE
 # Snakemake starts `python`, `dvc` and the checks by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test sandbox check bench
+.PHONY: demo test sandbox browser check bench
 
 demo: .venv/installed
 	@$(BIN)/lamarck demo
 
-test: .venv/developer sandbox
+test: .venv/developer sandbox browser
 	$(BIN)/python -m pytest -rs
 
 # Code that a model wrote runs in a room that bubblewrap builds. Only root can install it, and only Debian's kin this way.
@@ -21,6 +21,12 @@ sandbox:
 	@command -v bwrap >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	  && apt-get update -qq && apt-get install -qq --yes --no-install-recommends bubblewrap >/dev/null; } \
 	  || echo "bubblewrap is not installed: tests of model-written code will not run"
+
+# The pages are opened in Chromium; the same holds for it.
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium >/dev/null; } \
+	  || echo "chromium is not installed: tests of the pages will not run"
 
 check: .venv/developer
 	$(BIN)/ruff check .
@@ -34,6 +40,7 @@ bench: .venv/developer
 	$(BIN)/python benchmarks/generate_vs_transformers.py
 	$(BIN)/python benchmarks/eval_vs_lm_eval.py
 	$(BIN)/python benchmarks/commands.py
+	$(BIN)/python -m benchmarks.page
 
 .venv/installed: envs/cpu.txt pyproject.toml
 	$(PYTHON) -m venv .venv

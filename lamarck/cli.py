@@ -88,18 +88,25 @@ def approve(
 
 @app.command()
 def report(
-    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("results/report.html"),
+    out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("results/report.html"),
+    markdown: Annotated[bool, typer.Option("--md", help="Print a summary for a pull request instead.")] = False,
+    base: Annotated[str | None, typer.Option(help="With --md: the git revision to compare with.")] = None,
     configfile: ConfigFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """The lineage as one page that needs no network: graph, scores, curricula, training, answers."""
+    from lamarck.errors import LamarckError
     from lamarck.report.page import command
 
+    if base and not markdown:
+        raise LamarckError("--base says with what the summary compares: give --md, too")
     if as_json:
         print(command.report_json(configfile))
-        return
-    command.write_report(configfile, out)
-    print(f"{out}: open it in any browser")
+    elif markdown:
+        print(command.report_md(configfile, base), end="")
+    else:
+        command.write_report(configfile, out)
+        print(f"{out}: open it in any browser")
 
 
 @app.command()

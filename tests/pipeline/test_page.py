@@ -1,11 +1,12 @@
 """The pages of a real lineage, in a real browser."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.pipeline.conftest import Project
 from tests.report.page.watched import PHONE, opened
@@ -54,7 +55,7 @@ def test_the_numbers_are_those_of_the_evaluations(browser: Browser, finished: Pr
 def test_a_node_opens_its_record(browser: Browser, finished: Project, report: Path) -> None:
     training = finished.read("results/g1/adapter/training.json")
     with opened(browser, report) as page:
-        page.locator('[data-chart="lineage"] a[href="#record/g1"]').last.focus()
+        page.get_by_role("link", name=re.compile("^g1: scored")).focus()
         page.keyboard.press("Enter")
         record = page.locator("#record")
         record.wait_for(state="visible")
@@ -72,15 +73,14 @@ def test_items_are_searched_and_filtered(browser: Browser, finished: Project, re
         assert found.inner_text().startswith(f"{len(lines):,} items found")
         wanted = json.loads(lines[7])
         items.get_by_label("Search").fill(wanted["prompt"])
-        page.wait_for_function("document.querySelector('#items .rows').children.length < 25")
-        assert wanted["completion"] in items.locator(".row").first.inner_text()
+        expect(items.locator(".row").first).to_contain_text(wanted["completion"])
         items.get_by_label("Search").fill("no item says this")
-        page.wait_for_function("document.querySelector('#items .found').textContent.startsWith('0 ')")
+        expect(found).to_have_text(re.compile("^0 items"))
         items.get_by_label("Search").fill("")
         items.get_by_label("Curriculum of").select_option("control/g1")
         items.get_by_label("Verdict").select_option("not verified")
-        page.wait_for_function("document.querySelector('#items .found').textContent.includes('control/g1')")
-        assert "not verified" in items.locator(".row").first.inner_text()
+        expect(found).to_contain_text("control/g1")
+        expect(items.locator(".row").first).to_contain_text("not verified")
 
 
 def test_gained_and_lost_answers(browser: Browser, finished: Project, report: Path) -> None:
@@ -91,7 +91,7 @@ def test_gained_and_lost_answers(browser: Browser, finished: Project, report: Pa
         outcomes = page.locator("#outcomes")
         for change, count in (("gained", gained), ("lost", lost)):
             outcomes.get_by_label("From first to last").select_option(change)
-            assert outcomes.locator(".found").inner_text().startswith(f"{count:,} of {len(rows['g0']):,} items")
+            expect(outcomes.locator(".found")).to_have_text(f"{count:,} of {len(rows['g0']):,} items")
 
 
 def _outcomes(project: Project, name: str) -> dict[tuple[str, int], float]:

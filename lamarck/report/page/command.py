@@ -7,6 +7,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.lineage import Generation
 from lamarck.report.page.gather import gather, gather_texts
+from lamarck.report.page.markdown import report_markdown
 from lamarck.report.page.outcomes import Outcomes
 from lamarck.report.page.pending import gather_pending
 from lamarck.report.page.render import report_html, review_html
@@ -18,6 +19,11 @@ def write_report(config_path: Path, output: Path) -> None:
     outcomes = Outcomes()
     lineage = gather(load_config(config_path), outcomes)
     write_text(output, report_html(lineage, gather_texts(lineage.members, outcomes)))
+
+
+def report_md(config_path: Path, base: str | None) -> str:
+    config = load_config(config_path)
+    return report_markdown(gather(config, Outcomes()), base, Path(config.suite))
 
 
 def report_json(config_path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from lamarck.lineage import CONTROL
 from lamarck.report.page import summary
 from lamarck.report.page.gather import Lineage, Texts
 from lamarck.report.page.pending import Pending, questions
@@ -70,11 +71,17 @@ def _policy(scripts: list[str]) -> str:
 def _data(lineage: Lineage, texts: Texts) -> Markup:
     """What the scripts read at once. `<` is escaped, so that no text can end the element that holds it."""
     each: Any = "__all__"
+    candidates = {member.name for member in lineage.members if member.lane not in ("", CONTROL)}
     apart: Any = {
         # In the packs.
         "members": {each: {"pieces": {each: {"record"}}, "gate": {"plan_content"}}},
-        # Drawn only against the founder.
-        "scores": {name: {"to_parent": {"tasks"}, "to_control": {"tasks"}} for name in lineage.scores},
+        # Task by task, only the lineage and its control arm are drawn, and only against the founder.
+        "scores": {
+            name: {"to_parent": {"tasks"}, "to_control": {"tasks"}}
+            | ({"to_founder": {"tasks"}, "tasks": True} if name in candidates else {})
+            for name in lineage.scores
+        },
+        "trainings": {name: {"curve"} for name in candidates & lineage.trainings.keys()},
     }
     packed: Any = {"curricula": {each: {"data"}}, "answers": {"items": True, "members": {each: {"data"}}}}
     content = lineage.model_dump(mode="json", exclude=apart) | {"texts": texts.model_dump(mode="json", exclude=packed)}

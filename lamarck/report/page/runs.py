@@ -62,7 +62,7 @@ def _training(name: str, content: dict[str, Any]) -> Training:
     budget = content["budget"]
     return Training(
         generation=name,
-        curve=[(step, loss, rate) for step, loss, rate, *_ in content["losses"]],
+        curve=[(step, round(loss, 4), float(f"{rate:.3g}")) for step, loss, rate in content["losses"]],
         steps=content["steps"],
         examples=content["examples"],
         tokens=content["tokens"],

@@ -101,7 +101,7 @@ def _why(lineage: Lineage) -> Answer:
         )
     if last and last.to_control:
         found = last.to_control
-        short = f"verified items: {found.difference:+.1f} to the control"
+        short = f"verification: {found.difference:+.1f} points"
         sentences.append(
             f"control/{last.generation}, raised on as many items of which none was verified, is the comparison: "
             f"{difference_text(found)} points lie between the two."
@@ -172,7 +172,7 @@ def _is_trained(member: Member) -> bool:
 
 def _wrong(lineage: Lineage) -> Answer:
     """Red flags, partial evaluations, broken artifacts, warnings."""
-    sentences = list(_problems(lineage))
+    sentences = [f"{problem.removesuffix('.')}." for problem in _problems(lineage)]
     if not sentences:
         whole = sum(piece.state == "whole" for member in lineage.members for piece in member.pieces)
         sentence = f"{whole} artifacts were hashed again: each is what its record says. No red flag, nothing partial."

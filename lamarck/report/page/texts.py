@@ -1,12 +1,13 @@
 """The texts of models, packed for the page: columns of JSON, compressed, and unpacked when they are looked at.
 
 Ten thousand items a generation are megabytes of text that compress well. What does not fit into the page's budget is
-thinned out evenly, and the page says so. Light.
+thinned out at random, and the page says so. Light.
 """
 
 import base64
 import gzip
 import json
+import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ ANSWERS_BUDGET = 3_000_000
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 TRIED_ROWS = 500
+SEED = 1
 
 Columns = dict[str, list[Any]]
 
@@ -77,7 +79,7 @@ def pack_curricula(members: Sequence[Member]) -> tuple[list[Pack], dict[str, str
 
 
 def _pack_curriculum(name: str, path: Path, budget: int) -> Pack:
-    """As many items, evenly spread, as fit into `budget` characters: only those are read."""
+    """As many items, drawn at random, as fit into `budget` characters: only those are read."""
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
@@ -86,7 +88,7 @@ def _pack_curriculum(name: str, path: Path, budget: int) -> Pack:
     def columns(places: Sequence[int]) -> Columns:
         return _item_columns([_parsed(lines[place], place) for place in places], places)
 
-    places = spread(len(lines), _fitting(len(lines), columns, budget))
+    places = drawn(len(lines), _fitting(len(lines), columns, budget))
     return Pack(name=name, data=pack(columns(places)), shown=len(places), total=len(lines), path=str(path))
 
 
@@ -98,17 +100,18 @@ def _parsed(line: str, place: int) -> dict[str, Any]:
 
 
 def _fitting(total: int, columns: Callable[[Sequence[int]], Columns], budget: int) -> int:
-    """How many of `total` rows fit into `budget` characters, judged by the packed size of some, evenly spread."""
-    tried = spread(total, TRIED_ROWS)
+    """How many of `total` rows fit into `budget` characters, judged by the packed size of some."""
+    tried = drawn(total, TRIED_ROWS)
     content = columns(tried)
     packed = len(pack(content)) / len(tried)
     characters = sum(len(text) for column in content.values() for text in column if isinstance(text, str)) / len(tried)
     return min(total, int(budget / packed), int(MOST_CHARACTERS / max(1.0, characters)))
 
 
-def spread(total: int, count: int) -> list[int]:
-    """`count` of the numbers below `total`, evenly spread."""
-    return [place * total // count for place in range(min(count, total))] if count < total else list(range(total))
+def drawn(total: int, count: int) -> list[int]:
+    """`count` of the numbers below `total`, at random and in order: every so-manieth would meet a pattern, where there
+    is one, always at the same place."""
+    return sorted(random.Random(SEED).sample(range(total), count)) if count < total else list(range(total))
 
 
 def _item_columns(rows: Sequence[Mapping[str, Any]], places: Sequence[int]) -> Columns:
@@ -158,7 +161,7 @@ def pack_answers(members: Sequence[Member], outcomes: Outcomes) -> tuple[Answers
             f"{name} {field}": column for name, own in rows.items() for field, column in _answers(own, chosen).items()
         }
 
-    shown = [keys[place] for place in spread(len(keys), _fitting(len(keys), columns, ANSWERS_BUDGET))]
+    shown = [keys[place] for place in drawn(len(keys), _fitting(len(keys), columns, ANSWERS_BUDGET))]
     texts = [outcomes.texts(key) for key in shown]
     items = {
         "task": [key.task for key in shown],

@@ -36,7 +36,10 @@ SKILLS = {"json_mode": 4, "list_ops": 4, "arithmetic": 4}
 def write_lineage(generations: int, candidates: int, items: int, outcomes: int) -> None:
     """Into the working directory: a main lineage and control arm of `generations`, and `candidates` of one generation
     each under search/; `items` a curriculum and at most `outcomes` a task of the suite."""
-    shutil.copytree(ROOT / "config", "config")
+    for part in ("default.yaml", "strategies", SUITE.relative_to("config")):
+        Path("config", part).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / "config" / part).is_dir() else shutil.copyfile
+        copy(ROOT / "config" / part, Path("config") / part)
     config = yaml.safe_load(Path("config/default.yaml").read_text()) | {"generations": generations}
     write_text(Path("config/default.yaml"), yaml.safe_dump(config))
     suite = load_suite(SUITE)

@@ -4,10 +4,12 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 PHONE = {"width": 390, "height": 800}
 DESK = {"width": 1280, "height": 900}
+PATIENCE = 60_000  # milliseconds: what else runs here is not the page's doing
+expect.set_options(timeout=PATIENCE)
 
 
 @contextlib.contextmanager
@@ -15,6 +17,7 @@ def opened(browser: Browser, path: Path, size: dict[str, int] = DESK, dark: bool
     """The page, every part of it drawn. Fails on any console message of an error, any dialog and any request but the
     one for the page itself."""
     context = browser.new_context(viewport=size, color_scheme="dark" if dark else "light", reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     complaints: list[str] = []
     requests: list[str] = []
@@ -39,5 +42,5 @@ def scroll_through(page: Page) -> None:
         place += 600
     for browser_id in ("#items", "#outcomes"):
         if page.locator(browser_id).count():
-            page.wait_for_function(f"document.querySelector('{browser_id} .found').textContent !== ''")
+            expect(page.locator(f"{browser_id} .found")).not_to_be_empty()
     page.evaluate("scrollTo(0, 0)")

@@ -73,7 +73,7 @@ async function itemBrowser(place) {
     ),
     sentence: (count) => {
       const { shown, total, path } = packs[generation.select.selectedIndex];
-      const part = shown < total ? `, of ${shown.toLocaleString("en")} in this page, evenly spread over the ${total.toLocaleString("en")} of` : " of";
+      const part = shown < total ? `, of ${shown.toLocaleString("en")} in this page, drawn at random from the ${total.toLocaleString("en")} of` : " of";
       return `${count.toLocaleString("en")} items found${part} ${path}`;
     },
   });
@@ -127,7 +127,7 @@ async function answerBrowser(place) {
       element("div", { class: "facts" }, `${items.task[at]}, item ${items.index[at]}`),
     ),
     sentence: (count) => `${count.toLocaleString("en")} of ${answers.shown.toLocaleString("en")} items`
-      + (answers.shown < answers.total ? `, evenly spread over the suite’s ${answers.total.toLocaleString("en")}` : ""),
+      + (answers.shown < answers.total ? `, drawn at random from the suite’s ${answers.total.toLocaleString("en")}` : ""),
   });
   const load = async () => {
     const [found, ...loaded] = await Promise.all([unpack("suite-items"), ...chosen.map(({ select }) => unpack(`answers-${select.value}`))]);

@@ -26,8 +26,7 @@ function lanes() {
 }
 
 function lineageChart(width) {
-  const every = lanes();
-  const shown = every.slice(0, MOST_LANES);
+  const shown = lanes().slice(0, MOST_LANES);
   const members = page.members.filter((member) => shown.includes(member.lane));
   const parents = members.filter((member) => byName.has(member.parent));
   const gates = members.filter((member) => member.gate && member.gate.state !== "not planned");
@@ -44,7 +43,6 @@ function lineageChart(width) {
     x: { domain: [-0.15, last + 0.15], ticks: d3.range(last + 1), tickFormat: (number) => `g${number}`, label: null },
     y: { type: "point", domain: shown, padding: 0.5, tickFormat: laneName, label: null, tickSize: 0 },
     color: ARMS,
-    symbol: { legend: false },
     marks: [
       Plot.link(parents, {
         x1: (member) => member.number - 1, x2: "number", y1: (member) => byName.get(member.parent).lane, y2: "lane",
@@ -168,19 +166,20 @@ function measuresCharts(place) {
     number: byName.get(each.generation).number, arm: armOf(byName.get(each.generation)), values: values(each),
   }));
   const names = [...new Set(rows.flatMap((row) => Object.keys(row.values)))];
-  for (const name of names) {
-    const own = rows.filter((row) => name in row.values).map((row) => ({ ...row, value: row.values[name] }));
+  for (const measure of names) {
+    const own = rows.filter((row) => measure in row.values).map((row) => ({ ...row, value: row.values[measure] }));
     const chart = Plot.plot({
-      width: 240, height: 120, marginLeft: 46, marginBottom: 24, color: ARMS, ariaLabel: `${name} over generations`,
+      width: 240, height: 120, marginLeft: 46, marginBottom: 24, color: ARMS,
       x: { ticks: d3.range(1, d3.max(own, (row) => row.number) + 1).slice(0, 6), tickFormat: (number) => `g${number}`, label: null, inset: 12 },
       y: { zero: true, ticks: 3, grid: true, label: null, nice: true },
       marks: [
-        Plot.line(own, { x: "number", y: "value", stroke: "arm", z: "arm", sort: "number", strokeDasharray: null }),
+        Plot.line(own, { x: "number", y: "value", stroke: "arm", z: "arm", sort: "number" }),
         Plot.dot(own, { x: "number", y: "value", fill: "arm", r: 3.5, title: (row) => `${row.arm} g${row.number}: ${row.value}` }),
       ],
     });
-    chart.setAttribute("role", "img");
-    place.append(element("figure", {}, element("figcaption", {}, element("h4", {}, name.replaceAll("_", " "))), chart));
+    const title = measure.replaceAll("_", " ");
+    name(chart, `${title} over generations`);
+    place.append(element("figure", {}, element("figcaption", {}, element("h4", {}, title)), chart));
   }
 }
 
@@ -238,6 +237,18 @@ const CHARTS = {
   loss: lossChart, rate: rateChart, speed: speedChart, cost: costChart, ceiling: ceilingChart,
 };
 
+// A chart is one picture with one name; its marks have none, unless they are links, which must stay reachable.
+function name(drawing, label) {
+  const links = drawing.querySelectorAll("a");
+  for (const link of links) {
+    link.setAttribute("href", link.getAttributeNS("http://www.w3.org/1999/xlink", "href"));
+    link.setAttribute("aria-label", link.firstElementChild.getAttribute("aria-label"));
+  }
+  for (const mark of drawing.querySelectorAll("[aria-label]:not(a)")) mark.removeAttribute("aria-label");
+  drawing.setAttribute("role", links.length ? "group" : "img");
+  drawing.setAttribute("aria-label", label);
+}
+
 function draw(place) {
   const chart = CHARTS[place.dataset.chart](place.clientWidth);
   if (!chart) {
@@ -245,18 +256,19 @@ function draw(place) {
     return;
   }
   const drawing = chart.tagName === "svg" ? chart : chart.querySelector(":scope > svg");
-  // Links inside must stay reachable: a graph of them is no picture.
-  drawing.setAttribute("role", place.dataset.chart === "lineage" ? "group" : "img");
-  drawing.setAttribute("aria-label", place.dataset.label);
+  name(drawing, place.dataset.label);
   drawing.style.maxWidth = "none";
   place.replaceChildren(chart);
 }
 
 {
+  const hidden = document.getElementById("hidden-lanes");
+  const count = lanes().length;
+  if (hidden && count > MOST_LANES) hidden.textContent = `${MOST_LANES} of ${count} lines are drawn, those with the best scores; the table of scores has them all.`;
   const measure = document.getElementById("measure");
   if (measure) {
     const scores = Object.values(page.scores);
-    const names = (kind) => [...new Set(scores.flatMap((score) => Object.keys(score[`${kind}s`])))];
+    const names = (kind) => [...new Set(scores.flatMap((score) => Object.keys(score[`${kind}s`] ?? {})))];
     measure.append(element("option", { value: "score" }, "the whole suite"));
     for (const kind of ["tier", "task"]) {
       const options = names(kind).map((name) => element("option", { value: `${kind} ${name}` }, name));
