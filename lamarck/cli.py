@@ -69,6 +69,7 @@ def approve(
     digest: Annotated[str | None, typer.Option(help="The plan's short digest; asked for when left out.")] = None,
     note: Annotated[str, typer.Option(help="Why; kept in the approval.")] = "",
     key: Annotated[Path | None, typer.Option(help="Sign with this ssh key.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Allow exactly the run that `lamarck review` shows. Only a human should: you type its digest back."""
     from lamarck.errors import LamarckError
@@ -83,7 +84,10 @@ def approve(
     name = by or (known.name if known else "") or input("Your name: ")
     approver = Approver(name=name, contact=contact or (known.contact if known and not by else None))
     path = write(parse_generation(generation), digest if digest is not None else input, approver, note, key)
-    print(f"{path}: {generation} is approved by {name}. Go on with `snakemake`.")
+    if as_json:
+        print(json.dumps({"approval": str(path), "by": name, "generation": generation}, sort_keys=True))
+    else:
+        print(f"{path}: {generation} is approved by {name}. Go on with `snakemake`.")
 
 
 @app.command()
@@ -156,7 +160,7 @@ def evaluate(
         return
     if model is None or output is None:
         raise LamarckError("give --model DIR and --output DIR, or --dry-run to see what would be asked")
-    report.show_scores(suite, model, adapter, student, output, configfile)
+    report.show_scores(suite, model, adapter, student, output, configfile, as_json)
 
 
 @suites.command(name="verify")
@@ -171,11 +175,11 @@ def verify_suites(
 
 
 @suites.command()
-def freeze(name: str) -> None:
+def freeze(name: str, as_json: AsJson = False) -> None:
     """Write down the digest of every file of a new suite, once."""
     from lamarck.report import suite as report
 
-    report.show_frozen(name)
+    report.show_frozen(name, as_json)
 
 
 @suites.command()
@@ -185,11 +189,12 @@ def calibrate(
     model: Annotated[list[Path] | None, typer.Option(help="A model directory to score beside them.")] = None,
     write: Annotated[bool, typer.Option("--write", help="Put the table into the suite's README.")] = False,
     configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
 ) -> None:
     """Floor and ceiling: the scores of saying nothing, of guessing, and of knowing every answer."""
     from lamarck.report import suite as report
 
-    report.show_calibration(name, student, model or [], configfile, write)
+    report.show_calibration(name, student, model or [], configfile, write, as_json)
 
 
 def main() -> None:

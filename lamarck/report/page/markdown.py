@@ -1,4 +1,4 @@
-"""The lineage in Markdown, for a pull request: the first answers, the scores, and what changed since a base revision."""
+"""The lineage in Markdown, for a pull request: first answers, scores, and what changed since a base revision."""
 
 import html
 import json

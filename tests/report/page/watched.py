@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect
 
 PHONE = {"width": 390, "height": 800}
-DESK = {"width": 1280, "height": 900}
+DESK = {"width": 1280, "height": 1000}
 PATIENCE = 60_000  # milliseconds: what else runs here is not the page's doing
 expect.set_options(timeout=PATIENCE)
 
