@@ -39,7 +39,8 @@ def sandbox() -> Sandbox:
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="session")
+# A module's, because its loop keeps every other use of asyncio out of the process for as long as it lives.
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """Chromium, headless. Where there is none, the tests that need it are named as not run; in CI that is a failure."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -199,7 +199,8 @@ def _problems(lineage: Lineage) -> Iterable[str]:
             yield f"{score.generation} is only partially evaluated, and has no score: {reasons}"
         yield from flag_sentences(score.generation, score.flags)
     for curriculum in lineage.curricula.values():
-        yield from (f"curriculum of {curriculum.generation}: {warning}" for warning in curriculum.warnings)
+        # Which skills it could not fill stands with the curricula.
+        yield from (f"curriculum of {curriculum.generation}: {each.split(':')[0]}" for each in curriculum.warnings)
 
 
 def _short(digest: str | None) -> str:
