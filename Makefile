@@ -40,6 +40,7 @@ bench: .venv/developer
 	$(BIN)/python benchmarks/generate_vs_transformers.py
 	$(BIN)/python benchmarks/eval_vs_lm_eval.py
 	$(BIN)/python benchmarks/commands.py
+	$(BIN)/python benchmarks/filter_curriculum.py
 	$(BIN)/python -m benchmarks.page
 
 .venv/installed: envs/cpu.txt pyproject.toml

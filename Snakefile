@@ -21,6 +21,7 @@ rule all:
     input:
         SCORES,
         PLANS,
+        DATASET_CARDS,
         "results/lineage.json",
 
 

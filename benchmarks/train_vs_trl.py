@@ -21,7 +21,7 @@ from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
 from lamarck.g0.corpus import corpus
 from lamarck.g0.tiny import pretrain
 from lamarck.g0.world import SkillShare, TinyFounder
-from lamarck.train.data import Batches, tokenize
+from lamarck.train.data import Batches, exercises, tokenize
 from lamarck.train.loop import train
 from lamarck.train.model import load_trainable
 
@@ -80,7 +80,7 @@ def run_ours(weights: Path, items: list[Item], folder: Path) -> tuple[float, flo
     torch.manual_seed(0)
     model = load_trainable(weights, None, RECIPE, torch.device("cpu"))
     started = time.perf_counter()
-    data = tokenize([(item.prompt, item.completion) for item in items], tokenizer, RECIPE.max_tokens)
+    data = tokenize(exercises(items, "left out"), tokenizer, RECIPE.max_tokens)
     batches = Batches(data.examples, RECIPE.batch_size, 0, tokenizer.eos_token_id)
     progress = train(model, batches, RECIPE, float("inf"), folder / "checkpoint", "benchmark", lambda steps: None)
     seconds = time.perf_counter() - started

@@ -27,7 +27,16 @@ def opened_reasoning(tokenizer: "PreTrainedTokenizerBase") -> str:
     return THINK if str(begun).rstrip().endswith(THINK) else ""
 
 
-def answer_tokens(answer: str, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """Token ids of an answer and of the end of the text; without a template a space parts it from the prompt."""
-    text = answer if tokenizer.chat_template else f" {answer}"
-    return [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+def answer_text(answer: str, reasoning: str, tokenizer: "PreTrainedTokenizerBase", opened: str) -> str:
+    """What a model is to write behind a prompt: its reasoning, if it is to learn any, then the answer.
+
+    `opened` is what `opened_reasoning` says of the tokenizer: where the template opens reasoning, a model that is to
+    answer at once must close it first, or all it writes would count as thought. Without a template a space parts the
+    answer from the prompt.
+    """
+    if reasoning:
+        begin = "" if opened else f"{THINK}\n"
+        return f"{begin}{reasoning}\n{END_OF_THINKING}\n\n{answer}"
+    if opened:
+        return f"{END_OF_THINKING}\n\n{answer}"
+    return answer if tokenizer.chat_template else f" {answer}"

@@ -3,11 +3,14 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lamarck.errors import exit_with_sentence
+
+if TYPE_CHECKING:
+    from lamarck.gate.approval import Approver
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +26,8 @@ app = typer.Typer(
 
 suites = typer.Typer(no_args_is_help=True, help="Frozen suites: verify, calibrate, freeze.")
 app.add_typer(suites, name="suite")
+curricula = typer.Typer(no_args_is_help=True, help="Curricula: read their items, compare two of them.")
+app.add_typer(curricula, name="curriculum")
 STUDENT = Path("results/g0/student")
 
 ConfigFile = Annotated[Path, typer.Option("--configfile", help="The configuration of the lineage.")]
@@ -41,11 +46,13 @@ def status(configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
 @app.command()
 def review(
     generation: str,
+    edit: Annotated[bool, typer.Option("--edit", help="Drop or change items in your $EDITOR.")] = False,
+    by: Annotated[str | None, typer.Option(help="With --edit, your name; asked for, or from git, if left out.")] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page instead.")] = None,
     configfile: ConfigFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Show the training run that waits for an answer: `lamarck review g1`."""
+    """Show the training run that waits for an answer: `lamarck review g1`; curate its items first: `--edit`."""
     from lamarck.gate import review as page
     from lamarck.lineage import parse_generation
 
@@ -55,10 +62,25 @@ def review(
 
         write_review(configfile, child, html)
         print(f"{html}: open it in any browser")
+    elif edit:
+        from lamarck.config import load_config
+        from lamarck.gate.edit import edit_curriculum
+
+        edit_curriculum(load_config(configfile), child, by or _your_name())
     elif as_json:
         print(json.dumps(page.review_json(child), indent=2, sort_keys=True))
     else:
         page.show(child)
+
+
+def _your_name() -> str:
+    from lamarck.errors import LamarckError
+    from lamarck.gate.approve import default_approver
+
+    known = default_approver()
+    if known is None and not sys.stdin.isatty():
+        raise LamarckError("there is nobody to ask here: give --by NAME")
+    return known.name if known else input("Your name: ")
 
 
 @app.command()
@@ -72,22 +94,15 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """Allow exactly the run that `lamarck review` shows. Only a human should: you type its digest back."""
-    from lamarck.errors import LamarckError
-    from lamarck.gate.approval import Approver
     from lamarck.gate.approve import approve as write
-    from lamarck.gate.approve import default_approver
     from lamarck.lineage import parse_generation
 
-    if digest is None and not sys.stdin.isatty():
-        raise LamarckError("there is nobody to ask here: give --by NAME and --digest SHORT (lamarck review shows it)")
-    known = default_approver()
-    name = by or (known.name if known else "") or input("Your name: ")
-    approver = Approver(name=name, contact=contact or (known.contact if known and not by else None))
-    path = write(parse_generation(generation), digest if digest is not None else input, approver, note, key)
+    approver = _approver(by, contact)
+    path = write(parse_generation(generation), digest if digest is not None else _asked, approver, note, key)
     if as_json:
-        print(json.dumps({"approval": str(path), "by": name, "generation": generation}, sort_keys=True))
+        print(json.dumps({"approval": str(path), "by": approver.name, "generation": generation}, sort_keys=True))
     else:
-        print(f"{path}: {generation} is approved by {name}. Go on with `snakemake`.")
+        print(f"{path}: {generation} is approved by {approver.name}. Go on with `snakemake`.")
 
 
 @app.command()
@@ -137,6 +152,23 @@ def demo(configfile: ConfigFile = DEFAULT) -> None:
     walk.run(configfile)
 
 
+@app.command()
+def ablate(
+    ablation: Annotated[Path, typer.Argument(help="Its arms and seeds, such as config/ablations/tiny.yaml.")],
+    by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
+    digest: Annotated[str | None, typer.Option(help="Its short digest; asked for when left out.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Sign the approvals with this ssh key.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Lineages side by side; all cores when left out.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Put the table into this document, between its marks.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Raise lineages that differ in one thing, over matched seeds, and print what that changes. Tiny founders only."""
+    from lamarck.report import ablate as report
+
+    answer = digest if digest is not None else _asked
+    report.show(ablation, _approver(by, None), answer, key, jobs or report.default_jobs(), write, as_json)
+
+
 @app.command(name="eval")
 def evaluate(
     suite: Annotated[str, typer.Option(help="Name in config/suites, or its directory.")],
@@ -161,6 +193,31 @@ def evaluate(
     if model is None or output is None:
         raise LamarckError("give --model DIR and --output DIR, or --dry-run to see what would be asked")
     report.show_scores(suite, model, adapter, student, output, configfile, as_json)
+
+
+@curricula.command(name="show")
+def show_curriculum(
+    generation: str,
+    skill: Annotated[str | None, typer.Option(help="Only items of this skill.")] = None,
+    difficulty: Annotated[int | None, typer.Option(help="Only items of this difficulty.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    offset: Annotated[int, typer.Option(min=0, help="How many to skip.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Page through the items that train GENERATION, with their verdicts."""
+    from lamarck.lineage import parse_generation
+    from lamarck.report import curriculum as report
+
+    report.show(parse_generation(generation), skill, difficulty, offset, limit, as_json)
+
+
+@curricula.command(name="diff")
+def compare_curricula(first: str, second: str, as_json: AsJson = False) -> None:
+    """What changed from FIRST to SECOND in kind: cells, pass rates, guard-rails, words that only one of them has."""
+    from lamarck.lineage import parse_generation
+    from lamarck.report import curriculum as report
+
+    report.show_difference(parse_generation(first), parse_generation(second), as_json)
 
 
 @suites.command(name="verify")
@@ -195,6 +252,25 @@ def calibrate(
     from lamarck.report import suite as report
 
     report.show_calibration(name, student, model or [], configfile, write, as_json)
+
+
+def _asked(question: str) -> str:
+    """What the person at the terminal answers. Errors: LamarckError where there is none."""
+    from lamarck.errors import LamarckError
+
+    if not sys.stdin.isatty():
+        raise LamarckError("there is nobody to ask here: give --by NAME and --digest SHORT, which is shown before")
+    return input(question)
+
+
+def _approver(by: str | None, contact: str | None) -> "Approver":
+    """The person who answers: as given, else as git knows them, else as they say."""
+    from lamarck.gate.approval import Approver
+    from lamarck.gate.approve import default_approver
+
+    known = default_approver()
+    name = by or (known.name if known else "") or _asked("Your name: ")
+    return Approver(name=name, contact=contact or (known.contact if known and not by else None))
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The configuration, typed: unknown keys are refused with the nearest valid name. Light: no torch here."""
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -12,6 +13,7 @@ from lamarck.files import digest_value
 from lamarck.g0.world import TinyFounder
 
 S = TypeVar("S", bound=BaseModel)
+V = TypeVar("V")
 
 
 class Section(BaseModel):
@@ -58,12 +60,10 @@ class Recipe(Section):
     steps: int = Field(300, ge=1, description="Optimizer steps: steps, not seconds, decide the end.")
     batch_size: int = Field(64, ge=1, description="Examples per optimizer step.")
     max_tokens: int = Field(512, ge=8, description="Longest example, in tokens; a longer one is cut at the end.")
-    writing_share: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="Share of the items that are also learned as a teacher writes them, problem and answer: a child "
-        "that learns to answer alone writes ever fewer sound problems for its own child.",
+    reasoning: Literal["left out", "learned"] = Field(
+        "left out",
+        description="Of items whose teacher showed how it came to the answer: learned puts that before the answer, in "
+        "<think> tags, as reasoning models write it.",
     )
     learning_rate: float = Field(3e-3, gt=0)
     warmup_steps: int = Field(10, ge=0, description="Linear warm-up.")
@@ -86,8 +86,7 @@ class Budget(Section):
 
     def of(self, generation: int) -> float:
         """The ceiling of gN: that of the nearest override at or before N, else `device_seconds`."""
-        earlier = [n for n in self.overrides if n <= generation]
-        return self.overrides[max(earlier)] if earlier else self.device_seconds
+        return _latest(self.overrides, generation, self.device_seconds)
 
 
 class EngineConfig(Section):
@@ -106,10 +105,23 @@ class Config(Section):
     control: bool = Field(True, description="Also raise a control arm on unverified items, with the same budget.")
     founder: Founder
     strategy: str = Field(description="Path of the strategy: what the teacher is asked and what is kept.")
+    strategies: dict[int, str] = Field(
+        {}, description="Generation -> the strategy of its curriculum and of those that follow, where another is meant."
+    )
     suite: str = Field(description="Directory of the frozen evaluation suite.")
     recipe: Recipe
     budget: Budget
     engine: EngineConfig = EngineConfig()
+
+    def strategy_of(self, generation: int) -> Path:
+        """The strategy of the curriculum that gN is trained on: the nearest of `strategies` at or before N."""
+        return Path(_latest(self.strategies, generation, self.strategy))
+
+
+def _latest(overrides: Mapping[int, V], generation: int, otherwise: V) -> V:
+    """The override of the nearest generation at or before this one."""
+    earlier = [number for number in overrides if number <= generation]
+    return overrides[max(earlier)] if earlier else otherwise
 
 
 def load_config(path: Path) -> Config:

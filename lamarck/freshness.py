@@ -105,7 +105,8 @@ def survey(config: Config, prefix: str = "") -> list[Artifact]:
     for number in range(1, config.generations + 1):
         child = Generation(number, prefix)
         arms = [child, child.control] if config.control else [child]
-        found += [_curriculum(config, arm) for arm in arms]
+        found += [curriculum_state(config, arm) for arm in arms]
+        found += [_dataset_card(arm) for arm in arms]
         found.append(_plan(config, child))
         found += [_adapter(config, arm) for arm in arms]
         found += [_scores(config, arm) for arm in arms]
@@ -130,15 +131,27 @@ def _student(config: Config) -> Artifact:
     return Artifact("g0/student", (STUDENT,), reason)
 
 
-def _curriculum(config: Config, child: Generation) -> Artifact:
+def curriculum_state(config: Config, child: Generation) -> Artifact:
     def inputs() -> dict[str, str]:
         like = child.planned_by.curriculum if child.is_control else None
-        strategy = load_strategy(Path(config.strategy))
+        strategy = load_strategy(config.strategy_of(child.number))
         return curriculum_inputs(config, strategy, generation_digest(child.parent), earlier_curricula(child), like)
 
     files = (child.curriculum, child.card)
     reason = _why_stale(files, child.card, lambda: digest_file(child.curriculum), inputs)
     return Artifact(f"{child.name}/curriculum.jsonl", files, reason)
+
+
+def _dataset_card(child: Generation) -> Artifact:
+    """Fresh as long as it names the curriculum that is there: a person may say more in it than we do."""
+    reason: str | None = "missing"
+    if child.card.exists() and child.dataset_card.exists():
+        try:
+            named = read_record(child.card).digest in child.dataset_card.read_text(encoding="utf-8")
+            reason = None if named else "it does not name this curriculum's digest: delete it, and it is made again"
+        except (LamarckError, UnicodeDecodeError) as error:
+            reason = str(error)
+    return Artifact(f"{child.name}/curriculum.md", (child.dataset_card,), reason)
 
 
 def _plan(config: Config, child: Generation) -> Artifact:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from lamarck.errors import LamarckError
 from lamarck.files import digest_directory, digest_value, read_json
@@ -72,6 +72,10 @@ class Generation:
         return self.directory / "curriculum.json"
 
     @property
+    def dataset_card(self) -> Path:
+        return self.directory / "curriculum.md"
+
+    @property
     def plan(self) -> Path:
         return self.planned_by.directory / "plan.json"
 
@@ -107,6 +111,20 @@ class Code(BaseModel):
     dirty: bool | None
 
 
+class HumanEdit(BaseModel):
+    """What people did to a curriculum after its teacher had written it, over all edits."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: tuple[str, ...]
+    written: str = Field(description="Digest of the curriculum as its teacher wrote it.")
+    dropped: int
+    changed: int
+
+    def sentence(self) -> str:
+        return f"Human-edited by {', '.join(self.by)}: {self.dropped} dropped, {self.changed} changed."
+
+
 class Record(BaseModel):
     """How an artifact came to be. `inputs` are what decides its bytes; the rest is circumstance."""
 
@@ -120,6 +138,7 @@ class Record(BaseModel):
     device: str
     wall_seconds: float
     device_seconds: float
+    human_edited: HumanEdit | None = Field(None, exclude_if=lambda edit: edit is None)
 
 
 def make_record(
@@ -142,7 +161,9 @@ def code_state() -> Code:
     try:
         commit = _git("rev-parse", "HEAD")
         # Results and approvals change as a lineage grows: only what makes artifacts counts as dirty.
-        dirty = bool(_git("status", "--porcelain", "--", "lamarck", "rules", "Snakefile", "config"))
+        dirty = bool(
+            _git("status", "--porcelain", "--", *(f":/{path}" for path in ("lamarck", "rules", "Snakefile", "config")))
+        )
         return Code(commit=commit, dirty=dirty)
     except (OSError, subprocess.CalledProcessError):
         return Code(commit=None, dirty=None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from lamarck.config import load_config
+from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.freshness import bless, earlier_curricula, survey
 from lamarck.g0.local import check_model_directory
@@ -102,9 +103,21 @@ def plan_of(number, wildcards):
     return [str(Generation(number).plan)] if gates_are_open(number - 1) else []
 
 
+def dataset_cards_of(number, wildcards):
+    """curriculum.md of gN and its control arm, once every gate before it is open."""
+    if not gates_are_open(number - 1):
+        return []
+    child = Generation(number)
+    return [
+        str(arm.dataset_card)
+        for arm in ([child, child.control] if CONF.control else [child])
+    ]
+
+
 # One function a generation: a plan that is still to be made holds back only what lies behind its gate.
 SCORES = [partial(scores_of, number) for number in (0, *GENERATIONS)]
 PLANS = [partial(plan_of, number) for number in GENERATIONS]
+DATASET_CARDS = [partial(dataset_cards_of, number) for number in GENERATIONS]
 
 
 def founder_inputs(wildcards):
@@ -126,6 +139,13 @@ def parent_of(wildcards):
 
 def scored_model(wildcards):
     return model_of(generation_of(wildcards))
+
+
+def strategy_of(wildcards):
+    """The strategy of a curriculum, and the prompt templates that it names."""
+    strategy = CONF.strategy_of(int(wildcards.n))
+    prompts = load_strategy(strategy).prompts
+    return [str(strategy), *([prompts] if prompts else [])]
 
 
 def curriculum_inputs_of(wildcards):

@@ -5,7 +5,7 @@ rule curriculum:
     input:
         unpack(curriculum_inputs_of),
         config=CONFIG,
-        strategy=CONF.strategy,
+        strategy=strategy_of,
         suite=f"{CONF.suite}/suite.yaml",
     output:
         curriculum="results/{prefix}g{n}/curriculum.jsonl",
@@ -26,3 +26,20 @@ rule curriculum:
         "python -m lamarck.curriculum --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights} {params.adapter} {params.earlier} {params.first} {params.like} "
         "--output {output.curriculum} --card {output.card} --threads {threads} 2>&1 | tee {log}"
+
+
+# A rule of its own: a dataset card that is missing must not cost a curriculum.
+rule dataset_card:
+    input:
+        card="results/{prefix}g{n}/curriculum.json",
+        config=CONFIG,
+    output:
+        card="results/{prefix}g{n}/curriculum.md",
+    log:
+        "logs/{prefix}g{n}/dataset_card.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    shell:
+        "python -m lamarck.curriculum.dataset_card --config {input.config} --card {input.card} "
+        "--output {output.card} 2>&1 | tee {log}"

@@ -5,7 +5,7 @@ checkpoint plan:
     input:
         unpack(plan_inputs_of),
         config=CONFIG,
-        strategy=CONF.strategy,
+        strategy=strategy_of,
         suite=f"{CONF.suite}/suite.yaml",
     output:
         plan="results/{prefix}g{n}/plan.json",

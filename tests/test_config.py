@@ -1,5 +1,7 @@
 """The configuration: what is written is what is meant, or it is refused by name."""
 
+import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 import yaml
 
 from lamarck.config import Budget, load_config
+from lamarck.curriculum.prompts import load_prompts
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 
@@ -71,12 +74,44 @@ def test_other_mistakes_are_named(tmp_path: Path) -> None:
 def test_a_strategy_may_only_ask_for_what_exists(tmp_path: Path) -> None:
     strategy = yaml.safe_load((ROOT / "config/strategies/frontier.yaml").read_text())
     path = tmp_path / "strategy.yaml"
-    path.write_text(yaml.safe_dump(strategy | {"skills": {"jsn_mode": [1]}}))
-    with pytest.raises(LamarckError, match="no skill 'jsn_mode'"):
-        load_strategy(path)
-    path.write_text(yaml.safe_dump(strategy | {"skills": {"json_mode": [99]}}))
-    with pytest.raises(LamarckError, match="99"):
-        load_strategy(path)
+    for changes, sentence in (
+        ({"skills": {"jsn_mode": {"share": 1, "difficulties": [1]}}}, "no skill 'jsn_mode'"),
+        ({"skills": {"json_mode": {"share": 1, "difficulties": [99]}}}, "99"),
+        ({"skills": {"json_mode": {"share": 1, "difficulties": []}}}, "skills.json_mode.difficulties"),
+        ({"skills": {"json_mode": {"share": 0.7, "difficulties": [1]}}}, "add up to 0.7, not 1"),
+        ({"skills": {}}, "skills"),
+        ({"difficulty": {"kind": "following", "band": [0.8, 0.2]}}, "from a lower to a higher pass rate"),
+        ({"difficulty": {"kind": "following", "band": [0.5, 1.5]}}, "within 0..1"),
+        ({"difficulty": {"kind": "rising"}}, "difficulty"),
+        ({"answers": {"choose": "longest"}}, "answers.choose"),
+        ({"prompts": "config/prompts/none.yaml"}, "config/prompts/none.yaml does not exist"),
+        ({"siz": 3}, "did you mean 'size'"),
+    ):
+        path.write_text(yaml.safe_dump(strategy | changes))
+        with pytest.raises(LamarckError, match=re.escape(sentence)):
+            load_strategy(path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config/prompts").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_prompts_keep_what_the_skill_asks(path: Path) -> None:
+    prompts = load_prompts(path)
+    asked = {prompts.to_write("Write {this} problem.", random.Random(seed)) for seed in range(200)}
+    assert len(asked) == len(prompts.topics)
+    assert all("Write {this} problem." in each for each in asked)
+    assert "What is {x}?" in prompts.to_solve("What is {x}?")
+
+
+@pytest.mark.parametrize("write", ["ask something", "{request} {who}", "{request} {"])
+def test_a_template_without_its_place_is_refused(tmp_path: Path, write: str) -> None:
+    (tmp_path / "prompts.yaml").write_text(yaml.safe_dump({"write": write}))
+    with pytest.raises(LamarckError, match="write"):
+        load_prompts(tmp_path / "prompts.yaml")
+
+
+def test_a_generation_may_have_a_strategy_of_its_own() -> None:
+    config = load_config(ROOT / "config/default.yaml").model_copy(update={"strategies": {2: "b", 4: "d"}})
+    default = config.strategy
+    assert [str(config.strategy_of(number)) for number in range(1, 6)] == [default, "b", "b", "d", "d"]
 
 
 def test_a_lower_budget_holds_for_all_that_follow() -> None:

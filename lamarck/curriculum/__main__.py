@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from lamarck.config import load_config
-from lamarck.curriculum.item import Item, Teacher, read_curriculum
+from lamarck.curriculum.item import Item, Teacher, own_items, read_curriculum
 from lamarck.curriculum.limits import broken_limits
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError, exit_with_sentence
@@ -40,83 +40,103 @@ def main() -> None:
     started = time.perf_counter()
     config = load_config(arguments.config)
     child = parse_generation(arguments.generation)
-    strategy = load_strategy(Path(config.strategy))
+    strategy_path = config.strategy_of(child.number)
+    strategy = load_strategy(strategy_path)
     parent_digest = model_digest(arguments.weights, arguments.parent_adapter)
 
     # Heavy imports come after everything that can be refused without them.
     import torch
 
-    from lamarck.curriculum.describe import describe
-    from lamarck.curriculum.filter import Contamination
+    from lamarck.curriculum.anchor import draw_anchors
+    from lamarck.curriculum.describe import acceptance, describe
     from lamarck.curriculum.guard_rails import measure
-    from lamarck.curriculum.propose import Author, propose_unverified, propose_verified, replay
+    from lamarck.curriculum.mix import as_written, replay
+    from lamarck.curriculum.propose import Author, Proposal
+    from lamarck.curriculum.suites import contaminations
     from lamarck.engine import load_engine
     from lamarck.eval.suite import held_out_prompts, load_suite
 
     torch.set_num_threads(arguments.threads)
     engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter)
     suite = Path(config.suite)
-    suites = {
-        path.parent.name: Contamination(held_out_prompts(load_suite(path.parent)))
-        for path in sorted(suite.parent.glob("*/suite.yaml"))
-    }
-    contamination = suites[suite.name]
+    suites = contaminations(suite)
     teacher = Teacher(generation=child.parent.name, digest=parent_digest)
-    author = Author(teacher, strategy.digest())
+    archive = [_own_items(path) for path in arguments.earlier]
     # The name is left out on purpose: both arms of a generation draw with the same luck.
     seed = seed_for(config.seed, "curriculum", str(child.number))
 
     generating = time.perf_counter()
     with count_up(f"{teacher.generation} writes the curriculum of {child.name}", "samples") as on_samples:
-        if arguments.like is None:
-            cells = propose_verified(engine, strategy, author, contamination, seed, on_samples)
-        else:
-            sizes = _sizes(arguments.like)
-            cells = propose_unverified(engine, strategy, author, contamination, sizes, seed, on_samples)
+        proposal = Proposal(
+            engine,
+            strategy,
+            Author(teacher, strategy.digest()),
+            suites[suite.name],
+            seed,
+            on_samples,
+            [item.prompt for items in archive for item in items],
+        )
+        cells = proposal.unverified(_sizes(arguments.like)) if arguments.like else proposal.verified()
     device_seconds = time.perf_counter() - generating
 
     written = [item for cell in cells for item in cell.kept]
-    own_items = [_own_items(path) for path in arguments.earlier]
-    replayed = replay(own_items, written, strategy.replay_per_cell, seed_for(seed, "replay"))
     sampled = sum(cell.sampled for cell in cells)
     if len(written) < strategy.minimum_items:
         kept = _keep_rejected(arguments.output, written)
         raise LamarckError(
             f"{teacher.generation} wrote {len(written)} usable items in {sampled} samples, "
             f"below the strategy's minimum of {strategy.minimum_items}; they are kept in {kept}. "
-            f"Ask for easier difficulties or more samples in {config.strategy}"
+            f"Ask for easier difficulties or more samples in {strategy_path}"
         )
-    measures = measure(written, replayed, own_items, suites, len(written) / sampled, len(cells))
-    if arguments.first_card and arguments.like is None:
+    replayed = replay(archive, written, strategy.replay_per_cell, seed_for(seed, "replay"))
+    solved = written + replayed
+    anchors = draw_anchors(
+        config.founder,
+        held_out_prompts(load_suite(suite)),
+        solved,
+        strategy.anchor_share,
+        strategy.digest(),
+        seed_for(seed, "anchors"),
+    )
+    rewritten = []
+    if strategy.target == "teaching":
+        rewritten = as_written(solved + anchors, strategy.writing_share, seed_for(seed, "writing"))
+    measures = measure(written, replayed, anchors, archive, suites, acceptance(cells), len(cells))
+    if arguments.first_card and not arguments.like:
         broken = broken_limits(strategy.limits, measures, read_json(arguments.first_card)["measures"])
         if broken:
             kept = _keep_rejected(arguments.output, written)
             raise LamarckError(
-                f"the curriculum of {child.name} is out of the limits in {config.strategy}: {'; '.join(broken)}; "
+                f"the curriculum of {child.name} is out of the limits in {strategy_path}: {'; '.join(broken)}; "
                 f"its items are kept in {kept}"
             )
 
-    write_jsonl(arguments.output, (item.model_dump(mode="json", exclude_none=True) for item in written + replayed))
+    items = solved + anchors + rewritten
+    write_jsonl(arguments.output, (item.model_dump(mode="json") for item in items))
     inputs = curriculum_inputs(config, strategy, parent_digest, arguments.earlier, arguments.like)
     wall_seconds = time.perf_counter() - started
     record = make_record(digest_file(arguments.output), inputs, seed, engine.device_name, wall_seconds, device_seconds)
-    card = describe(cells, replayed, measures)
+    card = describe(cells, replayed, anchors, rewritten, measures)
+    cost = {
+        "samples_per_item": round(1 / acceptance(cells), 3),
+        "device_seconds_per_item": round(device_seconds / len(written), 6),
+    }
     names = {"generation": child.name, "parent": teacher.generation, "record": record.model_dump(mode="json")}
-    write_json(arguments.card, card | names)
-    print(f"{child.name}: {card['items']} items from {card['sampled']} samples by {teacher.generation}")
+    write_json(arguments.card, card | {"cost": cost} | names)
+    print(f"{child.name}: {card['items']} items from {sampled} samples by {teacher.generation}")
 
 
 def _keep_rejected(output: Path, written: list[Item]) -> Path:
     """What was made is never thrown away."""
     kept = output.with_suffix(".rejected.jsonl")
-    write_jsonl(kept, (item.model_dump(mode="json", exclude_none=True) for item in written))
+    write_jsonl(kept, (item.model_dump(mode="json") for item in written))
     return kept
 
 
 def _own_items(path: Path) -> list[Item]:
-    """What a curriculum's own teacher wrote, without what it replayed: its own items stand first."""
+    """What a curriculum's own teacher solved: its items stand first."""
     items = list(read_curriculum(path))
-    return [item for item in items if item.teacher == items[0].teacher]
+    return own_items(items, items[0].teacher.digest)
 
 
 def _sizes(curriculum: Path) -> Counter[tuple[str, int]]:

@@ -2,11 +2,13 @@
 
 from collections import Counter
 
+from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.item import Item
-from lamarck.curriculum.propose import Cell
 
 
-def describe(cells: list[Cell], replayed: list[Item], measures: dict[str, float]) -> dict[str, object]:
+def describe(
+    cells: list[Cell], replayed: list[Item], anchors: list[Item], rewritten: list[Item], measures: dict[str, float]
+) -> dict[str, object]:
     """Counts, the guard-rails' measures, and warnings. Nothing sampled goes uncounted."""
     items = [item for cell in cells for item in cell.kept]
     dropped: Counter[str] = Counter()
@@ -16,12 +18,15 @@ def describe(cells: list[Cell], replayed: list[Item], measures: dict[str, float]
     # What was verified and distinct beyond what was asked for.
     dropped["surplus"] = sampled - len(items) - dropped.total()
     return {
-        "items": len(items) + len(replayed),
+        "items": len(items) + len(replayed) + len(anchors) + len(rewritten),
         "sampled": sampled,
+        "answered": sum(cell.answered for cell in cells),
         "kept": len(items),
         "replayed": len(replayed),
+        "anchors": len(anchors),
+        "to_write": len(rewritten),
         "dropped": {reason: count for reason, count in sorted(dropped.items()) if count},
-        "acceptance": round(len(items) / sampled, 6),
+        "acceptance": round(acceptance(cells), 6),
         "cells": [
             {
                 "skill": cell.skill.name,
@@ -29,7 +34,7 @@ def describe(cells: list[Cell], replayed: list[Item], measures: dict[str, float]
                 "sampled": cell.sampled,
                 "verified": cell.verified,
                 "pass_rate": round(cell.pass_rate, 6),
-                "asked": cell.effort.items,
+                "asked": cell.wanted,
                 "kept": len(cell.kept),
             }
             for cell in cells
@@ -41,10 +46,21 @@ def describe(cells: list[Cell], replayed: list[Item], measures: dict[str, float]
 
 
 def _warnings(cells: list[Cell]) -> list[str]:
-    """What a reviewer should not overlook: that the curriculum is smaller than what was asked, and where."""
-    short = [cell for cell in cells if len(cell.kept) < cell.effort.items]
-    if not short:
-        return []
-    missing = sum(cell.effort.items - len(cell.kept) for cell in short)
-    names = ", ".join(f"{cell.skill.name} {cell.difficulty}" for cell in short)
-    return [f"{missing} items fewer than asked: the teacher could not fill {names}"]
+    """What a reviewer should not overlook: where the curriculum is smaller than what was asked, and what broke."""
+    warnings = [
+        f"the verifier of {cell.skill.name} crashed over {cell.crashes} answers of difficulty {cell.difficulty}, "
+        "which were refused for that"
+        for cell in cells
+        if cell.crashes
+    ]
+    short = [cell for cell in cells if len(cell.kept) < cell.wanted]
+    if short:
+        missing = sum(cell.wanted - len(cell.kept) for cell in short)
+        names = ", ".join(f"{cell.skill.name} {cell.difficulty}" for cell in short)
+        warnings.append(f"{missing} items fewer than asked: the teacher could not fill {names}")
+    return warnings
+
+
+def acceptance(cells: list[Cell]) -> float:
+    """Items kept / everything sampled for them: texts and further answers."""
+    return sum(len(cell.kept) for cell in cells) / sum(cell.sampled + cell.answered for cell in cells)

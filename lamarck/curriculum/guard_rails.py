@@ -6,15 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from rensa import RMinHash, RMinHashLSH
 
 from lamarck.curriculum.filter import Contamination, grams
 from lamarck.curriculum.item import Item
+from lamarck.curriculum.near import Near, shingles
 
-CHARACTERS = 5  # of a shingle
-SIMILAR = 0.8  # Jaccard similarity of the shingles of near duplicates (Lee et al. 2022, arXiv:2107.06499)
-PERMUTATIONS, BANDS = 128, 16
-SEED = 1
 VENDI_SAMPLE = 400  # its kernel is solved whole
 REFUSAL = re.compile(
     r"\b(i('m| am) (sorry|unable)|i (can't|cannot|can not|won't)|as an ai|as a language model|here is (a|the|your)"
@@ -26,6 +22,7 @@ REFUSAL = re.compile(
 def measure(
     written: Sequence[Item],
     replayed: Sequence[Item],
+    anchors: Sequence[Item],
     earlier: Iterable[Sequence[Item]],
     suites: Mapping[str, Contamination],
     acceptance: float,
@@ -33,8 +30,9 @@ def measure(
 ) -> dict[str, float]:
     """Measure -> value, of the `written` items and, as an archive to be new against, the `earlier` curricula's own.
 
-    acceptance          items kept / texts sampled
-    replayed            share of the curriculum that earlier generations wrote
+    acceptance          items kept / texts and further answers sampled
+    replayed            share of the problems that earlier generations wrote
+    anchored            share of the problems that come from the founder's own data
     near_duplicates     share of the items that are near an earlier one of the same curriculum
     novelty             share of the items that are near none of the archive
     vendi               effective number of different items in a sample (Friedman & Dieng 2022, arXiv:2210.02410)
@@ -44,9 +42,11 @@ def measure(
     prompt_words, completion_words    mean lengths
     boilerplate         share of the items that refuse, apologise or chat
     overlap_SUITE_8, _13    share of the items of whose words more than half stand in 8- or 13-grams of a suite
+    overlap             the largest of these
     """
     prompts = [item.prompt for item in written]
-    index = _Near()
+    problems = len(written) + len(replayed) + len(anchors)
+    index = Near()
     novel = 0
     for curriculum in earlier:
         for item in curriculum:
@@ -54,13 +54,13 @@ def measure(
     archive = index.size
     near = 0
     for prompt in prompts:
-        matches = index.matches(prompt)
+        matches = index.matches_then_add(prompt)
         novel += not any(match < archive for match in matches)
         near += any(match >= archive for match in matches)
-        index.add(prompt)
     found = {
         "acceptance": acceptance,
-        "replayed": len(replayed) / max(1, len(written) + len(replayed)),
+        "replayed": len(replayed) / problems,
+        "anchored": len(anchors) / problems,
         "near_duplicates": near / len(prompts),
         "novelty": novel / len(prompts),
         "vendi": vendi(prompts[:: max(1, len(prompts) // VENDI_SAMPLE)][:VENDI_SAMPLE]),
@@ -76,6 +76,7 @@ def measure(
         for size in (8, 13):
             overlapping = sum(contamination.covers_half(prompt, size) for prompt in prompts)
             found[f"overlap_{name}_{size}"] = overlapping / len(prompts)
+    found["overlap"] = max((value for name, value in found.items() if name.startswith("overlap_")), default=0.0)
     return {name: round(value, 6) for name, value in found.items()}
 
 
@@ -83,7 +84,7 @@ def vendi(texts: Sequence[str]) -> float:
     """exp of the entropy of the eigenvalues of K/n, K the cosine similarities of the texts' shingles: n where no two
     share one, 1 where all are the same."""
     vocabulary: dict[str, int] = {}
-    rows = [Counter(vocabulary.setdefault(gram, len(vocabulary)) for gram in _shingles(text)) for text in texts]
+    rows = [Counter(vocabulary.setdefault(gram, len(vocabulary)) for gram in shingles(text)) for text in texts]
     vectors = np.zeros((len(rows), len(vocabulary)))
     for row, counts in enumerate(rows):
         vectors[row, list(counts)] = list(counts.values())
@@ -97,38 +98,6 @@ def distinct_ngrams(texts: Iterable[str], size: int) -> float:
     """distinct-n (Li et al. 2016, arXiv:1510.03055): different n-grams / all n-grams; 0 where there are none."""
     all_grams = [gram for text in texts for gram in grams(text, size)]
     return len(set(all_grams)) / len(all_grams) if all_grams else 0.0
-
-
-class _Near:
-    """Texts by number, and which of them a text is near: MinHash over shingles, by locality-sensitive hashing."""
-
-    def __init__(self) -> None:
-        self._index = RMinHashLSH(threshold=SIMILAR, num_perm=PERMUTATIONS, num_bands=BANDS)
-        self._hashes: list[RMinHash] = []
-
-    @property
-    def size(self) -> int:
-        return len(self._hashes)
-
-    def add(self, text: str) -> None:
-        hashed = _min_hash(text)
-        self._index.insert(len(self._hashes), hashed)
-        self._hashes.append(hashed)
-
-    def matches(self, text: str) -> list[int]:
-        hashed = _min_hash(text)
-        return [number for number in self._index.query(hashed) if hashed.jaccard(self._hashes[number]) >= SIMILAR]
-
-
-def _min_hash(text: str) -> RMinHash:
-    hashed = RMinHash(num_perm=PERMUTATIONS, seed=SEED)
-    hashed.update(sorted(set(_shingles(text))))
-    return hashed
-
-
-def _shingles(text: str) -> list[str]:
-    """Runs of characters; a text shorter than one is its own."""
-    return [text[start : start + CHARACTERS] for start in range(len(text) - CHARACTERS + 1)] or [text]
 
 
 def _effective(counts: Mapping[object, int]) -> float:

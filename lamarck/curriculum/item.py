@@ -1,12 +1,15 @@
 """One item of a curriculum: what training sees (prompt, completion) and where it comes from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value, read_jsonl
+
+DATA = "g0's data"  # in place of a teacher, for items that no generation wrote
 
 
 class Closed(BaseModel):
@@ -25,17 +28,35 @@ class Verdict(Closed):
 
 
 class Item(Closed):
-    """A line of curriculum.jsonl. Training needs `prompt` and `completion`; the rest is provenance."""
+    """A line of curriculum.jsonl. Training needs `prompt` and `completion`; the rest is provenance.
 
-    id: str
-    skill: str
-    difficulty: int
-    prompt: str = Field(min_length=1)
-    completion: str = Field(min_length=1)
-    reasoning: str | None = None
-    teacher: Teacher
-    verdict: Verdict
+    Every line holds every field, an empty text where there is nothing to say: readers such as `datasets` take the types
+    of a whole file from its first megabytes, where a missing field, or null, has none.
+    """
+
+    id: str = Field(description="Digest of skill, prompt and completion.")
+    skill: str = Field(description="The kind of problem, which decides how it is verified.")
+    difficulty: int = Field(description="As the skill measures it, from the problem alone.")
+    task: Literal["solve", "write"] = Field(
+        "solve",
+        description="solve: a problem and its answer; write: what a teacher is asked, and the line that it wrote.",
+    )
+    prompt: str = Field(min_length=1, description="What the child is asked.")
+    completion: str = Field(min_length=1, description="What the child learns to answer.")
+    reasoning: str = Field("", description="What a reasoning teacher thought before it wrote.")
+    reasoning_of: Literal["", "solve", "write"] = Field(
+        "", description="What it thought about: the answer alone, or problem and answer together."
+    )
+    teacher: Teacher = Field(description="Who wrote it: the generation's name, and the digest of its model.")
+    verdict: Verdict = Field(description="Whether a verifier agreed, which one, and its score from 0 to 1.")
     strategy: str = Field(description="Digest of the strategy that asked for it.")
+    edited_from: str = Field("", description="Id of the item as its teacher wrote it, where a human changed it since.")
+
+
+def own_items(items: Iterable[Item], teacher: str) -> list[Item]:
+    """The problems that one teacher, named by its digest, solved: without what was mixed in, and without the items
+    that repeat them as they were written."""
+    return [item for item in items if item.teacher.digest == teacher and item.task == "solve"]
 
 
 def item_id(skill: str, prompt: str, completion: str) -> str:

@@ -14,6 +14,7 @@ from lamarck.config import Section
 Measure = Literal[
     "acceptance",
     "replayed",
+    "anchored",
     "near_duplicates",
     "novelty",
     "vendi",
@@ -24,6 +25,7 @@ Measure = Literal[
     "prompt_words",
     "completion_words",
     "boilerplate",
+    "overlap",
 ]
 
 

@@ -3,35 +3,23 @@
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
+from lamarck.curriculum.cell import Cell, allot, most_samples, next_texts, open_cells, wants_more
+from lamarck.curriculum.choose import Candidate, Chosen, choose
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
-from lamarck.curriculum.strategy import Effort, Strategy
+from lamarck.curriculum.near import Near
+from lamarck.curriculum.strategy import Strategy
 from lamarck.engine import Engine
-from lamarck.eval.answer import answer_of
+from lamarck.errors import LamarckError
+from lamarck.eval.answer import reasoning_and_answer
 from lamarck.seeds import seed_for
-from lamarck.skills import Malformed, Skill, get_skill
+from lamarck.skills import Malformed, Problem
+from lamarck.skills import Verdict as Judgement
 
 UNVERIFIED = "none"
-
-
-@dataclass
-class Cell:
-    """One skill at one difficulty: what was asked, what came of it."""
-
-    skill: Skill
-    difficulty: int
-    effort: Effort
-    sampled: int = 0
-    verified: int = 0
-    kept: list[Item] = field(default_factory=list)
-    dropped: Counter[str] = field(default_factory=Counter)
-    pass_rate: float = 0.0
-
-    @property
-    def name(self) -> str:
-        return f"{self.skill.name}.{self.difficulty}"
 
 
 @dataclass(frozen=True)
@@ -42,177 +30,235 @@ class Author:
     strategy_digest: str
 
 
-def open_cells(strategy: Strategy) -> list[Cell]:
-    return [
-        Cell(get_skill(skill), difficulty, strategy.effort)
-        for skill, difficulties in strategy.skills.items()
-        for difficulty in difficulties
-    ]
+@dataclass(frozen=True)
+class Text:
+    """What a teacher wrote when it was asked for a problem of `cell`."""
+
+    cell: Cell
+    asked: str
+    written: str
+    reasoning: str
 
 
-def propose_verified(
-    engine: Engine,
-    strategy: Strategy,
-    author: Author,
-    contamination: Contamination,
-    seed: int,
-    on_samples: Callable[[int], None],
-) -> list[Cell]:
-    """Probe every cell, then go on where there is something to gain: most effort where the teacher half knows.
+@dataclass(frozen=True)
+class Draft:
+    """A sound and new problem with the answers to it so far."""
 
-    Returns the cells with the verified, distinct, uncontaminated items in the order in which they were written.
-    """
-    cells = open_cells(strategy)
-    seen: set[str] = set()
+    asked: Cell  # whose text it was
+    home: Cell  # whose problem it is
+    candidates: list[Candidate]
 
-    def sample(asked: list[Cell], samples: int, round_number: int) -> None:
-        written = _write(engine, strategy, asked, samples, seed_for(seed, str(round_number)), on_samples)
-        for cell, prompt, text in written:
-            _judge(cell, prompt, text, author, contamination, seen)
-
-    sample(cells, strategy.probe_samples, 0)
-    for cell in cells:
-        cell.pass_rate = cell.verified / cell.sampled
-        cell.effort = effort_for(cell.pass_rate, strategy)
-    round_number = 0
-    while asked := [cell for cell in cells if _wants_more(cell)]:
-        round_number += 1
-        sample(asked, strategy.probe_samples, round_number)
-    for cell in cells:
-        del cell.kept[cell.effort.items :]
-    return cells
+    @property
+    def prompt(self) -> str:
+        return self.candidates[0].problem.prompt
 
 
-def effort_for(pass_rate: float, strategy: Strategy) -> Effort:
-    """What a cell is worth to a teacher with this pass rate there: at the frontier, most; out of reach, no more than
-    the probe that found nothing."""
-    if pass_rate == 0:
-        return Effort(items=strategy.frontier_effort.items, max_samples=strategy.probe_samples)
-    return strategy.frontier_effort if pass_rate < strategy.frontier_below else strategy.effort
+class Proposal:
+    """One curriculum in the making: the cells, and every problem there is already."""
 
+    def __init__(
+        self,
+        engine: Engine,
+        strategy: Strategy,
+        author: Author,
+        contamination: Contamination,
+        seed: int,
+        on_samples: Callable[[int], None],
+        earlier: list[str] | None = None,
+    ) -> None:
+        """`earlier`: prompts of the curricula before, which near duplicates are looked for in as well."""
+        self.engine = engine
+        self.strategy = strategy
+        self.prompts = strategy.wording()
+        self.author = author
+        self.contamination = contamination
+        self.seed = seed
+        self.on_samples = on_samples
+        self.cells = open_cells(strategy)
+        self._seen: set[str] = set()
+        self._near = Near() if strategy.drop_near_duplicates else None
+        if self._near is not None:
+            for prompt in earlier or []:
+                self._near.add(prompt)
 
-def _wants_more(cell: Cell) -> bool:
-    return len(cell.kept) < cell.effort.items and cell.sampled < cell.effort.max_samples
+    def verified(self) -> list[Cell]:
+        """Probe every cell, then go on where there is something to gain.
 
+        Returns the cells with the verified, distinct, uncontaminated items in the order in which they were written.
+        """
+        for cell in self.cells:
+            # As if every cell were at the frontier: until the probe has shown where that is.
+            cell.wanted, cell.max_samples = self.strategy.size, self.strategy.probe_samples
+        self._round(self.cells, 0)
+        for cell in self.cells:
+            cell.pass_rate = cell.verified / cell.sampled
+        allot(self.cells, self.strategy)
+        round_number = 0
+        while asked := [cell for cell in self.cells if wants_more(cell)]:
+            round_number += 1
+            self._round(asked, round_number)
+        return self._trimmed()
 
-def propose_unverified(
-    engine: Engine,
-    strategy: Strategy,
-    author: Author,
-    contamination: Contamination,
-    wanted: Counter[tuple[str, int]],
-    seed: int,
-    on_samples: Callable[[int], None],
-) -> list[Cell]:
-    """The control arm: as many items per cell as `wanted`, taken as they come. Only what could not be trained on at
-    all (no problem, no answer, a repeat, held-out problems) is left out."""
-    cells = [cell for cell in open_cells(strategy) if wanted[cell.skill.name, cell.difficulty]]
-    seen: set[str] = set()
-    limit = max(strategy.effort.max_samples, strategy.frontier_effort.max_samples)
-    for cell in cells:
-        cell.effort = Effort(items=wanted[cell.skill.name, cell.difficulty], max_samples=limit)
-    round_number = 0
-    while asked := [cell for cell in cells if _wants_more(cell)]:
-        found = _write(engine, strategy, asked, strategy.probe_samples, seed_for(seed, str(round_number)), on_samples)
-        for cell, prompt, text in found:
-            _take(cell, prompt, text, author, contamination, seen)
-        round_number += 1
-    for cell in cells:
-        del cell.kept[cell.effort.items :]
-    return cells
+    def unverified(self, wanted: Counter[tuple[str, int]]) -> list[Cell]:
+        """The control arm: as many items per cell as `wanted`, taken as they come. Only what could not be trained on
+        at all (no problem, no answer, a repeat, held-out problems) is left out."""
+        self.cells = [cell for cell in self.cells if wanted[cell.skill.name, cell.difficulty]]
+        for cell in self.cells:
+            cell.wanted = wanted[cell.skill.name, cell.difficulty]
+            cell.max_samples = self.strategy.probe_samples + most_samples(cell.wanted, self.strategy)
+        round_number = 0
+        while asked := [cell for cell in self.cells if wants_more(cell)]:
+            for text in self._write(asked, round_number):
+                self._take(text)
+            round_number += 1
+        return self._trimmed()
 
+    def _trimmed(self) -> list[Cell]:
+        for cell in self.cells:
+            del cell.kept[cell.wanted :]
+        return self.cells
 
-def _write(
-    engine: Engine, strategy: Strategy, cells: list[Cell], samples: int, seed: int, on_samples: Callable[[int], None]
-) -> list[tuple[Cell, str, str]]:
-    """`samples` texts per cell, in one batch: (cell, what it was asked, what it wrote)."""
-    asked = [cell for cell in cells for _ in range(samples)]
-    prompts = [cell.skill.ask(cell.difficulty) for cell in asked]
-    texts = engine.generate(
-        prompts,
-        max_new_tokens=strategy.max_new_tokens,
-        temperature=strategy.temperature,
-        top_p=strategy.top_p,
-        seed=seed,
-        on_done=on_samples,
-    )
-    return list(zip(asked, prompts, map(answer_of, texts), strict=True))
+    def _round(self, cells: list[Cell], number: int) -> None:
+        """One batch of texts per cell, each judged and, where that holds, kept."""
+        drafts = [draft for text in self._write(cells, number) if (draft := self._read(text))]
+        how = self.strategy.answers.choose
+        open_drafts = drafts
+        for attempt, temperature in enumerate((None, *self.strategy.answers.temperatures)):
+            if temperature is not None:
+                self._answer(open_drafts, temperature, f"{number}.{attempt}")
+            if how == "first":
+                open_drafts = [draft for draft in open_drafts if not self._keep_best(draft)]
+        for draft in open_drafts:
+            if how == "first" or not self._keep_best(draft):
+                draft.asked.dropped["wrong"] += 1
 
-
-def _judge(cell: Cell, asked: str, text: str, author: Author, contamination: Contamination, seen: set[str]) -> None:
-    """Count one written text, and keep it when it is verified, new and not in the suite."""
-    cell.sampled += 1
-    try:
-        problem = cell.skill.parse(asked, text)
-    except Malformed:
-        cell.dropped["malformed"] += 1
-        return
-    if not cell.skill.verify(problem).verified or cell.skill.difficulty(problem.prompt) != cell.difficulty:
-        cell.dropped["wrong"] += 1
-        return
-    cell.verified += 1
-    verdict = Verdict(verified=True, by=cell.skill.name, score=1.0)
-    _keep(cell, problem.prompt, problem.completion, verdict, author, contamination, seen)
-
-
-def _take(cell: Cell, asked: str, text: str, author: Author, contamination: Contamination, seen: set[str]) -> None:
-    """The control's counterpart of `_judge`: nothing is verified."""
-    cell.sampled += 1
-    try:
-        problem = cell.skill.parse(asked, text)
-    except Malformed:
-        cell.dropped["malformed"] += 1
-        return
-    verdict = Verdict(verified=False, by=UNVERIFIED, score=0.0)
-    _keep(cell, problem.prompt, problem.completion, verdict, author, contamination, seen)
-
-
-def _keep(
-    cell: Cell,
-    prompt: str,
-    completion: str,
-    verdict: Verdict,
-    author: Author,
-    contamination: Contamination,
-    seen: set[str],
-) -> None:
-    if prompt in seen:
-        cell.dropped["duplicate"] += 1
-        return
-    if contamination.overlaps(prompt):
-        cell.dropped["in the suite"] += 1
-        return
-    seen.add(prompt)
-    cell.kept.append(
-        Item(
-            id=item_id(cell.skill.name, prompt, completion),
-            skill=cell.skill.name,
-            difficulty=cell.difficulty,
-            prompt=prompt,
-            completion=completion,
-            teacher=author.teacher,
-            verdict=verdict,
-            strategy=author.strategy_digest,
+    def _write(self, cells: list[Cell], number: int) -> list[Text]:
+        """As many texts per cell as it may need, a probe's worth at most, in one batch."""
+        seed, rng = seed_for(self.seed, str(number)), random.Random(seed_for(self.seed, str(number), "topics"))
+        asked = [cell for cell in cells for _ in range(next_texts(cell, self.strategy.probe_samples))]
+        requests = [cell.skill.ask(cell.difficulty) for cell in asked]
+        sampling = self.strategy.sampling
+        texts = self.engine.generate(
+            [self.prompts.to_write(request, rng) for request in requests],
+            max_new_tokens=sampling.max_new_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=seed,
+            on_done=self.on_samples,
         )
-    )
+        for cell in asked:
+            cell.sampled += 1
+        split = (reasoning_and_answer(text) for text in texts)
+        return [
+            Text(cell, request, answer, reasoning)
+            for cell, request, (reasoning, answer) in zip(asked, requests, split, strict=True)
+        ]
+
+    def _read(self, text: Text) -> Draft | None:
+        """The sound, new and clean problem in a text, filed under the difficulty that it has; None is counted."""
+        cell = text.cell
+        try:
+            problem = cell.skill.parse(text.asked, text.written)
+        except Malformed:
+            cell.dropped["malformed"] += 1
+            return None
+        try:
+            problem, difficulty = cell.skill.filed(problem)
+        except Malformed:
+            cell.dropped["unsound"] += 1
+            return None
+        home = next((each for each in self.cells if each.skill is cell.skill and each.difficulty == difficulty), None)
+        if home is None:
+            cell.dropped["of a difficulty not asked for"] += 1
+            return None
+        draft = Draft(cell, home, [Candidate(problem, text.reasoning, "write")])
+        if not self._is_new(draft.prompt, cell):
+            # It says as much about the teacher as a new one would.
+            if home is cell and self._chosen(draft):
+                cell.verified += 1
+            return None
+        return draft
+
+    def _is_new(self, prompt: str, cell: Cell) -> bool:
+        if prompt in self._seen:
+            cell.dropped["duplicate"] += 1
+        elif self.contamination.overlaps(prompt):
+            cell.dropped["in the suite"] += 1
+        elif self._near is not None and self._near.matches_then_add(prompt):
+            cell.dropped["near duplicate"] += 1
+        else:
+            self._seen.add(prompt)
+            return True
+        return False
+
+    def _answer(self, drafts: list[Draft], temperature: float, name: str) -> None:
+        """One further answer to every draft's problem."""
+        texts = self.engine.generate(
+            [self.prompts.to_solve(draft.prompt) for draft in drafts],
+            max_new_tokens=self.strategy.sampling.max_new_tokens,
+            temperature=temperature,
+            top_p=self.strategy.sampling.top_p,
+            seed=seed_for(self.seed, name),
+            on_done=self.on_samples,
+        )
+        for draft, text in zip(drafts, texts, strict=True):
+            draft.asked.answered += 1
+            reasoning, answer = reasoning_and_answer(text)
+            if answer:
+                draft.candidates.append(Candidate(Problem(draft.prompt, answer), reasoning, "solve"))
+
+    def _chosen(self, draft: Draft) -> Chosen | None:
+        """The answer to keep."""
+        how = self.strategy.answers.choose
+        # The first of them is sought one by one: those before the last have been refused already.
+        candidates = draft.candidates[-1:] if how == "first" else draft.candidates
+        return choose(draft.home.skill, candidates, how, partial(_judge, draft.home))
+
+    def _keep_best(self, draft: Draft) -> bool:
+        chosen = self._chosen(draft)
+        if chosen is None:
+            return False
+        if draft.home is draft.asked:
+            draft.home.verified += 1
+        self._keep(draft.home, chosen)
+        return True
+
+    def _take(self, text: Text) -> None:
+        """Nothing is verified: the control arm's counterpart of reading and judging."""
+        cell = text.cell
+        try:
+            problem = cell.skill.parse(text.asked, text.written)
+        except Malformed:
+            cell.dropped["malformed"] += 1
+            return
+        if self._is_new(problem.prompt, cell):
+            verdict = Verdict(verified=False, by=UNVERIFIED, score=0.0)
+            self._keep(cell, Chosen(Candidate(problem, text.reasoning, "write"), verdict))
+
+    def _keep(self, cell: Cell, chosen: Chosen) -> None:
+        problem = chosen.candidate.problem
+        cell.kept.append(
+            Item(
+                id=item_id(cell.skill.name, problem.prompt, problem.completion),
+                skill=cell.skill.name,
+                difficulty=cell.difficulty,
+                prompt=problem.prompt,
+                completion=problem.completion,
+                reasoning=chosen.candidate.reasoning,
+                reasoning_of=chosen.candidate.asked_to if chosen.candidate.reasoning else "",
+                teacher=self.author.teacher,
+                verdict=chosen.verdict,
+                strategy=self.author.strategy_digest,
+            )
+        )
 
 
-def replay(earlier: list[list[Item]], written: list[Item], per_cell: int, seed: int) -> list[Item]:
-    """Up to `per_cell` items per cell of each earlier curriculum, its own items only, none that `written` repeats.
-
-    Accumulating instead of replacing is what keeps a chain of generations from collapsing
-    (Gerstgrasser et al. 2024, arXiv:2404.01413).
-    """
-    taken = {item.prompt for item in written}
-    chosen: list[Item] = []
-    for number, curriculum in enumerate(earlier):
-        shuffled = curriculum.copy()
-        random.Random(seed_for(seed, str(number))).shuffle(shuffled)
-        count: Counter[tuple[str, int]] = Counter()
-        for item in shuffled:
-            cell = (item.skill, item.difficulty)
-            if item.prompt not in taken and count[cell] < per_cell:
-                count[cell] += 1
-                taken.add(item.prompt)
-                chosen.append(item)
-    return chosen
+def _judge(cell: Cell, problem: Problem) -> Judgement:
+    """A verifier that crashes over an answer refuses it, and the run goes on; what is amiss here ends the run."""
+    try:
+        return cell.skill.verify(problem)
+    except LamarckError:
+        raise
+    except Exception as error:
+        cell.crashes += 1
+        return Judgement(False, f"the verifier crashed: {error}")

@@ -1,35 +1,100 @@
 """The typed recipe of a curriculum: what the teacher is asked, how often, and what is kept. Light: no torch."""
 
+import math
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lamarck.config import Section, load_section
 from lamarck.curriculum.limits import Limit, Measure
+from lamarck.curriculum.prompts import Prompts, load_prompts
 from lamarck.errors import LamarckError
+from lamarck.files import digest_value
 
 
-class Effort(Section):
-    """How much one cell, that is one skill at one difficulty, is worth."""
+class Share(Section):
+    """A skill's part of the curriculum. A cell is one skill at one difficulty."""
 
-    items: int = Field(ge=1, description="Distinct verified items to reach.")
-    max_samples: int = Field(ge=1, description="Samples after which to stop trying.")
+    share: float = Field(gt=0, le=1, description="Of the items; the shares of all skills add up to 1.")
+    difficulties: tuple[int, ...] = Field(min_length=1, description="The difficulties to ask for.")
+
+
+class Fixed(Section):
+    """Every difficulty of a skill gets the same number of items, whatever the teacher can do."""
+
+    kind: Literal["fixed"]
+
+
+class Following(Section):
+    """The items of a skill go where its teacher can just about follow: to its frontier."""
+
+    kind: Literal["following"]
+    band: tuple[float, float] = Field(
+        (0.2, 0.8),
+        description="A cell whose probed pass rate lies in it, ends included, is the frontier. Below it a cell is out "
+        "of reach and gets no more than its probe.",
+    )
+    weight: float = Field(2.0, ge=1, description="Items of a frontier cell, for each of a cell the teacher masters.")
+
+    @model_validator(mode="after")
+    def _is_a_band(self) -> "Following":
+        if not 0 <= self.band[0] < self.band[1] <= 1:
+            raise ValueError("a band runs from a lower to a higher pass rate, both within 0..1")
+        return self
+
+
+class Sampling(Section):
+    """How a teacher writes a problem with its answer. Temperature 1 and top_p 1 are its own distribution."""
+
+    temperature: float = Field(1.0, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus (arXiv:1904.09751).")
+    max_new_tokens: int = Field(ge=1, description="Longest text the teacher may write.")
+
+
+class Answers(Section):
+    """Further answers to a sound problem, beside the one that it was written with: candidates to choose from."""
+
+    temperatures: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        (), description="One further answer at each; 0 is greedy. None: the problem's own answer is the only one."
+    )
+    choose: Literal["first", "shortest", "vote"] = Field(
+        "first",
+        description="first: the first that is verified; the later ones are not asked for. shortest: of those that are "
+        "verified. vote: the one most candidates agree on (self-consistency, arXiv:2203.11171), if it is verified.",
+    )
 
 
 class Strategy(Section):
     description: str = Field(description="One line: when to use this strategy.")
-    skills: dict[str, tuple[int, ...]] = Field(description="Skill -> the difficulties to ask for.")
-    temperature: float = Field(1.0, gt=0, description="Of the teacher's sampling; 1 is its own distribution.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the teacher's sampling.")
-    max_new_tokens: int = Field(64, ge=1, description="Longest line the teacher may write.")
-    probe_samples: int = Field(200, ge=1, description="Samples per cell that measure the teacher's pass rate there.")
-    frontier_below: float = Field(
-        0.6, ge=0, le=1, description="A cell whose probed pass rate is lower is the frontier: it gets that effort."
+    target: Literal["teaching", "capability"] = Field(
+        "teaching",
+        description="teaching: raise a better teacher, who also learns to write problems. capability: a better solver.",
     )
-    effort: Effort = Field(description="For a cell that the teacher masters.")
-    frontier_effort: Effort = Field(description="For a cell at the teacher's frontier.")
+    writing_share: float = Field(
+        0.5, gt=0, le=1, description="For teaching: share of the items that are also learned as a teacher writes them."
+    )
+    skills: dict[str, Share] = Field(min_length=1, description="Skill -> its share and its difficulties.")
+    size: int = Field(ge=1, description="Distinct verified items to reach, over all cells.")
+    difficulty: Annotated[Fixed | Following, Field(discriminator="kind")] = Following(kind="following")
+    sampling: Sampling
+    prompts: str | None = Field(None, description="File with prompt templates, around what a skill itself asks.")
+    answers: Answers = Answers()
+    probe_samples: int = Field(200, ge=1, description="Texts per cell that measure the teacher's pass rate there.")
+    samples_per_item: float = Field(
+        4.0, ge=1, description="Texts per item wanted of a cell after which to stop trying to fill it."
+    )
+    drop_near_duplicates: bool = Field(
+        False, description="Leave out problems near an earlier one, of this curriculum or any before it."
+    )
     replay_per_cell: int = Field(
         0, ge=0, description="Items per cell of each earlier generation's own curriculum that are mixed in."
+    )
+    anchor_share: float = Field(
+        0.0, ge=0, lt=1, description="Share of the curriculum drawn from the data that the founder was made of."
+    )
+    ordering: Literal["mixed", "easy_to_hard"] = Field(
+        "mixed", description="Of the items in every epoch of training (curriculum learning, Bengio et al. 2009)."
     )
     limits: dict[Measure, Limit] = Field(
         {}, description="Guard-rail -> how far it may go from the founder's own curriculum before the run stops."
@@ -38,15 +103,31 @@ class Strategy(Section):
         200, ge=1, description="The floor: a curriculum with fewer verified items is an error, not a training run."
     )
 
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> "Strategy":
+        whole = math.fsum(part.share for part in self.skills.values())
+        if not math.isclose(whole, 1, abs_tol=1e-6):
+            raise ValueError(f"the shares of the skills add up to {whole:g}, not 1")
+        return self
+
+    def wording(self) -> Prompts:
+        """The prompt templates that the strategy names. Errors: LamarckError."""
+        return load_prompts(Path(self.prompts)) if self.prompts else Prompts()
+
+    def digest(self) -> str:
+        """Of the strategy and of the templates that it names."""
+        return digest_value([self.model_dump(mode="json"), self.wording().model_dump(mode="json")])
+
 
 def load_strategy(path: Path) -> Strategy:
     """Read a strategy; a skill or a difficulty that does not exist is refused by name."""
     from lamarck.skills import get_skill
 
     strategy = load_section(path, Strategy)
-    for name, difficulties in strategy.skills.items():
+    for name, part in strategy.skills.items():
         known = get_skill(name).difficulties
-        unknown = [difficulty for difficulty in difficulties if difficulty not in known]
-        if unknown or not difficulties:
+        unknown = [difficulty for difficulty in part.difficulties if difficulty not in known]
+        if unknown:
             raise LamarckError(f"{path}: skills.{name}: difficulties run from {known[0]} to {known[-1]}, not {unknown}")
+    strategy.wording()
     return strategy

@@ -19,6 +19,12 @@ def without_reasoning(text: str) -> str:
     return "" if THINK in text else text
 
 
+def reasoning_and_answer(text: str) -> tuple[str, str]:
+    """(what the model thought before it answered, as far as it showed that, its answer), without white space around."""
+    thought, _, _ = text.rpartition(END_OF_THINKING)
+    return thought.removeprefix(THINK).strip(), answer_of(text)
+
+
 def answer_of(text: str) -> str:
     """The answer in a model's text, without its reasoning and the white space around it."""
     return without_reasoning(text).strip()

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from lamarck.config import Recipe, load_config
+from lamarck.config import load_config
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.frozen import freeze
 from lamarck.eval.suite import (
@@ -24,6 +24,7 @@ from lamarck.eval.suite import (
     Item,
     LadderTask,
     SanityTier,
+    StudentRecipe,
     Suite,
     SuiteFile,
     SuiteTask,
@@ -68,7 +69,7 @@ STUDENT = TinyFounder(
     decay_steps=200,
 )
 STUDENT_SEED = 42
-RECIPE = Recipe(
+RECIPE = StudentRecipe(
     inherit="fresh", rank=16, alpha=32, dropout=0.05, batch_size=16, max_tokens=128, learning_rate=3e-3, warmup_steps=5
 )
 Cell = tuple[Skill, int]

@@ -89,6 +89,12 @@ class EngineeringTier(Section):
     tasks: tuple[Annotated[LadderTask | WritingTask, Field(discriminator="kind")], ...] = ()
 
 
+class StudentRecipe(Recipe):
+    """How the student is trained. A student only answers: of what a teacher does it is taught nothing."""
+
+    writing_share: float = Field(0.0, ge=0, le=0)
+
+
 class TeachingTier(Section):
     """The model writes a curriculum for a fixed student, who is trained on it by a fixed recipe and examined."""
 
@@ -101,7 +107,7 @@ class TeachingTier(Section):
     writing_tokens: int = Field(ge=1, description="Longest problem with its answer, in the model's tokens.")
     temperature: float = Field(1.0, gt=0, description="Of the model's sampling.")
     epochs: int = Field(ge=1, description="Passes over what it wrote; they decide the steps, whatever the recipe says.")
-    recipe: Recipe
+    recipe: StudentRecipe
     tasks: tuple[SuiteTask, ...] = Field(min_length=1, description="What the student is asked in the end.")
 
 

@@ -18,7 +18,7 @@ from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row, task
 from lamarck.eval.suite import Suite, TeachingTier, held_out_prompts
 from lamarck.seeds import seed_for
 from lamarck.skills import Malformed, Problem, get_skill
-from lamarck.train.data import Batches, tokenize
+from lamarck.train.data import Batches, Exercise, tokenize
 from lamarck.train.loop import train
 from lamarck.train.model import export_adapter, load_trainable
 
@@ -90,8 +90,8 @@ def _teach(tier: TeachingTier, curriculum: list[Problem], student: Path, directo
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(student, local_files_only=True)
-    pairs = [(problem.prompt, problem.completion) for problem in curriculum]
-    examples = tokenize(pairs, tokenizer, tier.recipe.max_tokens).examples
+    exercises = [Exercise(problem.prompt, problem.completion) for problem in curriculum]
+    examples = tokenize(exercises, tokenizer, tier.recipe.max_tokens).examples
     steps = math.ceil(tier.epochs * len(examples) / tier.recipe.batch_size)
     recipe = tier.recipe.model_copy(update={"steps": steps, "checkpoint_every": steps + 1})
     torch.manual_seed(SEED)

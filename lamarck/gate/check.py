@@ -95,7 +95,7 @@ def changed_parts(
     parts = {
         "parent": (model_digest(weights, parent_adapter), arm.parent.digest),
         "curriculum": (digest_file(curriculum), arm.curriculum.digest),
-        "strategy": (load_strategy(Path(config.strategy)).digest(), plan.strategy.digest),
+        "strategy": (load_strategy(config.strategy_of(generation.number)).digest(), plan.strategy.digest),
         # The settings too: they are what the human read.
         "recipe": (planned_recipe(config), plan.recipe),
         "suite": (suite_digest(Path(config.suite)), plan.suite.digest),

@@ -125,11 +125,12 @@ def build_plan(
     longest = max(len(f"{item.prompt} {item.completion}".split()) for item in items)
     words = sum(len(f"{item.prompt} {item.completion}".split()) for item in items) / len(items)
     examples = config.recipe.steps * config.recipe.batch_size
+    strategy = config.strategy_of(generation.number)
     return Plan(
         generation=generation.name,
         parent=_parent(generation.parent, weights, parent_adapter),
         curriculum=Curriculum(digest=digest_file(curriculum), items=len(items)),
-        strategy=Strategy(path=config.strategy, digest=load_strategy(Path(config.strategy)).digest()),
+        strategy=Strategy(path=str(strategy), digest=load_strategy(strategy).digest()),
         recipe=planned_recipe(config),
         suite=Suite(name=Path(config.suite).name, digest=suite),
         seed=config.seed,

@@ -1,19 +1,22 @@
 """What a human reads before saying yes: one screen per plan. Text of models is shown as text, never interpreted."""
 
-import math
+from pathlib import Path
 from typing import Any
 
-from rich import box
+from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from lamarck.curriculum.item import Item, read_curriculum
-from lamarck.files import read_json
+from lamarck.curriculum.strategy import load_strategy
+from lamarck.files import digest_file, read_json
+from lamarck.gate.curriculum_tables import cells_table, guard_rails_table
 from lamarck.gate.plan import Plan, plan_digest, read_plan, short
-from lamarck.lineage import Generation
+from lamarck.lineage import Generation, HumanEdit
+from lamarck.visible import visible
 
-SHOWN_ITEMS = 6
+SHOWN_ITEMS = 5
 LONGEST_TEXT = 100
 
 
@@ -32,9 +35,17 @@ def show(generation: Generation, console: Console | None = None) -> None:
     items = list(read_curriculum(generation.curriculum))
     console.rule(Text(f"Should {plan.generation} exist?"))
     console.print(_run(plan))
+    if digest_file(generation.curriculum) != plan.curriculum.digest:
+        console.print(Text("The curriculum changed since: run snakemake for a new plan.", style="bold red"))
     console.print(Text(_origin(card)))
-    console.print(_cells(card, _card(generation, generation.number - 1)))
-    console.print(_measures(card, _card(generation, 1), _card(generation, generation.number - 1)))
+    if "human_edited" in card["record"]:
+        edit = HumanEdit.model_validate(card["record"]["human_edited"])
+        console.print(Text(f"{edit.sentence()} {card['parent']} wrote {short(edit.written)}.", style="bold"))
+    earlier = _earlier_cards(generation)
+    console.print(Text(_in_short(card, earlier), style="bold"))
+    limits = load_strategy(Path(plan.strategy.path)).limits
+    tables = [cells_table(card, earlier[-1] if earlier else None), guard_rails_table(card, earlier, limits)]
+    console.print(Columns(tables, padding=(1, 4)))
     for warning in card["warnings"]:
         console.print(Text(f"warning: {warning}", style="yellow"))
     shown = items[:: max(1, len(items) // SHOWN_ITEMS)][:SHOWN_ITEMS]
@@ -97,61 +108,38 @@ def _score_of(name: str) -> str:
 
 def _origin(card: dict[str, Any]) -> str:
     dropped = ", ".join(f"{count} {reason}" for reason, count in card["dropped"].items())
+    others = ((card["replayed"], "replayed from earlier generations"), (card["anchors"], "of the founder's own data"))
+    mixed_in = "".join(f", {count} {what}" for count, what in others if count)
     return (
-        f"\n{card['parent']} wrote {card['sampled']} lines in {card['record']['device_seconds']:.0f} s: "
-        f"{card['kept']} kept ({100 * card['acceptance']:.0f}%), {card['replayed']} replayed from earlier generations; "
-        f"left out: {dropped}."
+        f"\n{card['parent']} wrote {card['sampled']} texts and {card['answered']} further answers in "
+        f"{card['record']['device_seconds']:.0f} s: {card['kept']} problems kept{mixed_in}; {card['to_write']} of all "
+        f"these are also learned as they were written. Left out: {dropped}."
     )
 
 
-def _card(generation: Generation, number: int) -> dict[str, Any] | None:
-    """The card of an earlier curriculum of the same lineage."""
-    earlier = Generation(number, generation.prefix)
-    return read_json(earlier.card) if 0 < number < generation.number and earlier.card.exists() else None
+def _earlier_cards(generation: Generation) -> list[dict[str, Any]]:
+    """The cards of the curricula before this one in the same lineage, the founder's own first."""
+    earlier = (Generation(number, generation.prefix) for number in range(1, generation.number))
+    return [read_json(past.card) for past in earlier if past.card.exists()]
 
 
-def _measures(card: dict[str, Any], first: dict[str, Any] | None, before: dict[str, Any] | None) -> Table:
-    """The guard-rails: each measure beside what it was in the founder's own curriculum, and in the one before."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("guard-rail")
-    for heading in ("this", "g0's own", "before"):
-        table.add_column(heading, justify="right")
-    for name, value in card["measures"].items():
-        past = ("" if each is None else f"{each['measures'].get(name, math.nan):.4g}" for each in (first, before))
-        table.add_row(Text(name), f"{value:.4g}", *past)
-    return table
-
-
-def _cells(card: dict[str, Any], earlier: dict[str, Any] | None) -> Table:
-    """Pass rate and kept items by skill and difficulty, beside the pass rate of the curriculum before."""
-    before = {(cell["skill"], cell["difficulty"]): cell["pass_rate"] for cell in earlier["cells"]} if earlier else {}
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("skill")
-    for heading in ("difficulty", "sampled", "pass rate", "before", "asked", "kept"):
-        table.add_column(heading, justify="right")
-    for cell in card["cells"]:
-        past = before.get((cell["skill"], cell["difficulty"]))
-        table.add_row(
-            Text(cell["skill"]),
-            str(cell["difficulty"]),
-            str(cell["sampled"]),
-            f"{cell['pass_rate']:.2f}",
-            "" if past is None else f"{past:.2f}",
-            str(cell["asked"]),
-            Text(str(cell["kept"]), style="yellow" if cell["kept"] < cell["asked"] else ""),
-        )
-    return table
+def _in_short(card: dict[str, Any], earlier: list[dict[str, Any]]) -> str:
+    """The sentence on which most reviews end: how much of it holds, and whether it is as varied as it began."""
+    now = card["measures"]
+    sentence = f"In short: one item kept of {1 / card['acceptance']:.1f} sampled"
+    if not earlier:
+        return f"{sentence}; this is the founder's own curriculum, with which the later ones will be compared."
+    first = earlier[0]["measures"]
+    variety = f"{100 * now['vendi'] / first['vendi']:.0f}% as varied as {earlier[0]['parent']}'s own"
+    return (
+        f"{sentence} ({1 / earlier[0]['acceptance']:.1f} at first); {variety}, {100 * now['novelty']:.0f}% of its "
+        f"problems are new, {100 * now['overlap']:.1f}% overlap with a suite."
+    )
 
 
 def _line(item: Item) -> str:
     """One item, each half cut by itself: a long problem must not hide what the child is taught to answer."""
-    return f"  {_visible(item.prompt)} {_visible(item.completion)}"
-
-
-def _visible(text: str) -> str:
-    """The text of a model as characters on one line: what would steer a terminal is made visible, a long one is cut."""
-    characters = [character if character.isprintable() else "\ufffd" for character in text[:LONGEST_TEXT]]
-    return "".join(characters) + ("…" if len(text) > LONGEST_TEXT else "")
+    return f"  {visible(item.prompt, LONGEST_TEXT)} {visible(item.completion, LONGEST_TEXT)}"
 
 
 def _how_to_answer(plan: Plan) -> str:
@@ -160,4 +148,5 @@ def _how_to_answer(plan: Plan) -> str:
         f"\nThe plan is {digest}. To allow exactly this run:\n"
         f"  lamarck approve {plan.generation}\n"
         f'  lamarck approve {plan.generation} --by "YOUR NAME" --digest {digest}\n'
+        f"To drop or change items first: lamarck review {plan.generation} --edit\n"
     )

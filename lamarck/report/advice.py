@@ -13,6 +13,7 @@ from lamarck.gate.check import GateState, gate_state
 from lamarck.lineage import Generation
 
 DEFAULT_CONFIG = "config/default.yaml"
+BEFORE_GATE = ("curriculum.jsonl", "curriculum.md", "plan.json")  # what of a generation its gate is asked about
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def _comes_before_gate(name: str, child: Generation) -> bool:
     """Whether an artifact (g0/weights, control/g1/adapter, ...) must be there before `child`'s gate is asked about."""
     generation, file = name.rsplit("/", 1)
     number = int(generation.rsplit("g", 1)[1])
-    return number < child.number or (number == child.number and file in ("curriculum.jsonl", "plan.json"))
+    return number < child.number or (number == child.number and file in BEFORE_GATE)
 
 
 def next_step(config: Config, config_path: str, now: Standing) -> str:

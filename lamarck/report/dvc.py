@@ -29,7 +29,12 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
     # Behind the target: the option takes every word that follows it for a file of configuration.
     configured = f"--configfile {config_path}"
     children = {
-        arm.name.replace("/", "-"): {"child": arm.name, "parent": _model(arm.parent), "plan": str(arm.plan)}
+        arm.name.replace("/", "-"): {
+            "child": arm.name,
+            "parent": _model(arm.parent),
+            "plan": str(arm.plan),
+            "strategy": str(config.strategy_of(arm.number)),
+        }
         for arm in arms
     }
     return {
@@ -46,11 +51,11 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
             },
             "curriculum": {
                 "foreach": {
-                    name: {"child": each["child"], "parent": each["parent"]} for name, each in children.items()
+                    name: {key: each[key] for key in ("child", "parent", "strategy")} for name, each in children.items()
                 },
                 "do": {
                     "cmd": f"snakemake results/${{item.child}}/curriculum.jsonl {configured}",
-                    "deps": ["${item.parent}", config.strategy, str(config_path)],
+                    "deps": ["${item.parent}", "${item.strategy}", str(config_path)],
                     "outs": [_kept("results/${item.child}/curriculum.jsonl")],
                 },
             },

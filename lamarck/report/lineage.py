@@ -11,19 +11,17 @@ from lamarck.files import canonical_json, digest_file, read_json
 from lamarck.freshness import Artifact
 from lamarck.lineage import ADAPTER_RECORD, Generation, generation_digest, read_record
 from lamarck.report.flags import red_flags
+from lamarck.report.rewards import proxy_of, reward_of, route_rewards
 
 
 def build_lineage(config: Config, prefix: str = "") -> dict[str, Any]:
-    """The lineage under `prefix` as far as it has been scored, and its control arm.
-
-    The reward of the strategy that gN used is the score of g(N+2); the score of
-    g(N+1) is only a proxy and is named so.
-    """
+    """The lineage under `prefix` as far as it has been scored, its control arm, and what its strategies earned."""
     generations = [Generation(number, prefix if number else "") for number in range(config.generations + 1)]
     arms = {"main": generations}
     if config.control:
         arms["control"] = [generation.control for generation in generations[1:]]
-    return {arm: [_entry(member) for member in members if _is_complete(member)] for arm, members in arms.items()}
+    lineage = {arm: [_entry(member) for member in members if _is_complete(member)] for arm, members in arms.items()}
+    return lineage | {"strategies": route_rewards(config.generations, prefix).model_dump()}
 
 
 def _is_complete(generation: Generation) -> bool:
@@ -33,7 +31,6 @@ def _is_complete(generation: Generation) -> bool:
 
 def _entry(generation: Generation) -> dict[str, Any]:
     scores = read_json(generation.scores)
-    child, grandchild = (Generation(generation.number + step, generation.prefix) for step in (1, 2))
     entry = {
         "generation": generation.name,
         "digest": generation_digest(generation),
@@ -43,8 +40,8 @@ def _entry(generation: Generation) -> dict[str, Any]:
         "suite": scores["suite"],
         "tiers": {tier: figures["score"] for tier, figures in scores["tiers"].items()},
         "flags": red_flags(scores, read_json(Generation(0).scores)),
-        "reward": _score(grandchild),
-        "proxy": _score(child),
+        "reward": reward_of(generation, generation.prefix),
+        "proxy": proxy_of(generation, generation.prefix),
         "cost": {"evaluation_seconds": read_record(generation.scores_record).device_seconds},
     }
     if generation.number:
@@ -60,14 +57,7 @@ def _entry(generation: Generation) -> dict[str, Any]:
     return entry
 
 
-def _score(generation: Generation) -> float | None:
-    """The score of a generation; None while there is none, and for a partial one: errors are not rewards."""
-    if not generation.scores.exists():
-        return None
-    scores = read_json(generation.scores)
-    return None if scores["partial"] else scores["score"]
-
-
+ARMS = ("main", "control")
 LINEAGE, TABLE = Path("results/lineage.json"), Path("results/scores.csv")
 
 
@@ -89,8 +79,8 @@ def scores_table(lineage: dict[str, Any]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["generation", "arm", "score"])
-    for arm, entries in lineage.items():
-        for entry in entries:
+    for arm in ARMS:
+        for entry in lineage.get(arm, []):
             if not entry["partial"]:
                 writer.writerow([Path(entry["generation"]).name, arm, f"{entry['score']:.6f}"])
     return text.getvalue()

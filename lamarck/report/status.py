@@ -10,12 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from lamarck.config import Config, load_config
+from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.freshness import Artifact, survey
 from lamarck.gate.check import gate_state
 from lamarck.lineage import Generation
 from lamarck.report.advice import next_step, standing
 from lamarck.report.flags import flag_sentences, red_flags
+from lamarck.report.rewards import Routing, rewards_table, route_rewards
 
 ARTIFACTS = ("weights", "curriculum.jsonl", "plan.json", "adapter", "eval.json")
 
@@ -37,18 +39,34 @@ def show(config_path: Path, as_json: bool) -> None:
             console.print(Text(f"refused: {generation['gate']['sentence']}", style="bold red"))
         for sentence in flag_sentences(generation["generation"], generation["flags"]):
             console.print(Text(sentence, style="red"))
+    rewards = rewards_table(Routing.model_validate(content["strategies"])) if content["strategies"] else None
+    if rewards is not None:
+        console.print(rewards)
     console.print(Text(next_step(config, str(config_path), standing(config, artifacts))))
 
 
 def status(config: Config, artifacts: list[Artifact]) -> dict[str, Any]:
-    """For machines: per generation and arm, the artifacts with why they are stale, the gate, and the score."""
+    """For machines: per generation and arm, the artifacts with why they are stale, the gate, and the score; what
+    the strategies earned."""
     now = standing(config, artifacts)
     waiting = {"state": now.state, "generation": now.generation.name if now.generation else None}
     generations: dict[str, dict[str, Any]] = {}
     for artifact in artifacts:
         name, file = artifact.name.rsplit("/", 1)
         generations.setdefault(name, {})[file] = artifact.stale
-    return {"next": waiting, "generations": [_generation(name, files) for name, files in generations.items()]}
+    return {
+        "next": waiting,
+        "generations": [_generation(name, files) for name, files in generations.items()],
+        "strategies": _strategies(config),
+    }
+
+
+def _strategies(config: Config) -> dict[str, Any] | None:
+    """None where a plan or a record cannot be read: its artifact is shown as stale, with the reason."""
+    try:
+        return route_rewards(config.generations).model_dump()
+    except LamarckError:
+        return None
 
 
 def _generation(name: str, artifacts: dict[str, str | None]) -> dict[str, Any]:

@@ -40,6 +40,9 @@ class Arithmetic(TaggedSkill):
             totals.append(str(total))
         return " ".join(totals)
 
+    def steps(self, words: list[str]) -> int:
+        return len(words) // 2
+
     def vocabulary(self) -> list[str]:
         return [*self.tags(), *(str(number) for number in range(LARGEST + 1)), "+", "-"]
 

@@ -25,6 +25,7 @@ class Problem:
 class Verdict:
     verified: bool
     reason: str
+    undecided: bool = False  # nothing here can tell: a vote among several answers may
 
 
 class Skill(ABC):
@@ -61,6 +62,14 @@ class Skill(ABC):
     def verify(self, problem: Problem) -> Verdict:
         """Compare the completion with the one right answer. Never raises, whatever the text."""
 
+    def filed(self, problem: Problem) -> tuple[Problem, int]:
+        """A problem under the difficulty that it has, whatever was asked for, with that. Errors: Malformed."""
+        return problem, self.difficulty(problem.prompt)
+
+    def said(self, completion: str) -> str | None:
+        """What an answer comes to, equal for answers that agree, or None for one that says nothing."""
+        return " ".join(completion.split()) or None
+
 
 class TaggedSkill(Skill):
     """A skill of the tiny world: lines of words. The prompt `<j2> name mia ; age 7 ; =>` opens with the tag of skill
@@ -71,6 +80,10 @@ class TaggedSkill(Skill):
     @abstractmethod
     def solve(self, words: list[str], difficulty: int) -> str:
         """The one right answer to a problem's words, tag and `=>` left out. Errors: Malformed when it is no problem."""
+
+    @abstractmethod
+    def steps(self, words: list[str]) -> int:
+        """The difficulty that a problem's words have, should they be one."""
 
     @abstractmethod
     def vocabulary(self) -> list[str]:
@@ -100,6 +113,16 @@ class TaggedSkill(Skill):
     def difficulty(self, prompt: str) -> int:
         """The difficulty that the prompt's tag states, for a prompt whose words bear it out. Errors: Malformed."""
         return self._read(prompt)[1]
+
+    def filed(self, problem: Problem) -> tuple[Problem, int]:
+        """The tag is set right: a problem of another difficulty than the one asked for is a problem none the less
+        (hindsight, Andrychowicz et al. 2017, arXiv:1707.01495). Errors: Malformed."""
+        words = problem.prompt.split(" ")[1:-1]
+        difficulty = self.steps(words)
+        if difficulty not in self.difficulties:
+            raise Malformed("no difficulty of this skill")
+        self.solve(words, difficulty)
+        return Problem(" ".join([self.ask(difficulty), *words, PROMPT_END]), problem.completion), difficulty
 
     def verify(self, problem: Problem) -> Verdict:
         if len(problem.prompt) + len(problem.completion) > LONGEST_LINE:

@@ -40,6 +40,9 @@ class JsonMode(TaggedSkill):
             raise Malformed("a field without a key, or a key that stands twice")
         return "{ " + " , ".join(_field(pair[0], pair[1:]) for pair in pairs) + " }"
 
+    def steps(self, words: list[str]) -> int:
+        return words.count(";")
+
     def vocabulary(self) -> list[str]:
         quoted = [f'"{word}"' for word in KEYS + VALUES]
         return [*self.tags(), *KEYS, *VALUES, *quoted, *DIGITS, *"{ } [ ] : , ;".split()]

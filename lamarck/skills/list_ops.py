@@ -43,6 +43,9 @@ class ListOps(TaggedSkill):
             trace += [operation, *(str(value) for value in values)]
         return " ".join(trace)
 
+    def steps(self, words: list[str]) -> int:
+        return len(words) - LENGTH - 1
+
     def vocabulary(self) -> list[str]:
         return [*self.tags(), *DIGITS, "|", *OPERATIONS]
 

@@ -3,7 +3,7 @@
 The answer is a program of assignments and arithmetic, and its result. Judged by running the program, which needs no
 sandbox: it is read and computed here, step by step and within bounds. Its result must be the number on the last line,
 and must hang on two numbers of the problem at least. This finds answers that contradict their program; it cannot tell
-whether the program does what the problem says, and an answer without a program is a matter for `vote`. Difficulty 1 to
+whether the program does what the problem says, and an answer without a program is a matter for a vote. Difficulty 1 to
 4 is the number of different numbers in the problem: two to four, and five or more.
 """
 
@@ -12,8 +12,7 @@ import math
 import operator
 import random
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from typing import NamedTuple
 
 from lamarck.skills.base import Malformed, Problem, Skill, Verdict
@@ -165,16 +164,10 @@ class MathWord(Skill):
         except Malformed as error:
             return Verdict(False, str(error))
 
-
-def vote(answers: Iterable[str]) -> str | None:
-    """The number on which at least half agree of the sampled answers that end with one. None where there is none, or
-    where two halves agree on two."""
-    stated = map(_stated, answers)
-    counts = Counter(_plain(number) for number in stated if number is not None)
-    most = counts.most_common(2)
-    if not most or 2 * most[0][1] < counts.total() or len({count for _, count in most}) < len(most):
-        return None
-    return most[0][0]
+    def said(self, completion: str) -> str | None:
+        """The number, however it is written."""
+        number = _stated(completion)
+        return None if number is None else _plain(number)
 
 
 def _plain(number: float) -> str:
@@ -207,7 +200,7 @@ def _judged(numbers: Set[float], answer: str) -> Verdict:
     if stated is None:
         return Verdict(False, "no line `Answer: NUMBER` at the end")
     if "```" not in answer:
-        return Verdict(False, "no program to check the answer by; a vote is needed")
+        return Verdict(False, "no program to check the answer by; a vote is needed", undecided=True)
     form = PROGRAM.fullmatch(answer)
     if not form or answer.count("```") != 2:
         return Verdict(False, "not the form of an answer: one program, then its result")

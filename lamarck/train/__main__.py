@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lamarck.config import load_config
 from lamarck.curriculum.item import read_curriculum
+from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, digest_value, write_json
 from lamarck.freshness import adapter_inputs
@@ -55,7 +56,7 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(arguments.weights, local_files_only=True)
     seed = seed_for(config.seed, "train", str(child.number))
     items = list(read_curriculum(arguments.curriculum))
-    data = tokenize(exercises(items, recipe.writing_share, seed), tokenizer, recipe.max_tokens)
+    data = tokenize(exercises(items, recipe.reasoning), tokenizer, recipe.max_tokens)
     print(f"{child.name} learns what stands in brackets: {show_example(data.examples[0], tokenizer)}", flush=True)
 
     torch.manual_seed(seed)
@@ -63,7 +64,8 @@ def main() -> None:
     model = load_trainable(arguments.weights, parent, recipe, device)
     # Counted now: `stack` is exported by replacing the trained adapter with the sum of two.
     trained_parameters = sum(value.numel() for value in model.parameters() if value.requires_grad)
-    batches = Batches(data.examples, recipe.batch_size, seed, tokenizer.eos_token_id)
+    easy_to_hard = load_strategy(config.strategy_of(child.number)).ordering == "easy_to_hard"
+    batches = Batches(data.examples, recipe.batch_size, seed, tokenizer.eos_token_id, easy_to_hard)
     inputs = adapter_inputs(
         config, arguments.plan, arguments.curriculum, model_digest(arguments.weights, arguments.parent_adapter)
     )

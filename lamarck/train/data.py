@@ -3,19 +3,29 @@
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from lamarck.chat import answer_tokens, prompt_tokens
+from lamarck.chat import answer_text, opened_reasoning, prompt_tokens
 from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
 from lamarck.seeds import seed_for
-from lamarck.skills import get_skill
 
 IGNORED = -100  # The label that torch's cross-entropy leaves out.
 # A step's batch is split by length: short skills beside long ones are mostly padding, and more parts gain no more.
 PARTS = 3
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A prompt, and what is to be learned: the answer, and before it the reasoning, if there is one."""
+
+    prompt: str
+    answer: str
+    reasoning: str = ""
+    difficulty: int = 0
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,7 @@ class Example:
 
     tokens: tuple[int, ...]
     answer_start: int
+    difficulty: int = 0
 
     @property
     def answers(self) -> int:
@@ -37,24 +48,32 @@ class Dataset:
     too_long: int  # examples whose answer lies wholly beyond the cut: nothing of them could be trained
 
 
-def exercises(items: Sequence[Item], writing_share: float, seed: int) -> list[tuple[str, str]]:
-    """(prompt, answer) of every item, and for a share of them, drawn by `seed`, a second one in which the child writes
-    the whole line, problem and answer, as its teacher did: a child that learns to answer alone forgets how to ask."""
-    pairs = [(item.prompt, item.completion) for item in items]
-    generator = random.Random(seed_for(seed, "writing"))
-    written = [item for item in items if generator.random() < writing_share]
-    return pairs + [get_skill(item.skill).written(item.prompt, item.completion) for item in written]
+def exercises(items: Sequence[Item], reasoning: Literal["left out", "learned"]) -> list[Exercise]:
+    """What is learned of each item. A text of reasoning is learned where the recipe says so and the item has one."""
+    return [
+        Exercise(
+            item.prompt,
+            item.completion,
+            # What it thought while it made up the problem is no way to solve it, nor the other way round.
+            item.reasoning if reasoning == "learned" and item.reasoning_of == item.task else "",
+            item.difficulty,
+        )
+        for item in items
+    ]
 
 
-def tokenize(pairs: list[tuple[str, str]], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Dataset:
-    """(prompt, answer) pairs as examples. Errors: LamarckError when no example has a token to train on."""
+def tokenize(exercises: Sequence[Exercise], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Dataset:
+    """Exercises as examples. Errors: LamarckError when no example has a token to train on."""
+    opened = opened_reasoning(tokenizer)
+    texts = [answer_text(each.answer, each.reasoning, tokenizer, opened) for each in exercises]
+    answers = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    starts = prompt_tokens([each.prompt for each in exercises], tokenizer)
     examples: list[Example] = []
     too_long = 0
-    starts = prompt_tokens([prompt for prompt, _ in pairs], tokenizer)
-    for start, (_, answer) in zip(starts, pairs, strict=True):
-        tokens = (*start, *answer_tokens(answer, tokenizer))[:max_tokens]
+    for start, answer, each in zip(starts, answers, exercises, strict=True):
+        tokens = (*start, *answer, tokenizer.eos_token_id)[:max_tokens]
         if len(tokens) > len(start):
-            examples.append(Example(tokens, len(start)))
+            examples.append(Example(tokens, len(start), each.difficulty))
         else:
             too_long += 1
     if not examples:
@@ -67,7 +86,11 @@ def tokenize(pairs: list[tuple[str, str]], tokenizer: PreTrainedTokenizerBase, m
 class Batches:
     """Step -> batch. Every epoch is shuffled by its own seed, so that a resumed run needs no state from before."""
 
-    def __init__(self, examples: list[Example], batch_size: int, seed: int, padding: int) -> None:
+    def __init__(
+        self, examples: list[Example], batch_size: int, seed: int, padding: int, easy_to_hard: bool = False
+    ) -> None:
+        """`easy_to_hard`: every epoch runs through the difficulties in their order, shuffled within each."""
+        self.easy_to_hard = easy_to_hard
         self.examples = examples
         self.batch_size = batch_size
         self.seed = seed
@@ -117,6 +140,8 @@ class Batches:
             self._epoch = epoch
             self._order = list(range(len(self.examples)))
             random.Random(seed_for(self.seed, "epoch", str(epoch))).shuffle(self._order)
+            if self.easy_to_hard:
+                self._order.sort(key=lambda row: self.examples[row].difficulty)
         return self.examples[self._order[place]]
 
 

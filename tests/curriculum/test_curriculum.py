@@ -2,26 +2,40 @@
 
 import random
 from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
+import pytest
+
+from lamarck.config import LocalFounder
+from lamarck.curriculum.anchor import draw_anchors
+from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.describe import describe
 from lamarck.curriculum.filter import Contamination
-from lamarck.curriculum.item import Item, Teacher
-from lamarck.curriculum.propose import Author, propose_unverified, propose_verified, replay
-from lamarck.curriculum.strategy import Effort, Strategy
+from lamarck.curriculum.item import DATA, Item, Teacher
+from lamarck.curriculum.mix import as_written, replay
+from lamarck.curriculum.propose import Author, Proposal
+from lamarck.curriculum.strategy import Strategy
+from lamarck.engine import Engine
 from lamarck.engine.rule import RuleEngine
-from lamarck.skills import get_skill
+from lamarck.errors import LamarckError
+from lamarck.g0.world import SkillShare, TinyFounder
+from lamarck.skills import Problem, Verdict, get_skill, get_tagged_skill
+from lamarck.skills.math_word import HEAD
 
-STRATEGY = Strategy(
-    description="for tests",
-    skills={"arithmetic": (1, 2)},
-    probe_samples=50,
-    effort=Effort(items=30, max_samples=200),
-    frontier_effort=Effort(items=60, max_samples=400),
-    frontier_below=0.6,
-    minimum_items=1,
+STRATEGY = Strategy.model_validate(
+    {
+        "description": "for tests",
+        "skills": {"arithmetic": {"share": 1, "difficulties": (1, 2)}},
+        "size": 90,
+        "difficulty": {"kind": "following", "band": (0.05, 0.6), "weight": 2},
+        "sampling": {"max_new_tokens": 64},
+        "probe_samples": 50,
+        "samples_per_item": 10,
+        "minimum_items": 1,
+    }
 )
 AUTHOR = Author(Teacher(generation="g0", digest="d"), "s")
-NOTHING_HELD_OUT = Contamination([])
 
 
 def scripted(odds: dict[str, float]) -> RuleEngine:
@@ -37,31 +51,48 @@ def scripted(odds: dict[str, float]) -> RuleEngine:
     return RuleEngine(write)
 
 
+def proposal(engine: Engine, seed: int = 0, held_out: Iterable[str] = (), **changes: Any) -> Proposal:
+    strategy = STRATEGY.model_validate(STRATEGY.model_dump() | changes)
+    return Proposal(engine, strategy, AUTHOR, Contamination(held_out), seed, lambda samples: None)
+
+
+def kept(cells: list[Cell]) -> list[Item]:
+    return [item for cell in cells for item in cell.kept]
+
+
+def solve(prompt: str) -> str:
+    """The right answer to a problem of arithmetic."""
+    words = prompt.split()[1:-1]
+    return get_tagged_skill("arithmetic").solve(words, len(words) // 2)
+
+
 def test_effort_goes_to_the_frontier_and_everything_is_counted() -> None:
     engine = scripted({"<a1>": 1.0, "<a2>": 0.3})
-    cells = propose_verified(engine, STRATEGY, AUTHOR, NOTHING_HELD_OUT, 0, lambda samples: None)
+    cells = proposal(engine).verified()
     mastered, frontier = cells
     assert (len(mastered.kept), len(frontier.kept)) == (30, 60)
     assert mastered.sampled == 50
     assert frontier.sampled > 100
-    assert all(item.verdict.verified for cell in cells for item in cell.kept)
-    prompts = [item.prompt for cell in cells for item in cell.kept]
+    assert all(item.verdict.verified for item in kept(cells))
+    prompts = [item.prompt for item in kept(cells)]
     assert len(set(prompts)) == len(prompts)
-    card = describe(cells, [], {})
+    card = describe(cells, [], [], [], {})
     assert card["sampled"] == card["kept"] + sum(card["dropped"].values())  # type: ignore[attr-defined, operator]
     assert card["warnings"] == []
 
 
 def test_a_cell_out_of_reach_gets_no_more_than_its_probe() -> None:
     engine = scripted({"<a1>": 1.0, "<a2>": 0.0})
-    cells = propose_verified(engine, STRATEGY, AUTHOR, NOTHING_HELD_OUT, 0, lambda samples: None)
+    cells = proposal(engine).verified()
     assert cells[1].sampled == 50
-    assert describe(cells, [], {})["warnings"] == ["60 items fewer than asked: the teacher could not fill arithmetic 2"]
+    assert describe(cells, [], [], [], {})["warnings"] == [
+        "60 items fewer than asked: the teacher could not fill arithmetic 2"
+    ]
 
 
 def test_a_teacher_that_repeats_itself_ends() -> None:
     parrot = RuleEngine(lambda tag, rng: "1 + 1 => 2")
-    cells = propose_verified(parrot, STRATEGY, AUTHOR, NOTHING_HELD_OUT, 0, lambda samples: None)
+    cells = proposal(parrot).verified()
     assert [len(cell.kept) for cell in cells] == [1, 0]
     assert cells[0].dropped["duplicate"] == cells[0].sampled - 1
 
@@ -69,18 +100,18 @@ def test_a_teacher_that_repeats_itself_ends() -> None:
 def test_the_control_takes_what_comes_in_the_same_number() -> None:
     engine = scripted({"<a1>": 0.5, "<a2>": 0.5})
     wanted = Counter({("arithmetic", 1): 20, ("arithmetic", 2): 40})
-    cells = propose_unverified(engine, STRATEGY, AUTHOR, NOTHING_HELD_OUT, wanted, 0, lambda samples: None)
+    cells = proposal(engine).unverified(wanted)
     assert [len(cell.kept) for cell in cells] == [20, 40]
-    assert not any(item.verdict.verified for cell in cells for item in cell.kept)
-    assert any(item.completion == "99" for cell in cells for item in cell.kept)
+    assert not any(item.verdict.verified for item in kept(cells))
+    assert any(item.completion == "99" for item in kept(cells))
 
 
 def test_held_out_problems_are_dropped_and_counted() -> None:
     engine = scripted({"<a1>": 1.0, "<a2>": 1.0})
-    free = propose_verified(engine, STRATEGY, AUTHOR, NOTHING_HELD_OUT, 0, lambda samples: None)
+    free = proposal(engine).verified()
     held_out = [item.prompt for item in free[1].kept[:10]]
-    cells = propose_verified(engine, STRATEGY, AUTHOR, Contamination(held_out), 0, lambda samples: None)
-    assert not {item.prompt for cell in cells for item in cell.kept} & set(held_out)
+    cells = proposal(engine, held_out=held_out).verified()
+    assert not {item.prompt for item in kept(cells)} & set(held_out)
     assert cells[1].dropped["in the suite"] >= 10
 
 
@@ -94,17 +125,128 @@ def test_contamination_is_the_same_prompt_or_half_its_eight_grams() -> None:
 
 def test_replay_takes_of_each_generation_and_repeats_nothing() -> None:
     engine = scripted({"<a1>": 1.0, "<a2>": 1.0})
-    first, second = (
-        [
-            item
-            for cell in propose_verified(engine, STRATEGY, AUTHOR, NOTHING_HELD_OUT, seed, lambda samples: None)
-            for item in cell.kept
-        ]
-        for seed in (1, 2)
-    )
+    first, second = (kept(proposal(engine, seed=seed).verified()) for seed in (1, 2))
     chosen = replay([first], second, 5, 0)
     cells: Counter[tuple[str, int]] = Counter((item.skill, item.difficulty) for item in chosen)
     assert set(cells.values()) == {5}
     assert not {item.prompt for item in chosen} & {item.prompt for item in second}
     assert replay([first], second, 5, 0) == chosen
     assert isinstance(chosen[0], Item)
+
+
+def test_a_problem_of_another_difficulty_is_filed_under_its_own() -> None:
+    """Asked for one operation, it writes two: no problem is lost, and none is counted for what it is not."""
+
+    def write(tag: str, rng: random.Random) -> str:
+        return get_skill("arithmetic").sample(rng, 2).prompt.partition(" ")[2] + " 99"
+
+    engine = RuleEngine(lambda prompt, rng: solve(prompt) if prompt.endswith("=>") else write(prompt, rng))
+    easy, hard = proposal(engine, answers={"temperatures": (0.0,)}).verified()
+    assert not easy.kept
+    assert easy.pass_rate == 0
+    assert len(hard.kept) == hard.wanted
+    assert all(item.prompt.startswith("<a2>") and item.difficulty == 2 for item in hard.kept)
+
+
+def test_a_sound_problem_is_answered_again_until_an_answer_holds() -> None:
+    tries: Counter[str] = Counter()
+
+    def answer(prompt: str, rng: random.Random) -> str:
+        if not prompt.endswith("=>"):
+            return get_skill("arithmetic").sample(rng, int(prompt[2])).prompt.partition(" ")[2] + " 99"
+        tries[prompt] += 1
+        return solve(prompt) if tries[prompt] == 2 else "99"
+
+    for temperatures, found in (((), 0), ((0.0,), 0), ((0.0, 0.7), 90), ((0.0, 0.7, 0.7), 90)):
+        tries.clear()
+        cells = proposal(RuleEngine(answer), answers={"temperatures": temperatures}).verified()
+        assert (len(kept(cells)) > 0) is (found > 0)
+        assert sum(cell.answered for cell in cells) == sum(tries.values())
+        # Who has been answered rightly is not asked again.
+        assert max(tries.values(), default=0) <= min(2, len(temperatures))
+        card = describe(cells, [], [], [], {})
+        assert card["acceptance"] == pytest.approx(
+            len(kept(cells)) / sum(cell.sampled + cell.answered for cell in cells), abs=1e-6
+        )
+
+
+def test_the_teachers_reasoning_is_kept_and_is_no_part_of_the_answer() -> None:
+    def answer(prompt: str, rng: random.Random) -> str:
+        if prompt.endswith("=>"):
+            return f"<think>add up</think> {solve(prompt)}"
+        line = get_skill("arithmetic").sample(rng, int(prompt[2])).prompt.partition(" ")[2]
+        return f"make one up</think>\n{line} 99"
+
+    items = kept(proposal(RuleEngine(answer), answers={"temperatures": (0.0,)}).verified())
+    assert items
+    assert all(item.verdict.verified for item in items)
+    assert {(item.reasoning, item.reasoning_of) for item in items} == {("add up", "solve")}
+
+
+@pytest.mark.parametrize("text", ["", "<think>for ever", "{" * 5000, "[1, {", "=> => =>", "\udcff", "9" * 10**6])
+def test_a_teacher_that_writes_nothing_of_use_is_counted_and_ends(text: str) -> None:
+    cells = proposal(RuleEngine(lambda tag, rng: text)).verified()
+    assert kept(cells) == []
+    assert all(cell.sampled == 50 == sum(cell.dropped.values()) for cell in cells)
+
+
+def test_a_verifier_that_crashes_refuses_its_item_and_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    arithmetic = type(get_skill("arithmetic"))
+    sound = arithmetic.verify
+
+    def crashes_over_sevens(skill: Any, problem: Problem) -> Verdict:
+        if "7" in problem.prompt:
+            raise ZeroDivisionError
+        return sound(skill, problem)
+
+    monkeypatch.setattr(arithmetic, "verify", crashes_over_sevens)
+    cells = proposal(scripted({"<a1>": 1.0, "<a2>": 1.0})).verified()
+    assert kept(cells)
+    assert not any("7" in item.prompt for item in kept(cells))
+    crashed = sum(cell.crashes for cell in cells)
+    assert crashed >= 5
+    assert any("crashed over" in warning for warning in describe(cells, [], [], [], {})["warnings"])  # type: ignore[attr-defined]
+
+
+def test_near_duplicates_are_left_out_where_the_strategy_says_so() -> None:
+    first = "a shop sells 12 apples and 30 pears, and 4 more come in the evening"
+
+    def write(request: str, rng: random.Random) -> str:
+        story = first.replace("apples", rng.choice(["apples", "melons"]))
+        body = f"{HEAD}\n\nProblem: {story}; how many does it have{rng.choice(['', ' now', ' then'])}?"
+        return f"{body}\n\nProgram:\n```python\nfruit = 12 + 30 + 4\n```\nAnswer: 46"
+
+    changes: dict[str, Any] = {"skills": {"math_word": {"share": 1, "difficulties": (2,)}}}
+    every = kept(proposal(RuleEngine(write), **changes).verified())
+    apart = kept(proposal(RuleEngine(write), **changes, drop_near_duplicates=True).verified())
+    assert len(every) == 6
+    assert len(apart) < 6
+
+
+WORLD = TinyFounder(
+    kind="tiny", skills={"arithmetic": SkillShare(share=1, weights=(2, 1), target_loss=0.3)}, steps=1, decay_steps=1
+)
+
+
+def test_anchors_are_a_share_from_the_founders_own_data() -> None:
+    items = kept(proposal(scripted({"<a1>": 1.0, "<a2>": 1.0})).verified())
+    held_out = {get_skill("arithmetic").sample(random.Random(seed), 2).prompt for seed in range(300)}
+    anchors = draw_anchors(WORLD, held_out, items, 0.25, "s", 0)
+    assert len(anchors) / (len(anchors) + len(items)) == pytest.approx(0.25, abs=0.05)
+    assert {anchor.teacher.generation for anchor in anchors} == {DATA}
+    assert all(get_skill("arithmetic").verify(Problem(each.prompt, each.completion)).verified for each in anchors)
+    assert not {anchor.prompt for anchor in anchors} & (held_out | {item.prompt for item in items})
+    assert draw_anchors(WORLD, held_out, items, 0, "s", 0) == []
+    with pytest.raises(LamarckError, match="not at hand"):
+        draw_anchors(LocalFounder(kind="local", path="x"), held_out, items, 0.25, "s", 0)
+
+
+def test_a_share_of_the_items_is_also_learned_as_a_teacher_writes_it() -> None:
+    items = kept(proposal(scripted({"<a1>": 1.0, "<a2>": 1.0})).verified())
+    written = as_written(items, 0.5, 1)
+    assert 0 < len(written) < len(items)
+    lines = {f"{item.prompt} {item.completion}" for item in items}
+    assert all(item.task == "write" and f"{item.prompt} {item.completion}" in lines for item in written)
+    assert {item.prompt for item in written} == {"<a1>", "<a2>"}
+    assert written == as_written(items, 0.5, 1)
+    assert len(as_written(items, 1, 1)) == len(items)

@@ -35,7 +35,7 @@ def texts(number: int, seed: int, length: int = 20) -> list[str]:
 
 
 def measured(written: list[Item], **changes: Any) -> dict[str, float]:
-    settings = {"replayed": [], "earlier": [], "suites": {}, "acceptance": 0.5, "cells_asked": 2}
+    settings = {"replayed": [], "anchors": [], "earlier": [], "suites": {}, "acceptance": 0.5, "cells_asked": 2}
     return measure(written, **settings | changes)
 
 
@@ -91,7 +91,7 @@ def test_a_limit_is_a_share_of_the_founders_own() -> None:
 
 @pytest.mark.parametrize("limits", [{"vendy": {"at_least": 1}}, {"vendi": {}}, {"vendi": {"at_least": -1}}])
 def test_a_limit_on_nothing_is_refused(limits: dict[str, Any]) -> None:
-    effort = {"items": 1, "max_samples": 1}
-    strategy = {"description": "", "skills": {}, "effort": effort, "frontier_effort": effort, "limits": limits}
+    skills = {"json_mode": {"share": 1, "difficulties": [1]}}
+    strategy = {"description": "", "skills": skills, "size": 1, "sampling": {"max_new_tokens": 1}, "limits": limits}
     with pytest.raises(LamarckError, match="limits"):
         check_section(strategy, Strategy, "test")

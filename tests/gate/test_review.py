@@ -18,7 +18,8 @@ def test_text_of_models_is_shown_as_text() -> None:
     write_jsonl(G1.curriculum, rows)
     cell = {"skill": "json_mode", "difficulty": 2, "sampled": 5, "pass_rate": 1.0, "asked": 5, "kept": 5}
     card = {
-        "parent": "g0", "sampled": 5, "kept": 5, "acceptance": 1.0, "replayed": 0, "dropped": {}, "cells": [cell],
+        "parent": "g0", "sampled": 5, "answered": 0, "kept": 5, "acceptance": 1.0, "replayed": 0, "anchors": 0,
+        "to_write": 0, "dropped": {}, "cells": [cell],
         "measures": {"vendi": 12.5}, "warnings": [], "record": {"device_seconds": 1.0},
     }  # fmt: skip
     write_json(G1.card, card)

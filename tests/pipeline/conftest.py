@@ -28,11 +28,17 @@ WORLD = {
 }
 STRATEGY = {
     "description": "Small, for the tests.",
-    "skills": {"json_mode": [1, 2], "list_ops": [1, 2], "arithmetic": [1, 2]},
-    "max_new_tokens": 40,
+    "skills": {
+        "json_mode": {"share": 0.3, "difficulties": [1, 2]},
+        "list_ops": {"share": 0.3, "difficulties": [1, 2]},
+        "arithmetic": {"share": 0.4, "difficulties": [1, 2]},
+    },
+    "size": 300,
+    "difficulty": {"kind": "following", "band": [0, 0.8]},
+    "sampling": {"max_new_tokens": 40},
+    "answers": {"temperatures": [0]},
     "probe_samples": 100,
-    "effort": {"items": 40, "max_samples": 200},
-    "frontier_effort": {"items": 60, "max_samples": 400},
+    "samples_per_item": 6,
     "replay_per_cell": 10,
     "minimum_items": 10,
 }

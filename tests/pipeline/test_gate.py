@@ -1,6 +1,7 @@
 """The rules and the gate: nothing is trained that a human has not approved."""
 
 import fcntl
+import json
 import shutil
 from pathlib import Path
 
@@ -110,3 +111,35 @@ def test_a_local_model_directory_can_be_the_founder(at_gate: Project, tmp_path: 
     missing = {"kind": "local", "path": "no-such-model"}
     project.config(founder=missing)
     assert "no-such-model does not exist" in project.snakemake(check=False)
+
+
+def test_a_human_edit_is_kept_and_closes_the_gate_until_it_is_approved(at_gate: Project, tmp_path: Path) -> None:
+    project = at_gate.copy(tmp_path / "project")
+    project.approve("g1")
+    editor = project.root / "editor.py"
+    editor.write_text(
+        "import sys\nlines = open(sys.argv[1]).readlines()\nopen(sys.argv[1], 'w').writelines(lines[5:])\n"
+    )
+    edited = project.run("env", f"EDITOR=python {editor}", "lamarck", "review", "g1", "--edit", "--by", "A Tester")
+    assert "dropped: 5, changed: 0" in edited.stdout
+    kept = (project.root / "results/g1/curriculum.jsonl").read_bytes()
+    done = project.run("snakemake", check=False)
+    assert done.returncode != 0
+    assert "approvals/g1.ok approves another plan" in done.stdout
+    # The plan and the control arm follow the edit; the edit itself is not made again.
+    assert (project.root / "results/g1/curriculum.jsonl").read_bytes() == kept
+    items = project.read("results/g1/curriculum.json")["items"]
+    plan = project.read("results/g1/plan.json")
+    assert plan["curriculum"]["items"] == plan["control"]["curriculum"]["items"] == items
+    assert project.read("results/g1/curriculum.json")["record"]["human_edited"]["dropped"] == 5
+    assert "5 dropped" in (project.root / "results/g1/curriculum.md").read_text()
+    assert "Human-edited by A Tester: 5 dropped, 0 changed" in project.run("lamarck", "review", "g1").stdout
+    assert "artifacts match their records" in project.run("lamarck", "verify").stdout
+    project.approve("g1")
+    status = json.loads(project.run("lamarck", "status", "--json").stdout)
+    g1 = next(each for each in status["generations"] if each["generation"] == "g1")
+    assert (g1["artifacts"]["curriculum.jsonl"], g1["artifacts"]["plan.json"], g1["gate"]["state"]) == (
+        None,
+        None,
+        "open",
+    )

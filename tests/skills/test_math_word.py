@@ -1,11 +1,11 @@
-"""math_word: right by its generator, bounded in what it computes, deaf to talk; and the vote."""
+"""math_word: right by its generator, bounded in what it computes, deaf to talk."""
 
 import random
 
 import pytest
 
 from lamarck.skills import Malformed, Problem
-from lamarck.skills.math_word import HEAD, STORIES, MathWord, vote
+from lamarck.skills.math_word import HEAD, STORIES, MathWord
 
 SKILL = MathWord()
 PROMPT = f"{HEAD}\n\nProblem: A box holds 1,250 nails and weighs 2.5 kg. 3 boxes are empty. How many nails are in 8?"
@@ -131,19 +131,6 @@ def test_hostile_text_is_never_verified(text: str) -> None:
     assert not SKILL.verify(parsed).verified
 
 
-@pytest.mark.parametrize(
-    ("numbers", "winner"),
-    [
-        (["7"], "7"),
-        (["7", "7.0", "8"], "7"),
-        (["1,250", "1250.00", "3", "4"], "1250"),
-        (["2.50", "2.5", "2"], "2.5"),
-        (["7", "7", "8", "8"], None),
-        (["7", "8", "9"], None),
-        (["7", "seven", "8 or so", "7"], "7"),
-        (["none"], None),
-        ([], None),
-    ],
-)
-def test_the_vote_needs_half(numbers: list[str], winner: str | None) -> None:
-    assert vote(f"Some words.\nAnswer: {number}\n" for number in numbers) == winner
+@pytest.mark.parametrize(("stated", "said"), [("1,250", "1250"), ("2.50", "2.5"), ("7.0", "7"), ("seven", None)])
+def test_answers_agree_by_their_numbers(stated: str, said: str | None) -> None:
+    assert MathWord().said(f"Some words.\nAnswer: {stated}\n") == said

@@ -17,7 +17,7 @@ def test_a_run_stopped_by_its_ceiling_reports_its_last_step(
 ) -> None:
     recipe = Recipe(steps=100_000, batch_size=8, checkpoint_every=100_000)
     model = load_trainable(tiny_weights, None, recipe, torch.device("cpu"))
-    batches = Batches(tokenize(exercises(tiny_items, 0, 0), tiny_tokenizer, 64).examples, 8, 0, 0)
+    batches = Batches(tokenize(exercises(tiny_items, "left out"), tiny_tokenizer, 64).examples, 8, 0, 0)
     progress = train(model, batches, recipe, 0.2, tmp_path / "checkpoint", "run", lambda steps: None)
     assert 1 < progress.step < recipe.steps
     assert progress.losses[-1][0] == progress.step - 1
@@ -29,7 +29,7 @@ def test_the_parts_of_a_batch_have_the_gradient_of_the_whole(
 ) -> None:
     model = load_trainable(tiny_weights, None, Recipe(), torch.device("cpu"))
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    batches = Batches(tokenize(exercises(tiny_items, 0, 0), tiny_tokenizer, 64).examples, 8, 0, 0)
+    batches = Batches(tokenize(exercises(tiny_items, "left out"), tiny_tokenizer, 64).examples, 8, 0, 0)
     whole = torch.autograd.grad(answer_loss(model, *batches.at(3)), trained)
     parts = [torch.autograd.grad(share * answer_loss(model, *part), trained) for *part, share in batches.parts(3)]
     assert len(parts) > 1

@@ -61,21 +61,6 @@ def recipe(**changes: object) -> Recipe:
     return Recipe.model_validate({"steps": 6, "batch_size": 8, "checkpoint_every": 2, "learning_rate": 1e-2} | changes)
 
 
-def test_a_share_of_the_items_is_also_learned_as_a_teacher_writes_it(items: list[Item]) -> None:
-    asked = exercises(items, 0, 1)
-    assert asked == [(item.prompt, item.completion) for item in items]
-    both = exercises(items, 0.5, 1)
-    assert both[: len(items)] == asked
-    written = both[len(items) :]
-    assert 0 < len(written) < len(items)
-    lines = {f"{item.prompt} {item.completion}" for item in items}
-    for prompt, answer in written:
-        assert prompt in {item.prompt.split()[0] for item in items}
-        assert f"{prompt} {answer}" in lines
-    assert both == exercises(items, 0.5, 1)
-    assert len(exercises(items, 1, 1)) == 2 * len(items)
-
-
 def run(
     weights: Path, items: list[Item], output: Path, settings: Recipe, parent: Path | None = None, ceiling: float = 1e9
 ) -> int:
@@ -84,7 +69,7 @@ def run(
     torch.manual_seed(0)
     model = load_trainable(weights, parent, settings, CPU)
     batches = Batches(
-        tokenize(exercises(items, 0, 0), tokenizer, 128).examples, settings.batch_size, 0, tokenizer.eos_token_id
+        tokenize(exercises(items, "left out"), tokenizer, 128).examples, settings.batch_size, 0, tokenizer.eos_token_id
     )
     progress = train(model, batches, settings, ceiling, output / "checkpoint", "run", lambda steps: None)
     export_adapter(model, settings.inherit, output)
@@ -98,7 +83,7 @@ def logits(weights: Path, adapter: Path) -> torch.Tensor:
 
 
 def test_only_answers_are_learned(items: list[Item], tokenizer: PreTrainedTokenizerBase) -> None:
-    data = tokenize(exercises(items, 0, 0), tokenizer, 128)
+    data = tokenize(exercises(items, "left out"), tokenizer, 128)
     _, labels = Batches(data.examples[:1], 1, 0, 0).at(0)
     learned = tokenizer.decode([token for token in labels[0].tolist() if token != IGNORED])
     assert learned == f"{items[0].completion} {tokenizer.eos_token}"
@@ -107,14 +92,14 @@ def test_only_answers_are_learned(items: list[Item], tokenizer: PreTrainedTokeni
 
 def test_nothing_to_learn_is_an_error(items: list[Item], tokenizer: PreTrainedTokenizerBase) -> None:
     with pytest.raises(LamarckError, match="no example has a token to train on"):
-        tokenize(exercises(items, 0, 0), tokenizer, 2)
+        tokenize(exercises(items, "left out"), tokenizer, 2)
     shortest = min(len(tokenizer(item.prompt)["input_ids"]) for item in items)
-    assert tokenize(exercises(items, 0, 0), tokenizer, shortest + 1).too_long > 0
+    assert tokenize(exercises(items, "left out"), tokenizer, shortest + 1).too_long > 0
 
 
 def test_examples_in_a_batch_do_not_leak(weights: Path, items: list[Item], tokenizer: PreTrainedTokenizerBase) -> None:
     model = load_trainable(weights, None, recipe(), CPU).eval()
-    examples = tokenize(exercises(items, 0, 0), tokenizer, 128).examples
+    examples = tokenize(exercises(items, "left out"), tokenizer, 128).examples
     batched = answer_loss(model, *Batches(examples, len(examples), 0, tokenizer.eos_token_id).at(0))
     total, count = 0.0, 0
     for example in examples:
@@ -128,7 +113,7 @@ def test_examples_in_a_batch_do_not_leak(weights: Path, items: list[Item], token
 
 
 def test_an_epoch_shows_every_example_once(items: list[Item], tokenizer: PreTrainedTokenizerBase) -> None:
-    examples = tokenize(exercises(items, 0, 0), tokenizer, 128).examples
+    examples = tokenize(exercises(items, "left out"), tokenizer, 128).examples
     batches = Batches(examples, 8, 0, 0)
     shown = [tuple(row.tolist()) for step in range(5) for row in batches.at(step)[0]]
     assert len({row[:20] for row in shown}) == len({example.tokens[:20] for example in examples})
@@ -165,7 +150,7 @@ def test_stack_exports_the_sum_as_one_adapter(weights: Path, items: list[Item], 
     torch.manual_seed(1)
     settings = recipe(inherit="stack", rank=4, alpha=12)
     model = load_trainable(weights, tmp_path / "parent", settings, CPU)
-    batches = Batches(tokenize(exercises(items, 0, 0), tokenizer, 128).examples, 8, 0, tokenizer.eos_token_id)
+    batches = Batches(tokenize(exercises(items, "left out"), tokenizer, 128).examples, 8, 0, tokenizer.eos_token_id)
     train(model, batches, settings, 1e9, tmp_path / "checkpoint", "run", lambda steps: None)
     model.eval()
     with torch.no_grad():

@@ -1,8 +1,10 @@
 """Everything that the page shows, from results/ and approvals/ alone. Light."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lamarck.config import Config
+from lamarck.errors import LamarckError
+from lamarck.lineage import CONTROL
 from lamarck.report.page.curricula import Curriculum, find_curricula
 from lamarck.report.page.members import Member, find_members
 from lamarck.report.page.outcomes import Outcomes
@@ -10,15 +12,7 @@ from lamarck.report.page.runs import Cost, Training, find_costs, find_trainings
 from lamarck.report.page.scores import Score, find_scores
 from lamarck.report.page.shown import Shown
 from lamarck.report.page.texts import Answers, Pack, pack_answers, pack_curricula
-
-
-class Reward(Shown):
-    """What a teacher's way of teaching came to: the grandchild's score is its reward, the child's only a proxy."""
-
-    teacher: str
-    strategy: str | None  # digest of the strategy with which it wrote its child's curriculum
-    proxy: float | None
-    reward: float | None
+from lamarck.report.rewards import Routing, route_rewards
 
 
 class Lineage(Shown):
@@ -30,8 +24,8 @@ class Lineage(Shown):
     curricula: dict[str, Curriculum]
     trainings: dict[str, Training]
     costs: list[Cost]
-    rewards: list[Reward]
-    problems: dict[str, str]  # generation -> why something of it cannot be shown
+    rewards: dict[str, Routing]  # of the main lineage and of its control arm
+    problems: dict[str, str]  # generation, or part of the page -> why something of it cannot be shown
 
 
 class Texts(Shown):
@@ -47,6 +41,7 @@ def gather(config: Config, outcomes: Outcomes) -> Lineage:
     scores = find_scores(config, members, outcomes)
     curricula, broken_cards = find_curricula(members)
     trainings, broken_trainings = find_trainings(members)
+    rewards, broken_rewards = find_rewards(members)
     return Lineage(
         planned=config.generations,
         members=members,
@@ -54,8 +49,8 @@ def gather(config: Config, outcomes: Outcomes) -> Lineage:
         curricula=curricula,
         trainings=trainings,
         costs=find_costs(members),
-        rewards=_rewards(members, scores),
-        problems=broken_cards | broken_trainings,
+        rewards=rewards,
+        problems=broken_cards | broken_trainings | broken_rewards,
     )
 
 
@@ -65,22 +60,14 @@ def gather_texts(members: Sequence[Member], outcomes: Outcomes) -> Texts:
     return Texts(curricula=curricula, answers=answers, problems=broken_curricula | broken_answers)
 
 
-def _rewards(members: Sequence[Member], scores: Mapping[str, Score]) -> list[Reward]:
-    """One row for every teacher whose child was scored."""
-    by_name = {member.name: member for member in members}
-    found = []
-    for child in members:
-        if not child.parent or child.name not in scores:
-            continue
-        piece = next(piece for piece in child.pieces if piece.kind == "curriculum")
-        grandchild = by_name.get(f"{child.lane}g{child.number + 1}")
-        found.append(
-            Reward(
-                # The founder teaches every lane: its row is told apart by whom it taught.
-                teacher=child.parent if child.number > 1 or not child.lane else f"{child.parent} for {child.lane}",
-                strategy=piece.record.inputs.get("strategy") if piece.record else None,
-                proxy=scores[child.name].score,
-                reward=scores[grandchild.name].score if grandchild and grandchild.name in scores else None,
-            )
-        )
-    return found
+def find_rewards(members: Sequence[Member]) -> tuple[dict[str, Routing], dict[str, str]]:
+    """Arm -> what its strategies earned, and arm -> why that cannot be said."""
+    found: dict[str, Routing] = {}
+    broken: dict[str, str] = {}
+    for arm, lane in (("main", ""), ("control", CONTROL)):
+        last = max((member.number for member in members if member.lane == lane), default=0)
+        try:
+            found[arm] = route_rewards(last, lane)
+        except (LamarckError, KeyError, TypeError) as error:
+            broken[f"rewards of the {arm} arm"] = str(error)
+    return found, broken

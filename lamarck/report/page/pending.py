@@ -28,6 +28,7 @@ class ShownItem(Shown):
     prompt: str
     completion: str
     reasoning: str
+    task: str
     teacher: str
     verdict: str
     bits: float  # mean surprise of its character trigrams under the curriculum's own, in bits
@@ -98,11 +99,18 @@ def questions(pending: Pending, lineage: Lineage) -> list[Answer]:
                 f"({100 * curriculum.acceptance:.0f}%); {curriculum.replayed:,} more are replayed from earlier "
                 "generations.",
                 f"Left out: {dropped}.",
+                *_edits(member),
             ],
         ),
         Answer(question="At what cost?", short=facts["ceiling"].split(";")[0], tone="open", sentences=[facts["cost"]]),
         _standing(member),
         _concerns(member, lineage),
+    ]
+
+
+def _edits(member: Member) -> list[str]:
+    return [
+        piece.record.human_edited.sentence() for piece in member.pieces if piece.record and piece.record.human_edited
     ]
 
 
@@ -207,7 +215,8 @@ def _shown(item: Item, place: int, bits: float) -> ShownItem:
         difficulty=item.difficulty,
         prompt=visible(item.prompt),
         completion=visible(item.completion),
-        reasoning=visible(item.reasoning or ""),
+        reasoning=visible(item.reasoning),
+        task=item.task,
         teacher=item.teacher.generation,
         verdict=visible(verdict),
         bits=bits,

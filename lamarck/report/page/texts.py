@@ -122,6 +122,9 @@ def _item_columns(rows: Sequence[Mapping[str, Any]], places: Sequence[int]) -> C
         "prompt": [visible(row["prompt"]) for row in rows],
         "completion": [visible(row["completion"]) for row in rows],
         "reasoning": [visible(row.get("reasoning") or "") for row in rows],
+        # Curricula from before these fields have items of the only kind there was.
+        "task": [row.get("task", "solve") for row in rows],
+        "edited": [bool(row.get("edited_from")) for row in rows],
         "teacher": [row["teacher"]["generation"] for row in rows],
         "verified": [row["verdict"]["verified"] for row in rows],
         "by": [visible(row["verdict"]["by"]) for row in rows],

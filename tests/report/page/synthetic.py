@@ -8,12 +8,18 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import yaml
+from safetensors.numpy import save_file
 
+from lamarck.config import load_config
 from lamarck.curriculum.item import item_id
 from lamarck.eval.suite import Suite, load_suite
 from lamarck.files import digest_file, write_json, write_jsonl, write_text
 from lamarck.freshness import scores_digest
+from lamarck.gate.approval import Approver
+from lamarck.gate.approve import approve
+from lamarck.gate.plan import build_plan, plan_digest
 from lamarck.lineage import (
     ADAPTER_RECORD,
     STUDENT,
@@ -57,7 +63,8 @@ def _record(digest: str, inputs: dict[str, str], seconds: float) -> Record:
 
 def _write_founder(suite: Suite, outcomes: int) -> None:
     for directory in (Generation(0).weights, STUDENT):
-        write_text(directory / "model.safetensors", directory.name)
+        directory.mkdir(parents=True)
+        save_file({"a": np.zeros((3, 4), np.float32)}, directory / "model.safetensors")
         record = _record(weights_digest(directory), {}, 100.0)
         write_json(directory / WEIGHTS_RECORD, {"record": record.model_dump(mode="json")})
     _write_scores(suite, Generation(0), outcomes)
@@ -66,8 +73,12 @@ def _write_founder(suite: Suite, outcomes: int) -> None:
 def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> None:
     rng = random.Random(child.name)
     _write_curriculum(rng, child, items)
+    if not child.prefix:
+        _write_plan(child)
     write_text(child.adapter / "adapter_model.safetensors", child.name)
     inputs = {"curriculum": digest_file(child.curriculum), "parent": generation_digest(child.parent)}
+    if child.plan.exists():
+        inputs["plan"] = digest_file(child.plan)
     training = {
         "record": _record(adapter_digest(child.adapter), inputs, 15.0).model_dump(mode="json"),
         "losses": [(step, rng.gauss(0.3, 0.05), 3e-3 * (1 - step / 300)) for step in range(0, 300, 3)],
@@ -79,6 +90,14 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
     }
     write_json(child.adapter / ADAPTER_RECORD, training)
     _write_scores(suite, child, outcomes)
+
+
+def _write_plan(child: Generation) -> None:
+    adapter, previous = (child.parent.adapter, child.parent.plan) if child.parent.number else (None, None)
+    config = load_config(Path("config/default.yaml"))
+    plan = build_plan(config, child, child.weights, adapter, child.curriculum, previous, None)
+    write_json(child.plan, plan.model_dump(mode="json"))
+    approve(child, plan_digest(plan), Approver(name="A Tester"))
 
 
 def _write_curriculum(rng: random.Random, child: Generation, items: int) -> None:

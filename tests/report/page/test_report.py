@@ -44,7 +44,7 @@ def test_a_whole_lineage_is_found_with_everyone_in_it(lineage: Path) -> None:
     found = gathered()
     names = {each.name for each in found.members}
     assert names == {"g0", "g1", "g2", "control/g1", "control/g2", "search/r1/c000/g1", "search/r1/c001/g1"}
-    states = {each.state for name in names for each in member(found, name).pieces if each.kind != "plan"}
+    states = {each.state for name in names for each in member(found, name).pieces}
     assert states == {"whole"}
     assert member(found, "search/r1/c001/g1").parent == "g0"
     assert found.scores["g2"].to_control is not None
@@ -76,7 +76,7 @@ def test_a_generation_in_training_is_unfinished_and_not_broken(lineage: Path) ->
         path = Path("results/g2") / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     found = gathered()
-    assert [each.state for each in member(found, "g2").pieces if each.kind != "plan"] == ["whole", "absent", "absent"]
+    assert [each.state for each in member(found, "g2").pieces] == ["whole", "whole", "absent", "absent"]
     assert "results/g2" not in first_lines(found)
 
 
@@ -90,7 +90,7 @@ def test_a_partial_evaluation_is_never_a_zero(lineage: Path, browser: Browser) -
     assert found.scores["g2"].score is None
     assert "arithmetic_2: TimeoutError: no answer" in first_lines(found)
     assert "Is g1 better than g0?" in first_lines(found)
-    assert found.rewards[0].reward is None
+    assert found.rewards["main"].strategies[0].rewards == {}
     write_report(CONFIG, PAGE)
     with opened(browser, PAGE) as page:
         row = page.locator("#scores-table tbody tr", has=page.get_by_role("rowheader", name="g2", exact=True)).first

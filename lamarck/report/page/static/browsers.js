@@ -66,7 +66,8 @@ async function itemBrowser(place) {
       "div", { class: "row" }, element("div", { class: "pair" }, text(items.prompt[at]), text(items.completion[at])),
       items.reasoning[at] ? element("details", {}, element("summary", {}, "the teacher’s reasoning"), text(items.reasoning[at])) : null,
       element(
-        "div", { class: "facts" }, element("span", {}, `${items.skill[at]} ${items.difficulty[at]}`), element("span", {}, `by ${items.teacher[at]}`),
+        "div", { class: "facts" }, element("span", {}, `${items.skill[at]} ${items.difficulty[at]}`), element("span", {}, items.task[at]),
+        element("span", {}, `by ${items.teacher[at]}${items.edited[at] ? ", changed by a human" : ""}`),
         element("span", {}, items.verified[at] ? `verified by ${items.by[at]}, score ${items.score[at]}` : "not verified"),
         element("span", {}, `line ${items.line[at].toLocaleString("en")}`),
       ),

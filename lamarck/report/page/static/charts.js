@@ -124,14 +124,17 @@ function tasksChart(width) {
 }
 
 function rewardsChart(width) {
-  const rows = page.rewards.filter((row) => row.proxy !== null && row.reward !== null);
+  const rows = Object.entries(page.rewards).flatMap(([arm, { strategies }]) => strategies.flatMap(({ digest, rewards, proxies }) =>
+    Object.entries(rewards).filter(([teacher]) => teacher in proxies).map(([teacher, reward]) => ({
+      digest, teacher: arm === "main" ? teacher : `${teacher} (${arm})`, proxy: proxies[teacher], reward,
+    }))));
   if (!rows.length) return null;
   return Plot.plot({
     width: Math.min(width, 640), height: 360, marginLeft: 50, marginBottom: 42, grid: true, inset: 30,
     x: { label: "child’s score (proxy)", nice: true }, y: { label: "grandchild’s score (reward)", nice: true },
     color: { type: "categorical", legend: true, tickFormat: (digest) => `strategy ${digest}` },
     marks: [
-      Plot.dot(rows, { x: "proxy", y: "reward", r: 6, fill: (row) => short(row.strategy) }),
+      Plot.dot(rows, { x: "proxy", y: "reward", r: 6, fill: (row) => short(row.digest) }),
       Plot.text(rows, { x: "proxy", y: "reward", text: "teacher", dy: -14 }),
     ],
   });

@@ -1,0 +1,48 @@
+"""Anchors: a share of every curriculum that no generation wrote, from the data that the founder was made of.
+
+What a child is trained on besides its teacher's items holds it where the founder was sound (accumulated data,
+Gerstgrasser et al. 2024, arXiv:2404.01413).
+"""
+
+import math
+from collections.abc import Set
+from itertools import islice
+
+from lamarck.config import Founder
+from lamarck.curriculum.item import DATA, Item, Teacher, Verdict, item_id
+from lamarck.errors import LamarckError
+from lamarck.files import digest_value
+from lamarck.g0.corpus import corpus
+from lamarck.skills import get_skill
+
+
+def draw_anchors(
+    founder: Founder, held_out: Set[str], beside: list[Item], share: float, strategy_digest: str, seed: int
+) -> list[Item]:
+    """Anchors that make up about `share` of a curriculum together with the items `beside`, none of which they repeat.
+
+    Errors: LamarckError for a founder whose data is not at hand.
+    """
+    if not share:
+        return []
+    if founder.kind != "tiny":
+        raise LamarckError(
+            f"anchor_share is {share:g}, but the data of a founder of kind {founder.kind} is not at hand: set it to 0"
+        )
+    taken = frozenset(held_out) | {item.prompt for item in beside}
+    wanted = math.ceil(len(beside) * share / (1 - share))
+    teacher = Teacher(generation=DATA, digest=digest_value(founder.model_dump(mode="json")))
+    drawn = {problem.prompt: (name, problem) for name, problem in islice(corpus(founder, seed, taken), wanted)}
+    return [
+        Item(
+            id=item_id(name, problem.prompt, problem.completion),
+            skill=name,
+            difficulty=get_skill(name).difficulty(problem.prompt),
+            prompt=problem.prompt,
+            completion=problem.completion,
+            teacher=teacher,
+            verdict=Verdict(verified=True, by=name, score=1.0),
+            strategy=strategy_digest,
+        )
+        for name, problem in drawn.values()
+    ]

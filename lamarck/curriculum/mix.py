@@ -1,0 +1,43 @@
+"""What a curriculum holds beside the problems that its teacher wrote: earlier ones, and the same ones as written."""
+
+import random
+from collections import Counter
+
+from lamarck.curriculum.item import Item, item_id
+from lamarck.seeds import seed_for
+from lamarck.skills import get_skill
+
+
+def replay(earlier: list[list[Item]], written: list[Item], per_cell: int, seed: int) -> list[Item]:
+    """Up to `per_cell` items per cell of each earlier curriculum, its own items only, none that `written` repeats.
+
+    Accumulating instead of replacing is what keeps a chain of generations from collapsing
+    (Gerstgrasser et al. 2024, arXiv:2404.01413).
+    """
+    taken = {item.prompt for item in written}
+    chosen: list[Item] = []
+    for number, curriculum in enumerate(earlier):
+        shuffled = curriculum.copy()
+        random.Random(seed_for(seed, str(number))).shuffle(shuffled)
+        count: Counter[tuple[str, int]] = Counter()
+        for item in shuffled:
+            cell = (item.skill, item.difficulty)
+            if item.prompt not in taken and count[cell] < per_cell:
+                count[cell] += 1
+                taken.add(item.prompt)
+                chosen.append(item)
+    return chosen
+
+
+def as_written(items: list[Item], share: float, seed: int) -> list[Item]:
+    """A share of the items, drawn by `seed`, as their teacher wrote them: asked for a problem, the child writes it with
+    its answer. A child that learns to answer alone forgets how to ask."""
+    rng = random.Random(seed)
+    return [_as_written(item) for item in items if rng.random() < share]
+
+
+def _as_written(item: Item) -> Item:
+    asked, line = get_skill(item.skill).written(item.prompt, item.completion)
+    return item.model_copy(
+        update={"task": "write", "prompt": asked, "completion": line, "id": item_id(item.skill, asked, line)}
+    )

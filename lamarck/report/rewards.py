@@ -1,0 +1,121 @@
+"""Which strategy earned what: scores of children and grandchildren, routed to who wrote the curriculum. Light.
+
+gN's model writes, under a strategy, the curriculum that makes g(N+1); g(N+1) writes the one that makes g(N+2). So the
+strategy that gN used is rewarded with the score of g(N+2), its grandchild. The child's score, known a generation
+earlier, is only a proxy; how far it can be trusted is the rank correlation of the two.
+"""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from lamarck.files import read_json
+from lamarck.gate.plan import read_plan, short
+from lamarck.lineage import Generation, read_record
+
+LEAST_PAIRS = 3  # of which a rank correlation can say anything
+
+
+class StrategyScores(BaseModel):
+    """What the teachers that used a strategy earned it: teacher -> score, 0..100."""
+
+    digest: str
+    path: str
+    proxies: dict[str, float]
+    rewards: dict[str, float]
+
+
+class Routing(BaseModel):
+    """`rank_correlation`: Spearman's, of proxies and rewards over all `pairs`; None for fewer than three, or where
+    one side is the same throughout."""
+
+    strategies: list[StrategyScores]
+    pairs: int
+    rank_correlation: float | None
+
+
+def route_rewards(generations: int, prefix: str = "") -> Routing:
+    """The scores of g1 .. gN, routed to the strategies of the lineage under `prefix`, in the order of their use.
+
+    Errors: LamarckError where a plan or a curriculum's record is broken.
+    """
+    found: dict[str, StrategyScores] = {}
+    pairs = []
+    for number in range(generations):
+        teacher, child = Generation(number, prefix if number else ""), Generation(number + 1, prefix)
+        if not (child.card.exists() and child.plan.exists()):
+            break
+        digest = read_record(child.card).inputs["strategy"]
+        path = read_plan(child.plan).strategy.path
+        entry = found.setdefault(digest, StrategyScores(digest=digest, path=path, proxies={}, rewards={}))
+        proxy, reward = proxy_of(teacher, prefix), reward_of(teacher, prefix)
+        if proxy is not None:
+            entry.proxies[teacher.name] = proxy
+        if reward is not None:
+            entry.rewards[teacher.name] = reward
+        if proxy is not None and reward is not None:
+            pairs.append((proxy, reward))
+    return Routing(strategies=list(found.values()), pairs=len(pairs), rank_correlation=rank_correlation(pairs))
+
+
+def proxy_of(teacher: Generation, prefix: str) -> float | None:
+    """The child's score."""
+    return _score(Generation(teacher.number + 1, prefix))
+
+
+def reward_of(teacher: Generation, prefix: str) -> float | None:
+    """The grandchild's score."""
+    return _score(Generation(teacher.number + 2, prefix))
+
+
+def _score(generation: Generation) -> float | None:
+    """The score of a generation; None while there is none, and for a partial one: errors are not rewards."""
+    if not generation.scores.exists():
+        return None
+    scores = read_json(generation.scores)
+    return None if scores["partial"] else scores["score"]
+
+
+def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Spearman's rank correlation, -1..1, equal values sharing their mean rank; None where it is not defined."""
+    if len(pairs) < LEAST_PAIRS:
+        return None
+    first, second = (_ranks(side) for side in zip(*pairs, strict=True))
+    if len(set(first)) == 1 or len(set(second)) == 1:
+        return None
+    return round(statistics.correlation(first, second), 6)
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    ordered = sorted(values)
+    return [ordered.index(value) + (ordered.count(value) + 1) / 2 for value in values]
+
+
+def rewards_table(routing: Routing) -> Table | None:
+    """Strategy by strategy, what its teachers earned it; None before there is a reward."""
+    if not any(strategy.rewards for strategy in routing.strategies):
+        return None
+    table = Table(box=box.SIMPLE_HEAD, caption=_caption(routing))
+    for heading in ("strategy", "used by"):
+        table.add_column(heading)
+    for heading in ("proxy: its child", "reward: its grandchild"):
+        table.add_column(heading, justify="right")
+    for strategy in routing.strategies:
+        name = f"{Path(strategy.path).stem} ({short(strategy.digest)})"
+        for teacher in strategy.proxies:
+            reward = strategy.rewards.get(teacher)
+            shown = "" if reward is None else f"{reward:.1f}"
+            table.add_row(Text(name), teacher, f"{strategy.proxies[teacher]:.1f}", shown)
+            name = ""
+    return table
+
+
+def _caption(routing: Routing) -> str | None:
+    if routing.rank_correlation is None:
+        return None
+    return f"rank correlation of proxy and reward over {routing.pairs} teachers: {routing.rank_correlation:+.2f}"
