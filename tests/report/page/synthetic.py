@@ -73,7 +73,7 @@ def _write_founder(suite: Suite, outcomes: int) -> None:
 def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> None:
     rng = random.Random(child.name)
     _write_curriculum(rng, child, items)
-    if not child.prefix:
+    if not child.is_control:
         _write_plan(child)
     write_text(child.adapter / "adapter_model.safetensors", child.name)
     inputs = {"curriculum": digest_file(child.curriculum), "parent": generation_digest(child.parent)}
