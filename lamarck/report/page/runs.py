@@ -19,6 +19,7 @@ class Training(Shown):
     examples: int
     tokens: int
     tokens_per_second: float
+    peak_memory_bytes: int | None  # None in records from before it was written down
     used_device_seconds: float
     ceiling_device_seconds: float
     stopped_by: str
@@ -67,6 +68,7 @@ def _training(name: str, content: dict[str, Any]) -> Training:
         examples=content["examples"],
         tokens=content["tokens"],
         tokens_per_second=content["tokens_per_second"],
+        peak_memory_bytes=content.get("peak_memory_bytes"),
         used_device_seconds=budget["used_device_seconds"],
         ceiling_device_seconds=budget["ceiling_device_seconds"],
         stopped_by=budget["stopped_by"],

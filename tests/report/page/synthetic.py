@@ -87,6 +87,7 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
         "examples": items,
         "tokens": 450_000,
         "tokens_per_second": rng.uniform(25_000, 35_000),
+        "peak_memory_bytes": 600_000_000,
     }
     write_json(child.adapter / ADAPTER_RECORD, training)
     _write_scores(suite, child, outcomes)

@@ -228,6 +228,11 @@ function barsChart(width, rows, y, label, { fill = "arm", ...options } = {}, mar
 }
 
 const speedChart = (width) => barsChart(width, trainings, "tokens_per_second", "tokens a second");
+const memoryChart = (width) => barsChart(
+  width,
+  trainings.filter((each) => each.peak_memory_bytes !== null).map((each) => ({ ...each, gigabytes: each.peak_memory_bytes / 1e9 })),
+  "gigabytes", "gigabytes at the peak",
+);
 const ceilingChart = (width) => barsChart(width, trainings, "used_device_seconds", "device-seconds; the line is the approved ceiling", {}, [
   (rows) => Plot.tickY(rows, { fx: "number", x: "arm", y: "ceiling_device_seconds", stroke: "var(--bad)", strokeWidth: 3 }),
 ]);
@@ -237,7 +242,7 @@ const costChart = (width) => barsChart(width, page.costs, "device_seconds", "dev
 
 const CHARTS = {
   lineage: lineageChart, scores: scoresChart, tasks: tasksChart, rewards: rewardsChart, cells: cellsChart,
-  loss: lossChart, rate: rateChart, speed: speedChart, cost: costChart, ceiling: ceilingChart,
+  loss: lossChart, rate: rateChart, speed: speedChart, memory: memoryChart, cost: costChart, ceiling: ceilingChart,
 };
 
 // A chart is one picture with one name; its marks have none, unless they are links, which must stay reachable.
