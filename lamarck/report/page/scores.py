@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,11 @@ def find_scores(config: Config, members: Sequence[Member], outcomes: Outcomes) -
         suite, reason = Suite(Path(config.suite)), ""
     except LamarckError as error:
         suite, reason = None, str(error)
-    return {
-        member.name: _score(member, suite, reason, outcomes) for member in members if member.generation.scores.exists()
-    }
+    scored = [member for member in members if member.generation.scores.exists()]
+    # Most of it is drawing bootstrap samples, for which numpy lets other threads run.
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda member: _score(member, suite, reason, outcomes), scored)
+        return {score.generation: score for score in found}
 
 
 def _score(member: Member, suite: Suite | None, reason: str, outcomes: Outcomes) -> Score:

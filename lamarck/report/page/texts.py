@@ -28,6 +28,7 @@ ANSWERS_BUDGET = 3_000_000
 # What steers a reader's eye rather than being read: control characters, and marks of direction and of no width.
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
+LEVEL = 6  # of gzip's nine: the last three take four times as long for three percent
 TRIED_ROWS = 500
 SEED = 1
 
@@ -46,13 +47,15 @@ class Pack(Shown):
 
 def visible(text: str) -> str:
     """The text of a model for a page: invisible characters by their number, and a long text cut, which it then says."""
+    if len(text) <= LONGEST_TEXT and text.isprintable():
+        return text  # nearly always, and ten times as quick
     cut = STEERING.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text[:LONGEST_TEXT])
     return cut if len(text) <= LONGEST_TEXT else f"{cut}… ⟨cut: {len(text):,} characters in all⟩"
 
 
 def pack(value: object) -> str:
     # Escaped to ASCII: a model may write half a surrogate pair, which is no UTF-8.
-    return base64.b64encode(gzip.compress(json.dumps(value, separators=(",", ":")).encode(), mtime=0)).decode()
+    return base64.b64encode(gzip.compress(json.dumps(value, separators=(",", ":")).encode(), LEVEL, mtime=0)).decode()
 
 
 def pack_curricula(members: Sequence[Member]) -> tuple[list[Pack], dict[str, str]]:
