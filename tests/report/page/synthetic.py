@@ -24,11 +24,11 @@ from lamarck.lineage import (
     ADAPTER_RECORD,
     STUDENT,
     WEIGHTS_RECORD,
+    Code,
     Generation,
     Record,
     adapter_digest,
     generation_digest,
-    make_record,
     suite_digest,
     weights_digest,
 )
@@ -58,7 +58,17 @@ def write_lineage(generations: int, candidates: int, items: int, outcomes: int) 
 
 
 def _record(digest: str, inputs: dict[str, str], seconds: float) -> Record:
-    return make_record(digest, inputs, 1, "cpu", seconds, seconds)
+    """Without asking git and the packages a thousand times what they are."""
+    return Record(
+        digest=digest,
+        inputs=inputs,
+        seed=1,
+        code=Code(commit="0" * 40, dirty=False),
+        versions={"lamarck": "0.1.0"},
+        device="cpu",
+        wall_seconds=seconds,
+        device_seconds=seconds,
+    )
 
 
 def _write_founder(suite: Suite, outcomes: int) -> None:
