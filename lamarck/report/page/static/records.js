@@ -22,7 +22,7 @@ function pieceRecord(piece, record) {
     "div", { class: "piece" },
     element("h4", {}, `${piece.kind} `, element("span", { class: `state ${piece.state}` }, piece.state)),
     pairs({ file: piece.path, sentence: piece.sentence, "digest stated": piece.stated, "digest found": piece.found }),
-    record ? details("record", { ...record, inputs: null, versions: null }) : null,
+    record ? details("record", { ...record, digest: null, inputs: null, versions: null }) : null,
     record ? details("inputs", record.inputs) : null,
     record ? details("versions", record.versions) : null,
   );
