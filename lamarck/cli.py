@@ -66,21 +66,11 @@ def review(
         from lamarck.config import load_config
         from lamarck.gate.edit import edit_curriculum
 
-        edit_curriculum(load_config(configfile), child, by or _your_name())
+        edit_curriculum(load_config(configfile), child, _approver(by, None).name)
     elif as_json:
         print(json.dumps(page.review_json(child), indent=2, sort_keys=True))
     else:
         page.show(child)
-
-
-def _your_name() -> str:
-    from lamarck.errors import LamarckError
-    from lamarck.gate.approve import default_approver
-
-    known = default_approver()
-    if known is None and not sys.stdin.isatty():
-        raise LamarckError("there is nobody to ask here: give --by NAME")
-    return known.name if known else input("Your name: ")
 
 
 @app.command()

@@ -112,7 +112,7 @@ class Code(BaseModel):
 
 
 class HumanEdit(BaseModel):
-    """What people did to a curriculum after its teacher had written it, over all edits."""
+    """What people did to a curriculum after its teacher had written it, over all edits; counted in problems."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -122,7 +122,7 @@ class HumanEdit(BaseModel):
     changed: int
 
     def sentence(self) -> str:
-        return f"Human-edited by {', '.join(self.by)}: {self.dropped} dropped, {self.changed} changed."
+        return f"Human-edited by {', '.join(self.by)}: {self.dropped} problems dropped, {self.changed} changed."
 
 
 class Record(BaseModel):

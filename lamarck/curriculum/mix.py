@@ -33,10 +33,11 @@ def as_written(items: list[Item], share: float, seed: int) -> list[Item]:
     """A share of the items, drawn by `seed`, as their teacher wrote them: asked for a problem, the child writes it with
     its answer. A child that learns to answer alone forgets how to ask."""
     rng = random.Random(seed)
-    return [_as_written(item) for item in items if rng.random() < share]
+    return [to_write(item) for item in items if rng.random() < share]
 
 
-def _as_written(item: Item) -> Item:
+def to_write(item: Item) -> Item:
+    """The item that teaches to write this one's problem."""
     asked, line = get_skill(item.skill).written(item.prompt, item.completion)
     return item.model_copy(
         update={"task": "write", "prompt": asked, "completion": line, "id": item_id(item.skill, asked, line)}

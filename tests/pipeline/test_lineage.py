@@ -50,6 +50,10 @@ def test_reward_is_the_grandchilds_score(finished: Project) -> None:
     founder = finished.read("results/lineage.json")["main"][0]
     assert founder["reward"] == finished.read("results/g2/eval.json")["score"]
     assert founder["proxy"] == finished.read("results/g1/eval.json")["score"]
+    [strategy] = finished.read("results/lineage.json")["strategies"]["by_strategy"]
+    assert strategy["path"] == "config/strategies/small.yaml"
+    assert strategy["rewards"] == {"g0": founder["reward"]}
+    assert "reward: its grandchild" in finished.run("lamarck", "status").stdout
 
 
 def test_no_held_out_prompt_is_ever_taught(finished: Project) -> None:
