@@ -90,7 +90,7 @@ def test_a_partial_evaluation_is_never_a_zero(lineage: Path, browser: Browser) -
     assert found.scores["g2"].score is None
     assert "arithmetic_2: TimeoutError: no answer" in first_lines(found)
     assert "Is g1 better than g0?" in first_lines(found)
-    assert found.rewards["main"].strategies[0].rewards == {}
+    assert found.rewards["main"].by_strategy[0].rewards == {}
     write_report(CONFIG, PAGE)
     with opened(browser, PAGE) as page:
         row = page.locator("#scores-table tbody tr", has=page.get_by_role("rowheader", name="g2", exact=True)).first

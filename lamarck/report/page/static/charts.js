@@ -124,7 +124,7 @@ function tasksChart(width) {
 }
 
 function rewardsChart(width) {
-  const rows = Object.entries(page.rewards).flatMap(([arm, { strategies }]) => strategies.flatMap(({ digest, rewards, proxies }) =>
+  const rows = Object.entries(page.rewards).flatMap(([arm, { by_strategy }]) => by_strategy.flatMap(({ digest, rewards, proxies }) =>
     Object.entries(rewards).filter(([teacher]) => teacher in proxies).map(([teacher, reward]) => ({
       digest, teacher: arm === "main" ? teacher : `${teacher} (${arm})`, proxy: proxies[teacher], reward,
     }))));
