@@ -29,7 +29,7 @@ def test_scores_and_the_difference_to_a_revision(lineage: Path) -> None:
     assert "not compared" in row(text, "g1")  # git has the scores, and nobody the outcomes of that revision
     assert row(text, "g1").split("|")[2].strip() == f"{scores['score']:.1f}"
     assert row(text, "g2").endswith("| new |")
-    assert "search/" not in text
+    assert "| search/" not in text
 
 
 def test_a_revision_that_is_none_is_refused(lineage: Path) -> None:

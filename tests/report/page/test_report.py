@@ -210,7 +210,7 @@ def test_fifty_generations_and_two_hundred_candidates(
     with opened(browser, PAGE) as page:
         assert page.locator("#scores-table tbody tr").count() == 301
         graph = page.locator('[data-chart="lineage"]')
-        assert graph.get_by_role("link", name=re.compile("^(control/)?g50: scored")).count() == 2
+        assert graph.get_by_role("link", name=re.compile("^(control.)?g50: scored")).count() == 2
         assert "12 of 202 lines" in page.locator("#lineage").inner_text()
         page.goto(f"{page.url.split('#')[0]}#record/search/r1/c199/g1")
         page.get_by_role("heading", name="search/r1/c199/g1").wait_for()
