@@ -28,11 +28,14 @@ suites = typer.Typer(no_args_is_help=True, help="Frozen suites: verify, calibrat
 app.add_typer(suites, name="suite")
 curricula = typer.Typer(no_args_is_help=True, help="Curricula: read their items, compare two of them.")
 app.add_typer(curricula, name="curriculum")
+pods = typer.Typer(help="What this project has left running on RunPod, and the end of it.")
+app.add_typer(pods, name="pods")
 STUDENT = Path("results/g0/student")
 
 ConfigFile = Annotated[Path, typer.Option("--configfile", help="The configuration of the lineage.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 DEFAULT = Path("config/default.yaml")
+PodsName = Annotated[str | None, typer.Option("--name", help="The tag, where a run was given --runpod-name.")]
 
 
 @app.command()
@@ -132,6 +135,14 @@ def compare(first: str, second: str, configfile: ConfigFile = DEFAULT, as_json: 
     from lamarck.report import compare as report
 
     report.show(first, second, configfile, as_json)
+
+
+@app.command()
+def skills(as_json: AsJson = False) -> None:
+    """The skills that a strategy can name: what each asks, how difficult, and who judges it."""
+    from lamarck.report import skills as report
+
+    report.show(as_json)
 
 
 @app.command()
@@ -242,6 +253,26 @@ def calibrate(
     from lamarck.report import suite as report
 
     report.show_calibration(name, student, model or [], configfile, write, as_json)
+
+
+@pods.callback(invoke_without_command=True)
+def list_pods(context: typer.Context, name: PodsName = None, as_json: AsJson = False) -> None:
+    from lamarck.report import pods as report
+
+    if context.invoked_subcommand is None:
+        report.show(name, as_json)
+
+
+@pods.command(name="end")
+def end_pods(
+    identifier: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every pod of this project, started here or not.")] = False,
+    name: PodsName = None,
+) -> None:
+    """End a pod for good, or all of them."""
+    from lamarck.report import pods as report
+
+    report.end(identifier, everything, name)
 
 
 def _asked(question: str) -> str:

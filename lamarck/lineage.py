@@ -1,5 +1,6 @@
 """Where the files of a lineage lie, what a generation's digest is, and the record every artifact carries. Light."""
 
+import os
 import platform
 import re
 import subprocess
@@ -13,6 +14,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import digest_directory, digest_value, read_json
 
 CONTROL = "control/"
+CODE_VARIABLE = "LAMARCK_CODE"
 RECORDED_PACKAGES = ("lamarck", "torch", "transformers", "peft", "lm_eval", "tokenizers", "numpy")
 
 
@@ -157,7 +159,10 @@ def make_record(
 
 
 def code_state() -> Code:
-    """Commit and dirty flag of the working directory; None where it is no git checkout."""
+    """Commit and dirty flag of the working directory, or what the controller of a job on another machine says of them;
+    None where it is no git checkout."""
+    if said := os.environ.get(CODE_VARIABLE):
+        return Code.model_validate_json(said)
     try:
         commit = _git("rev-parse", "HEAD")
         # Results and approvals change as a lineage grows: only what makes artifacts counts as dirty.

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamarck.eval.sandbox import Sandbox, SandboxUnavailable
+from tests.runpod.container import why_unavailable
+from tests.runpod.fake import FakeRunPod
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -54,3 +56,17 @@ def browser() -> "Iterator[Browser]":
         opened = playwright.chromium.launch(executable_path=program, args=list(BROWSER_FLAGS))
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def runpod(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRunPod]:
+    """An account at a RunPod of our own, its key exported. Where pods cannot be built: as with the sandbox."""
+    if reason := why_unavailable():
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    fake = FakeRunPod(tmp_path_factory.mktemp("runpod"))
+    for name, value in fake.environment.items():
+        monkeypatch.setenv(name, value)
+    yield fake
+    fake.close()
