@@ -110,10 +110,17 @@ def _others(generation: Generation) -> dict[str, Generation]:
 
 
 def _difference(rows: Rows, other: Generation, suite: Suite, outcomes: Outcomes) -> Comparison | None:
-    """None where the other was not evaluated, or only in part."""
-    if not (other.scores.exists() and other.samples.exists()) or read_json(other.scores).get("partial", True):
+    """None where the other was not evaluated, or only in part, or its scores cannot be read, which stands with it."""
+    if not (other.scores.exists() and other.samples.exists() and _is_whole(other)):
         return None
     return compare(rows, outcomes.of(other), suite.weights)
+
+
+def _is_whole(generation: Generation) -> bool:
+    try:
+        return not read_json(generation.scores)["partial"]
+    except (LamarckError, KeyError, TypeError):
+        return False
 
 
 def _bare(name: str, content: dict[str, Any]) -> Score:
