@@ -9,12 +9,12 @@ unexport PYTHONDONTWRITEBYTECODE
 # Snakemake starts `python`, `dvc` and the checks by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test sandbox pods soak check bench
+.PHONY: demo test sandbox browser pods soak check bench
 
 demo: .venv/installed
 	@$(BIN)/lamarck demo
 
-test: .venv/developer sandbox pods
+test: .venv/developer sandbox browser pods
 	$(BIN)/python -m pytest -rs
 
 # Code that a model wrote runs in a room that bubblewrap builds. Only root can install it, and only Debian's kin this way.
@@ -22,6 +22,12 @@ sandbox:
 	@command -v bwrap >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	  && apt-get update -qq && apt-get install -qq --yes --no-install-recommends bubblewrap >/dev/null; } \
 	  || echo "bubblewrap is not installed: tests of model-written code will not run"
+
+# The pages are opened in Chromium; the same holds for it.
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium >/dev/null; } \
+	  || echo "chromium is not installed: tests of the pages will not run"
 
 # The fake RunPod's pods are real: sshd and rsync, in rooms that bubblewrap builds. The machine's own sshd stays off.
 pods:
@@ -48,6 +54,7 @@ bench: .venv/developer
 	$(BIN)/python benchmarks/eval_vs_lm_eval.py
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/filter_curriculum.py
+	$(BIN)/python -m benchmarks.page
 
 .venv/installed: envs/cpu.txt pyproject.toml $(RUNPOD)/pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -51,6 +51,7 @@ def review(
     generation: str,
     edit: Annotated[bool, typer.Option("--edit", help="Drop or change items in your $EDITOR.")] = False,
     by: Annotated[str | None, typer.Option(help="With --edit, your name; asked for, or from git, if left out.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page instead.")] = None,
     configfile: ConfigFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
@@ -59,7 +60,12 @@ def review(
     from lamarck.lineage import parse_generation
 
     child = parse_generation(generation)
-    if edit:
+    if html:
+        from lamarck.report.page.command import write_review
+
+        write_review(configfile, child, html)
+        print(f"{html}: open it in any browser")
+    elif edit:
         from lamarck.config import load_config
         from lamarck.gate.edit import edit_curriculum
 
@@ -78,6 +84,7 @@ def approve(
     digest: Annotated[str | None, typer.Option(help="The plan's short digest; asked for when left out.")] = None,
     note: Annotated[str, typer.Option(help="Why; kept in the approval.")] = "",
     key: Annotated[Path | None, typer.Option(help="Sign with this ssh key.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Allow exactly the run that `lamarck review` shows. Only a human should: you type its digest back."""
     from lamarck.gate.approve import approve as write
@@ -85,7 +92,33 @@ def approve(
 
     approver = _approver(by, contact)
     path = write(parse_generation(generation), digest if digest is not None else _asked, approver, note, key)
-    print(f"{path}: {generation} is approved by {approver.name}. Go on with `snakemake`.")
+    if as_json:
+        print(json.dumps({"approval": str(path), "by": approver.name, "generation": generation}, sort_keys=True))
+    else:
+        print(f"{path}: {generation} is approved by {approver.name}. Go on with `snakemake`.")
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("results/report.html"),
+    markdown: Annotated[bool, typer.Option("--md", help="Print a summary for a pull request instead.")] = False,
+    base: Annotated[str | None, typer.Option(help="With --md: the git revision to compare with.")] = None,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """The lineage as one page that needs no network: graph, scores, curricula, training, answers."""
+    from lamarck.errors import LamarckError
+    from lamarck.report.page import command
+
+    if base and not markdown:
+        raise LamarckError("--base says with what the summary compares: give --md, too")
+    if as_json:
+        print(command.report_json(configfile))
+    elif markdown:
+        print(command.report_md(configfile, base), end="")
+    else:
+        command.write_report(configfile, out)
+        print(f"{out}: open it in any browser")
 
 
 @app.command()
@@ -160,7 +193,7 @@ def evaluate(
         return
     if model is None or output is None:
         raise LamarckError("give --model DIR and --output DIR, or --dry-run to see what would be asked")
-    report.show_scores(suite, model, adapter, student, output, configfile)
+    report.show_scores(suite, model, adapter, student, output, configfile, as_json)
 
 
 @curricula.command(name="show")
@@ -200,11 +233,11 @@ def verify_suites(
 
 
 @suites.command()
-def freeze(name: str) -> None:
+def freeze(name: str, as_json: AsJson = False) -> None:
     """Write down the digest of every file of a new suite, once."""
     from lamarck.report import suite as report
 
-    report.show_frozen(name)
+    report.show_frozen(name, as_json)
 
 
 @suites.command()
@@ -214,11 +247,12 @@ def calibrate(
     model: Annotated[list[Path] | None, typer.Option(help="A model directory to score beside them.")] = None,
     write: Annotated[bool, typer.Option("--write", help="Put the table into the suite's README.")] = False,
     configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
 ) -> None:
     """Floor and ceiling: the scores of saying nothing, of guessing, and of knowing every answer."""
     from lamarck.report import suite as report
 
-    report.show_calibration(name, student, model or [], configfile, write)
+    report.show_calibration(name, student, model or [], configfile, write, as_json)
 
 
 @pods.callback(invoke_without_command=True)

@@ -48,16 +48,23 @@ def _bar(terminal: TextIO, title: str, unit: str, total: int | None) -> Iterator
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{unit}, {rate(task.speed)}" if task.speed else unit)
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(unit),
+        Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -77,8 +84,13 @@ def _lines(title: str, unit: str, total: int | None) -> Iterator[Advance]:
         if time.monotonic() - shown < LINE_EVERY_SECONDS:
             return
         shown = time.monotonic()
-        rate = done / (shown - started)
-        left = f", {(total - done) / rate:.0f} s left" if total else ""
-        print(f"{title}: {done}{f'/{total}' if total else ''} {unit}, {rate:.0f}/s{left}", flush=True)
+        speed = done / (shown - started)
+        left = f", {(total - done) / speed:.0f} s left" if total and speed else ""
+        print(f"{title}: {done}{f'/{total}' if total else ''} {unit}, {rate(speed)}{left}", file=sys.stderr)
 
     yield advance
+
+
+def rate(speed: float) -> str:
+    """`speed` a second, to three digits: a step of a large model takes longer than a second."""
+    return f"{speed:,.0f}/s" if speed >= 100 else f"{speed:.3g}/s"

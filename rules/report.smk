@@ -1,4 +1,4 @@
-# Every generation with digests, scores, rewards and cost: derived from the records, never edited.
+# Every generation with digests, scores, rewards and cost, and the page of it all: derived from the records, never edited.
 
 
 rule lineage:
@@ -16,3 +16,18 @@ rule lineage:
     threads: 1
     shell:
         "python -m lamarck.report --config {input.config} --output {output.lineage} --table {output.table} 2>&1 | tee {log}"
+
+
+rule report:
+    input:
+        "results/lineage.json",
+        config=CONFIG,
+    output:
+        page="results/report.html",
+    log:
+        "logs/report.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    shell:
+        "lamarck report --configfile {input.config} --out {output.page} 2>&1 | tee {log}"

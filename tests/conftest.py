@@ -5,13 +5,29 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lamarck.eval.sandbox import Sandbox, SandboxUnavailable
 from tests.runpod.container import why_unavailable
 from tests.runpod.fake import FakeRunPod
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+# No GPU, no user's profile, and nothing of the browser's own that asks the network.
+BROWSER_FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", type=Path, help="directory for pictures of the pages that the tests open")
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +39,23 @@ def sandbox() -> Sandbox:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+# A module's, because its loop keeps every other use of asyncio out of the process for as long as it lives.
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Chromium, headless. Where there is none, the tests that need it are named as not run; in CI that is a failure."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("chromium is not installed")
+        pytest.skip("chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=list(BROWSER_FLAGS))
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

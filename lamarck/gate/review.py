@@ -56,10 +56,17 @@ def show(generation: Generation, console: Console | None = None) -> None:
 
 
 def _run(plan: Plan) -> Table:
-    recipe, cost = plan.recipe.settings, plan.cost
     table = Table(box=None, show_header=False)
     table.add_column(style="bold")
     table.add_column()
+    for name, value in run_rows(plan):
+        table.add_row(name, Text(value))
+    return table
+
+
+def run_rows(plan: Plan) -> list[tuple[str, str]]:
+    """What would run, as (name, sentence): on a terminal and on the page the same."""
+    recipe, cost = plan.recipe.settings, plan.cost
     rows = [
         ("parent", f"{plan.parent.generation} ({short(plan.parent.digest)}){_score_of(plan.parent.generation)}"),
         ("curriculum", f"{plan.curriculum.items} items ({short(plan.curriculum.digest)}), by {plan.strategy.path}"),
@@ -80,9 +87,7 @@ def _run(plan: Plan) -> Table:
                 f"{control.parent.generation} -> control/{plan.generation}: {control.curriculum.items} items",
             )
         )
-    for name, value in rows:
-        table.add_row(name, Text(value))
-    return table
+    return rows
 
 
 def _ceiling(plan: Plan) -> str:

@@ -47,11 +47,21 @@ def outcomes(name: str) -> list[dict[str, Any]]:
         return read_samples(generation.samples)
     revision, _, member = name.partition(":")
     generation = parse_generation(member) if member else _last_generation(revision)
-    scores = _git("show", f"{revision}:{generation.scores}")
+    scores = scores_at(revision, generation.name)
     if scores is None:
         raise LamarckError(f"{revision} has no {generation.scores}: commit it with that revision's lineage")
     _refuse_partial(name, json.loads(scores))
     return _samples_at(revision, generation)
+
+
+def scores_at(revision: str, name: str) -> str | None:
+    """The text of a generation's eval.json at a git revision; None where that has none.
+
+    Errors: LamarckError where there is no such revision.
+    """
+    if _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
+        raise LamarckError(f"{revision!r} is no git revision")
+    return _git("show", f"{revision}:{parse_generation(name).scores}")
 
 
 def _refuse_partial(name: str, scores: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from lamarck.gate import review
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve, default_approver
 from lamarck.report.advice import command, next_step, standing
+from lamarck.report.page.command import PAGE, write_report
 from lamarck.report.table import scores_rows, scores_sentences, scores_table
 
 
@@ -39,6 +40,7 @@ def run(config_path: Path) -> None:
     console.print(scores_table(rows))
     for sentence in scores_sentences(rows):
         console.print(sentence, style="red", markup=False, highlight=False)
+    write_report(config_path, PAGE)
     last = f"g{config.generations}"
     console.print("\nWhat to look at next:")
     for what, why in (
@@ -46,6 +48,7 @@ def run(config_path: Path) -> None:
         ("results/g1/curriculum.jsonl", "what g0 taught, with every verdict"),
         (f"{command('lamarck')} verify", "every artifact against its record"),
         ("config/default.yaml", "raise `generations`, and `make demo` goes on"),
+        (str(PAGE), "all of it as one page: open it in any browser"),
     ):
         console.print(f"  {what:<36} {why}", markup=False, highlight=False)
 

@@ -39,12 +39,15 @@ def show_verified(names: list[str], as_json: bool) -> None:
         print(f"{path}: as it was frozen, digest {digest}")
 
 
-def show_frozen(name: str) -> None:
+def show_frozen(name: str, as_json: bool) -> None:
     path = suite_path(name)
-    print(f"{path}: frozen, digest {freeze(path)}")
+    digest = freeze(path)
+    print(json.dumps({str(path): digest}) if as_json else f"{path}: frozen, digest {digest}")
 
 
-def show_calibration(name: str, student: Path, models: list[Path], config_path: Path, write: bool) -> None:
+def show_calibration(
+    name: str, student: Path, models: list[Path], config_path: Path, write: bool, as_json: bool
+) -> None:
     """Score the answerers by rule, and then each model directory; `write` puts the table into the suite's README."""
     engine_config = load_config(config_path).engine
     prepare_libraries(engine_config.threads)
@@ -58,6 +61,11 @@ def show_calibration(name: str, student: Path, models: list[Path], config_path: 
         scores, _ = evaluate(suite, load_engine(engine_config, model, None), student)
         rows.append((str(model), tier_scores(scores)))
         errors |= scores.get("errors", {})
+    if write:
+        write_table(path, rows)
+    if as_json:
+        print(json.dumps({"points": dict(rows), "errors": errors}, indent=2, sort_keys=True))
+        return
     table = Table(box=box.SIMPLE_HEAD, title=f"{suite.name}: floor and ceiling, in points")
     table.add_column("")
     for heading in (*TIERS, "score"):
@@ -69,7 +77,6 @@ def show_calibration(name: str, student: Path, models: list[Path], config_path: 
     for task, why in sorted(errors.items()):
         console.print(f"not run: {task}: {why}", markup=False, highlight=False)
     if write:
-        write_table(path, rows)
         console.print(f"written into {path / 'README.md'}")
 
 
@@ -99,7 +106,9 @@ def show_outlook(name: str, tokens_per_second: float, dollars_per_hour: float, a
     )
 
 
-def show_scores(name: str, model: Path, adapter: Path | None, student: Path, output: Path, config_path: Path) -> None:
+def show_scores(
+    name: str, model: Path, adapter: Path | None, student: Path, output: Path, config_path: Path, as_json: bool
+) -> None:
     """Score one model directory; eval.json and samples.jsonl go to `output`."""
     path = suite_path(name)
     suite = load_suite(path)
@@ -116,6 +125,9 @@ def show_scores(name: str, model: Path, adapter: Path | None, student: Path, out
     facts = {"model": model_digest(model, adapter), "suite": {"name": suite.name, "digest": suite_digest(path)}}
     write_jsonl(output / "samples.jsonl", samples)
     write_json(output / "eval.json", facts | scores)
+    if as_json:
+        print(json.dumps(facts | scores, indent=2, sort_keys=True))
+        return
     for tier, figures in scores["tiers"].items():
         print(f"{tier}: {'not run' if figures['score'] is None else format(figures['score'], '.1f')}")
     for task, why in scores.get("errors", {}).items():

@@ -6,9 +6,11 @@
 """
 
 import argparse
+import resource
 import shutil
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lamarck.config import load_config
 from lamarck.curriculum.item import read_curriculum
@@ -21,6 +23,9 @@ from lamarck.lineage import ADAPTER_RECORD, adapter_digest, make_record, model_d
 from lamarck.progress import count_up
 from lamarck.run_lock import take_lock
 from lamarck.seeds import seed_for
+
+if TYPE_CHECKING:
+    import torch
 
 # Where every adapter says its base lies: a path of this machine would change the bytes and name the machine.
 BASE = "results/g0/weights"
@@ -103,6 +108,7 @@ def main() -> None:
             "examples_too_long": data.too_long,
             "tokens": progress.tokens,
             "tokens_per_second": round(progress.tokens / progress.device_seconds, 1),
+            "peak_memory_bytes": _peak_memory(device),
             "trained_parameters": trained_parameters,
             "losses": progress.losses,
         }
@@ -111,6 +117,15 @@ def main() -> None:
     if stopped == "ceiling":
         print(f"{child.name}: stopped at its compute ceiling of {plan.budget.device_seconds:g} device-seconds")
     print(f"{child.name}: {progress.step} steps, final loss {progress.losses[-1][1]:.4f}")
+
+
+def _peak_memory(device: "torch.device") -> int:
+    """Bytes: of the accelerator where there is one, else of this process."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts it in KiB
 
 
 def _arguments() -> argparse.Namespace:

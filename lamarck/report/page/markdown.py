@@ -1,0 +1,84 @@
+"""The lineage in Markdown, for a pull request: first answers, scores, and what changed since a base revision."""
+
+import html
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from lamarck.errors import LamarckError
+from lamarck.eval.compare import compare
+from lamarck.eval.suite import suite_weights
+from lamarck.lineage import CONTROL
+from lamarck.report.compare import outcomes, scores_at
+from lamarck.report.page.gather import Lineage
+from lamarck.report.page.scores import Score
+from lamarck.report.page.summary import answers, difference_text, score_text
+
+# What Markdown or HTML would take for its own.
+MARKUP = re.compile(r"([\\`*_\[\]|#~])")
+
+
+def report_markdown(lineage: Lineage, base: str | None, suite: Path) -> str:
+    """`base`: the git revision to compare with. Errors: LamarckError where it is none, or has no scores."""
+    lines = ["## The lineage", ""]
+    for answer in answers(lineage):
+        sentences = " ".join(_text(sentence) for sentence in answer.sentences)
+        lines.append(f"- **{_text(answer.question)} {_text(answer.short)}.** {sentences}")
+    if lineage.scores:
+        lines += ["", *_scores(_arms(lineage))]
+    if base is not None:
+        lines += ["", f"### Since {_text(base)}", "", *_since(lineage, base, suite)]
+    return "\n".join(lines) + "\n"
+
+
+def _arms(lineage: Lineage) -> list[Score]:
+    """The lineage and its control arm: candidates beside them would bury both."""
+    arms = {member.name for member in lineage.members if member.lane in ("", CONTROL)}
+    return [score for name, score in lineage.scores.items() if name in arms]
+
+
+def _scores(scores: Iterable[Score]) -> list[str]:
+    rows = [
+        (
+            score.generation,
+            score_text(score),
+            *("" if each is None else difference_text(each) for each in (score.to_parent, score.to_founder)),
+            ", ".join(f"{task} −{points:.1f}" for task, points in score.flags.items()),
+        )
+        for score in scores
+    ]
+    return _table(("generation", "score", "to its parent", "to g0", "red flags"), rows)
+
+
+def _since(lineage: Lineage, base: str, suite: Path) -> list[str]:
+    """Every generation beside the one of the same name at `base`, paired where DVC has its outcomes."""
+    rows = []
+    for score in _arms(lineage):
+        before = scores_at(base, score.generation)
+        if before is None:
+            rows.append((score.generation, "", score_text(score), "new"))
+            continue
+        past = "partial" if json.loads(before)["partial"] else f"{json.loads(before)['score']:.1f}"
+        rows.append((score.generation, past, score_text(score), _change(score, base, suite)))
+    return _table(("generation", "before", "now", "difference"), rows)
+
+
+def _change(score: Score, base: str, suite: Path) -> str:
+    try:
+        found = compare(outcomes(score.generation), outcomes(f"{base}:{score.generation}"), suite_weights(suite))
+    except LamarckError as error:
+        return f"not compared: {error}"
+    return f"{difference_text(found)}, {found.verdict}"
+
+
+def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    return [_row(headings), "|" + "---|" * len(headings), *(_row(tuple(_text(cell) for cell in row)) for row in rows)]
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _text(text: str) -> str:
+    return MARKUP.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))

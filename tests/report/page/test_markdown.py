@@ -1,0 +1,47 @@
+"""The summary that a pull request carries."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lamarck.errors import LamarckError
+from lamarck.files import read_json, write_json
+from lamarck.report.page.command import report_md
+from tests.report.page.test_report import CONFIG
+
+
+def git(*arguments: str) -> None:
+    subprocess.run(["git", "-c", "user.name=A Tester", "-c", "user.email=a@example.org", *arguments], check=True)
+
+
+def row(text: str, generation: str) -> str:
+    return next(line for line in text.splitlines()[::-1] if line.startswith(f"| {generation} "))
+
+
+def test_scores_and_the_difference_to_a_revision(lineage: Path) -> None:
+    git("init", "--quiet")
+    git("add", "results/g0/eval.json", "results/g1/eval.json")
+    git("commit", "--quiet", "--message", "before")
+    scores = read_json(Path("results/g1/eval.json"))
+    text = report_md(CONFIG, "HEAD")
+    assert f"{scores['score']:.1f}" in row(text.split("### Since")[0], "g1")
+    assert "not compared" in row(text, "g1")  # git has the scores, and nobody the outcomes of that revision
+    assert row(text, "g1").split("|")[2].strip() == f"{scores['score']:.1f}"
+    assert row(text, "g2").endswith("| new |")
+    assert "| search/" not in text
+
+
+def test_a_revision_that_is_none_is_refused(lineage: Path) -> None:
+    git("init", "--quiet")
+    with pytest.raises(LamarckError, match="'nowhere' is no git revision"):
+        report_md(CONFIG, "nowhere")
+
+
+def test_names_are_no_markup(lineage: Path) -> None:
+    scores = read_json(Path("results/g2/eval.json"))
+    errors = {"arithmetic_2": "<img src=x> | [a](http://b) `c`"}
+    write_json(Path("results/g2/eval.json"), scores | {"partial": True, "errors": errors})
+    text = report_md(CONFIG, None)
+    assert "&lt;img src=x&gt; \\| \\[a\\](http://b) \\`c\\`" in text
+    assert "| g2 | partial |" in text
