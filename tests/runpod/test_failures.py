@@ -116,7 +116,9 @@ def test_an_artifact_that_changes_after_the_job_is_not_taken(runpod: FakeRunPod,
     (small.root / "out").mkdir()
     (small.root / "Snakefile").write_text(
         'rule:\n  output: "out/half.txt"\n'
-        '  shell: "echo whole > {output}; (sleep 0.5; while true; do date +%N > {output}; done) > /dev/null 2>&1 &"\n'
+        '  shell: "echo whole > {output};'
+        " (until grep -q {output} /tmp/jobs/*/digests; do :; done; while true; do date +%N > {output}; done)"
+        ' > /dev/null 2>&1 &"\n'
     )
     output = small.run("--runpod-max-dollars", "5", "--runpod-poll-seconds", "3", fails=True)
     assert "arrived 3 times with other bytes than on pod" in output
