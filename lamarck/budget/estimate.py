@@ -173,4 +173,4 @@ def duration(hours: float) -> str:
     seconds = 3600 * hours
     if seconds < 100:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{hours:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{hours:.1f} h" if hours < 100 else f"{hours:.0f} h"

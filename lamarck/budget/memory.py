@@ -65,9 +65,9 @@ def training_memory(shape: Shape, recipe: Recipe, rows: int, checkpointing: bool
     tokens = rows * recipe.max_tokens
     stream = stream_bytes(recipe)
     layer = layer_activation_bytes(shape, recipe) * tokens
-    saved = shape.hidden * stream * tokens if checkpointing else layer
+    saved: float = shape.hidden * stream * tokens if checkpointing else layer
     # Backward through a gated MLP holds two gradients of its width beside what was saved, and one of the stream.
-    working = (2 * shape.intermediate + shape.hidden) * stream * tokens
+    working: float = (2 * shape.intermediate + shape.hidden) * stream * tokens
     working += _dequantised(shape, recipe) + (layer if checkpointing else 0.0)
     # The fuller of the two: logits, their log-softmax and its gradient, or the layer in work.
     logits = logits_bytes(shape, stream) * tokens

@@ -76,7 +76,7 @@ def _table(shape: Shape, steps: Sequence[Estimate]) -> Table:
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=0,
         title=f"At most, for {shape.parameters:,} parameters; memory in GiB on each GPU",
     )
     for heading in ("", "on"):
@@ -84,7 +84,7 @@ def _table(shape: Shape, steps: Sequence[Estimate]) -> Table:
     for heading in ("weights", "LoRA", "work", "cache", "spare", "all", "time", "$"):
         table.add_column(heading, justify="right", no_wrap=True)
     for each in steps:
-        gpu = "this machine" if each.machine.gpu == HERE else f"{each.machine.count} x {each.machine.gpu}"
+        gpu = "this machine" if each.machine.gpu == HERE else f"{each.machine.count}x {each.machine.gpu}"
         memory = each.memory
         parts = (memory.weights, memory.adapter, memory.activations + memory.logits, memory.cache, memory.reserve)
         cells = [_gib(amount) for amount in (*parts, memory.total)]
@@ -97,6 +97,8 @@ def _table(shape: Shape, steps: Sequence[Estimate]) -> Table:
 
 def _gib(amount: float) -> str:
     gib = amount / GIB
+    if gib >= 100:
+        return f"{gib:.0f}"
     return f"{gib:.1f}" if gib >= 0.05 else "-" if not amount else "<0.1"
 
 
@@ -119,8 +121,8 @@ def _assumptions(config: Config, catalogue: Catalogue, steps: Sequence[Estimate]
     sentences.append(f"train ends at its ceiling of {duration(ceiling / 3600)} an arm, whatever is left")
     for kind in dict.fromkeys(each.machine.gpu for each in steps if each.machine.gpu != HERE):
         gpu = catalogue.gpus[kind]
-        own = {each.machine.dollars_per_hour for each in steps if each.machine.gpu == kind} - {None}
-        price = f"${min(own):.2f} an hour, as you say" if own else f"${gpu.dollars:.2f} an hour on {gpu.priced}"
+        own = [each.machine.dollars_per_hour for each in steps if each.machine.gpu == kind]
+        price = f"${own[0]:.2f} an hour, as you say" if own[0] else f"${gpu.dollars:.2f} an hour on {gpu.priced}"
         sentences.append(f"{kind}: {gpu.gib:.1f} GiB, {price}")
     if any(each.machine.gpu != HERE for each in steps):
         sentences.append(

@@ -1,6 +1,7 @@
 """What lamarck.budget counts, against models that the real libraries make: exact, or with the error given here."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,7 @@ def layer_bytes(shape: Shape, recipe: Recipe, checkpointing: bool, directory: Pa
         if checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
             model.enable_input_require_grads()
-        held.append(saved_bytes(model, lambda model=model: answer_loss(model, tokens, tokens)))
+        held.append(saved_bytes(model, partial(answer_loss, model, tokens, tokens)))
     return (held[1] - held[0]) / tokens.numel()
 
 
@@ -155,5 +156,4 @@ def test_what_is_saved_of_a_layer(shape: Shape, change: dict[str, object], tmp_p
     if recipe.dropout:
         # On a CPU a dropout's mask is as wide as its input, on a GPU a byte.
         real -= sum(linear.inputs for linear in shape.linears) * 3
-    print("layer", shape.hidden, change, real, layer_activation_bytes(shape, recipe))
     assert layer_activation_bytes(shape, recipe) == pytest.approx(real, rel=0.05)

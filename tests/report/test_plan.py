@@ -16,7 +16,7 @@ def test_the_table_of_the_original_fits_80_columns() -> None:
     shown = lamarck("--configfile", "config/70b.yaml")
     assert shown.returncode == 0, shown.stderr
     assert "…" not in shown.stdout
-    for row in ("g1 curriculum", "g1 train", "g1 eval", "g2 curriculum", "1 x H100 SXM", "$3.99 an hour on 2026-11-09"):
+    for row in ("g1 curriculum", "g1 train", "g1 eval", "g2 curriculum", "1x H100 SXM", "$3.99 an hour on 2026-11-09"):
         assert row in shown.stdout
 
 
