@@ -1,6 +1,7 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both build .venv/ when it is missing.
 PYTHON ?= python3.11
 BIN := .venv/bin
+RUNPOD := plugins/snakemake-executor-plugin-runpod
 # uv takes extra wheel folders from its own variable; follow pip's where that is set.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 # The project's own processes keep their compiled bytecode: without it every stage pays seconds of imports.
@@ -8,12 +9,12 @@ unexport PYTHONDONTWRITEBYTECODE
 # Snakemake starts `python`, `dvc` and the checks by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test sandbox check bench
+.PHONY: demo test sandbox pods soak check bench
 
 demo: .venv/installed
 	@$(BIN)/lamarck demo
 
-test: .venv/developer sandbox
+test: .venv/developer sandbox pods
 	$(BIN)/python -m pytest -rs
 
 # Code that a model wrote runs in a room that bubblewrap builds. Only root can install it, and only Debian's kin this way.
@@ -21,6 +22,18 @@ sandbox:
 	@command -v bwrap >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	  && apt-get update -qq && apt-get install -qq --yes --no-install-recommends bubblewrap >/dev/null; } \
 	  || echo "bubblewrap is not installed: tests of model-written code will not run"
+
+# The fake RunPod's pods are real: sshd and rsync, in rooms that bubblewrap builds. The machine's own sshd stays off.
+pods:
+	@{ [ -x /usr/sbin/sshd ] && command -v rsync curl >/dev/null; } || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && apt-get update -qq && apt-get install -qq --yes --no-install-recommends openssh-server rsync curl >/dev/null \
+	  && { systemctl disable --now --quiet ssh 2>/dev/null || true; }; } \
+	  || echo "openssh-server, rsync or curl is not installed: tests of the RunPod executor will not run"
+
+# Runs in which something goes wrong at random: no pod may be left. RUNS=200 takes about twenty minutes.
+RUNS ?= 200
+soak: .venv/developer sandbox pods
+	$(BIN)/python -m tests.runpod.soak --runs $(RUNS)
 
 check: .venv/developer
 	$(BIN)/ruff check .
@@ -36,10 +49,11 @@ bench: .venv/developer
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/filter_curriculum.py
 
-.venv/installed: envs/cpu.txt pyproject.toml
+.venv/installed: envs/cpu.txt pyproject.toml $(RUNPOD)/pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.8
-	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --requirement envs/cpu.txt --editable .
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --requirement envs/cpu.txt \
+	  --editable . --editable $(RUNPOD)
 	touch $@
 
 .venv/developer: .venv/installed envs/dev.txt

@@ -16,6 +16,14 @@ include: "rules/eval.smk"
 include: "rules/report.smk"
 
 
+# Seconds of work on files that are here: no machine is rented for them.
+localrules:
+    all,
+    plan,
+    dataset_card,
+    lineage,
+
+
 rule all:
     default_target: True
     input:

@@ -28,11 +28,14 @@ suites = typer.Typer(no_args_is_help=True, help="Frozen suites: verify, calibrat
 app.add_typer(suites, name="suite")
 curricula = typer.Typer(no_args_is_help=True, help="Curricula: read their items, compare two of them.")
 app.add_typer(curricula, name="curriculum")
+pods = typer.Typer(help="What this project has left running on RunPod, and the end of it.")
+app.add_typer(pods, name="pods")
 STUDENT = Path("results/g0/student")
 
 ConfigFile = Annotated[Path, typer.Option("--configfile", help="The configuration of the lineage.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 DEFAULT = Path("config/default.yaml")
+PodsName = Annotated[str | None, typer.Option("--name", help="The tag, where a run was given --runpod-name.")]
 
 
 @app.command()
@@ -73,21 +76,11 @@ def review(
         from lamarck.config import load_config
         from lamarck.gate.edit import edit_curriculum
 
-        edit_curriculum(load_config(configfile), child, by or _your_name())
+        edit_curriculum(load_config(configfile), child, _approver(by, None).name)
     elif as_json:
         print(json.dumps(page.review_json(child), indent=2, sort_keys=True))
     else:
         page.show(child)
-
-
-def _your_name() -> str:
-    from lamarck.errors import LamarckError
-    from lamarck.gate.approve import default_approver
-
-    known = default_approver()
-    if known is None and not sys.stdin.isatty():
-        raise LamarckError("there is nobody to ask here: give --by NAME")
-    return known.name if known else input("Your name: ")
 
 
 @app.command()
@@ -122,6 +115,14 @@ def compare(first: str, second: str, configfile: ConfigFile = DEFAULT, as_json: 
     from lamarck.report import compare as report
 
     report.show(first, second, configfile, as_json)
+
+
+@app.command()
+def skills(as_json: AsJson = False) -> None:
+    """The skills that a strategy can name: what each asks, how difficult, and who judges it."""
+    from lamarck.report import skills as report
+
+    report.show(as_json)
 
 
 @app.command()
@@ -231,6 +232,26 @@ def calibrate(
     from lamarck.report import suite as report
 
     report.show_calibration(name, student, model or [], configfile, write)
+
+
+@pods.callback(invoke_without_command=True)
+def list_pods(context: typer.Context, name: PodsName = None, as_json: AsJson = False) -> None:
+    from lamarck.report import pods as report
+
+    if context.invoked_subcommand is None:
+        report.show(name, as_json)
+
+
+@pods.command(name="end")
+def end_pods(
+    identifier: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every pod of this project, started here or not.")] = False,
+    name: PodsName = None,
+) -> None:
+    """End a pod for good, or all of them."""
+    from lamarck.report import pods as report
+
+    report.end(identifier, everything, name)
 
 
 def _asked(question: str) -> str:

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read, and the one place that prints it."""
+"""The exception that a user is meant to read, the one place that prints it, and what is wrong with a text."""
 
 import sys
 from collections.abc import Callable
@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 class LamarckError(Exception):
     """Something the user can act on: the message is one clear sentence, and says what to do next."""
+
+
+class Malformed(ValueError):
+    """A model's text that is not what it was asked for; the message says why."""
 
 
 def exit_with_sentence(command: Callable[[], object]) -> None:

@@ -1,5 +1,6 @@
 """Where the files of a lineage lie, what a generation's digest is, and the record every artifact carries. Light."""
 
+import os
 import platform
 import re
 import subprocess
@@ -13,6 +14,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import digest_directory, digest_value, read_json
 
 CONTROL = "control/"
+CODE_VARIABLE = "LAMARCK_CODE"
 RECORDED_PACKAGES = ("lamarck", "torch", "transformers", "peft", "lm_eval", "tokenizers", "numpy")
 
 
@@ -112,7 +114,7 @@ class Code(BaseModel):
 
 
 class HumanEdit(BaseModel):
-    """What people did to a curriculum after its teacher had written it, over all edits."""
+    """What people did to a curriculum after its teacher had written it, over all edits; counted in problems."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -122,7 +124,7 @@ class HumanEdit(BaseModel):
     changed: int
 
     def sentence(self) -> str:
-        return f"Human-edited by {', '.join(self.by)}: {self.dropped} dropped, {self.changed} changed."
+        return f"Human-edited by {', '.join(self.by)}: {self.dropped} problems dropped, {self.changed} changed."
 
 
 class Record(BaseModel):
@@ -157,7 +159,12 @@ def make_record(
 
 
 def code_state() -> Code:
-    """Commit and dirty flag of the working directory; None where it is no git checkout."""
+    """Commit and dirty flag of the working directory; None where it is no git checkout.
+
+    A job on another machine, without git's history, has them from its controller.
+    """
+    if said := os.environ.get(CODE_VARIABLE):
+        return Code.model_validate_json(said)
     try:
         commit = _git("rev-parse", "HEAD")
         # Results and approvals change as a lineage grows: only what makes artifacts counts as dirty.

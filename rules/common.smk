@@ -12,7 +12,12 @@ from lamarck.errors import LamarckError
 from lamarck.freshness import bless, earlier_curricula, survey
 from lamarck.g0.local import check_model_directory
 from lamarck.gate.check import gate_state
-from lamarck.lineage import Generation, parse_generation
+from lamarck.lineage import (
+    CODE_VARIABLE,
+    Generation,
+    code_state,
+    parse_generation,
+)
 from lamarck.progress import TERMINAL_VARIABLE
 from lamarck.report.advice import next_step, standing
 from lamarck.report.dvc import record_outputs
@@ -33,6 +38,16 @@ os.environ.update(
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
+
+# Jobs on other machines have the files, not git's history: the controller tells them which revision they run.
+if workflow.is_main_process:
+    os.environ.pop(CODE_VARIABLE, None)
+    os.environ[CODE_VARIABLE] = code_state().model_dump_json()
+
+
+envvars:
+    CODE_VARIABLE,
+
 
 # One file says what is run, because plans and records are made from files: no second opinion on the command line.
 if set(workflow.config_settings.config) - {"generations"}:
@@ -183,7 +198,9 @@ def train_inputs_of(wildcards):
             f"{gate.sentence} Run a bare `snakemake`: it stops at the first gate that waits for you."
         )
     # Before the job begins: Snakemake would take the old adapter away first, and the trainer refuse the new one.
-    gate_is_open(child.planned_by)
+    # A job on another machine has its own inputs only, not what the plan was made from; there the trainer checks.
+    if workflow.is_main_process:
+        gate_is_open(child.planned_by)
     files = parent_of(wildcards) | {
         "curriculum": str(child.curriculum),
         "plan": str(child.plan),

@@ -5,9 +5,13 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+from collections.abc import Iterator
+
 import pytest
 
 from lamarck.eval.sandbox import Sandbox, SandboxUnavailable
+from tests.runpod.container import why_unavailable
+from tests.runpod.fake import FakeRunPod
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +23,17 @@ def sandbox() -> Sandbox:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def runpod(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRunPod]:
+    """An account at a RunPod of our own, its key exported. Where pods cannot be built: as with the sandbox."""
+    if reason := why_unavailable():
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    fake = FakeRunPod(tmp_path_factory.mktemp("runpod"))
+    for name, value in fake.environment.items():
+        monkeypatch.setenv(name, value)
+    yield fake
+    fake.close()

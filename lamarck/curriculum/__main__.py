@@ -100,7 +100,8 @@ def main() -> None:
     )
     rewritten = []
     if strategy.target == "teaching":
-        rewritten = as_written(solved + anchors, strategy.writing_share, seed_for(seed, "writing"))
+        number = sum(item.task == "write" for item in read_curriculum(arguments.like)) if arguments.like else None
+        rewritten = as_written(solved + anchors, strategy.writing_share, seed_for(seed, "writing"), number)
     measures = measure(written, replayed, anchors, archive, suites, acceptance(cells), len(cells))
     if arguments.first_card and not arguments.like:
         broken = broken_limits(strategy.limits, measures, read_json(arguments.first_card)["measures"])

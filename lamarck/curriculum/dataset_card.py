@@ -63,11 +63,17 @@ def _size(items: int) -> str:
 
 
 def _summary(card: dict[str, Any], record: Record) -> str:
+    parts = (
+        (card["kept"], f"problems with answers of {card['parent']}'s own"),
+        (card["replayed"], "replayed from earlier generations"),
+        (card["anchors"], "anchors from the founder's own data"),
+        (card["to_write"], "of these once more, as a teacher writes them (`task`: write)"),
+    )
+    counts = ", ".join(f"{count} {what}" for count, what in parts if count)
     edited = f" {record.human_edited.sentence()}" if record.human_edited else ""
     return (
-        f"Problems with answers that the model {card['parent']} wrote, to train its child {card['generation']}: "
-        f"{card['items']} items, {card['kept']} of them {card['parent']}'s own, {card['replayed']} replayed from "
-        f"earlier generations.{edited}"
+        f"What the model {card['parent']} wrote to train its child {card['generation']}: {card['items']} items, "
+        f"{counts}.{edited}"
     )
 
 
@@ -102,7 +108,11 @@ def _counts(card: dict[str, Any]) -> str:
     keys = ("skill", "difficulty", "sampled", "pass_rate", "asked", "kept")
     cells = _table(columns, ([str(cell[key]) for key in keys] for cell in card["cells"]))
     dropped = "; ".join(f"{count} {reason}" for reason, count in card["dropped"].items()) or "nothing"
-    notes = [f"Of {card['sampled']} texts, {card['kept']} were kept. Left out: {dropped}.", *card["warnings"]]
+    notes = [
+        f"Of {card['sampled']} texts and {card['answered']} further answers, {card['kept']} problems were kept. "
+        f"Left out: {dropped}.",
+        *card["warnings"],
+    ]
     return f"{cells}\n\n" + "\n".join(f"- {note}" for note in notes)
 
 

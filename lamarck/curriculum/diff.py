@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lamarck.curriculum.item import Item, own_items
+from lamarck.curriculum.item import Item, mixed_in, own_items
 
 # A word begins with a letter, or is a run of signs: digits are countless, and no kind of anything.
 WORD = re.compile(r"[^\W\d_]\w*|[^\w\s]+")
@@ -17,13 +17,15 @@ EXAMPLES = 3
 
 
 class Side(BaseModel):
-    """One curriculum, in the numbers that are set beside the other's. Lengths are in words."""
+    """One curriculum, in the numbers that are set beside the other's: items by where they come from, lengths in words
+    of what its own teacher wrote."""
 
     generation: str
     parent: str
-    items: int
     own: int
-    replayed: float
+    replayed: int
+    anchors: int
+    to_write: int
     edited: bool
     strategy: str
     measures: dict[str, float]
@@ -79,7 +81,7 @@ def difference(
     first: tuple[dict[str, Any], Sequence[Item]], second: tuple[dict[str, Any], Sequence[Item]], frequent: int
 ) -> Difference:
     """Compare two curricula, (card, items) each, by what their own teachers wrote; `frequent`: words to name a side."""
-    (card_1, items_1), (card_2, items_2) = first, second
+    card_1, card_2 = first[0], second[0]
     own_1, own_2 = (own_items(items, card["record"]["inputs"]["parent"]) for card, items in (first, second))
     cells = _cells(card_1, own_1, card_2, own_2)
     changed = [cell for cell in cells if cell.kind or cell.shift or cell.pass_rate[0] != cell.pass_rate[1]]
@@ -87,8 +89,8 @@ def difference(
     words_1, pairs_1 = _said(own_1)
     words_2, pairs_2 = _said(own_2)
     return Difference(
-        first=_side(card_1, items_1, own_1),
-        second=_side(card_2, items_2, own_2),
+        first=_side(card_1, first[1], own_1),
+        second=_side(card_2, second[1], own_2),
         cells=changed,
         unchanged_cells=len(cells) - len(changed),
         only_first=_only(words_1, pairs_1, words_2, pairs_2, frequent),
@@ -98,12 +100,14 @@ def difference(
 
 
 def _side(card: dict[str, Any], items: Sequence[Item], own: Sequence[Item]) -> Side:
+    replayed, anchors = mixed_in(items, card["record"]["inputs"]["parent"])
     return Side(
         generation=card["generation"],
         parent=card["parent"],
-        items=len(items),
         own=len(own),
-        replayed=card["replayed"] / sum(item.task == "solve" for item in items),
+        replayed=len(replayed),
+        anchors=len(anchors),
+        to_write=sum(item.task == "write" for item in items),
         edited="human_edited" in card["record"],
         strategy=card["record"]["inputs"]["strategy"],
         measures=card["measures"],

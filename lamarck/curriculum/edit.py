@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from lamarck.curriculum.filter import Contamination
-from lamarck.curriculum.item import DATA, Closed, Item, Verdict, item_id, own_items
+from lamarck.curriculum.item import Closed, Item, Verdict, item_id, mixed_in, own_items
+from lamarck.curriculum.mix import to_write
 from lamarck.skills import Malformed, Problem, get_skill
 
 BY_A_HUMAN = "dropped by a human"
@@ -23,7 +24,6 @@ class Line(Closed):
     reasoning: str
     skill: str
     difficulty: int
-    task: str
     id: str
 
 
@@ -35,11 +35,20 @@ class Change:
 
 @dataclass(frozen=True)
 class Edit:
-    """What a human did, in the teacher's order."""
+    """What a human did to a curriculum's items, in the teacher's order. Those that teach to write a problem are dropped
+    and changed with it; where problems are counted, they are left out."""
 
     items: list[Item]
     dropped: list[Item]
     changes: list[Change]
+
+    @property
+    def dropped_problems(self) -> list[Item]:
+        return [item for item in self.dropped if item.task == "solve"]
+
+    @property
+    def changed_problems(self) -> list[Change]:
+        return [change for change in self.changes if change.after.task == "solve"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,12 @@ class Refusal:
 
 
 def editable(items: Sequence[Item]) -> str:
-    """The copy that a human edits: JSON Lines, the text of models as visible characters."""
-    return "".join(f"{_printable(json.dumps(_line(item).model_dump(), ensure_ascii=False))}\n" for item in items)
+    """The copy that a human edits: JSON Lines, the text of models as visible characters.
+
+    Every problem stands there once. Items that teach to write one follow it.
+    """
+    lines = [_line(item) for item in items if item.task == "solve"]
+    return "".join(f"{_printable(json.dumps(line.model_dump(), ensure_ascii=False))}\n" for line in lines)
 
 
 def _line(item: Item) -> Line:
@@ -69,7 +82,7 @@ def read_edit(text: str, items: Sequence[Item], contamination: Contamination) ->
 
     Changed items are verified by their skill again. One line that fails refuses the whole edit.
     """
-    before = {item.id: item for item in items}
+    before = {item.id: item for item in items if item.task == "solve"}
     found: dict[str, tuple[int, Item]] = {}
     refusals = []
     for number, content in enumerate(text.split("\n"), start=1):
@@ -87,13 +100,32 @@ def read_edit(text: str, items: Sequence[Item], contamination: Contamination) ->
     refusals += _repeats(changed, [item for number, item in found.values() if number not in changed])
     if refusals:
         return sorted(refusals, key=lambda refusal: refusal.line)
+    return _edit(items, {origin: item for origin, (_, item) in found.items()})
+
+
+def _edit(items: Sequence[Item], found: Mapping[str, Item]) -> Edit:
+    """The edit that leaves of every problem what `found` has under its id, and its item that teaches to write along."""
+    solved = {item.id: item for item in items if item.task == "solve"}
+    problem_of = {to_write(item).id: item.id for item in solved.values()}
+    edit = Edit(items=[], dropped=[], changes=[])
     # The teacher's order: whoever sorts the lines to read them has not meant to change it.
-    kept = [(item, found[origin][1]) for origin, item in before.items() if origin in found]
-    return Edit(
-        items=[after for _, after in kept],
-        dropped=[item for origin, item in before.items() if origin not in found],
-        changes=[Change(item, after) for item, after in kept if item != after],
-    )
+    for item in items:
+        origin = item.id if item.task == "solve" else problem_of[item.id]
+        after = found.get(origin)
+        if after is None:
+            edit.dropped.append(item)
+            continue
+        if item.task == "write":
+            after = item if after == solved[origin] else _twin(item, after)
+        if after != item:
+            edit.changes.append(Change(item, after))
+        edit.items.append(after)
+    return edit
+
+
+def _twin(before: Item, solved: Item) -> Item:
+    """What an item that teaches to write becomes when its problem has become `solved`."""
+    return to_write(solved).model_copy(update={"edited_from": before.edited_from or before.id})
 
 
 class _Refused(ValueError):
@@ -114,10 +146,8 @@ def _read_line(content: str, before: Mapping[str, Item], contamination: Contamin
     item = before.get(line.id)
     if item is None:
         raise _Refused("its id is none of this curriculum: items can be dropped or changed, not added")
-    if (line.skill, line.difficulty, line.task) != (item.skill, item.difficulty, item.task):
-        raise _Refused(
-            f"an edit keeps an item's skill, difficulty and task: {item.skill}, {item.difficulty}, {item.task}"
-        )
+    if (line.skill, line.difficulty) != (item.skill, item.difficulty):
+        raise _Refused(f"an edit keeps an item's skill and difficulty: {item.skill}, {item.difficulty}")
     if (line.prompt, line.completion, line.reasoning) == (item.prompt, item.completion, item.reasoning):
         return line.id, item
     _check(line, contamination)
@@ -128,10 +158,8 @@ def _check(line: Line, contamination: Contamination) -> None:
     """Judge a changed line as the text of a teacher is judged. Errors: _Refused."""
     skill = get_skill(line.skill)
     try:
-        writes = line.task == "write"
-        problem = skill.parse(line.prompt, line.completion) if writes else Problem(line.prompt, line.completion)
-        difficulty = skill.difficulty(problem.prompt)
-        verdict = skill.verify(problem)
+        difficulty = skill.difficulty(line.prompt)
+        verdict = skill.verify(Problem(line.prompt, line.completion))
     except Malformed as error:
         raise _Refused(f"no problem of {line.skill} ({error})") from error
     except Exception as error:  # Whatever a verifier does: an afternoon's editing must not end in a traceback.
@@ -140,7 +168,7 @@ def _check(line: Line, contamination: Contamination) -> None:
         raise _Refused(f"its problem has difficulty {difficulty}, and an edit keeps the {line.difficulty} of its item")
     if not verdict.verified:
         raise _Refused(f"{line.skill} does not verify it ({verdict.reason})")
-    if contamination.overlaps(problem.prompt):
+    if contamination.overlaps(line.prompt):
         raise _Refused("its problem overlaps the frozen suite")
 
 
@@ -160,27 +188,13 @@ def _changed(item: Item, line: Line) -> Item:
 
 def _repeats(changed: Mapping[int, Item], unchanged: Sequence[Item]) -> list[Refusal]:
     """The changed lines whose problem another line has already."""
-    seen = {_problem_of(item) for item in unchanged}
+    seen = {item.prompt for item in unchanged}
     refusals = []
     for number, item in sorted(changed.items()):
-        if _problem_of(item) in seen:
+        if item.prompt in seen:
             refusals.append(Refusal(number, "its problem stands on another line already"))
-        seen.add(_problem_of(item))
+        seen.add(item.prompt)
     return refusals
-
-
-def _problem_of(item: Item) -> tuple[str, str]:
-    """What tells two items apart: the problem; for one that teaches to write, what is written."""
-    return item.task, item.completion if item.task == "write" else item.prompt
-
-
-def mixed_in(items: Sequence[Item], parent_digest: str) -> tuple[list[Item], list[Item]]:
-    """(replayed, anchors): the problems in a curriculum that are not its teacher's own."""
-    others = [item for item in items if item.task == "solve" and item.teacher.digest != parent_digest]
-    return (
-        [item for item in others if item.teacher.generation != DATA],
-        [item for item in others if item.teacher.generation == DATA],
-    )
 
 
 def recount(card: dict[str, Any], edit: Edit, parent_digest: str) -> dict[str, Any]:

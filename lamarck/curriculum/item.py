@@ -59,6 +59,15 @@ def own_items(items: Iterable[Item], teacher: str) -> list[Item]:
     return [item for item in items if item.teacher.digest == teacher and item.task == "solve"]
 
 
+def mixed_in(items: Iterable[Item], parent_digest: str) -> tuple[list[Item], list[Item]]:
+    """(replayed, anchors): the problems in a curriculum that are not its teacher's own."""
+    others = [item for item in items if item.task == "solve" and item.teacher.digest != parent_digest]
+    return (
+        [item for item in others if item.teacher.generation != DATA],
+        [item for item in others if item.teacher.generation == DATA],
+    )
+
+
 def item_id(skill: str, prompt: str, completion: str) -> str:
     return digest_value([skill, prompt, completion])
 

@@ -29,14 +29,22 @@ def replay(earlier: list[list[Item]], written: list[Item], per_cell: int, seed: 
     return chosen
 
 
-def as_written(items: list[Item], share: float, seed: int) -> list[Item]:
+def as_written(items: list[Item], share: float, seed: int, number: int | None = None) -> list[Item]:
     """A share of the items, drawn by `seed`, as their teacher wrote them: asked for a problem, the child writes it with
-    its answer. A child that learns to answer alone forgets how to ask."""
+    its answer. A child that learns to answer alone forgets how to ask.
+
+    `number`: exactly so many, for a control arm: the curriculum that it matches may be one that a human has edited.
+    """
     rng = random.Random(seed)
-    return [_as_written(item) for item in items if rng.random() < share]
+    drawn = [(rng.random() < share, item) for item in items]
+    chosen = [item for is_drawn, item in drawn if is_drawn]
+    if number is not None:
+        chosen = [*chosen, *(item for is_drawn, item in drawn if not is_drawn)][:number]
+    return [to_write(item) for item in chosen]
 
 
-def _as_written(item: Item) -> Item:
+def to_write(item: Item) -> Item:
+    """The item that teaches to write this one's problem."""
     asked, line = get_skill(item.skill).written(item.prompt, item.completion)
     return item.model_copy(
         update={"task": "write", "prompt": asked, "completion": line, "id": item_id(item.skill, asked, line)}

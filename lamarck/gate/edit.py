@@ -13,9 +13,9 @@ from rich.text import Text
 
 from lamarck.config import Config
 from lamarck.curriculum.dataset_card import dataset_card
-from lamarck.curriculum.edit import Edit, Refusal, editable, mixed_in, read_edit, recount
+from lamarck.curriculum.edit import Edit, Refusal, editable, read_edit, recount
 from lamarck.curriculum.filter import Contamination
-from lamarck.curriculum.item import Item, own_items, read_curriculum
+from lamarck.curriculum.item import Item, mixed_in, own_items, read_curriculum
 from lamarck.curriculum.limits import broken_limits
 from lamarck.curriculum.strategy import Strategy, load_strategy
 from lamarck.errors import LamarckError
@@ -126,14 +126,15 @@ def _write(
 
 def _show(console: Console, edit: Edit) -> None:
     """What the human did, before and after, the first few of each."""
-    console.print(Text(f"dropped: {len(edit.dropped)}, changed: {len(edit.changes)}", style="bold"))
-    for item in edit.dropped[:SHOWN]:
+    dropped, changes = edit.dropped_problems, edit.changed_problems
+    console.print(Text(f"dropped: {len(dropped)}, changed: {len(changes)}", style="bold"))
+    for item in dropped[:SHOWN]:
         console.print(Text(f"  - {_text(item)}", style="red"))
-    _say_more(console, edit.dropped)
-    for change in edit.changes[:SHOWN]:
+    _say_more(console, dropped)
+    for change in changes[:SHOWN]:
         console.print(Text(f"  - {_text(change.before)}", style="red"))
         console.print(Text(f"  + {_text(change.after)}", style="green"))
-    _say_more(console, edit.changes)
+    _say_more(console, changes)
 
 
 def _text(item: Item) -> str:
@@ -179,8 +180,8 @@ def _human_edit(record: Record, edit: Edit, by: str) -> HumanEdit:
     return HumanEdit(
         by=tuple(dict.fromkeys([*before.by, by])),
         written=before.written,
-        dropped=before.dropped + len(edit.dropped),
-        changed=sum(bool(item.edited_from) for item in edit.items),
+        dropped=before.dropped + len(edit.dropped_problems),
+        changed=sum(bool(item.edited_from) and item.task == "solve" for item in edit.items),
     )
 
 

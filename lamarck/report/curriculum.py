@@ -97,11 +97,7 @@ def _read(generation: Generation) -> tuple[dict[str, Any], list[Item]]:
 
 def _sentences(found: Difference) -> list[str]:
     sides = (found.first, found.second)
-    lines = [
-        f"{side.generation}: {side.items} items, {side.own} by {side.parent}, {100 * side.replayed:.0f}% replayed"
-        f"{', human-edited' if side.edited else ''}"
-        for side in sides
-    ]
+    lines = [f"{side.generation}: {_parts(side)}{', human-edited' if side.edited else ''}" for side in sides]
     same = found.first.strategy == found.second.strategy
     problems, answers = (
         " -> ".join(f"{getattr(side, name)[0]:g} (longest {getattr(side, name)[1]})" for side in sides)
@@ -109,6 +105,18 @@ def _sentences(found: Difference) -> list[str]:
     )
     strategy = "the same strategy" if same else "another strategy"
     return [*lines, f"{strategy}; words in a problem: {problems}, in an answer: {answers}"]
+
+
+def _parts(side: Side) -> str:
+    counts = {
+        f"by {side.parent}": side.own,
+        "replayed": side.replayed,
+        "anchors": side.anchors,
+        "to learn writing": side.to_write,
+    }
+    whole = sum(counts.values())
+    shares = (f"{count} {name} ({100 * count / whole:.0f}%)" for name, count in counts.items() if count)
+    return f"{whole} items, {', '.join(shares)}"
 
 
 def _cells(found: Difference) -> Table:

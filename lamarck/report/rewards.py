@@ -34,7 +34,7 @@ class Routing(BaseModel):
     """`rank_correlation`: Spearman's, of proxies and rewards over all `pairs`; None for fewer than three, or where
     one side is the same throughout."""
 
-    strategies: list[StrategyScores]
+    by_strategy: list[StrategyScores]
     pairs: int
     rank_correlation: float | None
 
@@ -60,7 +60,7 @@ def route_rewards(generations: int, prefix: str = "") -> Routing:
             entry.rewards[teacher.name] = reward
         if proxy is not None and reward is not None:
             pairs.append((proxy, reward))
-    return Routing(strategies=list(found.values()), pairs=len(pairs), rank_correlation=rank_correlation(pairs))
+    return Routing(by_strategy=list(found.values()), pairs=len(pairs), rank_correlation=rank_correlation(pairs))
 
 
 def proxy_of(teacher: Generation, prefix: str) -> float | None:
@@ -98,14 +98,14 @@ def _ranks(values: Sequence[float]) -> list[float]:
 
 def rewards_table(routing: Routing) -> Table | None:
     """Strategy by strategy, what its teachers earned it; None before there is a reward."""
-    if not any(strategy.rewards for strategy in routing.strategies):
+    if not any(strategy.rewards for strategy in routing.by_strategy):
         return None
     table = Table(box=box.SIMPLE_HEAD, caption=_caption(routing))
     for heading in ("strategy", "used by"):
         table.add_column(heading)
     for heading in ("proxy: its child", "reward: its grandchild"):
         table.add_column(heading, justify="right")
-    for strategy in routing.strategies:
+    for strategy in routing.by_strategy:
         name = f"{Path(strategy.path).stem} ({short(strategy.digest)})"
         for teacher in strategy.proxies:
             reward = strategy.rewards.get(teacher)

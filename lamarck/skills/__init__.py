@@ -7,14 +7,16 @@ world, whose models know a few hundred words, are a `TaggedSkill`.
 from lamarck.errors import LamarckError
 from lamarck.skills.arithmetic import Arithmetic
 from lamarck.skills.base import Malformed, Problem, Skill, TaggedSkill, Verdict
+from lamarck.skills.curriculum_design import CurriculumDesign
 from lamarck.skills.json_mode import JsonMode
 from lamarck.skills.json_schema import JsonSchema
 from lamarck.skills.list_ops import ListOps
 from lamarck.skills.math_word import MathWord
+from lamarck.skills.ml_diagnosis import MlDiagnosis
 from lamarck.skills.python_code import PythonCode
 
 TAGGED: dict[str, TaggedSkill] = {skill.name: skill for skill in (JsonMode(), Arithmetic(), ListOps())}
-IN_ENGLISH: tuple[Skill, ...] = (JsonSchema(), PythonCode(), MathWord())
+IN_ENGLISH: tuple[Skill, ...] = (JsonSchema(), PythonCode(), MathWord(), CurriculumDesign(), MlDiagnosis())
 SKILLS: dict[str, Skill] = {**TAGGED, **{skill.name: skill for skill in IN_ENGLISH}}
 
 __all__ = [

@@ -13,6 +13,7 @@ LARGEST = 20
 
 class Arithmetic(TaggedSkill):
     name = "arithmetic"
+    description = "running sums of one-digit numbers; compared with the one right answer"
     letter = "a"
     difficulties = range(1, 10)
 

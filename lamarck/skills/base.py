@@ -1,16 +1,20 @@
 """What every skill shares: the shape of a line, and how an answer is judged."""
 
 import random
+import unicodedata
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
+
+from lamarck.errors import Malformed
+from lamarck.eval.sandbox import Sandbox
 
 PROMPT_END = "=>"
 # A line longer than this is no answer to anything asked here; refusing it first keeps hostile text cheap.
 LONGEST_LINE = 4096
-
-
-class Malformed(ValueError):
-    """A line that is no problem of the skill; the message says why."""
+ANSWER = "\nAnswer:\n"  # between a problem and its answer, in what a teacher writes in English
+# Control, format (bidirectional, zero-width), surrogate, private and unassigned characters: what nobody can see.
+UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Skill(ABC):
     """One kind of item: how a teacher is asked for one, how its text is read, and how an answer is judged."""
 
     name: str
+    description: str  # one line: what it asks; who can judge it
     difficulties: range
 
     @abstractmethod
@@ -69,6 +74,46 @@ class Skill(ABC):
     def said(self, completion: str) -> str | None:
         """What an answer comes to, equal for answers that agree, or None for one that says nothing."""
         return " ".join(completion.split()) or None
+
+
+class SkillInEnglish(Skill):
+    """A skill for models that read English: a prompt opens with the skill's own head, and a problem has a form."""
+
+    head: str
+    longest: int  # characters of a problem with its answer
+
+    @abstractmethod
+    def judge(self, problem: Problem) -> Verdict:
+        """`verify`, for a problem of bearable length that can be seen. Errors: Malformed."""
+
+    def parse(self, asked: str, text: str) -> Problem:
+        if len(text) > self.longest:
+            raise Malformed("longer than any problem of this skill")
+        start = text.find(self.head)
+        prompt, answer, completion = text[start:].partition(ANSWER)
+        if start < 0 or not answer:
+            raise Malformed("no problem and answer in the form that was asked for")
+        return Problem(prompt.strip(), completion.strip())
+
+    def written(self, prompt: str, completion: str) -> tuple[str, str]:
+        return self.ask(self.difficulty(prompt)), f"{prompt}\n{ANSWER}{completion}"
+
+    def verify(self, problem: Problem) -> Verdict:
+        """Read the problem and, where it has code, run it in the sandbox. Errors: SandboxUnavailable, the one exception
+        it raises: where the sandbox cannot be built, code that a model wrote does not run."""
+        if len(problem.prompt) + len(problem.completion) > self.longest:
+            return Verdict(False, "longer than any problem of this skill")
+        letters = set(problem.prompt + problem.completion) - {"\n", "\t"}
+        if any(unicodedata.category(each) in UNSEEN for each in letters):
+            return Verdict(False, "characters that nobody can see")
+        try:
+            return self.judge(problem)
+        except Malformed as error:
+            return Verdict(False, str(error))
+
+    @cached_property
+    def _sandbox(self) -> Sandbox:
+        return Sandbox()
 
 
 class TaggedSkill(Skill):

@@ -15,6 +15,7 @@ DIGITS = "0 1 2 3 4 5 6 7 8 9".split()
 
 class JsonMode(TaggedSkill):
     name = "json_mode"
+    description = "a record as JSON, in the tiny world's words; compared with the one right answer"
     letter = "j"
     difficulties = range(1, 10)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lamarck import strict_json
-from lamarck.skills.base import Malformed, Problem, Skill, Verdict
+from lamarck.skills.base import Malformed, Problem, SkillInEnglish, Verdict
 
 HEAD = "Write this record as one JSON object that fits the schema. Answer with the JSON alone."
 SCHEMA, RECORD = "Schema: ", "Record:"
@@ -83,8 +83,10 @@ WORDS = "red blue green amber silver teal small large fragile heavy frozen organ
 PLACES = "Oslo Lagos Quito Hanoi Porto Graz Cork Lyon Perth Izmir Turku Leeds Bergen Kyoto".split()
 
 
-class JsonSchema(Skill):
+class JsonSchema(SkillInEnglish):
     name = "json_schema"
+    description = "a record as JSON that fits a schema; compared with the schema's types and the record's values"
+    head, longest = HEAD, LONGEST
     difficulties = range(1, 6)
 
     def sample(self, rng: random.Random, difficulty: int) -> Problem:
@@ -118,9 +120,6 @@ class JsonSchema(Skill):
             raise Malformed("no problem and answer in the form that was asked for")
         return Problem(text[start:end].strip(), text[end:].removeprefix("\nAnswer:").strip())
 
-    def written(self, prompt: str, completion: str) -> tuple[str, str]:
-        return self.ask(self.difficulty(prompt)), f"{prompt}\n\nAnswer:\n{completion}"
-
     def difficulty(self, prompt: str) -> int:
         schema, _ = _read(prompt)
         kinds = [kind for _, kind in _leaves(schema)]
@@ -132,14 +131,9 @@ class JsonSchema(Skill):
             raise Malformed("fields that are of no difficulty")
         return found[0]
 
-    def verify(self, problem: Problem) -> Verdict:
-        if len(problem.prompt) + len(problem.completion) > LONGEST:
-            return Verdict(False, "longer than any problem of this skill")
-        try:
-            self.difficulty(problem.prompt)
-            right = _answer(problem.prompt)
-        except Malformed as error:
-            return Verdict(False, str(error))
+    def judge(self, problem: Problem) -> Verdict:
+        self.difficulty(problem.prompt)
+        right = _answer(problem.prompt)
         try:
             given = strict_json.loads(problem.completion)
         except (ValueError, RecursionError):

@@ -22,6 +22,7 @@ OPERATIONS: dict[str, Callable[[list[int]], list[int]]] = {
 
 class ListOps(TaggedSkill):
     name = "list_ops"
+    description = "what each step of a program makes of a list; compared with the one right answer"
     letter = "t"
     difficulties = range(1, 10)
 

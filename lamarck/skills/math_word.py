@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping, Set
 from typing import NamedTuple
 
-from lamarck.skills.base import Malformed, Problem, Skill, Verdict
+from lamarck.skills.base import Malformed, Problem, SkillInEnglish, Verdict
 
 HEAD = "Solve the problem. Show a Python program, then a line `Answer: NUMBER`."
 LONGEST = 4096  # characters of a problem with its answer
@@ -106,8 +106,12 @@ How many tiles does {who} buy?
 """.split("\n\n")
 
 
-class MathWord(Skill):
+class MathWord(SkillInEnglish):
     name = "math_word"
+    description = (
+        "a word problem and a short program; computed, but whether the program means the words only a reader can judge"
+    )
+    head, longest = HEAD, LONGEST
     difficulties = range(1, 5)
 
     def sample(self, rng: random.Random, difficulty: int) -> Problem:
@@ -155,14 +159,9 @@ class MathWord(Skill):
             raise Malformed("a problem with fewer than two numbers")
         return min(found - 1, 4)
 
-    def verify(self, problem: Problem) -> Verdict:
-        if len(problem.prompt) + len(problem.completion) > LONGEST:
-            return Verdict(False, "longer than any problem of this skill")
-        try:
-            self.difficulty(problem.prompt)
-            return _judged(_numbers(problem.prompt), problem.completion)
-        except Malformed as error:
-            return Verdict(False, str(error))
+    def judge(self, problem: Problem) -> Verdict:
+        self.difficulty(problem.prompt)
+        return _judged(_numbers(problem.prompt), problem.completion)
 
     def said(self, completion: str) -> str | None:
         """The number, however it is written."""

@@ -14,15 +14,13 @@ import secrets
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
-from lamarck.eval.sandbox import MIB, Limits, Sandbox
-from lamarck.skills.base import Malformed, Problem, Skill, Verdict
-from lamarck.skills.plain_code import BUILTINS, IMPORTS, plain_statements
+from lamarck.eval.plain_code import PURE, plain_statements
+from lamarck.eval.sandbox import MIB, Limits
+from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
 from lamarck.skills.python_templates import sample
 
 HEAD = "Write this pure Python function. Answer with one fenced Python block alone."
-ANSWER = "\nAnswer:\n"
 LONGEST = 8192  # characters of a problem with its answer
 FEWEST_TESTS = 4
 LIMITS = Limits(seconds=20, memory_bytes=1024 * MIB, disk_bytes=MIB, output_bytes=16 * 2**10)
@@ -136,8 +134,10 @@ class _Task:
     tests: str
 
 
-class PythonCode(Skill):
+class PythonCode(SkillInEnglish):
     name = "python_code"
+    description = "a function by its rules and tests; run in the sandbox, where two stubs must fail the tests"
+    head, longest = HEAD, LONGEST
     difficulties = range(1, 4)
 
     def sample(self, rng: random.Random, difficulty: int) -> Problem:
@@ -154,36 +154,22 @@ class PythonCode(Skill):
 
     def ask(self, difficulty: int) -> str:
         rules = f"{difficulty} rule{'s' * (difficulty > 1)}"
-        return ASK.format(rules=rules, head=HEAD, tests=FEWEST_TESTS, imports=", ".join(sorted(IMPORTS)))
-
-    def parse(self, asked: str, text: str) -> Problem:
-        if len(text) > LONGEST:
-            raise Malformed("longer than any problem of this skill")
-        start = text.find(HEAD)
-        prompt, answer, completion = text[start:].partition(ANSWER)
-        if start < 0 or not answer:
-            raise Malformed("no problem and answer in the form that was asked for")
-        return Problem(prompt.strip(), completion.strip())
-
-    def written(self, prompt: str, completion: str) -> tuple[str, str]:
-        return self.ask(self.difficulty(prompt)), f"{prompt}\n{ANSWER}{completion}"
+        return ASK.format(rules=rules, head=HEAD, tests=FEWEST_TESTS, imports=", ".join(sorted(PURE.imports)))
 
     def difficulty(self, prompt: str) -> int:
         return _read(prompt).rules
 
-    def verify(self, problem: Problem) -> Verdict:
-        """Read the code, then try it with the tests. Errors: SandboxUnavailable, the one exception it raises: where
-        the sandbox cannot be built, code that a model wrote does not run."""
-        if len(problem.prompt) + len(problem.completion) > LONGEST:
-            return Verdict(False, "longer than any problem of this skill")
-        try:
-            task = _read(problem.prompt)
-            code = _answer(task, problem.completion)
-        except Malformed as error:
-            return Verdict(False, str(error))
+    def judge(self, problem: Problem) -> Verdict:
+        task = _read(problem.prompt)
+        code = _answer(task, problem.completion)
         files = {case: stub.format(name=task.name) for case, stub in STUBS.items()}
         files |= {"answer": code, "tests": task.tests, "all_tests": f"{task.examples}\n{task.tests}"}
-        files |= {"case.py": CASE, "check.py": CHECK, "builtins": " ".join(BUILTINS), "nonce": secrets.token_hex(16)}
+        files |= {
+            "case.py": CASE,
+            "check.py": CHECK,
+            "builtins": " ".join(PURE.builtins or ()),
+            "nonce": secrets.token_hex(16),
+        }
         run = self._sandbox.python(files, "check.py", LIMITS, task.name)
         # The code's own output does not come this far: these are the checker's words.
         match run.stdout.split():
@@ -196,10 +182,6 @@ class PythonCode(Skill):
             case _ if run.succeeded:
                 return Verdict(False, "the examples and tests do not all pass with the answer in time")
         return Verdict(False, "the check did not end within its limits")
-
-    @cached_property
-    def _sandbox(self) -> Sandbox:
-        return Sandbox()
 
 
 def _listed(lines: Iterable[str]) -> str:
@@ -216,7 +198,7 @@ def _read(prompt: str) -> _Task:
     if not form or ANSWER in prompt or prompt.count("```") != 2:
         raise Malformed("not the form of a problem: head, signature, rules, two examples, tests")
     signature, rules, *examples, tests = form.groups()
-    match plain_statements(f"{signature.removesuffix(':')}:\n    pass", *typing.__all__):
+    match plain_statements(f"{signature.removesuffix(':')}:\n    pass", PURE, known={*typing.__all__}):
         case [ast.FunctionDef(name=name) as function] if _arguments(function):
             pass
         case _:
@@ -224,9 +206,13 @@ def _read(prompt: str) -> _Task:
     if rules.count("\n") not in PythonCode.difficulties:
         raise Malformed("a number of rules that is of no difficulty")
     facts = "\n".join(f"assert {example}" for example in examples)
-    if not all(_is_example(node, name) for node in plain_statements(facts, name)):
+    if not all(_is_example(node, name) for node in plain_statements(facts, PURE, known={name})):
         raise Malformed("an example that is not a call, `==` and its value")
-    asserts = [node for node in plain_statements(tests, name) if not isinstance(node, ast.Import | ast.ImportFrom)]
+    asserts = [
+        node
+        for node in plain_statements(tests, PURE, known={name})
+        if not isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     if not all(isinstance(node, ast.Assert) and _calls(node, name) for node in asserts):
         raise Malformed("tests that are not asserts which call the function")
     if len({ast.get_source_segment(tests, node) for node in asserts}) < FEWEST_TESTS:
@@ -253,7 +239,7 @@ def _answer(task: _Task, completion: str) -> str:
         raise Malformed("the answer is not one fenced Python block alone")
     code = block[1]
     functions = [
-        node for node in plain_statements(code) if isinstance(node, ast.FunctionDef) and node.name == task.name
+        node for node in plain_statements(code, PURE) if isinstance(node, ast.FunctionDef) and node.name == task.name
     ]
     if len(functions) != 1 or _arguments(functions[0]) != task.arguments:
         raise Malformed("the answer does not define the function with the signature's arguments")

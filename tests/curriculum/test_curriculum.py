@@ -250,3 +250,6 @@ def test_a_share_of_the_items_is_also_learned_as_a_teacher_writes_it() -> None:
     assert {item.prompt for item in written} == {"<a1>", "<a2>"}
     assert written == as_written(items, 0.5, 1)
     assert len(as_written(items, 1, 1)) == len(items)
+    for number in (0, len(written) - 1, len(written), len(written) + 1, len(items)):
+        assert len(as_written(items, 0.5, 1, number)) == number
+    assert as_written(items, 0.5, 1, len(written)) == written

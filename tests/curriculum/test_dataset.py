@@ -52,7 +52,7 @@ def test_the_hub_reads_the_card() -> None:
     assert front["size_categories"] == ["1K<n<10K"]
     assert front["task_categories"] == ["text-generation"]
     assert front["configs"] == [{"config_name": "default", "data_files": "curriculum.jsonl"}]
-    assert "1000 items, 5 of them g1's own, 995 replayed" in read.text
+    assert "1000 items, 5 problems with answers of g1's own, 995 replayed" in read.text
     assert "| json_mode | 2 | 4 | 0.5 | 2 | 2 |" in read.text
     assert "| vendi | 12.5 |" in read.text
     assert "could not fill json_mode 9" in read.text

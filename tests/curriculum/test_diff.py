@@ -28,7 +28,7 @@ def test_cells_gained_lost_and_shifted() -> None:
     assert cells["json_mode", 1].pass_rate == (0.5, 0.75)
     assert cells["list_ops", 1].pass_rate == (0.5, None)
     assert [abs(cell.shift) for cell in found.cells] == [75, 50, 25]
-    assert found.second.replayed == 0.2
+    assert (found.second.replayed, found.second.to_write, found.second.anchors) == (2, 0, 0)
     assert (found.first.own, found.second.own) == (8, 8)
     examples = [(example.generation, example.skill) for example in found.examples]
     assert examples == [("g2", "arithmetic"), ("g2", "json_mode"), ("g1", "list_ops")]

@@ -9,6 +9,7 @@ import pytest
 from lamarck.curriculum.edit import Edit, editable, read_edit, recount
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import item_id
+from lamarck.curriculum.mix import as_written
 from lamarck.skills import get_skill
 from tests.curriculum.lines import card, items
 
@@ -84,7 +85,7 @@ def change(**values: object) -> Callable[[Lines], object]:
         (change(prompt=ITEMS[0].prompt, completion=ITEMS[0].completion), 3, "stands on another line already"),
         (change(prompt=""), 3, "prompt: String should have at least 1 character"),
         (change(completion="\ud800"), 3, "completion: Input should be a valid string"),
-        (change(difficulty=2), 3, "an edit keeps an item's skill, difficulty and task: json_mode, 1, solve"),
+        (change(difficulty=2), 3, "an edit keeps an item's skill and difficulty: json_mode, 1"),
         (change(skill="arithmetic"), 3, "an edit keeps"),
         (change(id="0" * 64), 3, "items can be dropped or changed, not added"),
         (change(verdict=True), 3, "verdict: Extra inputs are not permitted"),
@@ -124,19 +125,24 @@ def test_a_verifier_that_crashes_refuses_the_line(monkeypatch: pytest.MonkeyPatc
     assert refusals(text(rows)) == [(1, "the verifier of json_mode failed (MemoryError)")]
 
 
-def test_an_item_that_teaches_to_write_is_read_as_a_teachers_line() -> None:
-    skill = get_skill("json_mode")
-    asked, wrote = skill.written(ITEMS[0].prompt, ITEMS[0].completion)
-    writing = ITEMS[0].model_copy(
-        update={"task": "write", "prompt": asked, "completion": wrote, "id": item_id("json_mode", asked, wrote)}
-    )
-    row = json.loads(editable([writing]))
-    right = row | {"completion": 'city oak ; => { "city" : "oak" }'}
-    edit = read_edit(text([right]), [writing], SUITE)
+def test_an_item_that_teaches_to_write_a_problem_follows_it() -> None:
+    twins = as_written(ITEMS, 1.0, 0)
+    everything = [*ITEMS, *twins]
+    rows = [json.loads(line) for line in editable(everything).splitlines()]
+    assert [row["id"] for row in rows] == [item.id for item in ITEMS]
+    rows[1] |= {"prompt": "<j1> city oak ; =>", "completion": '{ "city" : "oak" }'}
+    edit = read_edit(text(rows[1:]), everything, SUITE)
     assert isinstance(edit, Edit)
-    assert edit.items[0].completion == right["completion"]
-    wrong = row | {"completion": 'city oak ; => { "city" : "fir" }'}
-    assert not isinstance(read_edit(text([wrong]), [writing], SUITE), Edit)
+    assert edit.dropped == [ITEMS[0], twins[0]]
+    changed = edit.items[len(ITEMS) - 1]
+    assert (changed.task, changed.prompt, changed.completion) == ("write", "<j1>", 'city oak ; => { "city" : "oak" }')
+    assert changed.id == item_id("json_mode", changed.prompt, changed.completion)
+    assert changed.edited_from == twins[1].id
+    assert edit.items[len(ITEMS) :] == twins[2:]
+    assert (edit.dropped_problems, len(edit.changes), len(edit.changed_problems)) == ([ITEMS[0]], 2, 1)
+    before = card(ITEMS, "g2", "g0", items=len(everything), to_write=len(twins))
+    after = recount(before, edit, "digest of g0")
+    assert (after["items"], after["kept"], after["to_write"]) == (len(everything) - 2, len(ITEMS) - 1, len(twins) - 1)
 
 
 def test_the_copy_steers_no_terminal_and_reads_back() -> None:

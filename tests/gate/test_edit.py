@@ -92,7 +92,7 @@ def test_an_edit_is_recorded_and_the_curriculum_stays_fresh(written: Config, mon
     content = json.loads(G1.card.read_text())
     assert (content["items"], content["kept"], content["cells"][0]["kept"]) == (4, 4, 4)
     assert content["measures"]["vocabulary"] > 5
-    assert "Human-edited by A Tester: 1 dropped, 1 changed." in G1.dataset_card.read_text()
+    assert "Human-edited by A Tester: 1 problems dropped, 1 changed." in G1.dataset_card.read_text()
     assert curriculum_state(written, G1).stale is None
     stale = {artifact.name: artifact.stale for artifact in survey(written)}
     assert stale["g1/curriculum.md"] is None

@@ -93,7 +93,7 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Project:
     for name in filter(None, files.split("\0")):
         if (REPOSITORY / name).exists():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, root / name)
+            shutil.copy2(REPOSITORY / name, root / name, follow_symlinks=False)
     project = Project(root)
     recipe = yaml.safe_load((root / "config/default.yaml").read_text())["recipe"]
     project.config(

@@ -97,7 +97,7 @@ def refused_digest(project: Project) -> str:
         ({"arms": [ARMS[0], ARMS[0]]}, "two arms have the same name"),
         ({"arms": [ARMS[0], {"name": "x", "why": "", "config": {"founder": {}}}]}, "not founder"),
         ({"arms": [ARMS[0], {"name": "x", "why": "", "config": {"recipe": {"rnk": 1}}}]}, "did you mean 'rank'"),
-        ({"arms": [ARMS[0], {"name": "x", "why": "", "strategy": {"siz": 1}}]}, "did you mean 'size'"),
+        ({"arms": [ARMS[0], {"name": "x", "why": "", "strategy": {"siz": 1}, "scored": "g1"}]}, "did you mean 'size'"),
         ({"arms": [ARMS[0], {"name": "x", "why": "", "scored": "g7"}]}, "reads g7, but has 1 generations"),
         (
             {"arms": [ARMS[0], {"name": "x", "why": "", "config": {"control": False}, "scored": "control/g1"}]},

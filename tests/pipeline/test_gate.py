@@ -132,8 +132,8 @@ def test_a_human_edit_is_kept_and_closes_the_gate_until_it_is_approved(at_gate: 
     plan = project.read("results/g1/plan.json")
     assert plan["curriculum"]["items"] == plan["control"]["curriculum"]["items"] == items
     assert project.read("results/g1/curriculum.json")["record"]["human_edited"]["dropped"] == 5
-    assert "5 dropped" in (project.root / "results/g1/curriculum.md").read_text()
-    assert "Human-edited by A Tester: 5 dropped, 0 changed" in project.run("lamarck", "review", "g1").stdout
+    assert "5 problems dropped" in (project.root / "results/g1/curriculum.md").read_text()
+    assert "Human-edited by A Tester: 5 problems dropped, 0 changed" in project.run("lamarck", "review", "g1").stdout
     assert "artifacts match their records" in project.run("lamarck", "verify").stdout
     project.approve("g1")
     status = json.loads(project.run("lamarck", "status", "--json").stdout)

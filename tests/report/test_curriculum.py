@@ -80,7 +80,7 @@ def test_nothing_to_show_is_said(arguments: list[str], sentence: str) -> None:
 
 def test_the_difference_is_one_screen() -> None:
     shown = typed("diff", "g1", "g2")
-    assert "g2: 70 items, 35 by g1, 50% replayed" in shown
+    assert "g2: 70 items, 35 by g1 (50%), 35 replayed (50%)" in shown
     assert "json_mode 3" in shown and "gained" in shown
     assert "list_ops 1" in shown and "lost" in shown
     assert "json_mode 2" in shown
@@ -93,5 +93,5 @@ def test_the_difference_is_one_screen() -> None:
 def test_the_difference_for_machines() -> None:
     found = json.loads(typed("diff", "g1", "g2", "--json"))
     assert {cell["skill"] for cell in found["cells"]} == {"json_mode", "list_ops"}
-    assert found["second"]["replayed"] == 0.5
+    assert found["second"]["replayed"] == 35
     assert set(found["only_first"]["frequent_words"]) & {"rev", "rot", "inc", "srt", "swp"}

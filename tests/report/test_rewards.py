@@ -48,7 +48,7 @@ def test_a_strategy_is_rewarded_with_its_users_grandchild() -> None:
     for number, strategy, score in ((1, "a", 50.0), (2, "b", 60.0), (3, "a", 40.0), (4, "b", None)):
         generation(number, strategy, score)
     routing = route_rewards(5)
-    a, b = routing.strategies
+    a, b = routing.by_strategy
     # g0 wrote g1's curriculum under a; its child g1 has 50, its grandchild g2 60.
     assert (a.digest, a.path) == ("a", "a.yaml")
     assert a.proxies == {"g0": 50.0, "g2": 40.0}
@@ -61,7 +61,7 @@ def test_a_strategy_is_rewarded_with_its_users_grandchild() -> None:
 def test_a_partial_score_is_no_reward() -> None:
     generation(1, "a", 50.0)
     generation(2, "a", 60.0, partial=True)
-    [strategy] = route_rewards(2).strategies
+    [strategy] = route_rewards(2).by_strategy
     assert (strategy.proxies, strategy.rewards) == ({"g0": 50.0}, {})
 
 

@@ -131,7 +131,7 @@ def test_the_room_refuses_what_only_it_can_see(sandbox: Sandbox) -> None:
 def test_what_reading_the_code_misses_forges_no_pass(
     before: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lamarck.skills.plain_code._foreign", lambda *_: None)
+    monkeypatch.setattr("lamarck.eval.plain_code._foreign", lambda *_: iter(()))
     assert "do not all pass" in reason(prompt(), block("return None", before))
 
 

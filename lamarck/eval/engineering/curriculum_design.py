@@ -13,26 +13,28 @@ The answer is one JSON object (Design); a program decides every rung from it.
   accuracy on the hardest problems.
 """
 
-import json
 import math
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from lamarck.config import Section
 from lamarck.eval.engineering.base import EngineeringTask
-from lamarck.eval.engineering.design import Stage, Totals, Work, checked, is_number, names_in, read_design
-from lamarck.eval.sandbox import Limits, Sandbox
+from lamarck.eval.engineering.design import (
+    Stage,
+    Totals,
+    Work,
+    checked,
+    is_number,
+    is_placeholder,
+    names_in,
+    read_design,
+)
+from lamarck.eval.engineering.trial import MACHINES, Lesson, try_out
+from lamarck.eval.sandbox import Sandbox
 
-STUDENT = Path(__file__).with_name("micro_student.py")
-LIMITS = Limits(seconds=90)
 TOLERANCE = 0.01  # relative, of a total
-WORD = re.compile(r"\w+")
-PLACEHOLDER = re.compile(r"\b(tbd|todo|fixme|placeholder|lorem ipsum|to be (determined|decided|defined))\b")
-EMPTY = {"", "na", "n a", "none", "null", "string", "text", "etc", "example", "stage", "name", "stage name"}
 
 
 class Span(Section):
@@ -71,7 +73,7 @@ class Method(Section):
 
 
 class Grounding(Section):
-    """How a design is tried on a micro student; micro_student.py says what the skills are."""
+    """How a design is tried on a micro student; trial.py says what the skills are."""
 
     skill: Literal["digit_sum", "cups", "register"]
     lengths: dict[str, int] = Field(description="Topic -> length of its problems.")
@@ -171,7 +173,7 @@ class CurriculumDesign(EngineeringTask):
     def _is_concrete(self, stage: Stage) -> bool:
         span = self.metrics.get(stage.exit_test.metric)
         return (
-            not any(_is_placeholder(text) for text in (stage.name, stage.format))
+            not any(is_placeholder(text) for text in (stage.name, stage.format))
             and len(stage.topics) <= self.topics_per_stage
             and {*stage.topics, *stage.prerequisites} <= self._inventory
             and stage.source in {source.name for source in self.sources}
@@ -236,26 +238,24 @@ class CurriculumDesign(EngineeringTask):
         )
 
     def _teaches(self, grounding: Grounding, works: Sequence[Work], sandbox: Sandbox) -> bool:
-        stages = [
-            {
-                "counts": {grounding.lengths[name]: count for name, count in (work.counts or {}).items()},
-                "epochs": work.epochs,
-                "learning_rate": work.learning_rate,
-                "batch_size": work.batch_size,
-            }
+        lessons = [
+            Lesson(
+                counts={grounding.lengths[name]: count for name, count in (work.counts or {}).items()},
+                epochs=work.epochs,
+                learning_rate=work.learning_rate,
+                batch_size=work.batch_size,
+            )
             for work in works
         ]
-        order = {**grounding.model_dump(include={"skill", "test_length", "seeds"}), "stages": stages}
-        files = {"student.py": STUDENT.read_text(encoding="utf-8"), "order.json": json.dumps(order)}
-        run = sandbox.python(files, "student.py", LIMITS)
-        # No code of the answer runs in there, so what is printed is the student's accuracy and nothing else.
-        return run.succeeded and float(run.stdout) >= grounding.threshold
-
-
-def _is_placeholder(text: str) -> bool:
-    """Whether a text says nothing. Its words alone are looked at: in linear time, however long it is."""
-    words = " ".join(WORD.findall(text.lower()))
-    return words in EMPTY or PLACEHOLDER.search(words) is not None
+        outcome = try_out(
+            MACHINES[grounding.skill],
+            lessons,
+            sandbox,
+            test_length=grounding.test_length,
+            seeds=grounding.seeds,
+            hold_out=False,
+        )
+        return outcome is not None and outcome.trained >= grounding.threshold
 
 
 def _counts_fit(work: Work, new: set[str], earlier: set[str]) -> bool:

@@ -1,6 +1,7 @@
 """The JSON of a curriculum design: read strictly, so that no value can mean two things. Light."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, TypeGuard, TypeVar
 
@@ -14,6 +15,9 @@ M = TypeVar("M", bound=BaseModel)
 
 LONGEST = 100_000  # characters of an answer
 MOST_STAGES = 100
+WORD = re.compile(r"\w+")
+PLACEHOLDER = re.compile(r"\b(tbd|todo|fixme|placeholder|lorem ipsum|to be (determined|decided|defined))\b")
+EMPTY = {"", "na", "n a", "none", "null", "string", "text", "etc", "example", "stage", "name", "stage name"}
 
 
 class Work(BaseModel):
@@ -87,3 +91,9 @@ def checked(kind: type[M], value: object) -> M | None:
 
 def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a text says nothing. Its words alone are looked at: in linear time, however long it is."""
+    words = " ".join(WORD.findall(text.lower()))
+    return words in EMPTY or PLACEHOLDER.search(words) is not None

@@ -22,7 +22,8 @@ from pydantic import Field, model_validator
 
 from lamarck.eval.answer import code_of
 from lamarck.eval.engineering.base import EngineeringTask
-from lamarck.eval.engineering.custom_code import GUARD, is_plain
+from lamarck.eval.engineering.custom_code import is_plain
+from lamarck.eval.plain_code import GUARD
 from lamarck.eval.sandbox import Limits, Sandbox
 
 Letter = Literal["A", "B", "C", "D", "E", "F"]

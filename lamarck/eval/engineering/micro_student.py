@@ -1,13 +1,14 @@
 """Carries a curriculum out on a micro student; runs in the sandbox, as a script, beside order.json.
 
 A small GRU is trained from scratch on the stages of the order, in their order, once for each seed, and then asked fixed
-problems of the test length. Prints the median of the accuracies. All is drawn from the seeds, on one thread.
+problems of the test length. Prints the medians of the accuracies, before and after. All is drawn from the seeds, on one
+thread.
 """
 
 import json
 import statistics
-from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,28 +18,17 @@ TEST_PROBLEMS, TEST_SEED = 1000, 7
 MOST_GRADIENT = 1.0
 
 
-def digit_sum(problems: Tensor) -> Tensor:
-    """Digits 0 to 4: their sum modulo 5."""
-    return problems.sum(1) % 5
+class Machine(NamedTuple):
+    moves: Tensor  # (symbols, states): the next state
+    start: int
 
 
-def cups(problems: Tensor) -> Tensor:
-    """A ball starts under cup 0; symbol 0 swaps cups 0 and 1, symbol 1 cups 1 and 2, symbol 2 cups 0 and 2."""
-    return _run(problems, torch.tensor([[1, 0, 2], [0, 2, 1], [2, 1, 0]]), 0)
-
-
-def register(problems: Tensor) -> Tensor:
-    """A register modulo 5 starts at 1; symbol 0 adds 1, symbol 1 doubles, symbol 2 takes the negative."""
-    values = torch.arange(5)
-    return _run(problems, torch.stack(((values + 1) % 5, values * 2 % 5, -values % 5)), 1)
-
-
-# Skill -> its function, how many symbols there are, how many answers.
-SKILLS: dict[str, tuple[Callable[[Tensor], Tensor], int, int]] = {
-    "digit_sum": (digit_sum, 5, 5),
-    "cups": (cups, 3, 3),
-    "register": (register, 3, 5),
-}
+def solve(problems: Tensor, machine: Machine) -> Tensor:
+    """The state in which the machine ends, for each row of symbols."""
+    state = torch.full((len(problems),), machine.start)
+    for symbols in problems.T:
+        state = machine.moves[symbols, state]
+    return state
 
 
 class Student(nn.Module):
@@ -55,26 +45,45 @@ class Student(nn.Module):
         return self.head(states[:, -1])
 
 
-def accuracy(order: dict, seed: int) -> float:
-    solve, symbols, answers = SKILLS[order["skill"]]
+def trained(order: dict, machine: Machine, test: Tensor, seed: int) -> tuple[float, float]:
+    """Accuracy on the test problems, before and after the stages."""
+    symbols, answers = machine.moves.shape
     torch.manual_seed(seed)
     student = Student(symbols, answers)
+    before = accuracy(student, machine, test)
     for stage in order["stages"]:
-        _train(student, stage, lambda count, length: torch.randint(0, symbols, (count, length)), solve)
-    draw = torch.Generator().manual_seed(TEST_SEED)
-    problems = torch.randint(0, symbols, (TEST_PROBLEMS, order["test_length"]), generator=draw)
+        data = [torch.randint(0, symbols, (count, int(length))) for length, count in stage["counts"].items()]
+        if order["hold_out"]:
+            data = [_without(part, test) for part in data]
+        _train(student, stage, data, machine)
+    return before, accuracy(student, machine, test)
+
+
+def accuracy(student: Student, machine: Machine, test: Tensor) -> float:
     with torch.no_grad():
-        return (student(problems).argmax(-1) == solve(problems)).float().mean().item()
+        return (student(test).argmax(-1) == solve(test, machine)).float().mean().item()
 
 
-def _train(
-    student: Student, stage: dict, draw: Callable[[int, int], Tensor], solve: Callable[[Tensor], Tensor]
-) -> None:
+def guess(machine: Machine, test: Tensor) -> float:
+    """The accuracy of the best answer that looks at the last symbol alone."""
+    seen = torch.zeros(machine.moves.shape)
+    seen.index_put_((test[:, -1], solve(test, machine)), torch.ones(len(test)), accumulate=True)
+    return (seen.max(1).values.sum() / len(test)).item()
+
+
+def _without(problems: Tensor, test: Tensor) -> Tensor:
+    """The problems that are not in the test."""
+    if problems.shape[1] != test.shape[1]:
+        return problems
+    asked = {tuple(row) for row in test.tolist()}
+    return problems[torch.tensor([tuple(row) not in asked for row in problems.tolist()])]
+
+
+def _train(student: Student, stage: dict, data: list[Tensor], machine: Machine) -> None:
     """A batch holds problems of one length; the batches of all lengths are mixed anew in each epoch."""
     optimizer = torch.optim.Adam(student.parameters(), lr=stage["learning_rate"])
-    data = [draw(count, int(length)) for length, count in stage["counts"].items()]
     for batch in _batches(data, stage["batch_size"], stage["epochs"]):
-        loss = nn.functional.cross_entropy(student(batch), solve(batch))
+        loss = nn.functional.cross_entropy(student(batch), solve(batch, machine))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(student.parameters(), MOST_GRADIENT)
@@ -91,15 +100,12 @@ def _batches(data: list[Tensor], size: int, epochs: float) -> list[Tensor]:
     return chosen[: int(wanted)]
 
 
-def _run(problems: Tensor, table: Tensor, start: int) -> Tensor:
-    """Follow table[symbol, state] from `start` through each row."""
-    state = torch.full((len(problems),), start)
-    for symbols in problems.T:
-        state = table[symbols, state]
-    return state
-
-
 if __name__ == "__main__":
     torch.set_num_threads(1)
     order = json.loads((Path(__file__).parent / "order.json").read_text(encoding="utf-8"))
-    print(statistics.median(accuracy(order, seed) for seed in order["seeds"]))
+    machine = Machine(torch.tensor(order["moves"]), order["start"])
+    draw = torch.Generator().manual_seed(TEST_SEED)
+    test = torch.randint(0, len(machine.moves), (TEST_PROBLEMS, order["test_length"]), generator=draw)
+    before, after = zip(*(trained(order, machine, test, seed) for seed in order["seeds"]), strict=True)
+    result = {"untrained": statistics.median(before), "trained": statistics.median(after)}
+    print(json.dumps(result | {"guess": guess(machine, test)}))

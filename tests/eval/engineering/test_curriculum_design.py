@@ -12,7 +12,8 @@ import torch
 from lamarck.config import check_section
 from lamarck.errors import LamarckError
 from lamarck.eval.engineering.curriculum_design import CurriculumDesign
-from lamarck.eval.engineering.micro_student import SKILLS, _batches
+from lamarck.eval.engineering.micro_student import Machine, _batches, _without, guess, solve
+from lamarck.eval.engineering.trial import MACHINES
 from lamarck.eval.sandbox import Run, Sandbox
 
 RUNGS = set(CurriculumDesign.rungs)
@@ -239,7 +240,8 @@ def test_a_grounded_design_is_carried_out(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(("exit_code", "accuracy", "enough"), [(0, "0.9", True), (0, "0.89", False), (1, "1.0", False)])
 def test_the_student_must_reach_the_threshold(exit_code: int, accuracy: str, enough: bool) -> None:
-    room = Mock(python=Mock(return_value=Run(exit_code, None, accuracy, "", b"")))
+    printed = f'{{"trained": {accuracy}, "untrained": 0.2, "guess": 0.2}}'
+    room = Mock(python=Mock(return_value=Run(exit_code, None, printed, "", b"")))
     assert climbed(grounded("one", "two"), room, **GROUNDED) == RUNGS - (set() if enough else {"plausibility"})
     stages = json.loads(room.python.call_args.args[0]["order.json"])["stages"]
     assert [stage["counts"] for stage in stages] == [{"1": 600}, {"1": 400, "2": 1600}]
@@ -272,13 +274,28 @@ def test_a_grounding_knows_every_topic() -> None:
         task(**GROUNDED | {"topics": TOPICS})
 
 
-def test_skills() -> None:
+def machine(skill: str) -> Machine:
+    return Machine(torch.tensor(MACHINES[skill].moves), MACHINES[skill].start)
+
+
+def test_machines() -> None:
     def answer(skill: str, *symbols: int) -> int:
-        return int(SKILLS[skill][0](torch.tensor([symbols]))[0])
+        return int(solve(torch.tensor([symbols]), machine(skill))[0])
 
     assert answer("digit_sum", 4, 4, 3) == 1
     assert [answer("cups", 0), answer("cups", 0, 1), answer("cups", 0, 1, 2), answer("cups", 1)] == [1, 2, 0, 0]
     assert [answer("register", 0), answer("register", 0, 1), answer("register", 0, 1, 2)] == [2, 4, 1]
+
+
+def test_a_guess_looks_at_the_last_symbol_alone() -> None:
+    test = torch.tensor([[0, 0], [1, 0], [2, 0], [0, 1]])  # the sums are 0, 1, 2 and 1
+    assert guess(machine("digit_sum"), test) == 0.5
+
+
+def test_what_is_asked_is_taken_out_of_the_lessons() -> None:
+    test = torch.tensor([[0, 1], [2, 2]])
+    assert _without(torch.tensor([[0, 1], [1, 0], [2, 2]]), test).tolist() == [[1, 0]]
+    assert _without(torch.tensor([[0], [1]]), test).tolist() == [[0], [1]]
 
 
 def test_batches_are_as_many_as_the_epochs_say() -> None:

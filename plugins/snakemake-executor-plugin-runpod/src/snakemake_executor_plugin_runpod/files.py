@@ -1,0 +1,67 @@
+"""Which files a job needs and makes, and whether they arrived as they were."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+PARTIAL = ".partial-transfer"
+
+Stamp = tuple[int, int]
+
+
+def expand(paths: Iterable[str]) -> list[str]:
+    """Every file at or below `paths`, without those that do not exist; relative to the working directory, sorted."""
+    found: set[str] = set()
+    for path in paths:
+        if os.path.isfile(path):
+            found.add(os.path.normpath(path))
+        for folder, _, files in os.walk(path):
+            if PARTIAL not in Path(folder).parts:
+                found.update(os.path.normpath(os.path.join(folder, name)) for name in files)
+    return sorted(path for path in found if os.path.isfile(path))
+
+
+def stamp(path: str) -> Stamp:
+    """Size and modification time in ns: whether a file changed since it was sent."""
+    stat = os.stat(path)
+    return stat.st_size, stat.st_mtime_ns
+
+
+def digest(path: Path) -> str:
+    """sha256, as `sha256sum` prints it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checklist(paths: Iterable[str]) -> str:
+    """What `sha256sum --check` reads: one `digest  path` a line."""
+    return "".join(f"{digest(Path(path))}  {path}\n" for path in paths)
+
+
+def parse_checklist(text: str) -> dict[str, str]:
+    """Path -> digest."""
+    pairs = (line.split("  ", 1) for line in text.splitlines() if line)
+    return {os.path.normpath(path): digest for digest, path in pairs}
+
+
+def differing(directory: Path, expected: dict[str, str]) -> list[str]:
+    """The paths below `directory` that are missing, damaged, or not expected."""
+    there = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+    wrong = {path for path in there & expected.keys() if digest(directory / path) != expected[path]}
+    return sorted(wrong | (there ^ expected.keys()))
+
+
+def install(source: Path, target: Path) -> None:
+    """Put a file or directory in its place at once, with the present time: a pod's clock says nothing here."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for path in [source, *source.rglob("*")]:
+        os.utime(path)
+    if target.is_dir() and not target.is_symlink():
+        old = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        os.replace(target, old)
+        os.replace(source, target)
+        shutil.rmtree(old)
+    else:
+        os.replace(source, target)

@@ -1,0 +1,99 @@
+"""What `--runpod-*` can say, and what the executor tells Snakemake about itself."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
+
+from snakemake_executor_plugin_runpod.choose import Ceiling, Need
+from snakemake_executor_plugin_runpod.errors import RunPodError
+
+common_settings = CommonSettings(
+    non_local_exec=True,
+    implies_no_shared_fs=True,
+    job_deploy_sources=True,
+    # Inputs go out and outputs come back over ssh: no storage in between, results stay where the gate and DVC look.
+    can_transfer_local_files=True,
+    pass_default_storage_provider_args=False,
+    auto_deploy_default_storage_provider=False,
+    # Declared variables (`envvars:`) may be secrets: they go to the pod over ssh, never into a script.
+    pass_envvar_declarations_to_cmd=False,
+)
+
+
+@dataclass
+class ExecutorSettings(ExecutorSettingsBase):
+    max_dollars: float | None = field(
+        default=None,
+        metadata={
+            "help": "Ceiling of one run in dollars: its pod ends when it is spent.",
+            "required": True,
+            "type": float,
+        },
+    )
+    max_dollars_per_hour: float | None = field(
+        default=None, metadata={"help": "Dollars that an hour of the pod may cost.", "type": float}
+    )
+    gpu_memory: int = field(default=24, metadata={"help": "Memory that each GPU must have, in GB."})
+    gpu_count: int = field(default=1, metadata={"help": "GPUs of the pod."})
+    gpus: str = field(
+        default="", metadata={"help": "Only these kinds, by RunPod's ids, separated by commas. Default: any."}
+    )
+    cloud: Literal["SECURE", "COMMUNITY"] = field(default="SECURE", metadata={"help": "Whose machines."})
+    image: str = field(
+        default="runpod/pytorch:1.0.2-cu1281-torch280-ubuntu2404",
+        metadata={"help": "Container image; it must start sshd with the key in PUBLIC_KEY, as RunPod's own do."},
+    )
+    disk: int = field(default=100, metadata={"help": "Container disk in GB."})
+    setup: str = field(
+        default="true", metadata={"help": "Command run once on a new pod, in the project's directory, before any job."}
+    )
+    name: str | None = field(
+        default=None,
+        metadata={
+            "help": "The pods' tag, part of their names. Default: the working directory's name.",
+            "type": str,
+        },
+    )
+    resume: str = field(
+        default="checkpoint",
+        metadata={
+            "help": "Names of `params`, separated by commas, that hold a path from which a killed job goes on: it is "
+            "brought back while the job runs, and sent out before."
+        },
+    )
+    hours: float = field(default=24.0, metadata={"help": "A pod ends itself after this many hours."})
+    lease_minutes: float = field(
+        default=20.0, metadata={"help": "A pod whose controller is silent for this long ends itself."}
+    )
+    wait_minutes: float = field(default=60.0, metadata={"help": "How long to wait for a GPU when none is free."})
+    start_minutes: float = field(
+        default=15.0, metadata={"help": "A pod that is not up by then is ended, another one tried."}
+    )
+    silent_minutes: float = field(
+        default=5.0, metadata={"help": "A pod that does not answer over ssh for this long is given up and replaced."}
+    )
+    replacements: int = field(default=3, metadata={"help": "How many pods that were lost are replaced in one run."})
+    poll_seconds: float = field(default=5.0, metadata={"help": "How seldom a long job is looked at."})
+    resume_seconds: float = field(
+        default=60.0, metadata={"help": "How often what a killed job goes on from is brought back."}
+    )
+
+
+def ceiling(settings: ExecutorSettings) -> Ceiling:
+    """Errors: RunPodError where a ceiling is missing or no positive number."""
+    if settings.max_dollars is None:
+        raise RunPodError("give --runpod-max-dollars: without a ceiling nothing is rented")
+    for value in (settings.max_dollars, settings.max_dollars_per_hour):
+        if value is not None and not 0 < value < float("inf"):
+            raise RunPodError(f"a ceiling of {value:g} dollars is no positive number: nothing is rented")
+    return Ceiling(settings.max_dollars, settings.max_dollars_per_hour)
+
+
+def need(settings: ExecutorSettings) -> Need:
+    return Need(settings.gpu_memory, settings.gpu_count, settings.cloud, names(settings.gpus))
+
+
+def names(text: str) -> tuple[str, ...]:
+    """`a, b` -> ("a", "b")."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,140 @@
+"""A rented pod's stand-in: a container made by bubblewrap, with a real sshd on loopback and a directory of its own.
+
+Whoever kills it kills everything in it, as when a machine is lost.
+"""
+
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+SSHD = "/usr/sbin/sshd"
+# What RunPod's own images do: sshd, with a host key made on the first start and the key in PUBLIC_KEY let in.
+START = """#!/bin/bash
+mkdir -p ~/.ssh /run/sshd
+echo "$PUBLIC_KEY" > ~/.ssh/authorized_keys
+chmod 700 ~ ~/.ssh
+[ -f /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
+exec @SSHD -D -e -f /dev/null -p "$SSHD_PORT" -o ListenAddress=127.0.0.1 -o UsePAM=no -o PidFile=none \\
+  -o HostKey=/etc/ssh/ssh_host_ed25519_key -o SetEnv="PATH=$PATH" -o MaxStartups=100 -o MaxSessions=100
+""".replace("@SSHD", SSHD)
+# A process started with --die-with-parent dies with the *thread* that started it: one that lives as long as the tests.
+_starter = ThreadPoolExecutor(max_workers=1)
+
+
+def why_unavailable() -> str | None:
+    """Why no pod can be made here, or None where it can."""
+    programs = ("bwrap", "ssh", "ssh-keygen", "rsync", "curl", SSHD)
+    missing = [name for name in programs if shutil.which(name) is None]
+    return f"not installed: {', '.join(missing)} (make test installs them on Debian, for root)" if missing else None
+
+
+class Container:
+    def __init__(self, directory: Path, arguments: str, environment: dict[str, str]) -> None:
+        self.directory = directory
+        self.port = _free_port()
+        self.lines: list[str] = []
+        self._arguments = shlex.split(arguments)
+        self._environment = environment
+        for name in ("etc-ssh", "home", "workspace"):
+            (directory / name).mkdir(parents=True)
+        (directory / "start.sh").write_text(START)
+        (directory / "start.sh").chmod(0o755)
+        self._process = _starter.submit(self._start).result()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """Stopped first: a bubblewrap that is killed while it starts leaves its child behind."""
+        if self.runs:
+            self._process.send_signal(signal.SIGSTOP)
+            _signal(_descendants(self._process.pid), signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """Stop every process in it: connections stay open, and silent."""
+        _signal(_descendants(self._process.pid), signal.SIGSTOP)
+
+    def _start(self) -> subprocess.Popen[str]:
+        home = str(Path.home())
+        environment = self._environment | {
+            "HOME": home,
+            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin",
+            "SSHD_PORT": str(self.port),
+        }
+        command = [
+            "bwrap",
+            "--unshare-pid",
+            "--die-with-parent",
+            "--ro-bind",
+            "/usr",
+            "/usr",
+            "--ro-bind",
+            "/etc",
+            "/etc",
+        ]
+        for link in ("bin", "lib", "lib64", "sbin"):
+            command += ["--symlink", f"usr/{link}", f"/{link}"]
+        command += ["--bind", str(self.directory / "etc-ssh"), "/etc/ssh", "--bind", str(self.directory / "home"), home]
+        command += ["--bind", str(self.directory / "workspace"), "/workspace"]
+        command += ["--ro-bind", str(self.directory / "start.sh"), "/start.sh"]
+        # The interpreter and its packages: what an image would hold.
+        for prefix in {sys.base_prefix, sys.prefix} - {"/usr"}:
+            command += ["--ro-bind", prefix, prefix]
+        command += ["--tmpfs", "/tmp", "--tmpfs", "/run", "--dev", "/dev", "--proc", "/proc"]
+        command += ["--cap-add", "ALL"] if os.geteuid() == 0 else []
+        return subprocess.Popen(
+            [*command, *self._arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _signal(processes: list[int], number: int) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, number)
+
+
+def _descendants(process: int) -> list[int]:
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError):
+                continue
+            parents.setdefault(parent, []).append(int(entry.name))
+    found: list[int] = []
+    waiting = [process]
+    while waiting:
+        children = parents.get(waiting.pop(), [])
+        found += children
+        waiting += children
+    return found

@@ -1,0 +1,128 @@
+"""What a run does when nothing goes wrong, and when it is stopped."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.runpod.fake import FakeRunPod
+from tests.runpod.project import Small, wait_until
+
+
+def test_jobs_go_out_and_come_back(runpod: FakeRunPod, small: Small) -> None:
+    output = small.run(*small.quick, "--runpod-setup", "echo made > setup.txt")
+    assert (small.root / "out/first.txt").read_text() == "input\n3\n"
+    assert (small.root / "out/second.txt").read_text() == "input\n3\nfolder\n"
+    assert (small.root / "out/beside.txt").read_text() == "input\n"
+    assert (small.root / "logs/first.log").read_text() == "starts at 0\nstep 1\nstep 2\nstep 3\n"
+    assert (small.root / "logs/first.tsv").exists()
+    assert not (small.root / "out/checkpoint").exists()
+    assert not (small.root / "setup.txt").exists()
+    (pod,) = runpod.all_pods
+    assert (pod.container.directory / "workspace/small/setup.txt").read_text() == "made\n"
+    assert pod.body["gpu"]["id"] == "NVIDIA GeForce RTX 4090", "not the cheapest with 24 GB"
+    assert "of $5.00 spent so far" in output
+    assert not runpod.running()
+    assert "Nothing to be done" in small.run(*small.quick)
+    assert len(runpod.all_pods) == 1
+
+
+def test_the_log_grows_here_while_the_job_runs_there(runpod: FakeRunPod, small: Small) -> None:
+    small.slow_down(steps=30, seconds=0.2)
+    run = small.start(*small.one)
+    seen = wait_until(lambda: "step 2" in small.log and small.log)
+    assert "step 30" not in seen
+    run.communicate(timeout=600)
+    assert run.returncode == 0
+    assert small.log.count("step 2\n") == 1
+
+
+def test_the_key_stays_here(runpod: FakeRunPod, small: Small) -> None:
+    kind = ("--runpod-cloud", "COMMUNITY", "--runpod-gpus", "NVIDIA A100 80GB PCIe, NVIDIA H100 80GB HBM3")
+    output = small.run(*small.one, "--verbose", *kind)
+    (pod,) = runpod.all_pods
+    assert (pod.body["cloud"], pod.body["gpu"]["id"]) == ("COMMUNITY", "NVIDIA A100 80GB PCIe")
+    assert runpod.key not in output
+    assert runpod.key not in str(pod.body)
+    assert runpod.key not in "\n".join(pod.container.lines)
+    for place in (small.root, pod.container.directory):
+        for path in place.rglob("*"):
+            assert not path.is_file() or runpod.key.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_the_pod(runpod: FakeRunPod, small: Small, number: int) -> None:
+    small.slow_down(steps=200, seconds=0.3)
+    run = small.start(*small.one)
+    wait_until(lambda: "step 1" in small.log)
+    run.send_signal(number)
+    output, _ = run.communicate(timeout=600)
+    assert run.returncode != 0
+    assert "ended pod" in output
+    assert not runpod.running()
+    assert small.step > 0, "the checkpoint did not come back"
+
+
+def test_a_pod_whose_controller_was_killed_ends_itself(runpod: FakeRunPod, small: Small) -> None:
+    small.slow_down(steps=200, seconds=0.3)
+    run = small.start(*small.one, "--runpod-lease-minutes", "0.1")
+    wait_until(lambda: "step 1" in small.log)
+    run.kill()
+    (pod,) = runpod.running()
+    killed = time.time()
+    wait_until(lambda: not runpod.running(), seconds=60)
+    assert pod.ended is not None
+    assert 3 < pod.ended - killed < 30
+
+
+def test_a_pod_ends_itself_at_its_deadline(runpod: FakeRunPod, small: Small) -> None:
+    small.slow_down(steps=500, seconds=0.3)
+    run = small.start(*small.one, "--runpod-hours", str(15 / 3600), "--runpod-resume-seconds", "1000")
+    wait_until(lambda: runpod.running())
+    os.kill(run.pid, signal.SIGSTOP)
+    (pod,) = runpod.running()
+    wait_until(lambda: not runpod.running(), seconds=60)
+    assert pod.ended is not None
+    assert pod.ended - pod.created < 15 + 5
+    run.kill()
+
+
+def test_the_next_run_ends_what_a_killed_one_left(runpod: FakeRunPod, small: Small) -> None:
+    small.slow_down(steps=20, seconds=0.3)
+    run = small.start(*small.one)
+    wait_until(lambda: small.step > 2)
+    run.kill()
+    (left,) = runpod.running()
+    output = small.run(*small.one, "--nolock", "--rerun-incomplete")
+    assert f"ended pod {left.identifier}, which an earlier run of this directory had left" in output
+    assert not runpod.running()
+    begun = re.search(r"starts at (\d+)", small.log)
+    assert begun and int(begun[1]) >= 2, "it did not go on from the checkpoint"
+
+
+def test_pods_are_listed_and_ended(runpod: FakeRunPod, small: Small) -> None:
+    lamarck = Path(sys.executable).parent / "lamarck"
+
+    def pods(*arguments: str) -> str:
+        done = subprocess.run([lamarck, "pods", *arguments], cwd=small.root, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    assert "No pod of this project" in pods()
+    small.slow_down(steps=200, seconds=0.3)
+    runs = [small.start(*small.one)]
+    wait_until(lambda: runpod.running())
+    runs[0].kill()
+    (left,) = runpod.running()
+    assert left.identifier in pods()
+    assert f'"id": "{left.identifier}"' in pods("--json")
+    assert "say which pod" in pods("end")
+    assert "is no pod of this project" in pods("end", "another")
+    assert "No pod of this project" in pods("--name", "another")
+    assert f"ended {left.identifier}" in pods("end", left.identifier)
+    assert not runpod.running()
+    assert "No pod of this project" in pods("end", "--all")
