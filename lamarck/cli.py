@@ -47,6 +47,19 @@ def status(configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def plan(
+    gpu: Annotated[str | None, typer.Option(help="Another GPU of config/machines.yaml for every step.")] = None,
+    dollars_per_hour: Annotated[float | None, typer.Option(min=0.01, help="What one GPU costs you, instead.")] = None,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """What every step would take, before anything runs: machines, memory, hours and dollars, or what does not fit."""
+    from lamarck.report import plan as report
+
+    report.show(configfile, gpu, dollars_per_hour, as_json)
+
+
+@app.command()
 def review(
     generation: str,
     edit: Annotated[bool, typer.Option("--edit", help="Drop or change items in your $EDITOR.")] = False,

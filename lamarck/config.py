@@ -99,6 +99,28 @@ class EngineConfig(Section):
     founder_threads: int = Field(1, ge=1, description="CPU threads of the founder's pretraining, which runs alone.")
 
 
+HERE = "here"  # Not a kind of GPU: the machine that the command runs on.
+
+
+class Machine(Section):
+    """Where a step runs: what its memory, hours and dollars are estimated for."""
+
+    gpu: str = Field(HERE, description="A kind in config/machines.yaml; here: this machine, without a GPU.")
+    count: int = Field(1, ge=1, description="GPUs of it.")
+    tokens_per_second: float | None = Field(
+        None, gt=0, description="Of all of them, as measured; assumed from config/machines.yaml when left out."
+    )
+    dollars_per_hour: float | None = Field(
+        None, gt=0, description="Of one GPU; that of config/machines.yaml when left out."
+    )
+
+
+class Machines(Section):
+    curriculum: Machine = Machine()
+    train: Machine = Machine()
+    eval: Machine = Machine()
+
+
 class Config(Section):
     generations: int = Field(ge=1, description="How far this lineage is meant to go. Any number: there is no cap.")
     seed: int = Field(0, ge=0, description="Everything random descends from this number.")
@@ -112,6 +134,7 @@ class Config(Section):
     recipe: Recipe
     budget: Budget
     engine: EngineConfig = EngineConfig()
+    machines: Machines = Machines()
 
     def strategy_of(self, generation: int) -> Path:
         """The strategy of the curriculum that gN is trained on: the nearest of `strategies` at or before N."""

@@ -165,6 +165,9 @@ def _plan(config: Config, child: Generation) -> Artifact:
             changed.append("control arm")
         elif config.control:
             changed += [f"control's {part}" for part in _changed_parts(config, child.control, plan)]
+        if child.adapter.exists():
+            # Another machine would have made the same adapter: only one that is still to be made is asked about again.
+            changed = [part for part in changed if not part.endswith("machine")]
         before = read_plan(child.parent.plan).budget.device_seconds if child.parent.number else None
         if plan.budget.parent_device_seconds != before:
             changed.append("parent's budget")

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lamarck.config import Config
+from lamarck.config import Config, Machine
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file
 from lamarck.gate.approval import Approval, read_approval, today
 from lamarck.gate.plan import Arm, Plan, plan_digest, planned_recipe, read_plan, short
+from lamarck.gate.plan import Machine as PlannedMachine
 from lamarck.gate.signature import check_signature
 from lamarck.lineage import Generation, model_digest, suite_digest
 
@@ -100,9 +101,15 @@ def changed_parts(
         "recipe": (planned_recipe(config), plan.recipe),
         "suite": (suite_digest(Path(config.suite)), plan.suite.digest),
         "seed": (config.seed, plan.seed),
+        "machine": (_place(config.machines.train), _place(plan.cost.machine)),
         "budget": (config.budget.of(generation.number), plan.budget.device_seconds),
     }
     return [part for part, (now, planned) in parts.items() if now != planned]
+
+
+def _place(machine: Machine | PlannedMachine) -> tuple[str, int]:
+    """What a human agreed to rent. Its price and its speed may be known better by now: they close no gate."""
+    return machine.gpu, machine.count
 
 
 def _arm(plan: Plan, generation: Generation) -> Plan | Arm:

@@ -10,6 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lamarck.budget.estimate import estimate_training
+from lamarck.budget.machine import load_catalogue
+from lamarck.budget.memory import GIB
+from lamarck.budget.shape import find_shape
+from lamarck.budget.work import training_work
 from lamarck.config import Config
 from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.curriculum.strategy import load_strategy
@@ -18,6 +23,7 @@ from lamarck.files import canonical_json, digest_file, digest_text, read_json
 from lamarck.lineage import Generation, model_digest, parse_generation, suite_digest
 
 SHORT = 8
+TOKENS_PER_WORD = 1.5  # of subwords, in text with code: for hours and dollars, which are estimates anyway. Assumed.
 
 
 class Part(BaseModel):
@@ -56,6 +62,19 @@ class Budget(Part):
     parent_device_seconds: float | None
 
 
+class Machine(Part):
+    """Where the run is done; memory on each GPU, hours and dollars of both arms, at the prices of config/machines.yaml.
+
+    None where the founder's shape is none that lamarck.budget can count.
+    """
+
+    gpu: str
+    count: int
+    memory_gib: float | None
+    device_hours: float | None
+    dollars: float | None
+
+
 class Cost(Part):
     """What the run takes, counted, not timed: a plan made again elsewhere must be the same plan.
 
@@ -67,6 +86,7 @@ class Cost(Part):
     longest_words: int
     parameters: int
     flops: float
+    machine: Machine
 
 
 class Arm(Part):
@@ -140,10 +160,33 @@ def build_plan(
             examples=examples,
             longest_words=longest,
             parameters=parameters,
-            flops=float(f"{6 * parameters * words * examples:.3g}"),
+            flops=_rounded(6 * parameters * words * examples),
+            machine=_machine(config, generation, weights, words * TOKENS_PER_WORD * examples),
         ),
         control=_control(control, weights),
     )
+
+
+def _machine(config: Config, generation: Generation, weights: Path, tokens: float) -> Machine:
+    """Errors: LamarckError where the run does not fit the GPU that the configuration names."""
+    chosen = config.machines.train
+    shape = find_shape(weights)
+    if shape is None:
+        return Machine(gpu=chosen.gpu, count=chosen.count, memory_gib=None, device_hours=None, dollars=None)
+    most = training_work(config.recipe).tokens
+    estimate = estimate_training(config, load_catalogue(), generation.number, shape, min(round(tokens), most))
+    return Machine(
+        gpu=chosen.gpu,
+        count=chosen.count,
+        memory_gib=_rounded(estimate.memory.total / GIB),
+        device_hours=_rounded(estimate.device_hours),
+        dollars=_rounded(estimate.dollars),
+    )
+
+
+def _rounded(value: float) -> float:
+    """To three digits: more would be noise."""
+    return float(f"{value:.3g}")
 
 
 def _check_previous(generation: Generation, previous: Plan | None) -> None:

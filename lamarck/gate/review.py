@@ -8,11 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lamarck.budget.estimate import duration
+from lamarck.config import HERE
 from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.files import digest_file, read_json
 from lamarck.gate.curriculum_tables import cells_table, guard_rails_table
-from lamarck.gate.plan import Plan, plan_digest, read_plan, short
+from lamarck.gate.plan import Machine, Plan, plan_digest, read_plan, short
 from lamarck.lineage import Generation, HumanEdit
 from lamarck.visible import visible
 
@@ -76,6 +78,7 @@ def run_rows(plan: Plan) -> list[tuple[str, str]]:
             f"rate {recipe['learning_rate']:g}, {recipe['quantize']} quantisation",
         ),
         ("cost", f"about {cost.flops:.2g} FLOPs, {cost.parameters:,} parameters read"),
+        ("machine", _machine(cost.machine)),
         ("ceiling", _ceiling(plan)),
         ("scored by", f"{plan.suite.name} ({short(plan.suite.digest)})"),
     ]
@@ -88,6 +91,15 @@ def run_rows(plan: Plan) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def _machine(machine: Machine) -> str:
+    """Where it is trained, both arms together; what `lamarck plan` says before there is a curriculum is the most."""
+    place = "this machine" if machine.gpu == HERE else f"{machine.count} x {machine.gpu}"
+    if machine.device_hours is None or machine.memory_gib is None:
+        return f"{place}; memory and hours are not estimated for this architecture"
+    price = f", ${machine.dollars:.2f}" if machine.dollars else ""
+    return f"{place}: about {machine.memory_gib:.3g} GiB, {duration(machine.device_hours)}{price}"
 
 
 def _ceiling(plan: Plan) -> str:

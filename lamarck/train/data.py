@@ -12,10 +12,9 @@ from lamarck.chat import answer_text, opened_reasoning, prompt_tokens
 from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
 from lamarck.seeds import seed_for
+from lamarck.train import rows_at_once
 
 IGNORED = -100  # The label that torch's cross-entropy leaves out.
-# A step's batch is split by length: short skills beside long ones are mostly padding, and more parts gain no more.
-PARTS = 3
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class Batches:
         """
         chosen = sorted(self._examples(step), key=lambda example: len(example.tokens))
         answers = sum(example.answers for example in chosen)
-        rows = -(-len(chosen) // PARTS)
+        rows = rows_at_once(len(chosen))
         for first in range(0, len(chosen), rows):
             part = chosen[first : first + rows]
             yield *self._pad(part), sum(example.answers for example in part) / answers

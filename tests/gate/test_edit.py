@@ -40,7 +40,6 @@ def written(planned: None, monkeypatch: pytest.MonkeyPatch) -> Config:
         yaml.safe_dump(yaml.safe_load(Path("strategy.yaml").read_text()) | {"minimum_items": 3})
     )
     settings = config(suite=str(ROOT / "config/suites/tiny-v1"))
-    Path("config").mkdir()
     Path("config/default.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     # As the stage reads it again: a tuple is a list there.
     settings = check_section(yaml.safe_load(Path("config/default.yaml").read_text()), Config, "test")

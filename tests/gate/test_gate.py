@@ -69,6 +69,7 @@ CHANGES = {
     "strategy": _easier_strategy,
     "recipe": lambda: config(recipe={"steps": 301}),
     "seed": lambda: config(seed=7),
+    "machine": lambda: config(machines={"train": {"gpu": "H100 SXM"}}),
     "budget": lambda: config(budget={"device_seconds": 119}),
 }
 

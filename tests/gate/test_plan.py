@@ -20,6 +20,8 @@ from tests.gate.project import (
     write_plan,
 )
 
+RECIPE = config().recipe.model_dump(mode="json")
+
 
 def test_parameters_are_counted_from_the_headers() -> None:
     assert count_parameters(G1.weights) == 17
@@ -120,3 +122,22 @@ def test_an_unknown_key_in_a_curriculum_is_refused() -> None:
     write_jsonl(G1.curriculum, [row | {"extra": 1} for row in rows])
     with pytest.raises(LamarckError, match="line 1: extra"):
         make_plan(config())
+
+
+def test_the_plan_says_where_it_is_trained_and_what_that_takes() -> None:
+    machine = make_plan(config()).cost.machine
+    assert (machine.gpu, machine.count, machine.dollars) == ("here", 1, 0)
+    assert machine.memory_gib is not None and machine.memory_gib < 0.1
+    assert machine.device_hours is not None and 0 < machine.device_hours < 0.1
+
+
+def test_rented_training_has_a_price_and_what_does_not_fit_is_not_planned() -> None:
+    machine = make_plan(config(machines={"train": {"gpu": "H100 SXM"}})).cost.machine
+    assert machine.dollars is not None and machine.dollars > 0
+    with pytest.raises(LamarckError, match="train does not fit"):
+        make_plan(config(machines={"train": {"gpu": "A40"}}, recipe={**RECIPE, "max_tokens": 10_000_000}))
+
+
+def test_an_architecture_that_cannot_be_counted_is_planned_without_an_estimate() -> None:
+    (G1.weights / "config.json").write_text('{"model_type": "gpt2"}')
+    assert make_plan(config()).cost.machine.memory_gib is None

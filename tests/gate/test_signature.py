@@ -17,7 +17,6 @@ def make_key(name: str) -> Path:
 
 def allow(key: Path, principal: str | None = ME.contact) -> None:
     public = key.with_suffix(".pub").read_text()
-    Path("config").mkdir()
     Path("config/allowed_signers").write_text(f'{principal} namespaces="lamarck-approval" {public}')
 
 

@@ -1,0 +1,176 @@
+"""A step on a machine: does it fit, how long may it take, what may it cost, and what would fit where it does not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lamarck.budget.machine import (
+    CATALOGUE,
+    Catalogue,
+    Speed,
+    dollars_per_hour,
+    load_catalogue,
+    training_speed,
+    writing_speed,
+)
+from lamarck.budget.memory import GIB, Format, Memory, training_memory, writing_memory
+from lamarck.budget.shape import Shape
+from lamarck.budget.work import Work, curriculum_work, evaluation_work, training_work
+from lamarck.config import HERE, Config, EngineConfig, Machine, Recipe
+from lamarck.curriculum.strategy import load_strategy
+from lamarck.errors import LamarckError
+from lamarck.train import rows_at_once
+
+Step = Literal["curriculum", "train", "eval"]
+GPUS = (1, 2, 4, 8)  # that one machine may have, and a model's heads be split over
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One step of one generation, both arms where there is a control arm; memory is on each GPU."""
+
+    generation: int
+    step: Step
+    machine: Machine
+    memory: Memory
+    tokens: int
+    speed: Speed
+    hours: float
+    dollars: float
+
+    @property
+    def device_hours(self) -> float:
+        return self.hours * self.machine.count
+
+
+def estimate_generation(config: Config, number: int, shape: Shape) -> tuple[Estimate, Estimate, Estimate]:
+    """gN's curriculum, training and evaluation, each at most.
+
+    Errors: LamarckError for a step that does not fit its machine, with what would.
+    """
+    catalogue = load_catalogue()
+    machines = config.machines
+    asked = curriculum_work(load_strategy(config.strategy_of(number)))
+    return (
+        _writing(config, catalogue, number, "curriculum", machines.curriculum, shape, asked),
+        estimate_training(config, catalogue, number, shape, training_work(config.recipe).tokens),
+        _writing(config, catalogue, number, "eval", machines.eval, shape, evaluation_work(config)),
+    )
+
+
+def estimate_training(config: Config, catalogue: Catalogue, number: int, shape: Shape, tokens: int) -> Estimate:
+    """`tokens` of one arm. The approved ceiling ends a run that would take longer. Errors: as above."""
+    machine = config.machines.train
+    memory = _training_memory(shape, config.recipe, machine)
+    _check_one_gpu("train", machine, "the trainer")
+    if not _fits(catalogue, machine, memory):
+        others = _trains_on(catalogue, shape, config.recipe, machine.gpu)
+        raise LamarckError(_refusal("train", catalogue, machine, memory, others))
+    speed = training_speed(catalogue, machine, shape)
+    seconds = min(tokens / speed.tokens_per_second, config.budget.of(number))
+    return _priced(config, catalogue, number, "train", machine, memory, tokens, speed, seconds)
+
+
+def _writing(
+    config: Config, catalogue: Catalogue, number: int, step: Step, machine: Machine, shape: Shape, work: Work
+) -> Estimate:
+    weights, rows, rank = config.engine.dtype, config.engine.batch_size, config.recipe.rank
+    memory = writing_memory(shape, weights, rows, work.longest, rank)
+    if machine.gpu != HERE:
+        memory = memory.with_reserve()
+    _check_one_gpu(step, machine, f"the engine {config.engine.kind}")
+    if not _fits(catalogue, machine, memory):
+        others = _writes_on(catalogue, shape, config.engine, work.longest, rank, machine.gpu)
+        raise LamarckError(_refusal(step, catalogue, machine, memory, others))
+    speed = writing_speed(catalogue, machine, shape, weights, rows, work.longest)
+    seconds = work.tokens / speed.tokens_per_second
+    return _priced(config, catalogue, number, step, machine, memory, work.tokens, speed, seconds)
+
+
+def _priced(
+    config: Config,
+    catalogue: Catalogue,
+    number: int,
+    step: Step,
+    machine: Machine,
+    memory: Memory,
+    tokens: int,
+    speed: Speed,
+    seconds: float,
+) -> Estimate:
+    arms = 2 if config.control else 1
+    hours = arms * seconds / 3600
+    dollars = hours * dollars_per_hour(catalogue, machine)
+    return Estimate(number, step, machine, memory, arms * tokens, speed, hours, dollars)
+
+
+def _training_memory(shape: Shape, recipe: Recipe, machine: Machine) -> Memory:
+    """The trainer checkpoints activations where it has a quantised base on a GPU."""
+    rented = machine.gpu != HERE
+    rows = rows_at_once(recipe.batch_size)
+    memory = training_memory(shape, recipe, rows, checkpointing=rented and recipe.quantize == "nf4")
+    return memory.with_reserve() if rented else memory
+
+
+def _check_one_gpu(step: Step, machine: Machine, who: str) -> None:
+    if machine.count > 1:
+        raise LamarckError(f"machines.{step}.count is {machine.count}, but {who} uses one GPU: the others would idle")
+
+
+def _fits(catalogue: Catalogue, machine: Machine, memory: Memory) -> bool:
+    """Of this machine nothing is known, so nothing is refused."""
+    gpu = catalogue.gpu(machine.gpu)
+    return gpu is None or memory.total <= gpu.memory
+
+
+def _refusal(step: Step, catalogue: Catalogue, machine: Machine, memory: Memory, others: Iterator[str]) -> str:
+    advice = "; ".join(others)
+    return (
+        f"{step} does not fit: it needs {memory.total / GIB:.0f} GiB, {memory.weights / GIB:.0f} of them for weights, "
+        f"and one {machine.gpu} has {catalogue.gpus[machine.gpu].gib:.0f}; "
+        + (f"what would: {advice}" if advice else f"nothing in {CATALOGUE} would: write or train less at once")
+    )
+
+
+def _trains_on(catalogue: Catalogue, shape: Shape, recipe: Recipe, kind: str) -> Iterator[str]:
+    """The least change of the recipe that fits on the kind asked for, and the cheapest kind for the recipe as it is."""
+    smaller: list[dict[str, Any]] = [{"batch_size": size} for size in range(recipe.batch_size - 1, 0, -1)]
+    quantised = [{"quantize": "nf4"}, *({"quantize": "nf4"} | each for each in smaller)]
+    for change in (*smaller, *(quantised if recipe.quantize == "none" else [])):
+        if _fits(catalogue, Machine(gpu=kind), _training_memory(shape, _changed(recipe, change), Machine(gpu=kind))):
+            yield f"{' and '.join(f'recipe.{key}: {value}' for key, value in change.items())} on one {kind}"
+            break
+    yield from _cheapest(catalogue, _training_memory(shape, recipe, Machine(gpu=kind)))
+
+
+def _changed(recipe: Recipe, change: dict[str, Any]) -> Recipe:
+    return recipe.model_copy(update=change)
+
+
+def _writes_on(
+    catalogue: Catalogue, shape: Shape, engine: EngineConfig, longest: int, rank: int, kind: str
+) -> Iterator[str]:
+    """By format of the weights the fewest GPUs of this kind, and the cheapest kind for the engine as it is."""
+    formats: tuple[Format, ...] = ("bfloat16", "fp8", "awq")
+    for weights in formats:
+        for gpus in GPUS:
+            memory = writing_memory(shape, weights, engine.batch_size, longest, rank, gpus)
+            if _fits(catalogue, Machine(gpu=kind), memory.with_reserve()):
+                yield f"{weights} on {gpus} x {kind}" + (", split by tensor parallelism" if gpus > 1 else "")
+                break
+    memory = writing_memory(shape, engine.dtype, engine.batch_size, longest, rank)
+    yield from _cheapest(catalogue, memory.with_reserve())
+
+
+def _cheapest(catalogue: Catalogue, memory: Memory) -> Iterator[str]:
+    fitting = [kind for kind, gpu in catalogue.gpus.items() if memory.total <= gpu.memory]
+    if fitting:
+        yield f"as it is on one {min(fitting, key=lambda kind: catalogue.gpus[kind].dollars)}"
+
+
+def duration(hours: float) -> str:
+    """For people: 12 s, 7 min, 2.1 h."""
+    seconds = 3600 * hours
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{hours:.1f} h" if hours < 100 else f"{hours:.0f} h"

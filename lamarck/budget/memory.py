@@ -1,0 +1,171 @@
+"""Bytes of memory on one GPU, part by part: of a training step, and of an engine that writes.
+
+Every formula names its source. What they leave out is in docs/cost.md, with what was measured against them.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from lamarck.budget.shape import Shape
+from lamarck.config import Recipe
+
+GIB = 2**30
+Format = Literal["float32", "bfloat16", "fp8", "awq", "nf4"]
+
+# Bits a weight of a linear layer, its constants included.
+#   fp8   one scale per output row is below 0.01 bits (compressed-tensors, channel strategy)
+#   awq   groups of 128: a 16-bit scale and a 4-bit zero point each (Lin et al. 2023, arXiv:2306.00978; AutoAWQ)
+#   nf4   blocks of 64: an 8-bit constant each, and 32 bits for 256 of those (Dettmers et al. 2023, arXiv:2305.14314, 3)
+LINEAR_BITS: dict[Format, float] = {
+    "float32": 32,
+    "bfloat16": 16,
+    "fp8": 8,
+    "awq": 4 + (16 + 4) / 128,
+    "nf4": 4 + 8 / 64 + 32 / (64 * 256),
+}
+FLOAT32, BFLOAT16 = 4, 2
+# A CUDA context with its kernels and cuBLAS workspaces; and of everything, what the caching allocator cannot reuse.
+# Assumed: vLLM leaves a tenth of a GPU free (gpu_memory_utilization 0.9).
+CONTEXT = 1 * GIB
+FRAGMENTATION = 0.05
+PROMPT_TOKENS = 512  # of a text that is read before writing: a request of a skill, a task of a suite. Assumed.
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on each GPU at the fullest moment."""
+
+    weights: float
+    adapter: float  # LoRA weights; while training also their gradients and AdamW's two moments
+    activations: float = 0.0  # saved for the backward pass, and what the layer in work needs
+    logits: float = 0.0  # of the vocabulary
+    cache: float = 0.0  # keys and values of the texts being written
+    reserve: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return sum(getattr(self, part.name) for part in fields(self))
+
+    def with_reserve(self) -> "Memory":
+        reserve = CONTEXT + FRAGMENTATION * self.total
+        return Memory(self.weights, self.adapter, self.activations, self.logits, self.cache, reserve)
+
+
+def weight_bytes(shape: Shape, weights: Format, others: int) -> float:
+    """All weights; `others` are the bytes of one in embedding, head and norms, which no format quantises."""
+    return shape.linear_parameters * LINEAR_BITS[weights] / 8 + shape.other_parameters * others
+
+
+def training_memory(shape: Shape, recipe: Recipe, rows: int, checkpointing: bool) -> Memory:
+    """One optimizer step of lamarck.train on `rows` examples side by side, each of recipe.max_tokens.
+
+    `checkpointing`: only the inputs of layers are kept, and each layer is computed again in the backward pass
+    (Chen et al. 2016, arXiv:1604.06174). The head and the backward pass of a layer do not meet: the fuller one counts.
+    """
+    tokens = rows * recipe.max_tokens
+    stream = stream_bytes(recipe)
+    layer = layer_activation_bytes(shape, recipe) * tokens
+    saved: float = shape.hidden * stream * tokens if checkpointing else layer
+    # Backward through a gated MLP holds two gradients of its width beside what was saved, and one of the stream.
+    working: float = (2 * shape.intermediate + shape.hidden) * stream * tokens
+    working += _dequantised(shape, recipe) + (layer if checkpointing else 0.0)
+    # The fuller of the two: logits, their log-softmax and its gradient, or the layer in work.
+    logits = logits_bytes(shape, stream) * tokens
+    return Memory(
+        weights=weight_bytes(shape, _format(recipe), stream),
+        adapter=adapter_training_bytes(shape, recipe),
+        activations=shape.layers * saved + max(0.0, working - logits),
+        logits=logits,
+    )
+
+
+def stream_bytes(recipe: Recipe) -> int:
+    """Of one value between two layers: PEFT makes a quantised base's norms and embeddings float32, so what flows is."""
+    return FLOAT32 if recipe.quantize == "nf4" or recipe.dtype == "float32" else BFLOAT16
+
+
+def adapter_training_bytes(shape: Shape, recipe: Recipe) -> float:
+    """16 bytes a parameter, all float32: weight, gradient, and AdamW's two moments (arXiv:1910.02054, section 3.1).
+
+    `inherit: stack` also holds the parent's frozen adapter, of the same rank.
+    """
+    one = shape.lora_parameters(recipe.rank, recipe.target_modules) * FLOAT32
+    return 5 * one if recipe.inherit == "stack" else 4 * one
+
+
+def layer_activation_bytes(shape: Shape, recipe: Recipe) -> float:
+    """What autograd saves of one decoder layer, in bytes a token, with a frozen base and LoRA on it.
+
+    After Korthikanti et al. 2022 (arXiv:2205.05198, section 4.1), less what a frozen weight does not need: the input of
+    a linear layer is saved for its adapter alone. Attention is fused, so nothing of length squared is saved
+    (Dao et al. 2022, arXiv:2205.14135).
+    """
+    stream = stream_bytes(recipe)
+    query, key = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
+    # RMSNorm works in float32 and saves its input and one scale; there are two.
+    norms = 2 * (shape.hidden + 1) * FLOAT32
+    # Queries, keys, values, the output, and in float32 one log-sum-exp a head.
+    attention = (2 * query + 2 * key) * stream + shape.heads * FLOAT32
+    # What SiLU reads, what it gives, and what that is multiplied with.
+    mlp = 3 * shape.intermediate * stream
+    return norms + attention + mlp + _adapter_activation_bytes(shape, recipe, stream)
+
+
+def _adapter_activation_bytes(shape: Shape, recipe: Recipe, stream: int) -> float:
+    """Adapters compute in float32. They share the tensor that their layers read, unless it must be cast or dropped out
+    for each: dropout saves what is left and a mask of one byte a value."""
+    adapted = shape.adapted(recipe.target_modules)
+    small = sum(recipe.rank for _ in adapted) * FLOAT32
+    if recipe.dropout:
+        return small + sum(linear.inputs for linear in adapted) * (FLOAT32 + 1)
+    if stream != FLOAT32:
+        return small + sum(linear.inputs for linear in adapted) * FLOAT32
+    # The attention's output is saved already.
+    read = {linear.reads: linear.inputs for linear in adapted if linear.reads != "output"}
+    return small + sum(read.values()) * FLOAT32
+
+
+def logits_bytes(shape: Shape, stream: int) -> float:
+    """Of one answer token, in its head's type and float32: logits, log-softmax, and their gradients."""
+    half = 0 if stream == FLOAT32 else 2 * stream
+    return shape.vocabulary * (3 * FLOAT32 + half)
+
+
+def _dequantised(shape: Shape, recipe: Recipe) -> float:
+    """NF4 is multiplied after one layer's weight has been unpacked into the compute type (bitsandbytes, MatMul4Bit)."""
+    if recipe.quantize == "none":
+        return 0.0
+    largest = max(linear.inputs * linear.outputs for linear in shape.linears)
+    return largest * (FLOAT32 if recipe.dtype == "float32" else BFLOAT16)
+
+
+def _format(recipe: Recipe) -> Format:
+    return "nf4" if recipe.quantize == "nf4" else recipe.dtype
+
+
+def cache_bytes(shape: Shape) -> int:
+    """Keys and values of one token in 16 bits, of all layers (Pope et al. 2022, arXiv:2211.05102, section 3.3)."""
+    return 2 * shape.layers * shape.kv_heads * shape.head_size * BFLOAT16
+
+
+def writing_memory(shape: Shape, weights: Format, rows: int, new_tokens: int, rank: int, gpus: int = 1) -> Memory:
+    """An engine that writes `rows` texts side by side, each as long as it may be; an adapter on all linear layers.
+
+    `gpus` split weights, cache and heads evenly (tensor parallelism: Shoeybi et al. 2019, arXiv:1909.08053); each has
+    the stream of all rows.
+    """
+    prompt = min(PROMPT_TOKENS, shape.context)
+    longest = min(prompt + new_tokens, shape.context)
+    wide = FLOAT32 if weights == "float32" else BFLOAT16
+    cache = cache_bytes(shape) * wide / BFLOAT16 * rows * longest
+    # While the prompts are read: two tensors of the MLP's width, and the stream with its float32 copy.
+    reading = rows * prompt * (2 * shape.intermediate / gpus * wide + shape.hidden * (wide + FLOAT32))
+    # Sampling: the logits, in float32 the probabilities, sorted, their running sum, and the order.
+    logits = rows * shape.vocabulary * (wide + 3 * FLOAT32 + 8)
+    return Memory(
+        weights=weight_bytes(shape, weights, wide) / gpus,
+        adapter=shape.lora_parameters(rank, "all-linear") * FLOAT32 / gpus if rank else 0.0,
+        activations=reading,
+        logits=logits,
+        cache=cache / gpus,
+    )

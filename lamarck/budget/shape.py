@@ -1,0 +1,161 @@
+"""The shape of a Llama-like model, and what can be counted from it: parameters, and those of a LoRA adapter."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from lamarck.config import Founder, HubFounder, LocalFounder, Section, load_section
+from lamarck.errors import LamarckError
+from lamarck.files import read_json
+from lamarck.g0.world import TinyFounder
+
+KNOWN_SHAPES = Path("config/shapes.yaml")
+# Architectures whose layers are those of Llama, apart from biases and norms of heads: below a ten-thousandth.
+LIKE_LLAMA = ("llama", "mistral", "qwen2", "qwen3")
+SPECIAL_WORDS = 3  # of a tiny founder's tokenizer: padding, end of text, unknown
+
+
+class Shape(Section):
+    """Equal decoder layers: grouped-query attention, gated MLP, RMSNorm (Touvron et al. 2023, arXiv:2307.09288)."""
+
+    hidden: int = Field(ge=1)
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    kv_heads: int = Field(ge=1, description="Heads of keys and values, shared by groups of query heads.")
+    head_size: int = Field(ge=1)
+    intermediate: int = Field(ge=1)
+    vocabulary: int = Field(ge=1)
+    context: int = Field(ge=1, description="Longest text, in tokens.")
+    tied: bool = Field(False, description="The output head is the embedding.")
+
+    @property
+    def linears(self) -> tuple["Linear", ...]:
+        """The linear layers of one decoder layer, by the names that PEFT knows them under."""
+        query, key = self.heads * self.head_size, self.kv_heads * self.head_size
+        return (
+            Linear("q_proj", self.hidden, query, "attention"),
+            Linear("k_proj", self.hidden, key, "attention"),
+            Linear("v_proj", self.hidden, key, "attention"),
+            Linear("o_proj", query, self.hidden, "output"),
+            Linear("gate_proj", self.hidden, self.intermediate, "mlp"),
+            Linear("up_proj", self.hidden, self.intermediate, "mlp"),
+            Linear("down_proj", self.intermediate, self.hidden, "down"),
+        )
+
+    @property
+    def linear_parameters(self) -> int:
+        """Of all decoder layers: what quantisation makes smaller."""
+        return self.layers * sum(linear.inputs * linear.outputs for linear in self.linears)
+
+    @property
+    def other_parameters(self) -> int:
+        """Embedding, head (unless tied) and norms: what quantisation leaves alone."""
+        tables = self.vocabulary * self.hidden * (1 if self.tied else 2)
+        return tables + (2 * self.layers + 1) * self.hidden
+
+    @property
+    def parameters(self) -> int:
+        return self.linear_parameters + self.other_parameters
+
+    def adapted(self, targets: Collection[str] | Literal["all-linear"]) -> tuple["Linear", ...]:
+        """The linear layers of one decoder layer that get an adapter; PEFT's all-linear leaves out the head alone."""
+        return tuple(linear for linear in self.linears if targets == "all-linear" or linear.name in targets)
+
+    def lora_parameters(self, rank: int, targets: Collection[str] | Literal["all-linear"]) -> int:
+        """r x (inputs + outputs) for each adapted layer (Hu et al. 2021, arXiv:2106.09685, section 4.1)."""
+        return self.layers * rank * sum(linear.inputs + linear.outputs for linear in self.adapted(targets))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A weight of (outputs, inputs). Layers of one `reads` are given the same tensor."""
+
+    name: str
+    inputs: int
+    outputs: int
+    reads: Literal["attention", "output", "mlp", "down"]
+
+
+class KnownShapes(Section):
+    """config/shapes.yaml: founders of the hub whose shape must be known before they are here."""
+
+    founders: dict[str, Annotated[Shape, Field(description="owner/name on the hub -> its shape.")]]
+
+
+def shape_of_founder(founder: Founder, weights: Path) -> Shape:
+    """The founder's shape: from `weights` where it lies there already, else from what describes it.
+
+    Errors: LamarckError for an architecture that is not Llama's, or a hub founder that config/shapes.yaml lacks.
+    """
+    if (weights / "config.json").exists():
+        return shape_of_directory(weights)
+    if isinstance(founder, LocalFounder):
+        return shape_of_directory(Path(founder.path))
+    if isinstance(founder, HubFounder):
+        known = load_section(KNOWN_SHAPES, KnownShapes).founders
+        if founder.repo not in known:
+            raise LamarckError(
+                f"the shape of {founder.repo} is not known before it is here: add it to {KNOWN_SHAPES}, whose entries "
+                "say the same as a model's config.json"
+            )
+        return known[founder.repo]
+    return _shape_of_tiny(founder)
+
+
+def find_shape(model: Path) -> Shape | None:
+    """The shape of a model directory, None where its architecture is another. Errors: LamarckError as above."""
+    content = _read_config(model)
+    return shape_of_directory(model) if content.get("model_type") in LIKE_LLAMA else None
+
+
+def _read_config(model: Path) -> dict[str, Any]:
+    path = model / "config.json"
+    if not path.exists():
+        raise LamarckError(f"{model} has no config.json: its shape is not known")
+    content: dict[str, Any] = read_json(path)
+    return content
+
+
+def shape_of_directory(model: Path) -> Shape:
+    """The shape in a model directory's config.json. Errors: LamarckError where there is none that is like Llama's."""
+    path, content = model / "config.json", _read_config(model)
+    if content.get("model_type") not in LIKE_LLAMA:
+        raise LamarckError(
+            f"{path}: memory is only known of models like {', '.join(LIKE_LLAMA)}, not of {content.get('model_type')}"
+        )
+    try:
+        heads = content["num_attention_heads"]
+        return Shape(
+            hidden=content["hidden_size"],
+            layers=content["num_hidden_layers"],
+            heads=heads,
+            kv_heads=content.get("num_key_value_heads") or heads,
+            head_size=content.get("head_dim") or content["hidden_size"] // heads,
+            intermediate=content["intermediate_size"],
+            vocabulary=content["vocab_size"],
+            context=content["max_position_embeddings"],
+            tied=content.get("tie_word_embeddings", False),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise LamarckError(f"{path} does not give the model's shape: {str(error).splitlines()[0]}") from error
+
+
+def _shape_of_tiny(founder: TinyFounder) -> Shape:
+    from lamarck.skills import get_tagged_skill
+    from lamarck.skills.base import PROMPT_END
+
+    words = {PROMPT_END, *(word for name in founder.skills for word in get_tagged_skill(name).vocabulary())}
+    return Shape(
+        hidden=founder.hidden_size,
+        layers=founder.layers,
+        heads=founder.heads,
+        kv_heads=founder.heads,
+        head_size=founder.head_size,
+        intermediate=founder.intermediate_size,
+        vocabulary=SPECIAL_WORDS + len(words),
+        context=founder.context,
+        tied=True,
+    )

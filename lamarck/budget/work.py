@@ -1,0 +1,35 @@
+"""The tokens of each step, counted from the configuration: at most, as if every text were as long as it may be."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamarck.config import Config, Recipe
+from lamarck.curriculum.strategy import Strategy
+from lamarck.eval.outlook import outlook
+from lamarck.eval.suite import load_suite
+
+
+@dataclass(frozen=True)
+class Work:
+    """Tokens to write or to train on, and the most that one text has."""
+
+    tokens: int
+    longest: int
+
+
+def curriculum_work(strategy: Strategy) -> Work:
+    """Every cell's probe, every text that may be asked for, and every further answer to each of them."""
+    cells = sum(len(part.difficulties) for part in strategy.skills.values())
+    texts = cells * strategy.probe_samples + round(strategy.size * strategy.samples_per_item)
+    longest = strategy.sampling.max_new_tokens
+    return Work(texts * (1 + len(strategy.answers.temperatures)) * longest, longest)
+
+
+def training_work(recipe: Recipe) -> Work:
+    return Work(recipe.steps * recipe.batch_size * recipe.max_tokens, recipe.max_tokens)
+
+
+def evaluation_work(config: Config) -> Work:
+    """What the suite asks of the model; its student is small, and not counted."""
+    asked = outlook(load_suite(Path(config.suite)), tokens_per_second=1, dollars_per_hour=0)
+    return Work(asked.tokens, max(ask.answer_tokens for ask in asked.asks))
