@@ -13,7 +13,7 @@ class Engine(Protocol):
 
     @property
     def device_name(self) -> str:
-        """Where the model runs: cpu, cuda."""
+        """Where the model runs, for the records: cpu, cuda, server."""
         ...
 
     def generate(
@@ -48,6 +48,11 @@ def prepare_libraries(threads: int) -> None:
 
 def load_engine(config: EngineConfig, weights: Path, adapter: Path | None) -> Engine:
     """The engine that the configuration names, serving `weights` with at most one adapter on them."""
-    from lamarck.engine.hf import HFEngine  # torch and transformers: seconds that light commands must not pay
+    # Imports that light commands must not pay: torch and transformers are seconds.
+    if config.kind == "server":
+        from lamarck.engine.server import ServerEngine
+
+        return ServerEngine(config, weights, adapter)
+    from lamarck.engine.hf import HFEngine
 
     return HFEngine(config, weights, adapter)

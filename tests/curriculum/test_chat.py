@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from lamarck.config import EngineConfig
+from lamarck.config import HFEngineConfig
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, Teacher
 from lamarck.curriculum.propose import Author, Cell, Proposal
@@ -51,7 +51,7 @@ def chat(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(weights: Path, **changes: object) -> list[Cell]:
     author = Author(Teacher(generation="g0", digest="d"), "s")
     strategy = Strategy.model_validate(STRATEGY | changes)
-    engine = load_engine(EngineConfig(), weights, None)
+    engine = load_engine(HFEngineConfig(), weights, None)
     return Proposal(engine, strategy, author, Contamination([]), 0, lambda samples: None).verified()
 
 

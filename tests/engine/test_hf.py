@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lamarck.config import EngineConfig
+from lamarck.config import HFEngineConfig
 from lamarck.engine import Engine, load_engine
 from lamarck.errors import LamarckError
 from lamarck.g0.corpus import corpus
@@ -33,7 +33,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(weights: Path) -> Engine:
-    return load_engine(EngineConfig(batch_size=16), weights, None)
+    return load_engine(HFEngineConfig(batch_size=16), weights, None)
 
 
 def test_greedy_output_is_that_of_transformers(engine: Engine, weights: Path) -> None:
@@ -75,7 +75,7 @@ def test_loglikelihoods_are_those_of_transformers(engine: Engine, weights: Path)
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LamarckError, match="does not open as a model"):
-        load_engine(EngineConfig(), tmp_path, None)
+        load_engine(HFEngineConfig(), tmp_path, None)
 
 
 def test_a_chat_model_is_asked_in_the_form_in_which_it_was_taught(weights: Path, tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_a_chat_model_is_asked_in_the_form_in_which_it_was_taught(weights: Path,
     )
     copy = shutil.copytree(weights, tmp_path / "chat")
     tokenizer.save_pretrained(copy)
-    asked = load_engine(EngineConfig(), copy, None).generate(["1 2 3", "7 1"], max_new_tokens=20)
-    assert asked == load_engine(EngineConfig(), weights, None).generate(
+    asked = load_engine(HFEngineConfig(), copy, None).generate(["1 2 3", "7 1"], max_new_tokens=20)
+    assert asked == load_engine(HFEngineConfig(), weights, None).generate(
         ["reverse 1 2 3 => ", "reverse 7 1 => "], max_new_tokens=20
     )
     assert any(asked)
