@@ -5,6 +5,8 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+from pathlib import Path
+
 import pytest
 
 from lamarck.eval.sandbox import Sandbox, SandboxUnavailable
@@ -19,3 +21,15 @@ def sandbox() -> Sandbox:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model directory: tests.tiny's world, learned for a few seconds; it answers, and ends its answers."""
+    from lamarck.g0.tiny import pretrain
+    from tests.tiny import WORLD
+
+    path = tmp_path_factory.mktemp("tiny") / "weights"
+    path.mkdir()
+    pretrain(WORLD, frozenset(), path, 0, lambda steps: None)
+    return path

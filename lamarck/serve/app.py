@@ -3,13 +3,11 @@
 import asyncio
 import contextlib
 import hmac
-import json
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,40 +21,14 @@ from lamarck.chat import conversation_tokens, opened_reasoning
 from lamarck.engine.hf import HFEngine
 from lamarck.engine.sampling import Continuation
 from lamarck.seeds import seed_for
-from lamarck.serve.batcher import Batcher, Job
+from lamarck.serve.answer import Choice, Render, events, total, unless_gone, usage
+from lamarck.serve.batcher import Batcher
 from lamarck.serve.protocol import Asked, ChatRequest, CompletionRequest, Refusal, parse
 from lamarck.serve.text import Text
 
 MOST_BODY = 4 * 2**20  # bytes
 COMPLETION_TOKENS = 16  # OpenAI's default for completions; a chat may take what the context leaves
 CLIENT_GONE = 499
-
-
-@dataclass
-class Choice:
-    """One answer in the making."""
-
-    job: Job
-    text: Text
-    prompt_tokens: int
-    limit: int
-
-    @property
-    def finish_reason(self) -> Literal["stop", "length"]:
-        return "length" if self.text.count == self.limit and not self.text.stopped else "stop"
-
-    async def pieces(self) -> AsyncIterator[str]:
-        async with contextlib.aclosing(self.job.tokens()) as tokens:
-            async for token in tokens:
-                if piece := self.text.add(token):
-                    yield piece
-                if self.text.stopped:
-                    break
-        if rest := self.text.end():
-            yield rest
-
-    async def whole(self) -> str:
-        return "".join([piece async for piece in self.pieces()])
 
 
 class Service:
@@ -210,8 +182,8 @@ class Service:
             }
             for index, (row, values) in enumerate(zip(rows, scores, strict=True))
         ]
-        usage = _usage(sum(map(len, rows)), 0)
-        return JSONResponse(self._envelope("text_completion") | {"choices": choices, "usage": usage})
+        counted = usage(sum(map(len, rows)), 0)
+        return JSONResponse(self._envelope("text_completion") | {"choices": choices, "usage": counted})
 
     def _envelope(self, kind: str) -> dict[str, Any]:
         return {"id": f"cmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": self.name}
@@ -223,44 +195,20 @@ class Service:
         choices: list[Choice],
         kind: str,
         chunk_kind: str,
-        whole: Callable[[int, str, str | None], dict[str, Any]],
-        part: Callable[[int, str, str | None], dict[str, Any]],
+        whole: Render,
+        part: Render,
     ) -> Response:
-        """`whole` and `part` render a choice, and a piece of one: (index, text, finish reason)."""
         if asked.stream:
-            events = self._events(choices, self._envelope(chunk_kind), asked.wants_usage, part)
-            return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        texts = await _unless_gone(request, [choice.whole() for choice in choices])
+            pieces = events(choices, self._envelope(chunk_kind), asked.wants_usage, part)
+            return StreamingResponse(pieces, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        texts = await unless_gone(request, [choice.whole() for choice in choices])
         if texts is None:
             return Response(status_code=CLIENT_GONE)
         rendered = [
             whole(index, text, choice.finish_reason)
             for index, (choice, text) in enumerate(zip(choices, texts, strict=True))
         ]
-        return JSONResponse(self._envelope(kind) | {"choices": rendered, "usage": _total(choices)})
-
-    async def _events(
-        self,
-        choices: list[Choice],
-        envelope: dict[str, Any],
-        wants_usage: bool,
-        part: Callable[[int, str, str | None], dict[str, Any]],
-    ) -> AsyncIterator[str]:
-        """Server-sent events, choice after choice; an error that comes too late for a status is an event too."""
-        try:
-            for index, choice in enumerate(choices):
-                async with contextlib.aclosing(choice.pieces()) as pieces:
-                    async for piece in pieces:
-                        yield _event(envelope | {"choices": [part(index, piece, None)]})
-                yield _event(envelope | {"choices": [part(index, "", choice.finish_reason)]})
-            if wants_usage:
-                yield _event(envelope | {"choices": [], "usage": _total(choices)})
-            yield "data: [DONE]\n\n"
-        except Refusal as refusal:
-            yield _event(refusal.body())
-        finally:
-            for choice in choices:
-                choice.job.cancelled = True
+        return JSONResponse(self._envelope(kind) | {"choices": rendered, "usage": total(choices)})
 
 
 def build_app(engine: HFEngine, name: str, key: str | None, hosts: Sequence[str]) -> Starlette:
@@ -294,32 +242,3 @@ async def _not_served(request: Request, error: Exception) -> Response:
 
 async def _failed(request: Request, error: Exception) -> Response:
     return Refusal(500, "this server failed; its log says why", "failed").response()
-
-
-async def _unless_gone(request: Request, answers: list[Any]) -> list[str] | None:
-    """What the answers come to; None, and their work ended, where the client hangs up first."""
-    working = asyncio.gather(*answers)
-    leaving = asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        return list(working.result()) if working.done() else None
-    finally:
-        working.cancel()
-        leaving.cancel()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _event(value: dict[str, Any]) -> str:
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
-
-
-def _total(choices: list[Choice]) -> dict[str, int]:
-    return _usage(sum(choice.prompt_tokens for choice in choices), sum(choice.text.count for choice in choices))
-
-
-def _usage(prompt: int, completion: int) -> dict[str, int]:
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}

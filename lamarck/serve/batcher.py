@@ -9,7 +9,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from lamarck.engine.hf import HFEngine
 from lamarck.engine.sampling import Continuation
@@ -35,7 +35,7 @@ class Job:
     def tell(self, event: Event) -> None:
         self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
-    async def tokens(self) -> AsyncIterator[int]:
+    async def tokens(self) -> AsyncGenerator[int, None]:
         """Token by token, to the end of the text or its limit. Leaving early stops the model's work on it."""
         try:
             while isinstance(event := await self._next(), int):

@@ -82,7 +82,7 @@ class CompletionRequest(Asked):
         prompt = self.prompt
         if isinstance(prompt, str):
             return [prompt]
-        return [prompt] if isinstance(prompt[0], int) else prompt  # type: ignore[list-item, return-value]
+        return [prompt] if isinstance(prompt[0], int) else prompt
 
 
 class TextPart(BaseModel):
