@@ -1,6 +1,7 @@
 """Text generation behind one small interface, so that no stage knows what serves the model."""
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -40,10 +41,12 @@ class Engine(Protocol):
 
 
 def prepare_libraries(threads: int) -> None:
-    """Before torch and its friends are imported, because they read these once: the CPU threads, and no bars of their
-    own, which would draw a line a task and a line a file."""
+    """Before torch and its friends are imported, because they read these once: the CPU threads; and no bars and notices
+    of their own, which would draw a line a task and a line a file."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ["TQDM_DISABLE"] = "1"
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.filterwarnings("ignore", category=FutureWarning)
 
 
 def load_engine(config: EngineConfig, weights: Path, adapter: Path | None) -> Engine:

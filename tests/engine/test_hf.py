@@ -15,6 +15,7 @@ from lamarck.engine.sampling import Continuation, own_luck
 from lamarck.errors import LamarckError
 from tests.tiny import PROMPTS
 
+
 @pytest.fixture(scope="module")
 def engine(tiny_model: Path) -> HFEngine:
     return HFEngine(HFEngineConfig(batch_size=16), tiny_model, None)
