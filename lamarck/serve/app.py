@@ -141,13 +141,8 @@ class Service:
             for place, (row, limit) in enumerate(zip(rows, limits, strict=True))
         ]
         return [
-            Choice(
-                self.batcher.add(request),
-                Text(self.engine.tokenizer, opened, asked.stops),
-                len(request.tokens),
-                request.max_new_tokens,
-            )
-            for request in requests
+            Choice(job, Text(self.engine.tokenizer, opened, asked.stops), len(request.tokens), request.max_new_tokens)
+            for job, request in zip(self.batcher.add_all(requests), requests, strict=True)
         ]
 
     def _check_length(self, row: list[int], limit: int) -> None:
@@ -167,7 +162,7 @@ class Service:
             raise Refusal(400, "echo and logprobs: only together, with max_tokens 0 and no stream", "invalid_value")
         for row in rows:
             self._check_length(row, -1)  # the first token is the beginning, and is not scored
-        scores = await asyncio.gather(*(job.scores() for job in [self.batcher.add(row) for row in rows]))
+        scores = await asyncio.gather(*(job.scores() for job in self.batcher.add_all(rows)))
         choices = [
             {
                 "index": index,

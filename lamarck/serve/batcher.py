@@ -63,14 +63,17 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, name="model")
         self._thread.start()
 
-    def add(self, request: Continuation | list[int]) -> Job:
-        """Errors: Refusal where too many wait already."""
-        job = Job(request)
+    def add_all(self, requests: Sequence[Continuation] | Sequence[list[int]]) -> list[Job]:
+        """One job a request. Errors: Refusal where too many wait already; then none of them is worked on."""
+        jobs = [Job(request) for request in requests]
         try:
-            self._waiting.put_nowait(job)
+            for job in jobs:
+                self._waiting.put_nowait(job)
         except queue.Full:
+            for job in jobs:
+                job.cancelled = True
             raise Refusal(429, "too many requests wait already", "overloaded", {"Retry-After": "1"}) from None
-        return job
+        return jobs
 
     def close(self) -> None:
         """Stop at the next token. Whoever still waits is told so."""

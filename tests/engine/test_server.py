@@ -16,11 +16,7 @@ from starlette.routing import Route
 from transformers import AutoTokenizer
 
 from lamarck.config import Config, HFEngineConfig, ServerEngineConfig, check_section
-from lamarck.curriculum.filter import Contamination
-from lamarck.curriculum.item import Teacher
-from lamarck.curriculum.propose import Author, Cell, Proposal
-from lamarck.curriculum.strategy import Strategy
-from lamarck.engine import Engine, load_engine
+from lamarck.engine import load_engine
 from lamarck.engine.hf import HFEngine
 from lamarck.engine.http import retry_after
 from lamarck.engine.server import ServerEngine
@@ -115,35 +111,6 @@ def test_through_a_server_the_engine_is_the_same(beside: HFEngine, tiny_model: P
     assert first != other
     assert first[:8] != first[8:]  # the same prompt twice is asked with two seeds
     assert engine.device_name == "server"
-
-
-def test_a_teacher_behind_a_server_writes_the_same_curriculum(beside: HFEngine, tiny_model: Path) -> None:
-    """From a nucleus of one token: with luck in it, each engine draws in its own way."""
-    part = {"share": 1, "difficulties": (1, 2, 3)}
-    strategy = Strategy.model_validate(
-        {
-            "description": "for tests",
-            "skills": {name: part for name in ("json_mode", "list_ops", "arithmetic")},
-            "size": 90,
-            "difficulty": {"kind": "fixed"},
-            "sampling": {"max_new_tokens": 40, "top_p": 1e-9},
-            "answers": {"temperatures": (0,)},
-            "probe_samples": 5,
-        }
-    )
-
-    def written(engine: Engine) -> list[Cell]:
-        author = Author(Teacher(generation="g0", digest="d"), "s")
-        return Proposal(engine, strategy, author, Contamination([]), 0, lambda samples: None).verified()
-
-    name = served_name(Generation(0), model_digest(tiny_model, None))
-    with serving(build_app(beside, name, None, ["*"])) as url:
-        there = written(load_engine(settings(url), tiny_model, None))
-    here = written(beside)
-    assert [(cell.name, cell.kept, cell.dropped) for cell in there] == [
-        (cell.name, cell.kept, cell.dropped) for cell in here
-    ]
-    assert any(cell.kept for cell in here)
 
 
 def test_in_its_chat_form_too(tiny_model: Path, tmp_path: Path) -> None:

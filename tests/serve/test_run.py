@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -130,7 +131,7 @@ def project(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def recorded(project: Path, tiny_model: Path) -> Path:
+def recorded(project: Path, tiny_model: Path) -> Iterator[Path]:
     write_record(tiny_model, WEIGHTS_RECORD, weights_digest(tiny_model))
     yield project
     (tiny_model / WEIGHTS_RECORD).unlink()
