@@ -41,6 +41,8 @@ def serve(generation: Generation, host: str, port: int, config_path: Path) -> No
     # uvicorn ends well on both signals, and then raises them again: being told to stop is no failure.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: None)
+    # From here on clients may come; the first waits the moment that it takes to begin.
+    listener.listen()
     address = f"[{host}]" if ":" in host else host
     print(
         f"{model.name} on {engine.device_name} answers at http://{address}:{listener.getsockname()[1]}/v1 "
