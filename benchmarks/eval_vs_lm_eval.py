@@ -23,7 +23,7 @@ import torch
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from lamarck.config import EngineConfig
+from lamarck.config import HFEngineConfig
 from lamarck.engine import load_engine
 from lamarck.eval.outcome import DECIMALS
 from lamarck.eval.sanity import run_sanity
@@ -33,7 +33,7 @@ Scores = dict[str, float]
 
 
 def ours(suite: Suite, weights: Path, batch_size: int) -> Scores:
-    outcome = run_sanity(suite, load_engine(EngineConfig(batch_size=batch_size), weights, None))
+    outcome = run_sanity(suite, load_engine(HFEngineConfig(batch_size=batch_size), weights, None))
     if outcome.errors:
         sys.exit(f"partial: {outcome.errors}")
     scores = {task: figures["score"] for task, figures in outcome.tasks.items()}
@@ -61,7 +61,7 @@ def main() -> None:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     suite, weights = load_suite(arguments.suite.absolute()), arguments.weights.absolute()
-    batch_size = EngineConfig().batch_size
+    batch_size = HFEngineConfig().batch_size
     plain(suite, weights, batch_size)  # warms the imports, and lm-eval's copy of the items
     ratios, equal = [], True
     for pair in range(arguments.pairs):

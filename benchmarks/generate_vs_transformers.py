@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lamarck.config import EngineConfig
+from lamarck.config import HFEngineConfig
 from lamarck.engine import load_engine
 from lamarck.eval.suite import load_suite
 from lamarck.g0.tiny import pretrain
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def compare(weights: Path, prompts: list[str]) -> None:
-    engine = load_engine(EngineConfig(batch_size=BATCH), weights, None)
+    engine = load_engine(HFEngineConfig(batch_size=BATCH), weights, None)
     peer = Plain(weights)
     if engine.generate(prompts, max_new_tokens=MAX_NEW_TOKENS) != peer.generate(prompts):
         raise SystemExit("the greedy outputs differ")

@@ -18,6 +18,24 @@ def prompt_tokens(prompts: list[str], tokenizer: "PreTrainedTokenizerBase") -> l
     return list(tokenizer(texts, add_special_tokens=False)["input_ids"])
 
 
+def conversation_tokens(messages: list[dict[str, str]], tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
+    """The same of a conversation: `messages` are {"role": ..., "content": ...}. A list of one row.
+
+    Errors: ValueError with a sentence, where the model has no form for it.
+    """
+    if not tokenizer.chat_template:
+        if [message["role"] for message in messages] != ["user"]:
+            raise ValueError("this model has no chat template: it answers one message, by a user, and knows no others")
+        return prompt_tokens([messages[0]["content"]], tokenizer)
+    from jinja2 import TemplateError
+
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        raise ValueError(f"the model's chat template refuses these messages: {error}") from error
+    return list(tokenizer([text], add_special_tokens=False)["input_ids"])
+
+
 def opened_reasoning(tokenizer: "PreTrainedTokenizerBase") -> str:
     """`<think>` where the chat template has written it already, so that an answer cut short in the middle of its
     reasoning can be told from one that has none."""

@@ -209,6 +209,34 @@ def evaluate(
     report.show_scores(suite, model, adapter, student, output, configfile, as_json)
 
 
+@app.command()
+def serve(
+    generation: str,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Another than this machine's own needs LAMARCK_API_KEY.")] = "127.0.0.1",
+    configfile: ConfigFile = DEFAULT,
+) -> None:
+    """Answer as GENERATION at an OpenAI-compatible URL, here: `lamarck serve g2`."""
+    from lamarck.lineage import parse_generation
+    from lamarck.serve import run
+
+    run.serve(parse_generation(generation), host, port, configfile)
+
+
+@app.command()
+def chat(
+    generation: str,
+    system: Annotated[str | None, typer.Option(help="What the model is told before all else.")] = None,
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="0 is greedy.")] = 0.0,
+    configfile: ConfigFile = DEFAULT,
+) -> None:
+    """Talk to GENERATION in the terminal; away from one, each line of input is asked and answered."""
+    from lamarck.lineage import parse_generation
+    from lamarck.serve import terminal
+
+    terminal.chat(parse_generation(generation), system, temperature, configfile)
+
+
 @curricula.command(name="show")
 def show_curriculum(
     generation: str,

@@ -1,12 +1,14 @@
 """The configuration, typed: unknown keys are refused with the nearest valid name. Light: no torch here."""
 
 import difflib
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value
@@ -89,10 +91,9 @@ class Budget(Section):
         return _latest(self.overrides, generation, self.device_seconds)
 
 
-class EngineConfig(Section):
-    kind: Literal["hf"] = Field("hf", description="hf: transformers, on this machine.")
-    batch_size: int = Field(256, ge=1, description="Prompts decoded together.")
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights while generating.")
+class AnyEngine(Section):
+    """What every engine's section says: the stages beside generation run on this machine."""
+
     threads: int = Field(
         1, ge=1, description="CPU threads of one job; the founder's pretraining uses `founder_threads`."
     )
@@ -121,6 +122,62 @@ class Machines(Section):
     eval: Machine = Machine()
 
 
+class HFEngineConfig(AnyEngine):
+    kind: Literal["hf"] = Field("hf", description="hf: transformers, on this machine.")
+    batch_size: int = Field(256, ge=1, description="Prompts decoded together.")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights while generating.")
+
+
+class ServerEngineConfig(AnyEngine):
+    kind: Literal["server"] = Field(description="server: any OpenAI-compatible server.")
+    url: str = Field(description="Where its API begins, such as http://127.0.0.1:8000/v1.")
+    model: str | None = Field(
+        None,
+        description="The name under which a foreign server has the weights: taken at its word, and the records say so. "
+        "Left out, the server must list a name that ends with the digest of the weights, as `lamarck serve` does.",
+    )
+    chat: bool = Field(description="Ask through /chat/completions, as models with a chat template are taught.")
+    concurrency: int = Field(64, ge=1, description="Requests side by side.")
+    timeout_seconds: float = Field(600, gt=0, description="The longest wait for one answer.")
+    retries: int = Field(6, ge=0, description="Of one request, after 429, 5xx or a broken connection.")
+    api_key_variable: str | None = Field(
+        None, pattern=r"^[A-Z_][A-Z0-9_]*$", description="Environment variable that holds the key; never the key."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _plain(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("write it as http://HOST:PORT/v1 or https://HOST/v1")
+        # Whatever stands in a URL ends up in logs and error messages.
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("it may hold no user, password or query: name the key's variable in api_key_variable")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _key_stays_secret(self) -> "ServerEngineConfig":
+        parts = urlsplit(self.url)
+        if self.api_key_variable and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+            raise ValueError("a key over plain http can be read on the way: use https, or an ssh tunnel to 127.0.0.1")
+        return self
+
+    def digest(self) -> str:
+        """Over what decides the answers: where the server stands and how it is reached do not."""
+        return digest_value(self.model_dump(mode="json", include={"kind", "model", "chat"}))
+
+
+EngineConfig = Annotated[HFEngineConfig | ServerEngineConfig, Field(discriminator="kind")]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class Config(Section):
     generations: int = Field(ge=1, description="How far this lineage is meant to go. Any number: there is no cap.")
     seed: int = Field(0, ge=0, description="Everything random descends from this number.")
@@ -133,7 +190,7 @@ class Config(Section):
     suite: str = Field(description="Directory of the frozen evaluation suite.")
     recipe: Recipe
     budget: Budget
-    engine: EngineConfig = EngineConfig()
+    engine: EngineConfig = HFEngineConfig()
     machines: Machines = Machines()
 
     def strategy_of(self, generation: int) -> Path:

@@ -217,6 +217,16 @@ def generation_digest(generation: Generation) -> str:
     return model_digest(generation.weights, generation.adapter if generation.number else None)
 
 
+def served_name(generation: Generation, model: str) -> str:
+    """What a server calls a generation whose model has the digest `model`: g2-0123456789ab."""
+    return f"{generation.name}-{model[:12]}"
+
+
+def is_name_of(name: str, model: str) -> bool:
+    """Whether a served model's name says that it is the one with the digest `model`."""
+    return re.fullmatch(rf"(?:[\w-]+/)*g\d+-{model[:12]}", name) is not None
+
+
 FROZEN = "FROZEN"
 NOT_MEASURED = ("README.md", "ERRATA.md", FROZEN)  # of a suite's files, those that change no score
 

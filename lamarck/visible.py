@@ -12,3 +12,8 @@ def visible_lines(text: str, longest: int, most: int) -> list[str]:
     lines = text.split("\n")
     more = [f"… {len(lines) - most} more lines"] if len(lines) > most else []
     return [visible(line, longest) for line in lines[:most]] + more
+
+
+def visible_text(text: str) -> str:
+    """`text` with its line ends and tabs; what else would steer a terminal is made visible."""
+    return "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text)

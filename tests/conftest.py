@@ -70,3 +70,15 @@ def runpod(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(name, value)
     yield fake
     fake.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model directory: tests.tiny's world, learned for a few seconds; it answers, and ends its answers."""
+    from lamarck.g0.tiny import pretrain
+    from tests.tiny import WORLD
+
+    path = tmp_path_factory.mktemp("tiny") / "weights"
+    path.mkdir()
+    pretrain(WORLD, frozenset(), path, 0, lambda steps: None)
+    return path

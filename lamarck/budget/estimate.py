@@ -16,7 +16,7 @@ from lamarck.budget.machine import (
 from lamarck.budget.memory import GIB, Format, Memory, training_memory, writing_memory
 from lamarck.budget.shape import Shape
 from lamarck.budget.work import Work, curriculum_work, evaluation_work, training_work
-from lamarck.config import HERE, Config, EngineConfig, Machine, Recipe
+from lamarck.config import HERE, Config, HFEngineConfig, Machine, Recipe
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.train import rows_at_once
@@ -74,15 +74,20 @@ def estimate_training(config: Config, catalogue: Catalogue, number: int, shape: 
 def _writing(
     config: Config, catalogue: Catalogue, number: int, step: Step, machine: Machine, shape: Shape, work: Work
 ) -> Estimate:
-    weights, rows, rank = config.engine.dtype, config.engine.batch_size, config.recipe.rank
-    memory = writing_memory(shape, weights, rows, work.longest, rank)
-    if machine.gpu != HERE:
-        memory = memory.with_reserve()
-    _check_one_gpu(step, machine, f"the engine {config.engine.kind}")
-    if not _fits(catalogue, machine, memory):
-        others = _writes_on(catalogue, shape, config.engine, work.longest, rank, machine.gpu)
-        raise LamarckError(_refusal(step, catalogue, machine, memory, others))
-    speed = writing_speed(catalogue, machine, shape, weights, rows, work.longest)
+    engine, rank = config.engine, config.recipe.rank
+    if engine.kind == "server":
+        # What a server holds, on how many GPUs, is its own affair: only its hours are estimated.
+        memory = Memory(weights=0, adapter=0)
+        speed = writing_speed(catalogue, machine, shape, "bfloat16", engine.concurrency, work.longest)
+    else:
+        memory = writing_memory(shape, engine.dtype, engine.batch_size, work.longest, rank)
+        if machine.gpu != HERE:
+            memory = memory.with_reserve()
+        _check_one_gpu(step, machine, f"the engine {engine.kind}")
+        if not _fits(catalogue, machine, memory):
+            others = _writes_on(catalogue, shape, engine, work.longest, rank, machine.gpu)
+            raise LamarckError(_refusal(step, catalogue, machine, memory, others))
+        speed = writing_speed(catalogue, machine, shape, engine.dtype, engine.batch_size, work.longest)
     seconds = work.tokens / speed.tokens_per_second
     return _priced(config, catalogue, number, step, machine, memory, work.tokens, speed, seconds)
 
@@ -148,7 +153,7 @@ def _changed(recipe: Recipe, change: dict[str, Any]) -> Recipe:
 
 
 def _writes_on(
-    catalogue: Catalogue, shape: Shape, engine: EngineConfig, longest: int, rank: int, kind: str
+    catalogue: Catalogue, shape: Shape, engine: HFEngineConfig, longest: int, rank: int, kind: str
 ) -> Iterator[str]:
     """By format of the weights the fewest GPUs of this kind, and the cheapest kind for the engine as it is."""
     formats: tuple[Format, ...] = ("bfloat16", "fp8", "awq")

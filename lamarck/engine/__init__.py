@@ -1,6 +1,7 @@
 """Text generation behind one small interface, so that no stage knows what serves the model."""
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +14,7 @@ class Engine(Protocol):
 
     @property
     def device_name(self) -> str:
-        """Where the model runs: cpu, cuda."""
+        """Where the model runs, for the records: cpu, cuda, server."""
         ...
 
     def generate(
@@ -40,14 +41,21 @@ class Engine(Protocol):
 
 
 def prepare_libraries(threads: int) -> None:
-    """Before torch and its friends are imported, because they read these once: the CPU threads, and no bars of their
-    own, which would draw a line a task and a line a file."""
+    """Before torch and its friends are imported, because they read these once: the CPU threads; and no bars and notices
+    of their own, which would draw a line a task and a line a file."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ["TQDM_DISABLE"] = "1"
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.filterwarnings("ignore", category=FutureWarning)
 
 
 def load_engine(config: EngineConfig, weights: Path, adapter: Path | None) -> Engine:
     """The engine that the configuration names, serving `weights` with at most one adapter on them."""
-    from lamarck.engine.hf import HFEngine  # torch and transformers: seconds that light commands must not pay
+    # Imports that light commands must not pay: torch and transformers are seconds.
+    if config.kind == "server":
+        from lamarck.engine.server import ServerEngine
+
+        return ServerEngine(config, weights, adapter)
+    from lamarck.engine.hf import HFEngine
 
     return HFEngine(config, weights, adapter)

@@ -4,20 +4,21 @@
 for short answers of unequal length that is most of the time. Greedy output equals its own, token by token.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedTokenizerBase
 
 from lamarck.chat import opened_reasoning, prompt_tokens
-from lamarck.config import EngineConfig
+from lamarck.config import HFEngineConfig
+from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
 from lamarck.errors import LamarckError
 from lamarck.seeds import seed_for
 
 
 class HFEngine:
-    def __init__(self, config: EngineConfig, weights: Path, adapter: Path | None) -> None:
+    def __init__(self, config: HFEngineConfig, weights: Path, adapter: Path | None) -> None:
         self.batch_size = config.batch_size
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.tokenizer, model = _load(weights, adapter, getattr(torch, config.dtype))
@@ -29,6 +30,11 @@ class HFEngine:
     @property
     def device_name(self) -> str:
         return self.device.type
+
+    @property
+    def context(self) -> int:
+        """The longest text that the model was made for, in tokens."""
+        return int(self.model.config.max_position_embeddings)
 
     @torch.inference_mode()
     def generate(
@@ -51,33 +57,53 @@ class HFEngine:
         for first in range(0, len(order), self.batch_size):
             rows = order[first : first + self.batch_size]
             generator = torch.Generator(self.device).manual_seed(seed_for(seed, str(first)))
-            continued = self._decode([tokens[row] for row in rows], max_new_tokens, temperature, top_p, generator)
+            steps = self._decode(
+                [tokens[row] for row in rows],
+                [max_new_tokens] * len(rows),
+                shared_luck(temperature, top_p, generator),
+            )
+            continued: list[list[int]] = [[] for _ in rows]
+            # All steps first: reading a token back makes a GPU wait for it.
+            for step_rows, step_tokens in list(steps):
+                for row, token in zip(step_rows.tolist(), step_tokens.tolist(), strict=True):
+                    continued[row].append(token)
             decoded = self.tokenizer.batch_decode(continued, skip_special_tokens=True)
             for row, text in zip(rows, decoded, strict=True):
                 texts[row] = opened + text
             on_done(len(rows))
         return texts
 
+    def stream(
+        self, requests: Sequence[Continuation], dropped: Set[int] = frozenset()
+    ) -> Iterator[list[tuple[int, int]]]:
+        """Continue prompts with settings of their own side by side: at every step (place in `requests`, its token).
+
+        A place is left out from the step on at which its text has ended or reached its limit, or at which it stands in
+        `dropped`, which may grow meanwhile. No more than `batch_size` requests.
+        """
+        choose = own_luck(requests, self.device)
+        limits = [request.max_new_tokens for request in requests]
+        for rows, tokens in self._decode([request.tokens for request in requests], limits, choose, dropped):
+            yield list(zip(rows.tolist(), tokens.tolist(), strict=True))
+
+    @torch.inference_mode()
     def _decode(
-        self,
-        prompts: list[list[int]],
-        max_new_tokens: int,
-        temperature: float,
-        top_p: float,
-        generator: torch.Generator,
-    ) -> list[list[int]]:
-        """One batch, token by token; a row leaves the batch when enough of them have ended."""
+        self, prompts: list[list[int]], limits: list[int], choose: Choose, dropped: Set[int] = frozenset()
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """One batch, step by step: the rows that go on, and their tokens, both (rows,).
+
+        A row leaves the batch when enough of them have ended.
+        """
         inputs, mask = self._left_pad(prompts)
         # Without padding no mask is needed, and the attention kernel without one is faster.
         attention = None if bool(mask.all()) else mask
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         cache = DynamicCache(config=self.model.config)
         end = torch.tensor(self.end, device=self.device)
-        produced: list[list[int]] = [[] for _ in prompts]
+        limit = torch.tensor(limits, device=self.device)
         rows = torch.arange(len(prompts), device=self.device)
         running = torch.ones(len(prompts), dtype=torch.bool, device=self.device)
-        steps: list[tuple[torch.Tensor, torch.Tensor]] = []
-        for _ in range(max_new_tokens):
+        for step in range(1, max(limits) + 1):
             logits = self.model(
                 input_ids=inputs,
                 attention_mask=attention,
@@ -86,12 +112,15 @@ class HFEngine:
                 use_cache=True,
                 logits_to_keep=1,
             ).logits[:, -1]
-            chosen = _choose(logits, temperature, top_p, generator)
+            chosen = choose(logits, rows, step)
             running = running & ~torch.isin(chosen, end)
-            steps.append((rows[running], chosen[running]))
+            yield rows[running], chosen[running]
+            running = running & (limit[rows] > step)
+            if dropped:
+                running = running & ~torch.isin(rows, torch.tensor(sorted(dropped), device=self.device))
             left = int(running.sum())
             if left == 0:
-                break
+                return
             # Dropping rows copies the cache: worth it once a quarter of the batch is idle.
             if left <= 0.75 * len(running):
                 keep = running.nonzero().squeeze(1)
@@ -101,10 +130,6 @@ class HFEngine:
             inputs, positions = chosen[:, None], positions[:, -1:] + 1
             if attention is not None:
                 attention = torch.cat([attention, attention.new_ones(len(attention), 1)], dim=1)
-        for step_rows, step_tokens in steps:
-            for row, token in zip(step_rows.tolist(), step_tokens.tolist(), strict=True):
-                produced[row].append(token)
-        return produced
 
     def _left_pad(self, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, longest) token ids and the mask that is 1 on real tokens; padding stands on the left."""
@@ -116,25 +141,26 @@ class HFEngine:
     @torch.inference_mode()
     def loglikelihoods(self, texts: list[str]) -> list[float]:
         tokens: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
-        context = self.model.config.max_position_embeddings
-        if max((len(row) for row in tokens), default=0) > context:
-            raise LamarckError(f"a text to score is longer than the model's context of {context} tokens: split it")
+        if max((len(row) for row in tokens), default=0) > self.context:
+            raise LamarckError(f"a text to score is longer than the model's context of {self.context} tokens: split it")
         order = sorted(range(len(texts)), key=lambda row: len(tokens[row]))
         sums = [0.0] * len(texts)
         for first in range(0, len(order), self.batch_size):
             rows = order[first : first + self.batch_size]
-            for row, value in zip(rows, self._score([tokens[row] for row in rows]), strict=True):
-                sums[row] = value
+            scores = self.token_scores([[self.start, *tokens[row]] for row in rows])
+            for row, values in zip(rows, scores, strict=True):
+                sums[row] = float(values.sum())
         return sums
 
-    def _score(self, batch: list[list[int]]) -> list[float]:
-        """Summed log probabilities of each row; padding stands on the right, where causal attention never looks."""
+    @torch.inference_mode()
+    def token_scores(self, batch: list[list[int]]) -> list[torch.Tensor]:
+        """Log probability, in nats, of every token of each row but the first, which begins the text."""
         longest = max(len(row) for row in batch)
+        # Padding stands on the right, where causal attention never looks.
         padded = torch.tensor([row + [self.end[0]] * (longest - len(row)) for row in batch], device=self.device)
-        start = torch.full((len(batch), 1), self.start, device=self.device)
-        logits = self.model(input_ids=torch.cat([start, padded[:, :-1]], dim=1), use_cache=False).logits
-        chosen = torch.log_softmax(logits.float(), -1).gather(2, padded[..., None]).squeeze(2)
-        return [float(values[: len(row)].sum()) for values, row in zip(chosen, batch, strict=True)]
+        logits = self.model(input_ids=padded[:, : max(longest - 1, 1)], use_cache=False).logits
+        chosen = torch.log_softmax(logits.float(), -1).gather(2, padded[:, 1:, None]).squeeze(2)
+        return [values[: len(row) - 1] for values, row in zip(chosen, batch, strict=True)]
 
 
 def _load(weights: Path, adapter: Path | None, dtype: torch.dtype) -> tuple[PreTrainedTokenizerBase, torch.nn.Module]:
@@ -163,15 +189,3 @@ def _end_tokens(*candidates: int | list[int] | None) -> list[int]:
     if not found:
         raise LamarckError("the tokenizer names no end-of-sequence token: generation would never stop")
     return list(dict.fromkeys(found))
-
-
-def _choose(logits: torch.Tensor, temperature: float, top_p: float, generator: torch.Generator) -> torch.Tensor:
-    """(batch,) next tokens from (batch, vocabulary) logits: the best, or a draw from the nucleus (arXiv:1904.09751)."""
-    if temperature == 0:
-        return logits.argmax(-1)
-    probabilities = torch.softmax(logits.float() / temperature, -1)
-    if top_p < 1:
-        ordered, index = probabilities.sort(-1, descending=True)
-        ordered[ordered.cumsum(-1) - ordered >= top_p] = 0
-        probabilities = torch.zeros_like(probabilities).scatter(-1, index, ordered)
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from lamarck.config import EngineConfig
+from lamarck.config import HFEngineConfig
 from lamarck.engine import Engine, load_engine
 from lamarck.errors import LamarckError
 from lamarck.eval.answer import answer_of
@@ -106,7 +106,7 @@ def _teach(tier: TeachingTier, curriculum: list[Problem], student: Path, directo
 def _examine(suite: Suite, student: Path, adapter: Path | None, on_done: Callable[[int], None]) -> dict[str, list[str]]:
     """Task -> the student's greedy answers to its items."""
     tasks = suite.tiers.teaching.tasks
-    engine = load_engine(EngineConfig(), student, adapter)
+    engine = load_engine(HFEngineConfig(), student, adapter)
     prompts = [item.prompt for task in tasks for item in suite.items[task.name]]
     limit = max(task.max_new_tokens for task in tasks)
     answers = iter(answer_of(text) for text in engine.generate(prompts, max_new_tokens=limit, on_done=on_done))

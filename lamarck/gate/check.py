@@ -36,7 +36,16 @@ def gate_state(generation: Generation, plan: Path, approval: Path) -> GateState:
 
 
 def check_approval(name: str, plan: Plan, path: Path) -> Approval:
-    """The approval at `path`, if it is a valid answer to `plan`. Errors: LamarckError that says why it is none."""
+    """The approval at `path`, if it allows `plan` to run now. Errors: LamarckError that says why it does not."""
+    approval = check_answer(name, plan, path)
+    if approval.expires < today():
+        raise LamarckError(f"{path} expired on {approval.expires}: read `lamarck review {name}`, then approve again")
+    return approval
+
+
+def check_answer(name: str, plan: Plan, path: Path) -> Approval:
+    """The approval at `path`, if it is a human's yes to `plan`, be it expired since. Errors: LamarckError that says why
+    it is none."""
     if not path.exists():
         raise LamarckError(f"{name} is not approved: read `lamarck review {name}`, then `lamarck approve {name}`")
     if plan.generation != name:
@@ -50,8 +59,6 @@ def check_approval(name: str, plan: Plan, path: Path) -> Approval:
         raise LamarckError(
             f"{path} approves another plan ({short(approval.plan)}), not the present one ({short(digest)}): {advice}"
         )
-    if approval.expires < today():
-        raise LamarckError(f"{path} expired on {approval.expires}: {advice}")
     if approval.budget_device_seconds < plan.budget.device_seconds:
         raise LamarckError(
             f"{path} allows {approval.budget_device_seconds:g} device-seconds, but the plan has a budget of "

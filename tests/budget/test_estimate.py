@@ -53,6 +53,16 @@ def test_two_long_examples_side_by_side_do_not_fit() -> None:
     assert "recipe.batch_size: 3 on one H100 SXM" in refusal(changed(recipe={"batch_size": 4}))
 
 
+def test_what_a_server_holds_is_its_own_affair() -> None:
+    values = BIG.model_dump(mode="json")
+    values["engine"] = {"kind": "server", "url": "http://127.0.0.1:8000/v1", "chat": True}
+    values["machines"]["curriculum"] = {"gpu": "H100 SXM", "count": 2, "tokens_per_second": 1000}
+    curriculum, _, _ = estimate_generation(Config.model_validate(values), 1, SHAPE)
+    assert curriculum.memory.total == 0
+    assert curriculum.hours == pytest.approx(curriculum.tokens / 1000 / 3600)
+    assert curriculum.dollars == pytest.approx(curriculum.hours * 2 * 3.99)
+
+
 def test_what_no_machine_holds_is_said_to_fit_nowhere() -> None:
     said = refusal(changed(engine={"batch_size": 100_000}, machines={"curriculum": {"gpu": "B300"}}))
     assert "nothing in config/machines.yaml would" in said

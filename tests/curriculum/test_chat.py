@@ -1,4 +1,4 @@
-"""A real model behind a chat template: asked in its chat form, it is the same teacher."""
+"""A real model behind a chat template, or behind a server: asked in its own form, it is the same teacher."""
 
 import shutil
 from pathlib import Path
@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from lamarck.config import EngineConfig
+from lamarck.config import HFEngineConfig, ServerEngineConfig
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, Teacher
 from lamarck.curriculum.propose import Author, Proposal
 from lamarck.curriculum.strategy import Strategy
-from lamarck.engine import load_engine
+from lamarck.engine import Engine, load_engine
+from lamarck.engine.hf import HFEngine
 from lamarck.g0.tiny import pretrain
 from lamarck.g0.world import SkillShare, TinyFounder
+from lamarck.lineage import Generation, model_digest, served_name
+from lamarck.serve.app import build_app
+from tests.serving import serving
 
 WORLD = TinyFounder(
     kind="tiny", skills={"arithmetic": SkillShare(share=1, weights=(1, 1))}, steps=250, decay_steps=50, batch_size=32
@@ -49,10 +53,10 @@ def chat(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def written(weights: Path, **changes: object) -> list[Cell]:
+def written(weights: Path, engine: Engine | None = None, **changes: object) -> list[Cell]:
     author = Author(Teacher(generation="g0", digest="d"), "s")
     strategy = Strategy.model_validate(STRATEGY | changes)
-    engine = load_engine(EngineConfig(), weights, None)
+    engine = engine or load_engine(HFEngineConfig(), weights, None)
     return Proposal(engine, strategy, author, Contamination([]), 0, lambda samples: None).verified()
 
 
@@ -69,3 +73,19 @@ def test_a_teacher_that_cannot_read_the_request_is_counted_and_ends(chat: Path) 
     cells = written(chat, prompts=str(Path(__file__).parents[2] / "config/prompts/chat.yaml"))
     assert len(kept(cells)) < 20
     assert sum(cell.sampled for cell in cells) == sum(cell.dropped.total() for cell in cells) + len(kept(cells))
+
+
+@pytest.mark.parametrize("form", ["plain", "chat"])
+def test_behind_a_server_a_teacher_writes_the_same_curriculum(form: str, request: pytest.FixtureRequest) -> None:
+    """From a nucleus of one token, which is greedy: with luck in it, each engine draws in its own way."""
+    weights: Path = request.getfixturevalue(form)
+    greedy = {"max_new_tokens": 16, "top_p": 1e-9}
+    name = served_name(Generation(0), model_digest(weights, None))
+    with serving(build_app(HFEngine(HFEngineConfig(), weights, None), name, None, ["*"])) as url:
+        config = ServerEngineConfig(kind="server", url=f"{url}/v1", chat=form == "chat")
+        there = written(weights, load_engine(config, weights, None), sampling=greedy)
+    here = written(weights, sampling=greedy)
+    assert [(cell.name, cell.sampled, cell.kept, cell.dropped) for cell in there] == [
+        (cell.name, cell.sampled, cell.kept, cell.dropped) for cell in here
+    ]
+    assert kept(here)

@@ -1,44 +1,29 @@
 """The engine against transformers itself."""
 
 import shutil
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lamarck.config import EngineConfig
+from lamarck.config import HFEngineConfig
 from lamarck.engine import Engine, load_engine
+from lamarck.engine.hf import HFEngine
+from lamarck.engine.sampling import Continuation, own_luck
 from lamarck.errors import LamarckError
-from lamarck.g0.corpus import corpus
-from lamarck.g0.tiny import pretrain
-from lamarck.g0.world import SkillShare, TinyFounder
-
-WORLD = TinyFounder(
-    kind="tiny",
-    skills={name: SkillShare(share=1, weights=(1, 1, 1)) for name in ("json_mode", "list_ops", "arithmetic")},
-    steps=150,
-    decay_steps=50,
-)
-PROMPTS = [problem.prompt for _, problem in islice(corpus(WORLD, 1, frozenset()), 60)]
+from tests.tiny import PROMPTS
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("founder")
-    pretrain(WORLD, frozenset(), path, 0, lambda steps: None)
-    return path
+def engine(tiny_model: Path) -> HFEngine:
+    return HFEngine(HFEngineConfig(batch_size=16), tiny_model, None)
 
 
-@pytest.fixture(scope="module")
-def engine(weights: Path) -> Engine:
-    return load_engine(EngineConfig(batch_size=16), weights, None)
-
-
-def test_greedy_output_is_that_of_transformers(engine: Engine, weights: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(weights).eval()
-    tokenizer = AutoTokenizer.from_pretrained(weights)
+def test_greedy_output_is_that_of_transformers(engine: Engine, tiny_model: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     expected = []
     for prompt in PROMPTS:
         inputs = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
@@ -63,9 +48,9 @@ def test_a_small_nucleus_is_greedy(engine: Engine) -> None:
     assert engine.generate(PROMPTS, max_new_tokens=20, temperature=1.0, top_p=1e-9, seed=3) == greedy
 
 
-def test_loglikelihoods_are_those_of_transformers(engine: Engine, weights: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(weights).eval()
-    tokenizer = AutoTokenizer.from_pretrained(weights)
+def test_loglikelihoods_are_those_of_transformers(engine: Engine, tiny_model: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     for text, value in zip(PROMPTS, engine.loglikelihoods(PROMPTS), strict=True):
         tokens = torch.tensor([[tokenizer.eos_token_id, *tokenizer(text)["input_ids"]]])
         with torch.no_grad():
@@ -75,19 +60,58 @@ def test_loglikelihoods_are_those_of_transformers(engine: Engine, weights: Path)
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LamarckError, match="does not open as a model"):
-        load_engine(EngineConfig(), tmp_path, None)
+        load_engine(HFEngineConfig(), tmp_path, None)
 
 
-def test_a_chat_model_is_asked_in_the_form_in_which_it_was_taught(weights: Path, tmp_path: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(weights)
+def test_a_row_of_a_stream_does_not_depend_on_its_neighbours(engine: HFEngine) -> None:
+    tokens = engine.tokenizer(PROMPTS[:12])["input_ids"]
+    requests = [
+        Continuation(row, max_new_tokens=5 + place, temperature=(place % 3) / 2, top_p=0.9, seed=place)
+        for place, row in enumerate(tokens)
+    ]
+    together = streamed(engine, requests)
+    assert together == [streamed(engine, [request])[0] for request in requests]
+    assert [len(row) for row in together] != [5 + place for place in range(12)]  # some ended by themselves
+    other = streamed(engine, [replace(request, seed=99) for request in requests])
+    assert [a == b for a, b in zip(together, other, strict=True)].count(True) < 12
+    assert together[::3] == other[::3]  # greedy ones have no luck to change
+
+
+def test_a_greedy_stream_is_what_generate_gives(engine: HFEngine) -> None:
+    requests = [Continuation(row, 40) for row in engine.tokenizer(PROMPTS[:16])["input_ids"]]
+    texts = engine.tokenizer.batch_decode(streamed(engine, requests), skip_special_tokens=True)
+    assert texts == engine.generate(PROMPTS[:16], max_new_tokens=40)
+
+
+def test_draws_follow_the_distribution() -> None:
+    """A chi-squared test of 4,000 draws from a nucleus: 4 of 6 tokens, each in proportion."""
+    logits = torch.tensor([0.5, 0.25, 0.125, 0.08, 0.04, 0.005]).log().repeat(4000, 1)
+    requests = [Continuation([0], 1, temperature=1.0, top_p=0.95, seed=seed) for seed in range(4000)]
+    drawn = own_luck(requests, torch.device("cpu"))(logits, torch.arange(4000), 1)
+    expected = torch.tensor([0.5, 0.25, 0.125, 0.08]) / 0.955 * 4000
+    counts = torch.bincount(drawn, minlength=6)
+    assert counts[4:].tolist() == [0, 0]
+    assert float(((counts[:4] - expected) ** 2 / expected).sum()) < 16.3  # p = 0.001 at three degrees of freedom
+
+
+def streamed(engine: HFEngine, requests: list[Continuation]) -> list[list[int]]:
+    rows: list[list[int]] = [[] for _ in requests]
+    for step in engine.stream(requests):
+        for place, token in step:
+            rows[place].append(token)
+    return rows
+
+
+def test_a_chat_model_is_asked_in_the_form_in_which_it_was_taught(tiny_model: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     tokenizer.chat_template = (
         "{% for message in messages %}reverse {{ message.content }} {% endfor %}"
         "{% if add_generation_prompt %}=> {% endif %}"
     )
-    copy = shutil.copytree(weights, tmp_path / "chat")
+    copy = shutil.copytree(tiny_model, tmp_path / "chat")
     tokenizer.save_pretrained(copy)
-    asked = load_engine(EngineConfig(), copy, None).generate(["1 2 3", "7 1"], max_new_tokens=20)
-    assert asked == load_engine(EngineConfig(), weights, None).generate(
+    asked = load_engine(HFEngineConfig(), copy, None).generate(["1 2 3", "7 1"], max_new_tokens=20)
+    assert asked == load_engine(HFEngineConfig(), tiny_model, None).generate(
         ["reverse 1 2 3 => ", "reverse 7 1 => "], max_new_tokens=20
     )
     assert any(asked)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lamarck.config import EngineConfig
+from lamarck.config import HFEngineConfig
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
 from lamarck.errors import LamarckError
@@ -31,7 +31,7 @@ budget: {device_seconds: 10}
 
 @pytest.fixture(scope="module")
 def engine(model: Path) -> Engine:
-    return load_engine(EngineConfig(batch_size=64), model, None)
+    return load_engine(HFEngineConfig(batch_size=64), model, None)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_two_runs_write_the_same_bytes(run_stage: Callable[..., Path], suite: Su
         "model": model_digest(model, None),
         "student": weights_digest(model),
         "suite": suite_digest(suite.path),
-        "engine": EngineConfig().digest(),
+        "engine": HFEngineConfig().digest(),
     }
 
 

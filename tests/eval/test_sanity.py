@@ -12,7 +12,7 @@ import pytest
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from lamarck.config import EngineConfig
+from lamarck.config import HFEngineConfig
 from lamarck.engine import Engine, load_engine
 from lamarck.eval.sanity import run_sanity
 from lamarck.eval.suite import CORPUS, Suite, load_suite
@@ -37,7 +37,7 @@ class Failing:
 
 @pytest.fixture(scope="module")
 def engine(model: Path) -> Engine:
-    return load_engine(EngineConfig(batch_size=64), model, None)
+    return load_engine(HFEngineConfig(batch_size=64), model, None)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,67 @@
+"""How the next token is chosen: the best, or a draw from the nucleus (arXiv:1904.09751)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+# (logits of the running rows, (rows, vocabulary); which rows of the batch they are; the step, from 1) -> their tokens.
+Choose = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """One prompt to continue with settings of its own. `tokens`: the prompt's ids."""
+
+    tokens: list[int]
+    max_new_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+def shared_luck(temperature: float, top_p: float, generator: torch.Generator) -> Choose:
+    """Every row draws from one generator: the fastest, but what a row gets depends on who else is in the batch."""
+
+    def choose(logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
+        if temperature == 0:
+            return logits.argmax(-1)
+        probabilities = torch.softmax(logits.float() / temperature, -1)
+        if top_p < 1:
+            ordered, index = probabilities.sort(-1, descending=True)
+            ordered[ordered.cumsum(-1) - ordered >= top_p] = 0
+            probabilities = torch.zeros_like(probabilities).scatter(-1, index, ordered)
+        return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+
+    return choose
+
+
+def own_luck(requests: Sequence[Continuation], device: torch.device) -> Choose:
+    """Every row has its own temperature, nucleus and seed: what it gets does not depend on who else is in the batch."""
+    temperatures = torch.tensor([request.temperature for request in requests], device=device)
+    top_ps = torch.tensor([request.top_p for request in requests], device=device)
+    draws = torch.nn.utils.rnn.pad_sequence([_draws(request) for request in requests]).to(device)
+
+    def choose(logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
+        best = logits.argmax(-1)
+        hot = temperatures[rows] > 0
+        if not bool(hot.any()):
+            return best
+        heat = torch.where(hot, temperatures[rows], 1.0)[:, None]
+        ordered, index = torch.softmax(logits.float() / heat, -1).sort(-1, descending=True)
+        ordered[ordered.cumsum(-1) - ordered >= top_ps[rows, None]] = 0
+        mass = ordered.cumsum(-1)
+        # A row that has reached its own limit may still be in the batch: its draw is not looked at.
+        luck = draws[min(step, len(draws)) - 1, rows, None]
+        # The inverse of the cumulative distribution at one uniform draw; rounding may put that just past the end.
+        place = torch.searchsorted(mass, luck * mass[:, -1:], right=True)
+        place = torch.minimum(place, (ordered > 0).sum(-1, keepdim=True) - 1)
+        return torch.where(hot, index.gather(1, place).squeeze(1), best)
+
+    return choose
+
+
+def _draws(request: Continuation) -> torch.Tensor:
+    """(max_new_tokens,) uniform draws, the same on every device; none for a greedy request."""
+    generator = torch.Generator().manual_seed(request.seed)
+    return torch.rand(request.max_new_tokens if request.temperature > 0 else 1, generator=generator)
