@@ -128,6 +128,27 @@ class HFEngineConfig(AnyEngine):
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights while generating.")
 
 
+class VLLMEngineConfig(AnyEngine):
+    kind: Literal["vllm"] = Field(description="vllm: vLLM, on this machine, in an environment of its own.")
+    python: str = Field(
+        ".venv-vllm/bin/python", description="The Python of vLLM's environment; `make vllm` makes this one."
+    )
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights, unless quantised.")
+    quantization: Literal["none", "fp8_per_channel"] = Field("none", description="Of the weights, as they are loaded.")
+    tensor_parallel: int = Field(1, ge=1, description="GPUs that the model is split over.")
+    memory_share: float = Field(
+        0.9, gt=0, le=1, description="Of each GPU's memory that vLLM takes; without a GPU, of the machine's."
+    )
+    max_length: int | None = Field(
+        None, ge=1, description="Tokens of the longest prompt with its answer; the model's context when left out."
+    )
+    batch_size: int = Field(256, ge=1, description="Texts decoded side by side, at most: memory may allow fewer.")
+
+    def digest(self) -> str:
+        """Over what decides the answers: how they are batched and over how many GPUs does not."""
+        return digest_value(self.model_dump(mode="json", include={"kind", "dtype", "quantization"}))
+
+
 class ServerEngineConfig(AnyEngine):
     kind: Literal["server"] = Field(description="server: any OpenAI-compatible server.")
     url: str = Field(description="Where its API begins, such as http://127.0.0.1:8000/v1.")
@@ -167,7 +188,7 @@ class ServerEngineConfig(AnyEngine):
         return digest_value(self.model_dump(mode="json", include={"kind", "model", "chat"}))
 
 
-EngineConfig = Annotated[HFEngineConfig | ServerEngineConfig, Field(discriminator="kind")]
+EngineConfig = Annotated[HFEngineConfig | VLLMEngineConfig | ServerEngineConfig, Field(discriminator="kind")]
 
 
 def is_loopback(host: str) -> bool:

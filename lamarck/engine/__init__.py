@@ -56,6 +56,10 @@ def load_engine(config: EngineConfig, weights: Path, adapter: Path | None) -> En
         from lamarck.engine.server import ServerEngine
 
         return ServerEngine(config, weights, adapter)
+    if config.kind == "vllm":
+        from lamarck.engine.vllm import VLLMEngine
+
+        return VLLMEngine(config, weights, adapter)
     from lamarck.engine.hf import HFEngine
 
     return HFEngine(config, weights, adapter)

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreT
 from lamarck.chat import opened_reasoning, prompt_tokens
 from lamarck.config import HFEngineConfig
 from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
+from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.errors import LamarckError
 from lamarck.seeds import seed_for
 
@@ -23,9 +24,8 @@ class HFEngine:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.tokenizer, model = _load(weights, adapter, getattr(torch, config.dtype))
         self.model = model.to(self.device).eval()
-        self.end = _end_tokens(self.model.generation_config.eos_token_id, self.tokenizer.eos_token_id)
-        start = self.tokenizer.bos_token_id
-        self.start: int = start if start is not None else self.end[0]
+        self.end = end_tokens(self.model.generation_config, self.tokenizer)
+        self.start = start_token(self.tokenizer, self.end)
 
     @property
     def device_name(self) -> str:
@@ -179,13 +179,3 @@ def _load(weights: Path, adapter: Path | None, dtype: torch.dtype) -> tuple[PreT
     # In float32 the merged product equals the sum to rounding and saves two products a layer; in 16 bits the small
     # update would drown in the weights' rounding, so there the adapter stays beside them.
     return tokenizer, adapted.merge_and_unload() if dtype == torch.float32 else adapted
-
-
-def _end_tokens(*candidates: int | list[int] | None) -> list[int]:
-    """Every token id that ends a text, the generation config's first."""
-    found: list[int] = []
-    for candidate in candidates:
-        found += candidate if isinstance(candidate, list) else [] if candidate is None else [candidate]
-    if not found:
-        raise LamarckError("the tokenizer names no end-of-sequence token: generation would never stop")
-    return list(dict.fromkeys(found))

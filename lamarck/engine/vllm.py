@@ -1,0 +1,133 @@
+"""The vLLM engine: whole batches, in vLLM's own environment and a process of its own (Kwon et al. 2023,
+arXiv:2309.06180). vLLM pins other versions of transformers than we do, so the two cannot be imported together.
+
+Prompts are put into tokens here and answers out of them, exactly as the engine `hf` does: vLLM only continues tokens.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from lamarck.chat import opened_reasoning, prompt_tokens
+from lamarck.config import VLLMEngineConfig
+from lamarck.engine.tokens import end_tokens, generation_config, start_token
+from lamarck.engine.worker import Worker
+from lamarck.errors import LamarckError
+from lamarck.files import read_json
+from lamarck.seeds import seed_for
+
+PROGRAM = Path(__file__).with_name("vllm_worker.py")
+
+
+class VLLMEngine:
+    def __init__(self, config: VLLMEngineConfig, weights: Path, adapter: Path | None) -> None:
+        python = Path(config.python)
+        if not python.exists():
+            raise LamarckError(f"{python} does not exist: `make vllm` makes vLLM's environment; engine.python names it")
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
+            self._end = end_tokens(generation_config(weights), self._tokenizer)
+        except (OSError, ValueError) as error:
+            raise LamarckError(f"{weights} does not open as a model: {str(error).splitlines()[0]}") from error
+        self._start = start_token(self._tokenizer, self._end)
+        self._opened = opened_reasoning(self._tokenizer)
+        self.worker = Worker(python, PROGRAM, _environment(config))
+        try:
+            loaded = self.worker.ask(_settings(config, weights, adapter, self._end))
+        except LamarckError as error:
+            raise LamarckError(f"vLLM did not start: {error}; `make vllm` makes its environment") from None
+        self._device: str = loaded["device"]
+        self.version: str = loaded["version"]
+        self.longest: int = loaded["max_length"]
+
+    @property
+    def device_name(self) -> str:
+        return f"{self._device}, vLLM {self.version}"
+
+    def generate(
+        self,
+        prompts: list[str],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        on_done: Callable[[int], None] = lambda finished: None,
+    ) -> list[str]:
+        if not prompts:
+            return []
+        tokens = prompt_tokens(prompts, self._tokenizer)
+        self._check_length(max(len(row) for row in tokens), max_new_tokens)
+        request = {
+            "task": "generate",
+            "prompts": tokens,
+            "max_new_tokens": max_new_tokens,
+            "temperature": temperature,
+            "top_p": top_p,
+            # By place, so that the same prompt asked twice in a batch gets two answers.
+            "seeds": [seed_for(seed, str(place)) for place in range(len(prompts))],
+        }
+        answers: list[list[int]] = self._ask(request, on_done)
+        texts = self._tokenizer.batch_decode(answers, skip_special_tokens=True)
+        return [self._opened + text for text in texts]
+
+    def loglikelihoods(self, texts: list[str]) -> list[float]:
+        if not texts:
+            return []
+        rows = [[self._start, *row] for row in self._tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        self._check_length(max(len(row) for row in rows), 1)
+        scores: list[float] = self._ask({"task": "score", "prompts": rows})
+        return scores
+
+    def _ask(self, request: dict[str, Any], on_done: Callable[[int], None] = lambda finished: None) -> Any:
+        try:
+            return self.worker.ask(request, on_done)["result"]
+        except LamarckError as error:
+            raise LamarckError(f"vLLM stopped in the middle of its work: {error}") from None
+
+    def _check_length(self, prompt: int, new: int) -> None:
+        """vLLM would cut an answer short without a word."""
+        if prompt + new > self.longest:
+            raise LamarckError(
+                f"a text may have {prompt} tokens before its answer and {new} in it, more than the {self.longest} that "
+                "vLLM has room for: raise engine.max_length (not above the model's context), or ask for less"
+            )
+
+
+def _settings(config: VLLMEngineConfig, weights: Path, adapter: Path | None, end: list[int]) -> dict[str, Any]:
+    return {
+        "weights": str(weights.resolve()),
+        "adapter": {"path": str(adapter.resolve()), "rank": _rank(adapter)} if adapter else None,
+        "stop_token_ids": end,
+        "dtype": config.dtype,
+        "quantization": None if config.quantization == "none" else config.quantization,
+        "tensor_parallel": config.tensor_parallel,
+        "memory_share": config.memory_share,
+        "max_length": config.max_length,
+        "batch_size": config.batch_size,
+    }
+
+
+def _rank(adapter: Path) -> int:
+    """The largest rank of any layer of a PEFT adapter."""
+    content = read_json(adapter / "adapter_config.json")
+    return max([content["r"], *content.get("rank_pattern", {}).values()])
+
+
+def _environment(config: VLLMEngineConfig) -> dict[str, str]:
+    own = {
+        "OMP_NUM_THREADS": str(config.threads),
+        # Without a GPU vLLM would bind its threads to cores that other jobs are using.
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        # In one process requests are scheduled in the order in which they are asked, which makes a seed's answers
+        # reproducible; and no process beside the worker needs ending.
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        # Nothing leaves this machine.
+        "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TQDM_DISABLE": "1",
+    }
+    return {"VLLM_LOGGING_LEVEL": "WARNING"} | os.environ | own

@@ -1,0 +1,145 @@
+"""The other side of lamarck/engine/vllm.py. It runs in vLLM's own environment, which has other versions of what lamarck
+needs: so it imports the standard library and vLLM, and nothing else.
+
+JSON lines on standard input, answered on standard output. The first says what to load and is answered with where and by
+what it was loaded; every other is one batch, answered with {"done": n} whenever n more prompts are finished and in the
+end with {"result": [...]}. Prompts and answers are token ids. What goes wrong ends the process, with the reason on
+standard error; the process also ends, with all that vLLM has started, when standard input does.
+"""
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TextIO, get_args
+
+GRACE = 3.0  # seconds that vLLM has to end by itself once nobody asks any more
+
+Request = dict[str, Any]
+Reply = Callable[[dict[str, Any]], None]
+
+
+def main() -> None:
+    reply = _claim_output()
+    requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(sys.stdin, requests), daemon=True).start()
+    settings = requests.get()
+    if settings is None:
+        return
+    model = Model(settings)
+    reply(model.describe())
+    while (request := requests.get()) is not None:
+        result = model.score(request, reply) if request["task"] == "score" else model.generate(request, reply)
+        reply({"result": result})
+
+
+def _claim_output() -> Reply:
+    """What vLLM and its kernels print goes to standard error: standard output is for replies alone."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def reply(content: dict[str, Any]) -> None:
+        replies.write(json.dumps(content) + "\n")
+        replies.flush()
+
+    return reply
+
+
+def _read(lines: TextIO, requests: "queue.SimpleQueue[Request | None]") -> None:
+    for line in lines:
+        requests.put(json.loads(line))
+    requests.put(None)
+    # In the middle of a batch nobody looks at the queue.
+    time.sleep(GRACE)
+    os.killpg(0, signal.SIGKILL)
+
+
+class Model:
+    def __init__(self, settings: Request) -> None:
+        import vllm
+        from vllm.lora.request import LoRARequest
+        from vllm.platforms import current_platform
+
+        self._vllm = vllm
+        self._device: str = current_platform.device_type
+        self._stop: list[int] = settings["stop_token_ids"]
+        adapter = settings["adapter"]
+        self._adapter = LoRARequest("adapter", 1, adapter["path"]) if adapter else None
+        self._llm = vllm.LLM(
+            model=settings["weights"],
+            # Tokens go in and come out: the one that asks has the tokenizer.
+            skip_tokenizer_init=True,
+            load_format="safetensors",
+            dtype=settings["dtype"],
+            quantization=settings["quantization"],
+            tensor_parallel_size=settings["tensor_parallel"],
+            gpu_memory_utilization=settings["memory_share"],
+            max_model_len=settings["max_length"],
+            max_num_seqs=settings["batch_size"],
+            enable_prefix_caching=True,
+            # Without a GPU there are no graphs to capture, and compiling kernels takes longer than they save.
+            enforce_eager=current_platform.is_cpu(),
+            **({"enable_lora": True, "max_lora_rank": _slot(adapter["rank"])} if adapter else {}),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        length = self._llm.llm_engine.model_config.max_model_len
+        return {"device": self._device, "version": self._vllm.__version__, "max_length": length}
+
+    def generate(self, request: Request, reply: Reply) -> list[list[int]]:
+        """The tokens of each answer, without the one that ends it."""
+        settings = {
+            "max_tokens": request["max_new_tokens"],
+            "temperature": request["temperature"],
+            "top_p": request["top_p"],
+            "stop_token_ids": self._stop,
+            "detokenize": False,
+        }
+        outputs = self._run(
+            request["prompts"], [self._vllm.SamplingParams(**settings, seed=seed) for seed in request["seeds"]], reply
+        )
+        answers = [list(output.outputs[0].token_ids) for output in outputs]
+        return [answer[:-1] if answer and answer[-1] in self._stop else answer for answer in answers]
+
+    def score(self, request: Request, reply: Reply) -> list[float]:
+        """The sum of the log probabilities, in nats, of all tokens of each prompt but the first."""
+        # vLLM always writes one token, which nobody reads.
+        settings = self._vllm.SamplingParams(max_tokens=1, prompt_logprobs=0, temperature=0, detokenize=False)
+        rows: list[list[int]] = request["prompts"]
+        outputs = self._run(rows, [settings] * len(rows), reply)
+        return [
+            sum(given[token].logprob for given, token in zip(output.prompt_logprobs[1:], row[1:], strict=True))
+            for output, row in zip(outputs, rows, strict=True)
+        ]
+
+    def _run(self, prompts: list[list[int]], settings: list[Any], reply: Reply) -> list[Any]:
+        # A cache left by earlier batches changes how this one is cut into steps, and so the rounding of its sums: then
+        # the same batch with the same seeds could be answered otherwise.
+        self._llm.reset_prefix_cache()
+        tokens = [{"prompt_token_ids": prompt} for prompt in prompts]
+        self._llm.enqueue(tokens, settings, lora_request=self._adapter, use_tqdm=False)
+        engine, outputs = self._llm.llm_engine, []
+        while engine.has_unfinished_requests():
+            finished = [output for output in engine.step() if output.finished]
+            if finished:
+                reply({"done": len(finished)})
+            outputs += finished
+        return sorted(outputs, key=lambda output: int(output.request_id))
+
+
+def _slot(rank: int) -> int:
+    """vLLM has room for adapters of certain ranks; smaller ones are padded with zeros."""
+    from vllm.config.lora import MaxLoRARanks
+
+    fitting = [slot for slot in get_args(MaxLoRARanks) if slot >= rank]
+    if not fitting:
+        raise ValueError(f"the adapter has rank {rank}, and vLLM takes none above {max(get_args(MaxLoRARanks))}")
+    return min(fitting)
+
+
+if __name__ == "__main__":
+    main()
