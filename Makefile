@@ -9,12 +9,12 @@ unexport PYTHONDONTWRITEBYTECODE
 # Snakemake starts `python`, `dvc` and the checks by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test sandbox browser pods soak check bench
+.PHONY: demo test sandbox browser pods vllm soak check bench
 
 demo: .venv/installed
 	@$(BIN)/lamarck demo
 
-test: .venv/developer sandbox browser pods
+test: .venv/developer sandbox browser pods vllm
 	$(BIN)/python -m pytest -rs
 
 # Code that a model wrote runs in a room that bubblewrap builds. Only root can install it, and only Debian's kin this way.
@@ -36,6 +36,10 @@ pods:
 	  && { systemctl disable --now --quiet ssh 2>/dev/null || true; }; } \
 	  || echo "openssh-server, rsync or curl is not installed: tests of the RunPod executor will not run"
 
+# The engine `vllm` lives in an environment of its own: vLLM pins another transformers. VLLM=cuda is for machines with GPUs.
+VLLM ?= cpu
+vllm: .venv-vllm/installed
+
 # Runs in which something goes wrong at random: no pod may be left. RUNS=200 takes about twenty minutes.
 RUNS ?= 200
 soak: .venv/developer sandbox pods
@@ -55,6 +59,7 @@ bench: .venv/developer
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/filter_curriculum.py
 	$(BIN)/python -m benchmarks.page
+	[ ! -e .venv-vllm/installed ] || $(BIN)/python benchmarks/vllm_vs_direct.py
 
 .venv/installed: envs/cpu.txt pyproject.toml $(RUNPOD)/pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -65,4 +70,11 @@ bench: .venv/developer
 
 .venv/developer: .venv/installed envs/dev.txt
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --requirement envs/dev.txt
+	touch $@
+
+VLLM_OVERRIDES := $(wildcard envs/vllm-$(VLLM)-overrides.txt)
+.venv-vllm/installed: envs/vllm-$(VLLM).txt $(VLLM_OVERRIDES) | .venv/installed
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .venv-vllm
+	$(BIN)/uv pip install --python .venv-vllm/bin/python --compile-bytecode --requirement envs/vllm-$(VLLM).txt \
+	  $(addprefix --override ,$(VLLM_OVERRIDES))
 	touch $@

@@ -73,6 +73,17 @@ def runpod(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture(scope="session")
+def vllm_python() -> Path:
+    """The Python of vLLM's environment. Where there is none: as with the sandbox."""
+    python = Path(".venv-vllm/bin/python").absolute()
+    if not (python.parents[1] / "installed").exists():
+        if os.environ.get("CI"):
+            pytest.fail("vLLM's environment is missing: `make vllm`")
+        pytest.skip("vLLM's environment is missing: `make vllm`")
+    return python
+
+
+@pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model directory: tests.tiny's world, learned for a few seconds; it answers, and ends its answers."""
     from lamarck.g0.tiny import pretrain

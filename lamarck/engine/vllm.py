@@ -100,7 +100,7 @@ class VLLMEngine:
 def _settings(config: VLLMEngineConfig, weights: Path, adapter: Path | None, end: list[int]) -> dict[str, Any]:
     return {
         "weights": str(weights.resolve()),
-        "adapter": {"path": str(adapter.resolve()), "rank": _rank(adapter)} if adapter else None,
+        "adapter": _adapter(adapter) if adapter else None,
         "stop_token_ids": end,
         "dtype": config.dtype,
         "quantization": None if config.quantization == "none" else config.quantization,
@@ -111,10 +111,14 @@ def _settings(config: VLLMEngineConfig, weights: Path, adapter: Path | None, end
     }
 
 
-def _rank(adapter: Path) -> int:
-    """The largest rank of any layer of a PEFT adapter."""
-    content = read_json(adapter / "adapter_config.json")
-    return max([content["r"], *content.get("rank_pattern", {}).values()])
+def _adapter(path: Path) -> dict[str, Any]:
+    """A PEFT adapter: where it lies, the largest rank of any layer, and the names of the layers that it is on."""
+    content = read_json(path / "adapter_config.json")
+    return {
+        "path": str(path.resolve()),
+        "rank": max([content["r"], *content["rank_pattern"].values()]),
+        "layers": sorted({name.rsplit(".", 1)[-1] for name in content["target_modules"]}),
+    }
 
 
 def _environment(config: VLLMEngineConfig) -> dict[str, str]:

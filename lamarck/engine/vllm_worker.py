@@ -8,6 +8,7 @@ standard error; the process also ends, with all that vLLM has started, when stan
 """
 
 import json
+import logging
 import os
 import queue
 import signal
@@ -60,10 +61,16 @@ def _read(lines: TextIO, requests: "queue.SimpleQueue[Request | None]") -> None:
 
 class Model:
     def __init__(self, settings: Request) -> None:
+        import torch
         import vllm
         from vllm.lora.request import LoRARequest
         from vllm.platforms import current_platform
 
+        # Without a GPU there are no graphs to capture, and compiling kernels takes longer than they save.
+        eager = current_platform.is_cpu()
+        torch._dynamo.config.disable = eager
+        # It tries out the chat template, and says at length that the tokenizer has been left out.
+        logging.getLogger("vllm.renderers.base").addFilter(lambda record: "warmup" not in record.msg)
         self._vllm = vllm
         self._device: str = current_platform.device_type
         self._stop: list[int] = settings["stop_token_ids"]
@@ -81,9 +88,8 @@ class Model:
             max_model_len=settings["max_length"],
             max_num_seqs=settings["batch_size"],
             enable_prefix_caching=True,
-            # Without a GPU there are no graphs to capture, and compiling kernels takes longer than they save.
-            enforce_eager=current_platform.is_cpu(),
-            **({"enable_lora": True, "max_lora_rank": _slot(adapter["rank"])} if adapter else {}),
+            enforce_eager=eager,
+            **(_room_for(adapter) if adapter else {}),
         )
 
     def describe(self) -> dict[str, Any]:
@@ -131,14 +137,20 @@ class Model:
         return sorted(outputs, key=lambda output: int(output.request_id))
 
 
-def _slot(rank: int) -> int:
-    """vLLM has room for adapters of certain ranks; smaller ones are padded with zeros."""
+def _room_for(adapter: dict[str, Any]) -> dict[str, Any]:
+    """vLLM has room for adapters of certain ranks, and pads smaller ones with zeros.
+
+    Only on the layers that have one: left to itself it also puts one on the head, and there, without a GPU, it cannot
+    score prompts.
+    """
     from vllm.config.lora import MaxLoRARanks
 
-    fitting = [slot for slot in get_args(MaxLoRARanks) if slot >= rank]
-    if not fitting:
-        raise ValueError(f"the adapter has rank {rank}, and vLLM takes none above {max(get_args(MaxLoRARanks))}")
-    return min(fitting)
+    ranks = [rank for rank in get_args(MaxLoRARanks) if rank >= adapter["rank"]]
+    if not ranks:
+        raise ValueError(
+            f"the adapter has rank {adapter['rank']}, and vLLM takes none above {max(get_args(MaxLoRARanks))}"
+        )
+    return {"enable_lora": True, "max_lora_rank": min(ranks), "lora_target_modules": adapter["layers"]}
 
 
 if __name__ == "__main__":

@@ -56,6 +56,8 @@ class Worker:
         Errors: LamarckError with the worker's last words, if it ends instead.
         """
         assert self._process.stdin and self._process.stdout
+        if not self.end.alive:
+            raise self._obituary()
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
