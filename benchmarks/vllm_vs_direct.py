@@ -4,8 +4,7 @@
 
 Needs `make vllm`. Directly means what vLLM's own guide shows, `LLM(...).generate(texts)`, and is timed inside its
 process; ours is timed here, with tokens put in and taken out and the pipe between. Both forget their prefixes before each
-batch, because a batch that was just answered is no new one. Prints the ratio of wall times (theirs / ours: above 1 we are
-ahead).
+batch, which would not be new otherwise. Prints the ratio of wall times (theirs / ours: above 1 we are ahead).
 """
 
 import argparse

@@ -133,8 +133,12 @@ class VLLMEngineConfig(AnyEngine):
     python: str = Field(
         ".venv-vllm/bin/python", description="The Python of vLLM's environment; `make vllm` makes this one."
     )
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights, unless quantised.")
-    quantization: Literal["none", "fp8_per_channel"] = Field("none", description="Of the weights, as they are loaded.")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Type of the weights, and of what is computed."
+    )
+    quantization: Literal["none", "fp8"] = Field(
+        "none", description="fp8: the weights in 8 bits, one scale for each output, quantised while they are loaded."
+    )
     tensor_parallel: int = Field(1, ge=1, description="GPUs that the model is split over.")
     memory_share: float = Field(
         0.9, gt=0, le=1, description="Of each GPU's memory that vLLM takes; without a GPU, of the machine's."

@@ -13,16 +13,16 @@ from lamarck.budget.machine import (
     training_speed,
     writing_speed,
 )
-from lamarck.budget.memory import GIB, Format, Memory, training_memory, writing_memory
+from lamarck.budget.memory import GIB, Memory, training_memory
 from lamarck.budget.shape import Shape
 from lamarck.budget.work import Work, curriculum_work, evaluation_work, training_work
-from lamarck.config import HERE, Config, HFEngineConfig, Machine, Recipe
+from lamarck.budget.writer import Writer, writes_on
+from lamarck.config import HERE, Config, Machine, Recipe
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.train import rows_at_once
 
 Step = Literal["curriculum", "train", "eval"]
-GPUS = (1, 2, 4, 8)  # that one machine may have, and a model's heads be split over
 
 
 @dataclass(frozen=True)
@@ -74,20 +74,25 @@ def estimate_training(config: Config, catalogue: Catalogue, number: int, shape: 
 def _writing(
     config: Config, catalogue: Catalogue, number: int, step: Step, machine: Machine, shape: Shape, work: Work
 ) -> Estimate:
-    engine, rank = config.engine, config.recipe.rank
+    engine = config.engine
     if engine.kind == "server":
         # What a server holds, on how many GPUs, is its own affair: only its hours are estimated.
         memory = Memory(weights=0, adapter=0)
         speed = writing_speed(catalogue, machine, shape, "bfloat16", engine.concurrency, work.longest)
     else:
-        memory = writing_memory(shape, engine.dtype, engine.batch_size, work.longest, rank)
-        if machine.gpu != HERE:
-            memory = memory.with_reserve()
-        _check_one_gpu(step, machine, f"the engine {engine.kind}")
+        if engine.kind == "hf":
+            _check_one_gpu(step, machine, "the engine hf")
+        elif machine.count != engine.tensor_parallel:
+            raise LamarckError(
+                f"machines.{step}.count is {machine.count}, but engine.tensor_parallel splits the model over "
+                f"{engine.tensor_parallel}: make them equal"
+            )
+        writer = Writer(engine, shape, config.recipe.rank, work.longest)
+        rows, memory = writer.batch(catalogue.gpu(machine.gpu))
         if not _fits(catalogue, machine, memory):
-            others = _writes_on(catalogue, shape, engine, work.longest, rank, machine.gpu)
+            others = writes_on(catalogue, writer, machine.gpu)
             raise LamarckError(_refusal(step, catalogue, machine, memory, others))
-        speed = writing_speed(catalogue, machine, shape, engine.dtype, engine.batch_size, work.longest)
+        speed = writing_speed(catalogue, machine, shape, writer.format, rows, work.longest)
     seconds = work.tokens / speed.tokens_per_second
     return _priced(config, catalogue, number, step, machine, memory, work.tokens, speed, seconds)
 
@@ -150,21 +155,6 @@ def _trains_on(catalogue: Catalogue, shape: Shape, recipe: Recipe, kind: str) ->
 
 def _changed(recipe: Recipe, change: dict[str, Any]) -> Recipe:
     return recipe.model_copy(update=change)
-
-
-def _writes_on(
-    catalogue: Catalogue, shape: Shape, engine: HFEngineConfig, longest: int, rank: int, kind: str
-) -> Iterator[str]:
-    """By format of the weights the fewest GPUs of this kind, and the cheapest kind for the engine as it is."""
-    formats: tuple[Format, ...] = ("bfloat16", "fp8", "awq")
-    for weights in formats:
-        for gpus in GPUS:
-            memory = writing_memory(shape, weights, engine.batch_size, longest, rank, gpus)
-            if _fits(catalogue, Machine(gpu=kind), memory.with_reserve()):
-                yield f"{weights} on {gpus} x {kind}" + (", split by tensor parallelism" if gpus > 1 else "")
-                break
-    memory = writing_memory(shape, engine.dtype, engine.batch_size, longest, rank)
-    yield from _cheapest(catalogue, memory.with_reserve())
 
 
 def _cheapest(catalogue: Catalogue, memory: Memory) -> Iterator[str]:

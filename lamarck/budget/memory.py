@@ -29,6 +29,9 @@ FLOAT32, BFLOAT16 = 4, 2
 CONTEXT = 1 * GIB
 FRAGMENTATION = 0.05
 PROMPT_TOKENS = 512  # of a text that is read before writing: a request of a skill, a task of a suite. Assumed.
+READ_TOGETHER = (
+    16384  # prompt tokens that vLLM reads in one step, at most (max_num_batched_tokens, offline, 80 GB and up)
+)
 
 
 @dataclass(frozen=True)
@@ -148,24 +151,49 @@ def cache_bytes(shape: Shape) -> int:
     return 2 * shape.layers * shape.kv_heads * shape.head_size * BFLOAT16
 
 
-def writing_memory(shape: Shape, weights: Format, rows: int, new_tokens: int, rank: int, gpus: int = 1) -> Memory:
-    """An engine that writes `rows` texts side by side, each as long as it may be; an adapter on all linear layers.
-
-    `gpus` split weights, cache and heads evenly (tensor parallelism: Shoeybi et al. 2019, arXiv:1909.08053); each has
-    the stream of all rows.
-    """
-    prompt = min(PROMPT_TOKENS, shape.context)
-    longest = min(prompt + new_tokens, shape.context)
+def writing_memory(shape: Shape, weights: Format, rows: int, new_tokens: int, rank: int) -> Memory:
+    """The engine `hf` writing `rows` texts side by side, each as long as it may be; an adapter on all linear layers."""
+    prompt, longest = _lengths(shape, new_tokens)
     wide = FLOAT32 if weights == "float32" else BFLOAT16
-    cache = cache_bytes(shape) * wide / BFLOAT16 * rows * longest
-    # While the prompts are read: two tensors of the MLP's width, and the stream with its float32 copy.
-    reading = rows * prompt * (2 * shape.intermediate / gpus * wide + shape.hidden * (wide + FLOAT32))
-    # Sampling: the logits, in float32 the probabilities, sorted, their running sum, and the order.
-    logits = rows * shape.vocabulary * (wide + 3 * FLOAT32 + 8)
+    return Memory(
+        weights=weight_bytes(shape, weights, wide),
+        adapter=shape.lora_parameters(rank, "all-linear") * FLOAT32,
+        activations=_reading_bytes(shape, wide, 1) * rows * prompt,
+        logits=_sampling_bytes(shape, wide) * rows,
+        cache=cache_bytes(shape) * wide / BFLOAT16 * rows * longest,
+    )
+
+
+def vllm_memory(
+    shape: Shape, weights: Format, wide: int, rows: int, new_tokens: int, rank: int, gpus: int, unused: float
+) -> Memory:
+    """The engine `vllm` writing `rows` texts side by side, each as long as it may be, on each of `gpus` GPUs.
+
+    They split weights, adapter, cache and heads evenly (tensor parallelism: Shoeybi et al. 2019, arXiv:1909.08053); each
+    has the stream and the logits of all rows. `wide`: bytes of a value that is computed. `unused`: bytes left to others.
+    """
+    prompt, longest = _lengths(shape, new_tokens)
     return Memory(
         weights=weight_bytes(shape, weights, wide) / gpus,
-        adapter=shape.lora_parameters(rank, "all-linear") * FLOAT32 / gpus if rank else 0.0,
-        activations=reading,
-        logits=logits,
-        cache=cache / gpus,
+        adapter=shape.lora_parameters(rank, "all-linear") * wide / gpus,
+        activations=_reading_bytes(shape, wide, gpus) * min(rows * prompt, READ_TOGETHER),
+        logits=_sampling_bytes(shape, wide) * rows,
+        cache=cache_bytes(shape) * wide / BFLOAT16 * rows * longest / gpus,
+        reserve=unused,
     )
+
+
+def _lengths(shape: Shape, new_tokens: int) -> tuple[int, int]:
+    """Tokens of a prompt, and of the longest text with it."""
+    prompt = min(PROMPT_TOKENS, shape.context)
+    return prompt, min(prompt + new_tokens, shape.context)
+
+
+def _reading_bytes(shape: Shape, wide: int, gpus: int) -> float:
+    """Of a prompt token that is read: two tensors of the MLP's width, and the stream with its float32 copy."""
+    return 2 * shape.intermediate / gpus * wide + shape.hidden * (wide + FLOAT32)
+
+
+def _sampling_bytes(shape: Shape, wide: int) -> int:
+    """Of a text: the logits, in float32 the probabilities, sorted, their running sum, and the order."""
+    return shape.vocabulary * (wide + 3 * FLOAT32 + 8)

@@ -19,6 +19,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.seeds import seed_for
 
+QUANTIZATIONS = {"none": None, "fp8": "fp8_per_channel"}  # as vLLM calls them
 PROGRAM = Path(__file__).with_name("vllm_worker.py")
 
 
@@ -103,7 +104,7 @@ def _settings(config: VLLMEngineConfig, weights: Path, adapter: Path | None, end
         "adapter": _adapter(adapter) if adapter else None,
         "stop_token_ids": end,
         "dtype": config.dtype,
-        "quantization": None if config.quantization == "none" else config.quantization,
+        "quantization": QUANTIZATIONS[config.quantization],
         "tensor_parallel": config.tensor_parallel,
         "memory_share": config.memory_share,
         "max_length": config.max_length,

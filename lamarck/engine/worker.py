@@ -1,5 +1,6 @@
 """A helper process in another environment, spoken to in JSON lines over its standard input and output. Light."""
 
+import contextlib
 import json
 import os
 import signal
@@ -90,10 +91,8 @@ def _pass_on(process: "subprocess.Popen[str]", last: "deque[str]") -> None:
 def _end(process: "subprocess.Popen[str]") -> None:
     """Let it end by itself, then end what is left of its session."""
     assert process.stdin
-    try:
+    with contextlib.suppress(BrokenPipeError):
         process.stdin.close()
-    except BrokenPipeError:
-        pass
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
