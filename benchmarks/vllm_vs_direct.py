@@ -3,8 +3,8 @@
     python benchmarks/vllm_vs_direct.py [--weights results/g0/weights]
 
 Needs `make vllm`. Directly means what vLLM's own guide shows, `LLM(...).generate(texts)`, and is timed inside its
-process; ours is timed here, with tokens put in and taken out and the pipe between. Both forget their prefixes before each
-batch, which would not be new otherwise. Prints the ratio of wall times (theirs / ours: above 1 we are ahead).
+process; ours is timed here, with tokens put in and taken out and the pipe between. Both forget their prefixes before
+each batch, which would not be new otherwise. Prints the ratio of wall times (theirs / ours: above 1 we are ahead).
 """
 
 import argparse

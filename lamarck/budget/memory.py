@@ -10,17 +10,15 @@ from lamarck.budget.shape import Shape
 from lamarck.config import Recipe
 
 GIB = 2**30
-Format = Literal["float32", "bfloat16", "fp8", "awq", "nf4"]
+Format = Literal["float32", "bfloat16", "fp8", "nf4"]
 
 # Bits a weight of a linear layer, its constants included.
 #   fp8   one scale per output row is below 0.01 bits (compressed-tensors, channel strategy)
-#   awq   groups of 128: a 16-bit scale and a 4-bit zero point each (Lin et al. 2023, arXiv:2306.00978; AutoAWQ)
 #   nf4   blocks of 64: an 8-bit constant each, and 32 bits for 256 of those (Dettmers et al. 2023, arXiv:2305.14314, 3)
 LINEAR_BITS: dict[Format, float] = {
     "float32": 32,
     "bfloat16": 16,
     "fp8": 8,
-    "awq": 4 + (16 + 4) / 128,
     "nf4": 4 + 8 / 64 + 32 / (64 * 256),
 }
 FLOAT32, BFLOAT16 = 4, 2
@@ -29,9 +27,8 @@ FLOAT32, BFLOAT16 = 4, 2
 CONTEXT = 1 * GIB
 FRAGMENTATION = 0.05
 PROMPT_TOKENS = 512  # of a text that is read before writing: a request of a skill, a task of a suite. Assumed.
-READ_TOGETHER = (
-    16384  # prompt tokens that vLLM reads in one step, at most (max_num_batched_tokens, offline, 80 GB and up)
-)
+# Tokens of prompts that vLLM reads in one step, at most: its max_num_batched_tokens, offline, on 70 GiB and up.
+READ_TOGETHER = 16384
 
 
 @dataclass(frozen=True)
@@ -169,8 +166,8 @@ def vllm_memory(
 ) -> Memory:
     """The engine `vllm` writing `rows` texts side by side, each as long as it may be, on each of `gpus` GPUs.
 
-    They split weights, adapter, cache and heads evenly (tensor parallelism: Shoeybi et al. 2019, arXiv:1909.08053); each
-    has the stream and the logits of all rows. `wide`: bytes of a value that is computed. `unused`: bytes left to others.
+    They split weights, adapter, cache and heads evenly (tensor parallelism: Shoeybi et al. 2019, arXiv:1909.08053);
+    each has the stream and the logits of all rows. `wide`: bytes of a value that is computed. `unused`: left to others.
     """
     prompt, longest = _lengths(shape, new_tokens)
     return Memory(

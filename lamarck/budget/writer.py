@@ -55,7 +55,7 @@ class Writer:
 
 
 def writes_on(catalogue: Catalogue, writer: Writer, kind: str) -> Iterator[str]:
-    """The fewest GPUs of this kind that vLLM needs, in bfloat16 and in fp8, and the cheapest for the engine as it is."""
+    """The fewest GPUs of this kind that vLLM needs, in bfloat16 and in fp8; the cheapest for the engine as it is."""
     gpu = catalogue.gpus[kind]
     for quantization, name in (("none", "bfloat16"), ("fp8", "fp8")):
         for count in GPUS:

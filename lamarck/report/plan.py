@@ -39,14 +39,17 @@ def show(path: Path, gpu: str | None, dollars_per_hour: float | None, as_json: b
 
 def _instead(config: Config, gpu: str | None, dollars: float | None) -> Config:
     """Every step with another GPU or price. A speed was measured on the GPU that it stands with, so it goes with it."""
-    changes: dict[str, Any] = {"gpu": gpu, "tokens_per_second": None, "count": 1} if gpu else {}
+    changes: dict[str, Any] = {"gpu": gpu, "tokens_per_second": None} if gpu else {}
     changes |= {"dollars_per_hour": dollars} if dollars else {}
+    split = config.engine.tensor_parallel if config.engine.kind == "vllm" else 1
 
-    def changed(machine: Machine) -> Machine:
-        return machine.model_copy(update=changes)
+    def changed(machine: Machine, count: int) -> Machine:
+        return machine.model_copy(update=changes | ({"count": count} if gpu else {}))
 
     kept = config.machines
-    machines = Machines(curriculum=changed(kept.curriculum), train=changed(kept.train), eval=changed(kept.eval))
+    machines = Machines(
+        curriculum=changed(kept.curriculum, split), train=changed(kept.train, 1), eval=changed(kept.eval, split)
+    )
     return config.model_copy(update={"machines": machines})
 
 
@@ -125,8 +128,10 @@ def _assumptions(config: Config, catalogue: Catalogue, steps: Sequence[Estimate]
         price = f"${own[0]:.2f} an hour, as you say" if own[0] else f"${gpu.dollars:.2f} an hour on {gpu.priced}"
         sentences.append(f"{kind}: {gpu.gib:.1f} GiB, {price}")
     if any(each.machine.gpu != HERE for each in steps):
+        share = config.engine.memory_share if config.engine.kind == "vllm" else None
         sentences.append(
             f"spare: {CONTEXT / GIB:.0f} GiB for CUDA and {FRAGMENTATION:.0%} of everything for fragmentation"
+            + (f"; while vLLM writes, the {1 - share:.0%} of each GPU that it leaves alone" if share else "")
         )
     sentences.append(f"speeds and prices: {CATALOGUE}, or `machines` in the configuration; formulas: docs/cost.md")
     return sentences

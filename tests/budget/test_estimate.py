@@ -42,11 +42,48 @@ def test_training_in_bfloat16_does_not_fit_that_card_and_the_refusal_says_what_w
     assert "recipe.quantize: nf4 on one H100 SXM" in said
 
 
+def with_engine(engine: dict[str, object], gpu: str, count: int = 1) -> Config:
+    """config/70b.yaml with another engine, writing on such a machine."""
+    values = BIG.model_dump(mode="json")
+    values["engine"] = {"dtype": "bfloat16"} | engine
+    values["machines"] |= {step: {"gpu": gpu, "count": count} for step in ("curriculum", "eval")}
+    return Config.model_validate(values)
+
+
 def test_an_engine_in_bfloat16_does_not_fit_one_card_of_80_gb_but_several_that_split_it() -> None:
-    said = refusal(changed(machines={"curriculum": {"gpu": "H100 SXM"}}))
-    assert said.startswith("curriculum does not fit: it needs 165 GiB")
-    assert "bfloat16 on 4 x H100 SXM, split by tensor parallelism" in said
-    assert "awq on 1 x H100 SXM" in said and "as it is on one B200" in said
+    said = refusal(with_engine({"kind": "hf", "batch_size": 16}, "H100 SXM"))
+    assert said.startswith("curriculum does not fit: it needs 165 GiB, 131 of them for weights")
+    assert "engine vllm in bfloat16 on 2 x H100 SXM; engine vllm in fp8 on 1 x H100 SXM; as it is on 1 x B200" in said
+
+
+def test_what_the_refusal_advises_fits() -> None:
+    config = with_engine({"kind": "vllm", "tensor_parallel": 2}, "H100 SXM", 2)
+    curriculum, _, _ = estimate_generation(config, 1, SHAPE)
+    assert curriculum.memory.total <= 79.6 * GIB
+    assert curriculum.memory.weights == pytest.approx(70_553_706_496 * 2 / 2)
+
+
+def test_vllm_has_as_many_texts_at_work_as_fit() -> None:
+    few, many = (
+        estimate_generation(with_engine({"kind": "vllm", "quantization": "fp8"} | keys, "H200"), 1, SHAPE)
+        for keys in ({"memory_share": 0.8}, {"memory_share": 0.9})
+    )
+    assert few[2].memory.cache < many[2].memory.cache
+    assert few[2].speed.tokens_per_second < many[2].speed.tokens_per_second
+    # One text more on the whole card would be one too many.
+    one = many[2].memory.cache / int(many[2].speed.source.split(", ")[1].split()[0])
+    gpu = load_catalogue().gpus["H200"]
+    assert many[2].memory.total <= gpu.memory < many[2].memory.total + 1.1 * one
+
+
+def test_where_not_one_text_fits_vllm_is_refused() -> None:
+    said = refusal(with_engine({"kind": "vllm"}, "H100 SXM"))
+    assert said.startswith("curriculum does not fit") and "engine vllm in bfloat16 on 2 x H100 SXM" in said
+
+
+def test_the_gpus_of_a_machine_are_those_that_split_the_model() -> None:
+    said = refusal(with_engine({"kind": "vllm", "tensor_parallel": 2}, "H100 SXM", 4))
+    assert said == "machines.curriculum.count is 4, but engine.tensor_parallel splits the model over 2: make them equal"
 
 
 def test_two_long_examples_side_by_side_do_not_fit() -> None:
@@ -64,8 +101,8 @@ def test_what_a_server_holds_is_its_own_affair() -> None:
 
 
 def test_what_no_machine_holds_is_said_to_fit_nowhere() -> None:
-    said = refusal(changed(engine={"batch_size": 100_000}, machines={"curriculum": {"gpu": "B300"}}))
-    assert "nothing in config/machines.yaml would" in said
+    everything = changed(recipe={"quantize": "none", "batch_size": 1, "max_tokens": 131072})
+    assert "nothing in config/machines.yaml would" in refusal(everything)
 
 
 def test_more_gpus_than_a_step_can_use_are_refused() -> None:
@@ -74,7 +111,8 @@ def test_more_gpus_than_a_step_can_use_are_refused() -> None:
 
 
 def test_an_unknown_gpu_names_the_known_ones() -> None:
-    assert "no GPU called 'H1000': it has A40, A100 SXM" in refusal(changed(machines={"curriculum": {"gpu": "H1000"}}))
+    said = refusal(changed(machines={"train": {"gpu": "H1000"}}))
+    assert "no GPU called 'H1000': it has A40, A100 SXM" in said
 
 
 def test_hours_and_dollars_follow_from_speed_price_and_arms() -> None:

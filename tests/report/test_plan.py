@@ -29,10 +29,10 @@ def test_machines_read_bytes_and_dollars() -> None:
 
 
 def test_what_does_not_fit_is_one_sentence_and_a_failure() -> None:
-    refused = lamarck("--configfile", "config/70b.yaml", "--gpu", "A100 SXM")
+    refused = lamarck("--configfile", "config/70b.yaml", "--gpu", "A40")
     assert refused.returncode == 1
     assert refused.stdout == ""
-    assert refused.stderr.startswith("error: curriculum does not fit") and refused.stderr.count("\n") == 1
+    assert refused.stderr.startswith("error: train does not fit") and refused.stderr.count("\n") == 1
 
 
 def test_the_tiny_world_costs_nothing() -> None:
