@@ -106,8 +106,9 @@ def founder(vllm_python: Path, tiny_model: Path) -> Iterator[Pair]:
 
 @pytest.fixture(scope="module")
 def adapted(vllm_python: Path, teacher: Path, adapter: Path) -> Iterator[Pair]:
+    """With an adapter, and split over two processes as it would be over two GPUs."""
     prompts = [problem.prompt for _, problem in islice(corpus(TEACHERS_WORLD, 1, frozenset()), 60)]
-    with running(teacher, adapter, settings(vllm_python)) as engine:
+    with running(teacher, adapter, settings(vllm_python, tensor_parallel=2)) as engine:
         yield Pair(HFEngine(BESIDE, teacher, adapter), engine, prompts)
 
 
@@ -207,6 +208,14 @@ def test_a_chat_model_and_a_worker_that_is_killed(vllm_python: Path, tiny_model:
         os.kill(engine.worker.pid, signal.SIGKILL)
         with pytest.raises(LamarckError, match=r"vLLM stopped in the middle of its work: it ended with signal 9"):
             engine.generate(PROMPTS, max_new_tokens=20)
+
+
+def test_weights_in_fp8_are_nearly_the_same_model(vllm_python: Path, tiny_model: Path) -> None:
+    exact = HFEngine(BESIDE, tiny_model, None).loglikelihoods(PROMPTS)
+    with running(tiny_model, None, settings(vllm_python, dtype="bfloat16", quantization="fp8")) as engine:
+        rounded = engine.loglikelihoods(PROMPTS)
+    assert rounded == pytest.approx(exact, rel=0.1)
+    assert rounded != pytest.approx(exact, rel=0.002)
 
 
 def test_without_its_environment(tiny_model: Path, tmp_path: Path) -> None:
