@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO, get_args
 
-GRACE = 3.0  # seconds that vLLM has to end by itself once nobody asks any more
+GRACE = 20.0  # seconds that vLLM has to end its processes and free what they share
 
 Request = dict[str, Any]
 Reply = Callable[[dict[str, Any]], None]
@@ -26,14 +26,13 @@ Reply = Callable[[dict[str, Any]], None]
 
 def main() -> None:
     reply = _claim_output()
-    requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(sys.stdin, requests), daemon=True).start()
-    settings = requests.get()
+    requests = Requests(sys.stdin)
+    settings = requests.take()
     if settings is None:
         return
     model = Model(settings)
     reply(model.describe())
-    while (request := requests.get()) is not None:
+    while (request := requests.take()) is not None:
         result = model.score(request, reply) if request["task"] == "score" else model.generate(request, reply)
         reply({"result": result})
 
@@ -50,13 +49,30 @@ def _claim_output() -> Reply:
     return reply
 
 
-def _read(lines: TextIO, requests: "queue.SimpleQueue[Request | None]") -> None:
-    for line in lines:
-        requests.put(json.loads(line))
-    requests.put(None)
-    # In the middle of a batch nobody looks at the queue.
-    time.sleep(GRACE)
-    os.killpg(0, signal.SIGKILL)
+class Requests:
+    """Read beside the work, so that the end of the input is seen in the middle of it."""
+
+    def __init__(self, lines: TextIO) -> None:
+        self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._waited_for = threading.Event()
+        threading.Thread(target=self._read, args=(lines,), daemon=True).start()
+
+    def take(self) -> Request | None:
+        """The next one; None at the end."""
+        self._waited_for.set()
+        request = self._queue.get()
+        self._waited_for.clear()
+        return request
+
+    def _read(self, lines: TextIO) -> None:
+        for line in lines:
+            self._queue.put(json.loads(line))
+        orderly = self._waited_for.is_set()
+        self._queue.put(None)
+        if orderly:
+            time.sleep(GRACE)
+        # Who asked is gone in the middle of the work, or vLLM does not end: everything that it started goes too.
+        os.killpg(0, signal.SIGKILL)
 
 
 class Model:

@@ -18,7 +18,7 @@ from lamarck.visible import visible
 
 LAST_LINES = 4
 LONGEST_LINE = 300  # characters of each
-PATIENCE = 15.0  # seconds that a worker has to end after its input did
+PATIENCE = 30.0  # seconds that a worker has to end after its input did
 
 
 class Worker:
