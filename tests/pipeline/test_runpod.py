@@ -36,6 +36,7 @@ def test_a_lineage_on_pods_is_the_lineage_made_here(
         path = project.root / left
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     first = project.snakemake(*HERE)
+    assert "snakemake --profile runpod\n" in first, "not the command that goes on"
     assert "g1 waits for a human" in first and "of $40.00 spent so far" in first, "not the profile's ceiling"
     project.approve("g1")
     assert "g2 waits for a human" in project.snakemake(*HERE)
