@@ -17,8 +17,9 @@ rule train:
     params:
         adapter=option("parent-adapter", "adapter"),
         checkpoint="results/{prefix}g{n}/checkpoint",
+        metrics="logs/tensorboard/{prefix}g{n}",
     shell:
         "python -m lamarck.train --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
         "--plan {input.plan} --approval {input.approval} --weights {input.weights} {params.adapter} "
-        "--curriculum {input.curriculum} --checkpoint {params.checkpoint} "
+        "--curriculum {input.curriculum} --checkpoint {params.checkpoint} --metrics {params.metrics} "
         "--output {output.adapter} --threads {threads} 2>&1 | tee {log}"
