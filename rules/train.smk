@@ -6,7 +6,13 @@ rule train:
         unpack(train_inputs_of),
         config=CONFIG,
     output:
-        adapter=directory("results/{prefix}g{n}/adapter"),
+        adapter=report(
+            directory("results/{prefix}g{n}/adapter"),
+            patterns=["{record}.json"],
+            caption="captions/training.rst",
+            category="Training",
+            labels={"generation": "{prefix}g{n}", "file": "{record}.json"},
+        ),
     log:
         "logs/{prefix}g{n}/train.log",
     benchmark:

@@ -101,7 +101,16 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
         inputs["plan"] = digest_file(child.plan)
     training = {
         "record": _record(adapter_digest(child.adapter), inputs, 15.0).model_dump(mode="json"),
-        "losses": [(step, rng.gauss(0.3, 0.05), 3e-3 * (1 - step / 300)) for step in range(0, 300, 3)],
+        "log": [
+            {
+                "step": step,
+                "loss": rng.gauss(0.3, 0.05),
+                "learning_rate": 3e-3 * (1 - step / 300),
+                "tokens_per_second": rng.uniform(25_000, 35_000),
+                "memory_bytes": 500_000_000 + 300_000 * step,
+            }
+            for step in range(0, 300, 3)
+        ],
         "budget": {"ceiling_device_seconds": 120.0, "used_device_seconds": 15.0, "stopped_by": "steps"},
         "steps": 300,
         "examples": items,
@@ -145,12 +154,15 @@ def _write_curriculum(rng: random.Random, child: Generation, items: int) -> None
         "generation": child.name,
         "parent": child.parent.name,
         "items": items,
-        "sampled": 4 * items,
+        "sampled": 3 * items,
+        "answered": items,
         "kept": items,
         "replayed": 0,
+        "anchors": 0,
+        "to_write": 0,
         "acceptance": 0.25,
         "contamination": 3,
-        "dropped": {"wrong": 3 * items},
+        "dropped": {"wrong": 2 * items},
         "cells": [
             {
                 "skill": skill,
