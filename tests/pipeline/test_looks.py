@@ -35,7 +35,7 @@ def drawn_marks(page: Page, specification: dict[str, Any], kind: str) -> int:
     for script in SCRIPTS:
         page.add_script_tag(path=VEGA / script)
     page.evaluate("async (plot) => { await vegaEmbed('#plot', plot, { renderer: 'svg' }) }", specification)
-    return page.locator(f"#plot .mark-{kind} > path, #plot .mark-{kind} > line").count()
+    return page.locator(f"#plot .role-mark.mark-{kind} > *").count()  # role-mark: not an axis's or a legend's
 
 
 def test_dvc_draws_scores_with_intervals_and_training_by_step(browser: Browser, finished: Project) -> None:
