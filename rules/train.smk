@@ -8,7 +8,7 @@ rule train:
     output:
         adapter=report(
             directory("results/{prefix}g{n}/adapter"),
-            patterns=["{record}.json"],
+            patterns=["{record,training}.json"],
             caption="captions/training.rst",
             category="Training",
             labels={"generation": "{prefix}g{n}", "file": "{record}.json"},
