@@ -196,7 +196,7 @@ function curveChart(width, y, label, marks) {
   const names = [...new Set(rows.map((row) => row.name))];
   return Plot.plot({
     width, height: 290, marginLeft: 60, marginBottom: 42,
-    x: { label: "optimizer step" }, y: { label, grid: true },
+    x: { label: "optimizer step" }, y: { label, grid: true, zero: y !== "loss" },
     color: { type: "categorical", domain: names, legend: names.length <= 12, scheme: names.length <= 10 ? "observable10" : undefined,
       range: names.length > 10 ? names.map((_, place) => d3.interpolateTurbo(0.1 + (0.8 * place) / names.length)) : undefined },
     marks: marks(rows, { x: "step", y, stroke: "name", z: "name" }),
