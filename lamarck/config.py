@@ -122,6 +122,13 @@ class Machines(Section):
     eval: Machine = Machine()
 
 
+class Publishing(Section):
+    """Where every generation goes right after its training, and again with its scores."""
+
+    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name on the Hugging Face hub.")
+    public: bool = Field(False, description="false: only whom the owner lets in can see it.")
+
+
 class HFEngineConfig(AnyEngine):
     kind: Literal["hf"] = Field("hf", description="hf: transformers, on this machine.")
     batch_size: int = Field(256, ge=1, description="Prompts decoded together.")
@@ -192,6 +199,7 @@ class Config(Section):
     budget: Budget
     engine: EngineConfig = HFEngineConfig()
     machines: Machines = Machines()
+    publish: Publishing | None = Field(None, description="Off when left out.")
 
     def strategy_of(self, generation: int) -> Path:
         """The strategy of the curriculum that gN is trained on: the nearest of `strategies` at or before N."""

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from lamarck.config import load_config
 from lamarck.curriculum.item import item_id
 from lamarck.eval.suite import Suite, load_suite
-from lamarck.files import digest_file, write_json, write_jsonl, write_text
+from lamarck.files import digest_file, file_digests, write_json, write_jsonl, write_text
 from lamarck.freshness import scores_digest
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
@@ -75,8 +75,10 @@ def _write_founder(suite: Suite, outcomes: int) -> None:
     for directory in (Generation(0).weights, STUDENT):
         directory.mkdir(parents=True)
         save_file({"a": np.zeros((3, 4), np.float32)}, directory / "model.safetensors")
+        write_json(directory / "config.json", {"model_type": "made up"})
         record = _record(weights_digest(directory), {}, 100.0)
-        write_json(directory / WEIGHTS_RECORD, {"record": record.model_dump(mode="json")})
+        source = {"kind": "tiny", "files": file_digests(directory), "record": record.model_dump(mode="json")}
+        write_json(directory / WEIGHTS_RECORD, source)
     _write_scores(suite, Generation(0), outcomes)
 
 
