@@ -79,11 +79,17 @@ class Recipe(Section):
 
 
 class Budget(Section):
-    """The compute ceiling, in device-seconds of training. gN may never have more than g(N-1)."""
+    """The compute ceiling, in device-seconds of training and in dollars. gN may never have more than g(N-1)."""
 
     device_seconds: float = Field(gt=0, description="Ceiling of every generation that `overrides` does not name.")
     overrides: dict[int, float] = Field(
         {}, description="Generation -> its own ceiling; lower ones hold for all that follow."
+    )
+    dollars: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="What the run that trains a generation may cost where it is rented: the pod ends there.",
     )
 
     def of(self, generation: int) -> float:

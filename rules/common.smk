@@ -12,6 +12,7 @@ from lamarck.errors import LamarckError
 from lamarck.freshness import bless, earlier_curricula, survey
 from lamarck.g0.local import check_model_directory
 from lamarck.gate.check import gate_state
+from lamarck.gate.plan import read_plan
 from lamarck.lineage import (
     CODE_VARIABLE,
     Generation,
@@ -207,6 +208,12 @@ def train_inputs_of(wildcards):
     }
     # An approval is an answer, not an ingredient: its date must not train anything again.
     return files | {"approval": ancient(str(child.approval))}
+
+
+def approved_dollars(wildcards, input):
+    """What the approved plan lets the run cost where it is rented; None: it says nothing, or is still to be made."""
+    plan = Path(str(input.plan))
+    return read_plan(plan).budget.dollars if plan.is_file() else None
 
 
 def option(name, key):

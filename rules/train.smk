@@ -17,6 +17,8 @@ rule train:
     params:
         adapter=option("parent-adapter", "adapter"),
         checkpoint="results/{prefix}g{n}/checkpoint",
+        # Whoever rents for this job reads it: a param, which nothing on the command line can change.
+        max_dollars=approved_dollars,
     shell:
         "python -m lamarck.train --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
         "--plan {input.plan} --approval {input.approval} --weights {input.weights} {params.adapter} "

@@ -31,7 +31,8 @@ def raise_lineages(plan: AblationPlan, root: Path, approve: list[str], jobs: int
     for lineage in plan.distinct:
         _prepare(root / lineage.directory, lineage)
     # The suite's student is made once, and a founder once a seed: the others begin with their files.
-    seeds = {lineage.config.seed: root / lineage.directory for lineage in plan.distinct}
+    # Of the first arm: what is added behind it later makes none anew.
+    seeds = {lineage.config.seed: root / lineage.directory for lineage in reversed(plan.distinct)}
     first, *others = seeds.values()
     _snakemake(first, str(STUDENT))
     for workspace in others:

@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
-# A new pod's environment, from the pinned files: run again, it finds everything there and does nothing.
+# A new pod, made ready for jobs. Where the image has the pinned environment (images/runpod.Containerfile), that is used.
+# Run again, it finds everything there and does nothing.
 set -euo pipefail
-ready=.venv/ready-$(cat envs/cpu.txt envs/qlora.txt pyproject.toml | sha256sum | cut -c 1-16)
-[ -e "$ready" ] && exit 0
+pins=$(cat envs/cpu.txt envs/qlora.txt | sha256sum | cut -c 1-16)
+image=/opt/lamarck/.venv
+[ -e .venv ] || [ ! -e "$image/pins-$pins" ] || ln -s "$image" .venv
+bash profiles/runpod/environment.sh
 
-echo "1/3 uv"
-command -v uv >/dev/null || python3 -m pip install --quiet --break-system-packages uv==0.13.8
-echo "2/3 Python 3.11"
-[ -x .venv/bin/python ] || uv venv --quiet --python 3.11 .venv
-echo "3/3 packages"
-uv pip install --quiet --python .venv/bin/python --compile-bytecode \
-  --requirement envs/cpu.txt --requirement envs/qlora.txt --editable .
-touch "$ready"
+project=.venv/project-$(pwd | cat - pyproject.toml | sha256sum | cut -c 1-16)
+[ -e "$project" ] || uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+touch "$project"
 echo "ready"

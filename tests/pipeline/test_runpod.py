@@ -26,10 +26,13 @@ def test_a_lineage_on_pods_is_the_lineage_made_here(
     for left in ("results/g1", "results/control", "results/g0/eval.json", "results/g0/samples.jsonl"):
         path = project.root / left
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for generation in ("g1", "g2"):
-        assert f"{generation} waits for a human" in project.snakemake(*HERE)
-        project.approve(generation)
-    assert "The lineage is complete" in project.snakemake(*HERE)
+    first = project.snakemake(*HERE)
+    assert "g1 waits for a human" in first and "of $40.00 spent so far" in first, "not the profile's ceiling"
+    project.approve("g1")
+    assert "g2 waits for a human" in project.snakemake(*HERE)
+    project.approve("g2")
+    last = project.snakemake(*HERE)
+    assert "The lineage is complete" in last and "of $3.00 spent so far" in last, "not the ceiling of the approved plan"
     assert len(runpod.all_pods) == 3
     assert not runpod.running()
     for name in [f"results/{generation}/{file}" for generation in GENERATIONS for file in ARTIFACTS]:

@@ -21,7 +21,7 @@ from snakemake_executor_plugin_runpod.api import KEY_VARIABLE, client_from_envir
 from snakemake_executor_plugin_runpod.errors import Cancelled, PodLost, RunPodError, Unreachable
 from snakemake_executor_plugin_runpod.job import JobFailed, Pace, Runner, Task
 from snakemake_executor_plugin_runpod.pod import Order, Pod, Pods
-from snakemake_executor_plugin_runpod.settings import ExecutorSettings, ceiling, names, need
+from snakemake_executor_plugin_runpod.settings import ExecutorSettings, ceiling, names, need, positive
 from snakemake_executor_plugin_runpod.ssh import make_keys
 from snakemake_executor_plugin_runpod.tag import make_tag
 
@@ -44,6 +44,9 @@ class Executor(RemoteExecutor):
     def run_job(self, job: JobExecutorInterface) -> None:
         runner = self._runner or self._open()
         task = self._task(job)
+        if (dollars := _params(job).get("max_dollars")) is not None:
+            assert self._pods is not None
+            self._pods.lower_ceiling(positive(dollars))
         done: Future[None] = Future()
         thread = threading.Thread(target=_carry_out, args=(runner, task, done), name=task.name, daemon=True)
         self._threads.append(thread)
@@ -109,7 +112,7 @@ class Executor(RemoteExecutor):
     def _task(self, job: JobExecutorInterface) -> Task:
         if KEY_VARIABLE in self.envvars():
             raise RunPodError(f"{KEY_VARIABLE} stays here: take it out of --envvars and `envvars:`")
-        params: dict[str, Any] = {} if job.is_group() else dict(job.params.items())
+        params = _params(job)
         logs = [str(path) for path in job.log]
         benchmark = [] if job.is_group() or not job.benchmark else [str(job.benchmark)]
         return Task(
@@ -175,6 +178,10 @@ class Executor(RemoteExecutor):
             self.logger.error(f"runpod: {error}")
         finally:
             self._keys.remove()
+
+
+def _params(job: JobExecutorInterface) -> dict[str, Any]:
+    return {} if job.is_group() else dict(job.params.items())
 
 
 def _carry_out(runner: Runner, task: Task, done: "Future[None]") -> None:

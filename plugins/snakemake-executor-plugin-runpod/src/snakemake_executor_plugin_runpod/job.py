@@ -124,14 +124,14 @@ class Runner:
                 )
             if head != b"runs":
                 return int(head)
-            last_minute = time.time() > pod.deadline - LAST_MINUTE_SECONDS
+            last_minute = time.time() > self._pods.deadline(pod) - LAST_MINUTE_SECONDS
             if last_minute or time.monotonic() - copied > self._pace.resume:
                 self._mirror(pod, task.resume)
                 copied = time.monotonic()
             if last_minute:
                 raise RunPodError(
                     f"the pod's time is over ({self._pods.cost_line()}) and {task.name} is not done. What it can go on "
-                    "from came back: run again to go on, with more --runpod-max-dollars or --runpod-hours if need be"
+                    "from came back: run again to go on, with a higher ceiling or more --runpod-hours if need be"
                 )
             # A job of seconds is looked at often, one of hours seldom.
             self._wait(min(self._pace.poll, 0.2 + (time.monotonic() - started) / 10))
