@@ -128,10 +128,13 @@ class Machines(Section):
     eval: Machine = Machine()
 
 
+REPO = r"^[\w.-]+/[\w.-]+$"  # of a model on the hub
+
+
 class Publishing(Section):
     """Where every generation goes right after its training, and again with its scores."""
 
-    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name on the Hugging Face hub.")
+    repo: str = Field(pattern=REPO, description="owner/name on the Hugging Face hub.")
     public: bool = Field(False, description="false: only whom the owner lets in can see it.")
 
 

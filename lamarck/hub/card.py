@@ -183,11 +183,11 @@ def _approvals(manifest: Manifest) -> str:
         rows.append(
             (
                 child.name,
-                approval.approver.name,
+                _text(approval.approver.name),
                 str(approval.date),
                 short(approval.plan),
                 f"{training['budget']['used_device_seconds']:g} of {plan.budget.device_seconds:g}",
-                approval.note,
+                _text(approval.note),
             )
         )
     columns = ("generation", "approved by", "on", "plan", "device-seconds", "note")
@@ -231,7 +231,7 @@ def _licence_sentence(source: dict[str, Any]) -> str:
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     columns = list(columns)
-    lines = [columns, ["---"] * len(columns), *([_text(cell) for cell in row] for row in rows)]
+    lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

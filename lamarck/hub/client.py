@@ -1,10 +1,13 @@
 """The hub's own client, with the token from the environment, and its refusals as sentences."""
 
 import os
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
+from lamarck.config import REPO
 from lamarck.errors import LamarckError
 
 if TYPE_CHECKING:
@@ -24,9 +27,15 @@ def read_token() -> str | None:
     return token or None
 
 
-def connect() -> "HfApi":
+def connect(repo: str) -> "HfApi":
+    """Errors: LamarckError where `repo` is no name of a repository."""
+    if not re.fullmatch(REPO, repo):
+        raise LamarckError(f"{repo!r} names no repository: write it as owner/name")
     from huggingface_hub import HfApi  # a third of a second
+    from huggingface_hub.utils import disable_progress_bars
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     # False: else the library would look for a token in this machine's files.
     return HfApi(token=read_token() or False)
 
@@ -40,7 +49,7 @@ def check_may_write(repo: str, public: bool) -> None:
         raise LamarckError(
             f"publishing to {repo} needs a token with write access in {TOKEN_VARIABLE}: make one at {WHERE}"
         )
-    api = connect()
+    api = connect(repo)
     with refusals_as_sentences(repo, "write to"):
         api.create_repo(repo, private=not public, exist_ok=True)
         api.auth_check(repo, write=True)

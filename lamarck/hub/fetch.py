@@ -45,6 +45,8 @@ def fetch(repo: str, revision: str, into: Path) -> tuple[Manifest, list[str]]:
     # Kept when the connection breaks: the next try goes on from there.
     staging = into / ".lamarck" / "fetch" / f"{repo.replace('/', '--')}-{revision}"
     _download(repo, revision, [MANIFEST], staging)
+    if not (staging / MANIFEST).exists():
+        raise LamarckError(f"{repo} at {revision[:8]} holds no published lineage: it has no {MANIFEST}")
     try:
         manifest = read_manifest(staging / MANIFEST)
     except LamarckError as error:
@@ -65,7 +67,7 @@ def fetch(repo: str, revision: str, into: Path) -> tuple[Manifest, list[str]]:
 
 def _download(repo: str, revision: str, names: list[str], staging: Path) -> None:
     with refusals_as_sentences(repo, "read"):
-        connect().snapshot_download(repo, revision=revision, local_dir=staging, allow_patterns=names)
+        connect(repo).snapshot_download(repo, revision=revision, local_dir=staging, allow_patterns=names)
 
 
 def _check(staging: Path, manifest: Manifest) -> None:

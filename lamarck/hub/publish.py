@@ -57,5 +57,7 @@ def _upload(repo: str, manifest: Manifest, card: str) -> str:
     operations = [CommitOperationAdd(name, name) for name in manifest.files]
     operations += [CommitOperationAdd(name, text.encode()) for name, text in texts.items()]
     with refusals_as_sentences(repo, "write to"):
-        done = connect().create_commit(repo, operations, commit_message=f"{manifest.generation} and what it comes from")
+        done = connect(repo).create_commit(
+            repo, operations, commit_message=f"{manifest.generation} and what it comes from"
+        )
     return str(done.oid)

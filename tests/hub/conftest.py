@@ -77,9 +77,17 @@ def place(made: Path, hub: FakeHub, tmp_path: Path) -> Place:  # noqa: F811
     return Place(root, hub)
 
 
+@pytest.fixture(scope="module")
+def published(made: Path, running: FakeHub) -> tuple[Place, str]:  # noqa: F811
+    """The lineage, published once for the tests that read it; and the commit."""
+    place = Place(made, running)
+    return place, place.publish()
+
+
 @pytest.fixture
-def elsewhere(place: Place, tmp_path: Path) -> Place:
+def elsewhere(published: tuple[Place, str], tmp_path: Path) -> Place:
     """The same project on another machine: its configuration, and nothing that was made."""
+    place, _ = published
     root = tmp_path / "elsewhere"
     shutil.copytree(place.root / "config", root / "config")
     return Place(root, place.hub)

@@ -214,7 +214,8 @@ class FakeHub:
                 files[value["path"]] = self.objects[value["oid"]]
                 repository.lfs_paths.add(value["path"])
         commit = repository.commit(files)
-        return JSONResponse({"commitUrl": f"{self.url}/commit/{commit}", "commitOid": commit, "success": True})
+        name = f"{request.path_params['owner']}/{request.path_params['name']}"
+        return JSONResponse({"commitUrl": f"{self.url}/{name}/commit/{commit}", "commitOid": commit, "success": True})
 
     def _tree(self, request: Request, body: bytes) -> Response:
         if refusal := self._refusal(request, write=False):
@@ -249,7 +250,9 @@ class FakeHub:
         oid = hashlib.sha256(content).hexdigest()
         self.objects[oid] = content
         linked = {"X-Linked-ETag": f'"{oid}"', "X-Linked-Size": str(len(content))}
-        return RedirectResponse(f"{self.url}/lfs/{oid}", 302, headers | linked)
+        # Large files come from another host, as the real ones do: the client follows there only to read.
+        elsewhere = self.url.replace("127.0.0.1", "localhost")
+        return RedirectResponse(f"{elsewhere}/lfs/{oid}", 302, headers | linked)
 
     def _get(self, request: Request, body: bytes) -> Response:
         return Response(self.objects[request.path_params["oid"]])

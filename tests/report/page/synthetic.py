@@ -88,7 +88,11 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
     if not child.is_control:
         _write_plan(child)
     write_text(child.adapter / "adapter_model.safetensors", child.name)
-    inputs = {"curriculum": digest_file(child.curriculum), "parent": generation_digest(child.parent)}
+    inputs = {
+        "curriculum": digest_file(child.curriculum),
+        "parent": generation_digest(child.parent),
+        "recipe": "0" * 64,
+    }
     if child.plan.exists():
         inputs["plan"] = digest_file(child.plan)
     training = {
