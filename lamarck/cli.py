@@ -266,6 +266,21 @@ def fetch(
     hub.show(repo, revision, into, configfile, as_json)
 
 
+@app.command()
+def export(
+    generation: str,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="A directory that is not there yet.")],
+    gguf: Annotated[bool, typer.Option("--gguf", help="Also as GGUF, through llama.cpp's converter.")] = False,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Merge GENERATION into one ordinary 16-bit model directory, and score it against its adapter."""
+    from lamarck.export import run
+    from lamarck.lineage import parse_generation
+
+    run.export(parse_generation(generation), to, gguf, configfile, as_json)
+
+
 @curricula.command(name="show")
 def show_curriculum(
     generation: str,

@@ -31,9 +31,7 @@ def main() -> None:
         wall_seconds = time.perf_counter() - started
         digest = weights_digest(directory)
         record = make_record(digest, student_inputs(arguments.suite), seed, "cpu", wall_seconds, device_seconds)
-        files = file_digests(directory)
-        kind = suite.tiers.teaching.student.kind
-        source = {"kind": kind, "files": files, "record": record.model_dump(mode="json")}
+        source = {"files": file_digests(directory), "record": record.model_dump(mode="json")}
         write_json(directory / WEIGHTS_RECORD, source)
     print(f"student: {digest[:8]}")
 

@@ -67,15 +67,16 @@ def members(root: Path, last: Generation) -> list[Generation]:
     return found
 
 
-def make_manifest(root: Path, last: Generation, unscored: set[str]) -> Manifest:
+def make_manifest(root: Path, last: Generation, unscored: set[str], withheld: set[Path]) -> Manifest:
     """Digests of everything that belongs to the lineage up to `last`.
 
-    `unscored`: names of generations whose scores are missing, or another model's.
+    `unscored`: names of generations whose scores are missing, or another model's. `withheld`: model directories of
+    which only the record is published: they were not made here, so they have a place and terms of their own.
     """
     files: dict[str, str] = {}
     for member in members(root, last):
         for path in _directories(root, member):
-            skip = _left_out(root, path)
+            skip = {file.name for file in (root / path).iterdir()} - {WEIGHTS_RECORD} if path in withheld else set()
             files |= {(path / name).as_posix(): digest for name, digest in file_digests(root / path, skip).items()}
         for path in _files(member, member.name not in unscored):
             if (root / path).exists():
@@ -88,14 +89,6 @@ def make_manifest(root: Path, last: Generation, unscored: set[str]) -> Manifest:
 
 def _directories(root: Path, member: Generation) -> list[Path]:
     return [member.adapter] if member.number else [path for path in (member.weights, STUDENT) if (root / path).exists()]
-
-
-def _left_out(root: Path, directory: Path) -> list[str]:
-    """Of a founder that was not made here only the record is published: its files have their own place, and terms."""
-    record = root / directory / WEIGHTS_RECORD
-    if not record.exists() or read_json(record).get("kind") == "tiny":
-        return []
-    return [path.name for path in (root / directory).iterdir() if path.name != WEIGHTS_RECORD]
 
 
 def _files(member: Generation, scored: bool) -> list[Path]:

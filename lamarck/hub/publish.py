@@ -5,12 +5,13 @@ from pathlib import Path
 
 from lamarck.config import Config, load_config
 from lamarck.errors import LamarckError
-from lamarck.files import canonical_json
+from lamarck.eval.suite import student_kind
+from lamarck.files import canonical_json, read_json
 from lamarck.hub.card import model_card
 from lamarck.hub.check import check_lineage
 from lamarck.hub.client import check_may_write, connect, refusals_as_sentences
 from lamarck.hub.contents import MANIFEST, Manifest, make_manifest
-from lamarck.lineage import Generation, Published
+from lamarck.lineage import STUDENT, WEIGHTS_RECORD, Generation, Published
 
 HERE = Path()
 
@@ -34,15 +35,19 @@ def publish(config: Config, generation: Generation, repo: str, public: bool) -> 
     if generation.prefix:
         raise LamarckError(f"publish {generation.planned_by.name}: its control arm goes with it")
     check_may_write(repo, public)
-    manifest = checked_manifest(generation)
+    manifest = checked_manifest(config, generation)
     commit = _upload(repo, manifest, model_card(config, manifest, repo))
     return Published(repo=repo, commit=commit, files=manifest.of(generation))
 
 
-def checked_manifest(generation: Generation) -> Manifest:
+def checked_manifest(config: Config, generation: Generation) -> Manifest:
     """What is to be published. Errors: LamarckError where it is incomplete or altered."""
+    founder = Generation(0).weights
     try:
-        return make_manifest(HERE, generation, check_lineage(HERE, generation))
+        unscored = check_lineage(HERE, generation)
+        kinds = {founder: read_json(founder / WEIGHTS_RECORD)["kind"], STUDENT: student_kind(Path(config.suite))}
+        withheld = {directory for directory, kind in kinds.items() if kind != "tiny"}
+        return make_manifest(HERE, generation, unscored, withheld)
     except LamarckError as error:
         raise LamarckError(
             f"nothing is published: {error}; `lamarck status` says more, `dvc checkout` restores what was there"

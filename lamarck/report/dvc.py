@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from lamarck.config import Config, load_section
+from lamarck.config import Config
 from lamarck.errors import LamarckError
-from lamarck.eval.suite import SuiteFile
+from lamarck.eval.suite import student_kind
 from lamarck.files import write_text
 from lamarck.lineage import STUDENT, Generation
 
@@ -48,7 +48,7 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
             "student": {
                 "cmd": f"snakemake {STUDENT} {configured}",
                 "deps": [config.suite],
-                "outs": [_model_of(str(STUDENT), _student_kind(config))],
+                "outs": [_model_of(str(STUDENT), student_kind(Path(config.suite)))],
             },
             "curriculum": {
                 "foreach": {
@@ -102,10 +102,6 @@ def _model(generation: Generation) -> str:
 def _model_of(path: str, kind: str) -> dict[str, Any]:
     """A model directory. What the hub already serves at a pinned commit is not pushed to another place."""
     return {path: {"persist": True} | ({"push": False} if kind == "hub" else {})}
-
-
-def _student_kind(config: Config) -> str:
-    return load_section(Path(config.suite) / "suite.yaml", SuiteFile).tiers.teaching.student.kind
 
 
 def _kept(path: str) -> dict[str, Any]:

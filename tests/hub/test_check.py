@@ -83,7 +83,7 @@ def test_scores_of_an_earlier_training_do_not_count(lineage: Path) -> None:  # n
     edit(record, lambda content: content["record"]["inputs"].update(model="0" * 64))
     unscored = check_lineage(lineage, LAST)
     assert unscored == {"g2"}
-    files = make_manifest(lineage, LAST, unscored).files
+    files = make_manifest(lineage, LAST, unscored, set()).files
     assert "results/g2/eval.json" not in files
     assert "results/g1/eval.json" in files
 

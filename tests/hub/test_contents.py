@@ -57,5 +57,5 @@ def test_what_is_no_manifest(tmp_path: Path, changes: dict[str, object]) -> None
 
 
 def test_a_digest_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(LamarckError, match="names 'approvals/g1.ok'"):
+    with pytest.raises(LamarckError, match=r"names .approvals/g1\.ok."):
         read_manifest(write(tmp_path / "lamarck.json", files={"approvals/g1.ok": "sha"}))
