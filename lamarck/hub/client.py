@@ -80,8 +80,10 @@ def refusals_as_sentences(repo: str, purpose: Literal["read", "write to"]) -> It
         cause = error.__cause__
         if isinstance(cause, HfHubHTTPError):
             raise LamarckError(_refusal(repo, purpose, cause)) from error
+        if isinstance(cause, OfflineModeIsEnabled):
+            raise LamarckError(f"{repo} is not on this machine, and HF_HUB_OFFLINE is set: unset it") from error
         raise LamarckError(f"{ENDPOINT} cannot be reached: {_line(cause or error)}") from error
-    except (HTTPError, RuntimeError) as error:
+    except (HTTPError, RuntimeError, OSError) as error:
         # RuntimeError is what a broken upload of one file ends with; the reason stands behind it.
         raise LamarckError(f"the connection to {ENDPOINT} failed: {_line(error.__cause__ or error)}") from error
 
