@@ -2,6 +2,7 @@
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,12 @@ app.add_typer(curricula, name="curriculum")
 pods = typer.Typer(help="What this project has left running on RunPod, and the end of it.")
 app.add_typer(pods, name="pods")
 STUDENT = Path("results/g0/student")
+
+
+class Where(StrEnum):
+    here = "here"
+    runpod = "runpod"
+
 
 ConfigFile = Annotated[Path, typer.Option("--configfile", help="The configuration of the lineage.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
@@ -214,13 +221,32 @@ def serve(
     generation: str,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     host: Annotated[str, typer.Option(help="Another than this machine's own needs LAMARCK_API_KEY.")] = "127.0.0.1",
+    idle_minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="End when nobody has asked anything for so long; 30 on a pod.")
+    ] = None,
+    on: Annotated[Where, typer.Option(help="This machine, or a pod that is rented for it.")] = Where.here,
+    max_dollars: Annotated[
+        float | None, typer.Option(min=0.01, help="Ceiling of the pod, instead of the profile's.")
+    ] = None,
+    profile: Annotated[Path, typer.Option(help="What the pod must be, as for training.")] = Path(
+        "profiles/runpod/config.yaml"
+    ),
     configfile: ConfigFile = DEFAULT,
 ) -> None:
-    """Answer as GENERATION at an OpenAI-compatible URL, here: `lamarck serve g2`."""
+    """Answer as GENERATION at an OpenAI-compatible URL of this machine: `lamarck serve g2`."""
     from lamarck.lineage import parse_generation
-    from lamarck.serve import run
 
-    run.serve(parse_generation(generation), host, port, configfile)
+    if on is Where.here:
+        from lamarck.serve import run
+
+        run.serve(parse_generation(generation), host, port, idle_minutes, configfile)
+    else:
+        from lamarck.serve import rented
+
+        if host != "127.0.0.1":
+            raise typer.BadParameter("a pod is reached through a tunnel from this machine", param_hint="--host")
+        idle = 30 if idle_minutes is None else idle_minutes
+        rented.serve_on_pod(parse_generation(generation), port, idle, max_dollars, profile, configfile)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 # Paths and input functions. Rules hold no logic; what they need to know stands here.
 import os
 import sys
+from argparse import ArgumentParser
 from functools import partial
 from pathlib import Path
 
@@ -57,6 +58,11 @@ if set(workflow.config_settings.config) - {"generations"}:
         "only generations can be set with --config: write the rest into a file and pass --configfile"
     )
 
+# What to run next is said with the profile of this run.
+_options = ArgumentParser(add_help=False, allow_abbrev=False)
+_options.add_argument("--profile")
+PROFILE = _options.parse_known_args()[0].profile
+
 CONFIG = (
     os.path.relpath(workflow.overwrite_configfiles[0])
     if workflow.overwrite_configfiles
@@ -86,7 +92,7 @@ try:
             # A token that may not write is said now, not after hours of training.
             check_may_write(CONF.publish.repo, CONF.publish.public)
         if STANDING.state != "work":
-            print(next_step(CONF, CONFIG, STANDING), file=sys.stderr)
+            print(next_step(CONF, CONFIG, STANDING, PROFILE), file=sys.stderr)
 except LamarckError as error:
     raise WorkflowError(str(error))
 
@@ -267,4 +273,5 @@ def option(name, key):
 def finish_run():
     """Tell DVC what there is, and the person what to do next."""
     record_outputs(CONF, Path(CONFIG))
-    print(next_step(CONF, CONFIG, standing(CONF, survey(CONF))), file=sys.stderr)
+    now = standing(CONF, survey(CONF))
+    print(next_step(CONF, CONFIG, now, PROFILE), file=sys.stderr)

@@ -94,6 +94,11 @@ class Pods:
             elif self._tag.is_alike(pod):
                 raise RunPodError(_others(pod))
 
+    @property
+    def current(self) -> Pod | None:
+        """The pod that is up, if there is one."""
+        return self._pod
+
     def lower_ceiling(self, dollars: float) -> None:
         """Of this run, from now on; a higher one than there is changes nothing. It does not wait for a pod that is
         being rented."""
