@@ -21,6 +21,8 @@ rule publish_scores:
     input:
         published="results/g{n}/published.json",
         scores=lambda wildcards: [str(arm.scores) for arm in arms_of(wildcards)],
+        # The model card says how far a generation is from the founder.
+        founder_scores="results/g0/eval.json",
         config=CONFIG,
     output:
         published="results/g{n}/published.scores.json",
