@@ -122,8 +122,3 @@ def test_a_download_that_breaks_is_taken_up_again(published: Published, elsewher
     fetch(elsewhere, commit)
     # What had come the first time is not asked for again.
     assert not any(line.startswith("resolve") and line.endswith("lamarck.json") for line in place.hub.log)
-
-
-def test_without_a_network(elsewhere: Place) -> None:
-    place = Place(elsewhere.root, FakeHub(url="http://127.0.0.1:9"))
-    assert "http://127.0.0.1:9 cannot be reached" in fetch(place, "0" * 40, fails=True)

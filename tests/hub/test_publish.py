@@ -10,7 +10,7 @@ import yaml
 
 from tests.gate.project import flip_last_byte
 from tests.hub.conftest import REPO, Place
-from tests.hub.fake import READER, STRANGER
+from tests.hub.fake import READER, STRANGER, FakeHub
 
 CARD = "README.md"
 
@@ -170,6 +170,11 @@ def test_a_founder_of_the_hub_is_not_sent_there_again(place: Place) -> None:
     data = front_matter(files[CARD].decode())
     assert (data["base_model"], data["base_model_relation"], data["license"]) == ("some/base", "adapter", "mit")
     assert "a" * 40 in files[CARD].decode()
+
+
+def test_without_a_network(place: Place) -> None:
+    nowhere = Place(place.root, FakeHub(url="http://127.0.0.1:9"))
+    assert "the connection to http://127.0.0.1:9 failed" in nowhere.publish(fails=True)
 
 
 def test_what_is_not_there_is_said(place: Place, tmp_path: Path) -> None:
