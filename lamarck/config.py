@@ -209,6 +209,9 @@ class Config(Section):
     engine: EngineConfig = HFEngineConfig()
     machines: Machines = Machines()
     publish: Publishing | None = Field(None, description="Off when left out.")
+    metrics: Literal["none", "tensorboard"] = Field(
+        "none", description="Where a training shows itself while it lasts; tensorboard: under logs/tensorboard/."
+    )
 
     def strategy_of(self, generation: int) -> Path:
         """The strategy of the curriculum that gN is trained on: the nearest of `strategies` at or before N."""

@@ -11,7 +11,7 @@ from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.eval.suite import student_kind
 from lamarck.files import write_text
-from lamarck.lineage import STUDENT, Generation
+from lamarck.lineage import ADAPTER_RECORD, STUDENT, Generation
 
 HEADER = """\
 # Which files DVC addresses by content. Written by `lamarck` from `generations` and `control` in the configuration:
@@ -81,12 +81,34 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
         "plots": [
             {
                 "score by generation": {
-                    "template": "linear",
+                    "template": "scores",
                     "x": {"results/scores.csv": "generation"},
                     "y": {"results/scores.csv": "score"},
+                    "y_label": "score of 100, with its 95% interval",
                 }
-            }
+            },
+            *(_curve(arms, *each) for each in CURVES),
         ],
+    }
+
+
+CURVES = (
+    ("training loss", "loss", "loss, nats an answer token"),
+    ("training speed", "tokens_per_second", "tokens a second"),
+)
+
+
+def _curve(arms: list[Generation], name: str, field: str, label: str) -> dict[str, Any]:
+    """A field of every training's log, by step. Templates: .dvc/plots/."""
+    files = [str(arm.adapter / ADAPTER_RECORD) for arm in arms]
+    return {
+        name: {
+            "template": "curves",
+            "x": dict.fromkeys(files, "step"),
+            "y": dict.fromkeys(files, field),
+            "x_label": "optimizer step",
+            "y_label": label,
+        }
     }
 
 
