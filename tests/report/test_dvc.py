@@ -50,8 +50,8 @@ def test_what_the_hub_serves_is_not_pushed(
     assert (weights.read_bytes() in contents) == (founder == "tiny")
     assert Path("results/g1/adapter/adapter_model.safetensors").read_bytes() in contents
     # Another checkout takes what DVC has, and leaves the founder to the rule that fetches it.
-    for made in (Path("results/g0/weights"), Path("results/g1/adapter"), Path(".dvc/cache")):
-        shutil.rmtree(made)
+    for directory in (Path("results/g0/weights"), Path("results/g1/adapter"), Path(".dvc/cache")):
+        shutil.rmtree(directory)
     subprocess.run(["dvc", "pull", "--quiet", "--allow-missing"], check=True)
     assert Path("results/g1/adapter/adapter_model.safetensors").exists()
     assert weights.exists() == (founder == "tiny")
