@@ -263,6 +263,50 @@ def chat(
     terminal.chat(parse_generation(generation), system, temperature, configfile)
 
 
+@app.command()
+def publish(
+    generation: str,
+    repo: Annotated[str, typer.Option(metavar="OWNER/NAME", help="On the Hugging Face hub; made if it is not there.")],
+    public: Annotated[bool, typer.Option("--public", help="For everyone to see; private otherwise.")] = False,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Put the lineage up to GENERATION on the hub, with a model card. The token comes from HF_TOKEN."""
+    from lamarck.hub import publish as hub
+    from lamarck.lineage import parse_generation
+
+    hub.show(parse_generation(generation), repo, public, configfile, as_json)
+
+
+@app.command()
+def fetch(
+    repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="On the Hugging Face hub.")],
+    revision: Annotated[str, typer.Option(metavar="SHA", help="The full commit hash, as `lamarck publish` prints it.")],
+    into: Annotated[Path, typer.Option(metavar="DIR", help="The project that it comes into.")] = Path(),
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a published lineage back and check every digest of it against its records."""
+    from lamarck.hub import fetch as hub
+
+    hub.show(repo, revision, into, configfile, as_json)
+
+
+@app.command()
+def export(
+    generation: str,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="A directory that is not there yet.")],
+    gguf: Annotated[bool, typer.Option("--gguf", help="Also as GGUF, through llama.cpp's converter.")] = False,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Merge GENERATION into one ordinary 16-bit model directory, and score it against its adapter."""
+    from lamarck.export import run
+    from lamarck.lineage import parse_generation
+
+    run.export(parse_generation(generation), to, gguf, configfile, as_json)
+
+
 @curricula.command(name="show")
 def show_curriculum(
     generation: str,

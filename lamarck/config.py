@@ -128,6 +128,16 @@ class Machines(Section):
     eval: Machine = Machine()
 
 
+REPO = r"^[\w.-]+/[\w.-]+$"  # of a model on the hub
+
+
+class Publishing(Section):
+    """Where every generation goes right after its training, and again with its scores."""
+
+    repo: str = Field(pattern=REPO, description="owner/name on the Hugging Face hub.")
+    public: bool = Field(False, description="false: only whom the owner lets in can see it.")
+
+
 class HFEngineConfig(AnyEngine):
     kind: Literal["hf"] = Field("hf", description="hf: transformers, on this machine.")
     batch_size: int = Field(256, ge=1, description="Prompts decoded together.")
@@ -198,6 +208,7 @@ class Config(Section):
     budget: Budget
     engine: EngineConfig = HFEngineConfig()
     machines: Machines = Machines()
+    publish: Publishing | None = Field(None, description="Off when left out.")
     metrics: Literal["none", "tensorboard"] = Field(
         "none", description="Where a training shows itself while it lasts; tensorboard: under logs/tensorboard/."
     )

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from lamarck.config import load_config
 from lamarck.curriculum.item import item_id
 from lamarck.eval.suite import Suite, load_suite
-from lamarck.files import digest_file, write_json, write_jsonl, write_text
+from lamarck.files import digest_file, file_digests, write_json, write_jsonl, write_text
 from lamarck.freshness import scores_digest
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
@@ -86,7 +86,8 @@ def _write_founder(suite: Suite, outcomes: int) -> None:
         save_file({"a": np.zeros((3, 4), np.float32)}, directory / "model.safetensors")
         write_json(directory / "config.json", LLAMA)
         record = _record(weights_digest(directory), {}, 100.0)
-        write_json(directory / WEIGHTS_RECORD, {"record": record.model_dump(mode="json")})
+        source = {"kind": "tiny", "files": file_digests(directory), "record": record.model_dump(mode="json")}
+        write_json(directory / WEIGHTS_RECORD, source)
     _write_scores(suite, Generation(0), outcomes)
 
 
@@ -96,7 +97,11 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
     if not child.is_control:
         _write_plan(child)
     write_text(child.adapter / "adapter_model.safetensors", child.name)
-    inputs = {"curriculum": digest_file(child.curriculum), "parent": generation_digest(child.parent)}
+    inputs = {
+        "curriculum": digest_file(child.curriculum),
+        "parent": generation_digest(child.parent),
+        "recipe": "0" * 64,
+    }
     if child.plan.exists():
         inputs["plan"] = digest_file(child.plan)
     training = {
