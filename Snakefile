@@ -13,6 +13,7 @@ include: "rules/curriculum.smk"
 include: "rules/gate.smk"
 include: "rules/train.smk"
 include: "rules/eval.smk"
+include: "rules/hub.smk"
 include: "rules/report.smk"
 
 
@@ -22,6 +23,8 @@ localrules:
     plan,
     dataset_card,
     lineage,
+    publish,
+    publish_scores,
 
 
 rule all:
@@ -30,6 +33,7 @@ rule all:
         SCORES,
         PLANS,
         DATASET_CARDS,
+        PUBLISHED,
         "results/lineage.json",
 
 

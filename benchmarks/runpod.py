@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from snakemake_executor_plugin_runpod.api import SshEndpoint, client_from_environment
-from snakemake_executor_plugin_runpod.files import checklist
+from snakemake_executor_plugin_runpod.job import send_checked
 from snakemake_executor_plugin_runpod.ssh import Remote, make_keys
 
 from tests.runpod.fake import FakeRunPod
@@ -69,8 +69,7 @@ def transfers(fake: FakeRunPod, directory: Path) -> list[float]:
         subprocess.run(["rsync", "-t", "-e", shell, f"plain-{pair}", f"{remote.target}:/workspace/a/"], check=True)
         plain = time.perf_counter() - started
         started = time.perf_counter()
-        remote.send([f"ours-{pair}"], print)
-        remote.run(f"sha256sum --check --quiet --strict <<'END'\n{checklist([f'ours-{pair}'])}END", 600)
+        send_checked(remote, [f"ours-{pair}"], print)
         ratios.append(plain / (time.perf_counter() - started))
         print(f"plain rsync {MEGABYTES / plain:.0f} MB/s, ours {MEGABYTES / plain * ratios[-1]:.0f} MB/s")
     remote.close()

@@ -84,7 +84,7 @@ def run_ours(weights: Path, items: list[Item], folder: Path) -> tuple[float, flo
     batches = Batches(data.examples, RECIPE.batch_size, 0, tokenizer.eos_token_id)
     progress = train(model, batches, RECIPE, float("inf"), folder / "checkpoint", "benchmark", lambda steps: None)
     seconds = time.perf_counter() - started
-    return seconds, statistics.mean(loss for _, loss, _ in progress.losses[-10:])
+    return seconds, statistics.mean(row.loss for row in progress.log[-10:])
 
 
 def run_trl(weights: Path, items: list[Item], folder: Path) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,12 @@ app.add_typer(curricula, name="curriculum")
 pods = typer.Typer(help="What this project has left running on RunPod, and the end of it.")
 app.add_typer(pods, name="pods")
 STUDENT = Path("results/g0/student")
+
+
+class Where(StrEnum):
+    here = "here"
+    runpod = "runpod"
+
 
 ConfigFile = Annotated[Path, typer.Option("--configfile", help="The configuration of the lineage.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
@@ -214,13 +221,32 @@ def serve(
     generation: str,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     host: Annotated[str, typer.Option(help="Another than this machine's own needs LAMARCK_API_KEY.")] = "127.0.0.1",
+    idle_minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="End when nobody has asked anything for so long; 30 on a pod.")
+    ] = None,
+    on: Annotated[Where, typer.Option(help="This machine, or a pod that is rented for it.")] = Where.here,
+    max_dollars: Annotated[
+        float | None, typer.Option(min=0.01, help="Ceiling of the pod, instead of the profile's.")
+    ] = None,
+    profile: Annotated[Path, typer.Option(help="What the pod must be, as for training.")] = Path(
+        "profiles/runpod/config.yaml"
+    ),
     configfile: ConfigFile = DEFAULT,
 ) -> None:
-    """Answer as GENERATION at an OpenAI-compatible URL, here: `lamarck serve g2`."""
+    """Answer as GENERATION at an OpenAI-compatible URL of this machine: `lamarck serve g2`."""
     from lamarck.lineage import parse_generation
-    from lamarck.serve import run
 
-    run.serve(parse_generation(generation), host, port, configfile)
+    if on is Where.here:
+        from lamarck.serve import run
+
+        run.serve(parse_generation(generation), host, port, idle_minutes, configfile)
+    else:
+        from lamarck.serve import rented
+
+        if host != "127.0.0.1":
+            raise typer.BadParameter("a pod is reached through a tunnel from this machine", param_hint="--host")
+        idle = 30 if idle_minutes is None else idle_minutes
+        rented.serve_on_pod(parse_generation(generation), port, idle, max_dollars, profile, configfile)
 
 
 @app.command()
@@ -235,6 +261,50 @@ def chat(
     from lamarck.serve import terminal
 
     terminal.chat(parse_generation(generation), system, temperature, configfile)
+
+
+@app.command()
+def publish(
+    generation: str,
+    repo: Annotated[str, typer.Option(metavar="OWNER/NAME", help="On the Hugging Face hub; made if it is not there.")],
+    public: Annotated[bool, typer.Option("--public", help="For everyone to see; private otherwise.")] = False,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Put the lineage up to GENERATION on the hub, with a model card. The token comes from HF_TOKEN."""
+    from lamarck.hub import publish as hub
+    from lamarck.lineage import parse_generation
+
+    hub.show(parse_generation(generation), repo, public, configfile, as_json)
+
+
+@app.command()
+def fetch(
+    repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="On the Hugging Face hub.")],
+    revision: Annotated[str, typer.Option(metavar="SHA", help="The full commit hash, as `lamarck publish` prints it.")],
+    into: Annotated[Path, typer.Option(metavar="DIR", help="The project that it comes into.")] = Path(),
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a published lineage back and check every digest of it against its records."""
+    from lamarck.hub import fetch as hub
+
+    hub.show(repo, revision, into, configfile, as_json)
+
+
+@app.command()
+def export(
+    generation: str,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="A directory that is not there yet.")],
+    gguf: Annotated[bool, typer.Option("--gguf", help="Also as GGUF, through llama.cpp's converter.")] = False,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Merge GENERATION into one ordinary 16-bit model directory, and score it against its adapter."""
+    from lamarck.export import run
+    from lamarck.lineage import parse_generation
+
+    run.export(parse_generation(generation), to, gguf, configfile, as_json)
 
 
 @curricula.command(name="show")

@@ -79,11 +79,17 @@ class Recipe(Section):
 
 
 class Budget(Section):
-    """The compute ceiling, in device-seconds of training. gN may never have more than g(N-1)."""
+    """The compute ceiling, in device-seconds of training and in dollars. gN may never have more than g(N-1)."""
 
     device_seconds: float = Field(gt=0, description="Ceiling of every generation that `overrides` does not name.")
     overrides: dict[int, float] = Field(
         {}, description="Generation -> its own ceiling; lower ones hold for all that follow."
+    )
+    dollars: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="What the run that trains a generation may cost where it is rented: the pod ends there.",
     )
 
     def of(self, generation: int) -> float:
@@ -120,6 +126,16 @@ class Machines(Section):
     curriculum: Machine = Machine()
     train: Machine = Machine()
     eval: Machine = Machine()
+
+
+REPO = r"^[\w.-]+/[\w.-]+$"  # of a model on the hub
+
+
+class Publishing(Section):
+    """Where every generation goes right after its training, and again with its scores."""
+
+    repo: str = Field(pattern=REPO, description="owner/name on the Hugging Face hub.")
+    public: bool = Field(False, description="false: only whom the owner lets in can see it.")
 
 
 class HFEngineConfig(AnyEngine):
@@ -217,6 +233,10 @@ class Config(Section):
     budget: Budget
     engine: EngineConfig = HFEngineConfig()
     machines: Machines = Machines()
+    publish: Publishing | None = Field(None, description="Off when left out.")
+    metrics: Literal["none", "tensorboard"] = Field(
+        "none", description="Where a training shows itself while it lasts; tensorboard: under logs/tensorboard/."
+    )
 
     def strategy_of(self, generation: int) -> Path:
         """The strategy of the curriculum that gN is trained on: the nearest of `strategies` at or before N."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from lamarck.config import Config, LocalFounder
 from lamarck.curriculum.strategy import Strategy, load_strategy
 from lamarck.errors import LamarckError
-from lamarck.files import SNAKEMAKE_MARKER, digest_directory, digest_file, digest_value
+from lamarck.files import SNAKEMAKE_MARKER, digest_directory, digest_file, digest_value, file_digests, read_json
 from lamarck.gate.check import changed_parts
 from lamarck.gate.plan import Plan, read_plan
 from lamarck.lineage import (
@@ -22,6 +22,7 @@ from lamarck.lineage import (
     STUDENT,
     WEIGHTS_RECORD,
     Generation,
+    Published,
     adapter_digest,
     generation_digest,
     read_record,
@@ -109,7 +110,13 @@ def survey(config: Config, prefix: str = "") -> list[Artifact]:
         found += [_dataset_card(arm) for arm in arms]
         found.append(_plan(config, child))
         found += [_adapter(config, arm) for arm in arms]
+        if config.publish and not prefix:
+            trained = {path: digest for arm in arms for path, digest in _files(arm.adapter).items()}
+            found.append(_publication(config.publish.repo, child, child.published, trained))
         found += [_scores(config, arm) for arm in arms]
+        if config.publish and not prefix:
+            scored = {path: digest for arm in arms for path, digest in _files(arm.scores, arm.samples).items()}
+            found.append(_publication(config.publish.repo, child, child.published_scores, scored))
     return found
 
 
@@ -200,6 +207,33 @@ def _scores(config: Config, generation: Generation) -> Artifact:
         lambda: scores_inputs(config, generation_digest(generation)),
     )
     return Artifact(f"{generation.name}/eval.json", files, reason)
+
+
+def _publication(repo: str, child: Generation, path: Path, files: dict[str, str]) -> Artifact:
+    """Fresh as long as what lies on the hub, as `path` records it, are the files that are here."""
+    reason: str | None = "missing"
+    if path.exists():
+        try:
+            published = Published.model_validate(read_json(path))
+            if published.repo != repo:
+                reason = f"published in {published.repo}, not in {repo}"
+            else:
+                changed = [name for name, digest in files.items() if published.files.get(name) != digest]
+                reason = f"changed since: {', '.join(changed)}" if changed else None
+        except (LamarckError, ValueError) as error:
+            reason = f"{path} cannot be read: {str(error).splitlines()[0]}"
+    return Artifact(f"{child.name}/{path.name}", (path,), reason)
+
+
+def _files(*paths: Path) -> dict[str, str]:
+    """Path -> sha256 of these files and of those in these directories, as far as they are there."""
+    found: dict[str, str] = {}
+    for path in paths:
+        if path.is_dir():
+            found |= {str(path / name): digest for name, digest in file_digests(path).items()}
+        elif path.exists():
+            found[str(path)] = digest_file(path)
+    return found
 
 
 def _why_stale(

@@ -97,6 +97,16 @@ class Generation:
     def scores_record(self) -> Path:
         return self.directory / "eval.record.json"
 
+    @property
+    def published(self) -> Path:
+        """Where it stands that the trained generation, its control arm's with it, is on the hub."""
+        return self.planned_by.directory / "published.json"
+
+    @property
+    def published_scores(self) -> Path:
+        """The same of its scores, which come later."""
+        return self.planned_by.directory / "published.scores.json"
+
 
 def parse_generation(name: str) -> Generation:
     """`g2`, `control/g1`, `search/r1/c03/g2` -> Generation."""
@@ -141,6 +151,16 @@ class Record(BaseModel):
     wall_seconds: float
     device_seconds: float
     human_edited: HumanEdit | None = Field(None, exclude_if=lambda edit: edit is None)
+
+
+class Published(BaseModel):
+    """Where a generation lies on the hub, and which bytes: the content of published.json."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    repo: str
+    commit: str
+    files: dict[str, str] = Field(description="Path -> sha256, of the generation's own files and its control arm's.")
 
 
 def make_record(
@@ -207,10 +227,12 @@ def adapter_digest(adapter: Path) -> str:
 
 def model_digest(weights: Path, adapter: Path | None) -> str:
     """Digest of gN: the founder's weights and, for N >= 1, its one adapter."""
-    parts = {"weights": weights_digest(weights)}
-    if adapter is not None:
-        parts["adapter"] = adapter_digest(adapter)
-    return digest_value(parts)
+    return digest_of_parts(weights_digest(weights), None if adapter is None else adapter_digest(adapter))
+
+
+def digest_of_parts(weights: str, adapter: str | None) -> str:
+    """`model_digest` where the digests of its parts are known already."""
+    return digest_value({"weights": weights} if adapter is None else {"weights": weights, "adapter": adapter})
 
 
 def generation_digest(generation: Generation) -> str:

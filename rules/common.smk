@@ -1,6 +1,7 @@
 # Paths and input functions. Rules hold no logic; what they need to know stands here.
 import os
 import sys
+from argparse import ArgumentParser
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from lamarck.errors import LamarckError
 from lamarck.freshness import bless, earlier_curricula, survey
 from lamarck.g0.local import check_model_directory
 from lamarck.gate.check import gate_state
+from lamarck.gate.plan import read_plan
+from lamarck.hub.client import check_may_write
 from lamarck.lineage import (
     CODE_VARIABLE,
     Generation,
@@ -55,6 +58,11 @@ if set(workflow.config_settings.config) - {"generations"}:
         "only generations can be set with --config: write the rest into a file and pass --configfile"
     )
 
+# What to run next is said with the profile of this run.
+_options = ArgumentParser(add_help=False, allow_abbrev=False)
+_options.add_argument("--profile")
+PROFILE = _options.parse_known_args()[0].profile
+
 CONFIG = (
     os.path.relpath(workflow.overwrite_configfiles[0])
     if workflow.overwrite_configfiles
@@ -79,8 +87,12 @@ try:
         bless([*ARTIFACTS, summary(CONF)])
         # Where only a human can go on, no rule runs and no hook speaks.
         STANDING = standing(CONF, ARTIFACTS)
+        STALE = {artifact.name for artifact in ARTIFACTS if artifact.stale}
+        if CONF.publish and STANDING.state == "work" and not workflow.dryrun:
+            # A token that may not write is said now, not after hours of training.
+            check_may_write(CONF.publish.repo, CONF.publish.public)
         if STANDING.state != "work":
-            print(next_step(CONF, CONFIG, STANDING), file=sys.stderr)
+            print(next_step(CONF, CONFIG, STANDING, PROFILE), file=sys.stderr)
 except LamarckError as error:
     raise WorkflowError(str(error))
 
@@ -129,9 +141,20 @@ def dataset_cards_of(number, wildcards):
     ]
 
 
+def published_of(number, wildcards):
+    """Where the configuration says so: gN on the hub, and its scores, once every gate up to gN is open."""
+    if not CONF.publish or not gates_are_open(number):
+        return []
+    return [
+        str(Generation(number).published),
+        str(Generation(number).published_scores),
+    ]
+
+
 # One function a generation: a plan that is still to be made holds back only what lies behind its gate.
 SCORES = [partial(scores_of, number) for number in (0, *GENERATIONS)]
 PLANS = [partial(plan_of, number) for number in GENERATIONS]
+PUBLISHED = [partial(published_of, number) for number in GENERATIONS]
 DATASET_CARDS = [partial(dataset_cards_of, number) for number in GENERATIONS]
 
 
@@ -153,7 +176,28 @@ def parent_of(wildcards):
 
 
 def scored_model(wildcards):
-    return model_of(generation_of(wildcards))
+    generation = generation_of(wildcards)
+    return model_of(generation) | publication_before(
+        f"{generation.name}/eval.json", generation
+    )
+
+
+def publication_before(made, generation):
+    """What waits until `generation` is on the hub: whatever is still to be made from it. Only the controller publishes,
+    and a job on another machine needs nothing of that."""
+    waits = workflow.is_main_process and made in STALE
+    if not (
+        CONF.publish
+        and waits
+        and generation.planned_by == Generation(generation.number)
+    ):
+        return {}
+    return {"published": str(generation.published)} if generation.number else {}
+
+
+def arms_of(wildcards):
+    child = Generation(int(wildcards.n))
+    return [child, child.control] if CONF.control else [child]
 
 
 def strategy_of(wildcards):
@@ -168,6 +212,7 @@ def curriculum_inputs_of(wildcards):
     files = parent_of(wildcards) | {
         "earlier": [str(path) for path in earlier_curricula(child)]
     }
+    files |= publication_before(f"{child.name}/curriculum.jsonl", child.parent)
     if child.number > 1:
         files["first"] = str(Generation(1, child.prefix).card)
     return (
@@ -209,6 +254,13 @@ def train_inputs_of(wildcards):
     return files | {"approval": ancient(str(child.approval))}
 
 
+def approved_dollars(wildcards, input):
+    """What the approved plan lets the run cost where it is rented; None: it says nothing, or is still to be made."""
+    # While the gate's checkpoint is still to be looked at, Snakemake has no inputs by name.
+    plan = Path(str(input.get("plan", "")))
+    return read_plan(plan).budget.dollars if plan.is_file() else None
+
+
 def option(name, key):
     """`--name files` for an input that not every generation has."""
 
@@ -222,4 +274,5 @@ def option(name, key):
 def finish_run():
     """Tell DVC what there is, and the person what to do next."""
     record_outputs(CONF, Path(CONFIG))
-    print(next_step(CONF, CONFIG, standing(CONF, survey(CONF))), file=sys.stderr)
+    now = standing(CONF, survey(CONF))
+    print(next_step(CONF, CONFIG, now, PROFILE), file=sys.stderr)

@@ -9,7 +9,12 @@ rule curriculum:
         suite=f"{CONF.suite}/suite.yaml",
     output:
         curriculum="results/{prefix}g{n}/curriculum.jsonl",
-        card="results/{prefix}g{n}/curriculum.json",
+        card=report(
+            "results/{prefix}g{n}/curriculum.json",
+            caption="captions/curriculum.rst",
+            category="Curricula",
+            labels={"generation": "{prefix}g{n}", "file": "curriculum.json"},
+        ),
     log:
         "logs/{prefix}g{n}/curriculum.log",
     benchmark:
@@ -34,7 +39,12 @@ rule dataset_card:
         card="results/{prefix}g{n}/curriculum.json",
         config=CONFIG,
     output:
-        card="results/{prefix}g{n}/curriculum.md",
+        card=report(
+            "results/{prefix}g{n}/curriculum.md",
+            caption="captions/dataset_card.rst",
+            category="Curricula",
+            labels={"generation": "{prefix}g{n}", "file": "curriculum.md"},
+        ),
     log:
         "logs/{prefix}g{n}/dataset_card.log",
     conda:

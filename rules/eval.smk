@@ -28,7 +28,12 @@ rule eval:
         suite=f"{CONF.suite}/suite.yaml",
         student="results/g0/student",
     output:
-        scores="results/{prefix}g{n}/eval.json",
+        scores=report(
+            "results/{prefix}g{n}/eval.json",
+            caption="captions/eval.rst",
+            category="Evaluation",
+            labels={"generation": "{prefix}g{n}", "file": "eval.json"},
+        ),
         samples="results/{prefix}g{n}/samples.jsonl",
         record="results/{prefix}g{n}/eval.record.json",
     log:

@@ -8,7 +8,12 @@ checkpoint plan:
         strategy=strategy_of,
         suite=f"{CONF.suite}/suite.yaml",
     output:
-        plan="results/{prefix}g{n}/plan.json",
+        plan=report(
+            "results/{prefix}g{n}/plan.json",
+            caption="captions/plan.rst",
+            category="Plans",
+            labels={"generation": "{prefix}g{n}", "file": "plan.json"},
+        ),
     log:
         "logs/{prefix}g{n}/plan.log",
     conda:

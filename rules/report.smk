@@ -8,7 +8,12 @@ rule lineage:
         config=CONFIG,
     output:
         lineage="results/lineage.json",
-        table="results/scores.csv",
+        table=report(
+            "results/scores.csv",
+            caption="captions/scores.rst",
+            category="The lineage",
+            labels={"generation": "all", "file": "scores.csv"},
+        ),
     log:
         "logs/lineage.log",
     conda:
@@ -23,7 +28,12 @@ rule report:
         "results/lineage.json",
         config=CONFIG,
     output:
-        page="results/report.html",
+        page=report(
+            "results/report.html",
+            caption="captions/report.rst",
+            category="The lineage",
+            labels={"generation": "all", "file": "report.html"},
+        ),
     log:
         "logs/report.log",
     conda:

@@ -6,7 +6,13 @@ rule train:
         unpack(train_inputs_of),
         config=CONFIG,
     output:
-        adapter=directory("results/{prefix}g{n}/adapter"),
+        adapter=report(
+            directory("results/{prefix}g{n}/adapter"),
+            patterns=["{record,training}.json"],
+            caption="captions/training.rst",
+            category="Training",
+            labels={"generation": "{prefix}g{n}", "file": "{record}.json"},
+        ),
     log:
         "logs/{prefix}g{n}/train.log",
     benchmark:
@@ -17,8 +23,11 @@ rule train:
     params:
         adapter=option("parent-adapter", "adapter"),
         checkpoint="results/{prefix}g{n}/checkpoint",
+        # Whoever rents for this job reads it: a param, which nothing on the command line can change.
+        max_dollars=approved_dollars,
+        metrics="logs/tensorboard/{prefix}g{n}",
     shell:
         "python -m lamarck.train --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
         "--plan {input.plan} --approval {input.approval} --weights {input.weights} {params.adapter} "
-        "--curriculum {input.curriculum} --checkpoint {params.checkpoint} "
+        "--curriculum {input.curriculum} --checkpoint {params.checkpoint} --metrics {params.metrics} "
         "--output {output.adapter} --threads {threads} 2>&1 | tee {log}"

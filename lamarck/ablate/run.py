@@ -31,7 +31,8 @@ def raise_lineages(plan: AblationPlan, root: Path, approve: list[str], jobs: int
     for lineage in plan.distinct:
         _prepare(root / lineage.directory, lineage)
     # The suite's student is made once, and a founder once a seed: the others begin with their files.
-    seeds = {lineage.config.seed: root / lineage.directory for lineage in plan.distinct}
+    # Of the first arm: what is added behind it later makes none anew.
+    seeds = {lineage.config.seed: root / lineage.directory for lineage in reversed(plan.distinct)}
     first, *others = seeds.values()
     _snakemake(first, str(STUDENT))
     for workspace in others:
@@ -54,13 +55,13 @@ def _all_done(results: Iterable[None]) -> None:
 
 
 def _prepare(workspace: Path, lineage: Lineage) -> None:
-    """The files that the rules read: the lineage's own configuration, and the project's suites and prompts."""
+    """The files that the rules read: the lineage's own configuration, and what the project has beside it."""
     (workspace / STRATEGY).parent.mkdir(parents=True, exist_ok=True)
     for path, section in ((CONFIG, lineage.config), (STRATEGY, lineage.strategy)):
         text = yaml.safe_dump(section.model_dump(mode="json"), sort_keys=False)
         if not (workspace / path).exists() or (workspace / path).read_text(encoding="utf-8") != text:
             write_text(workspace / path, text)
-    for name in ("suites", "prompts", "allowed_signers"):
+    for name in ("suites", "prompts", "machines.yaml", "shapes.yaml", "allowed_signers"):
         link, target = workspace / "config" / name, Path("config", name).resolve()
         if target.exists() and not link.is_symlink():
             link.symlink_to(target)

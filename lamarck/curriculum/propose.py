@@ -1,10 +1,13 @@
 """The teacher at work: it writes problem and answer, a verifier judges, what holds is kept, the rest is counted."""
 
+import os
 import random
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 
 from lamarck.curriculum.cell import Cell, allot, most_samples, next_texts, open_cells, wants_more
 from lamarck.curriculum.choose import Candidate, Chosen, choose
@@ -20,6 +23,7 @@ from lamarck.skills import Malformed, Problem
 from lamarck.skills import Verdict as Judgement
 
 UNVERIFIED = "none"
+MOST_JUDGES = 16  # each may hold a sandboxed program with a gigabyte of memory
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class Proposal:
         self.seed = seed
         self.on_samples = on_samples
         self.cells = open_cells(strategy)
+        self._counting = Lock()
         self._seen: set[str] = set()
         self._near = Near() if strategy.drop_near_duplicates else None
         if self._near is not None:
@@ -127,10 +132,11 @@ class Proposal:
             if temperature is not None:
                 self._answer(open_drafts, temperature, f"{number}.{attempt}")
             if how == "first":
-                open_drafts = [draft for draft in open_drafts if not self._keep_best(draft)]
+                open_drafts = self._keep_what_holds(open_drafts)
+        if how != "first":
+            open_drafts = self._keep_what_holds(open_drafts)
         for draft in open_drafts:
-            if how == "first" or not self._keep_best(draft):
-                draft.asked.dropped["wrong"] += 1
+            draft.asked.dropped["wrong"] += 1
 
     def _write(self, cells: list[Cell], number: int) -> list[Text]:
         """As many texts per cell as it may need, a probe's worth at most, in one batch."""
@@ -212,16 +218,28 @@ class Proposal:
         how = self.strategy.answers.choose
         # The first of them is sought one by one: those before the last have been refused already.
         candidates = draft.candidates[-1:] if how == "first" else draft.candidates
-        return choose(draft.home.skill, candidates, how, partial(_judge, draft.home))
+        return choose(draft.home.skill, candidates, how, partial(self._judge, draft.home))
 
-    def _keep_best(self, draft: Draft) -> bool:
-        chosen = self._chosen(draft)
-        if chosen is None:
-            return False
-        if draft.home is draft.asked:
-            draft.home.verified += 1
-        self._keep(draft.home, chosen)
-        return True
+    def _judge(self, cell: Cell, problem: Problem) -> Judgement:
+        """A verifier that crashes over an answer refuses it, and the run goes on; what is amiss here ends the run."""
+        try:
+            return cell.skill.verify(problem)
+        except LamarckError:
+            raise
+        except Exception as error:
+            with self._counting:
+                cell.crashes += 1
+            return Judgement(False, f"the verifier crashed: {error}")
+
+    def _keep_what_holds(self, drafts: list[Draft]) -> list[Draft]:
+        """The drafts of which no answer holds. Judged side by side: what takes long are programs in the sandbox."""
+        with ThreadPoolExecutor(min(MOST_JUDGES, len(os.sched_getaffinity(0)))) as judges:
+            chosen = list(judges.map(self._chosen, drafts))
+        for draft, best in zip(drafts, chosen, strict=True):
+            if best is not None:
+                draft.home.verified += draft.home is draft.asked
+                self._keep(draft.home, best)
+        return [draft for draft, best in zip(drafts, chosen, strict=True) if best is None]
 
     def _take(self, text: Text) -> None:
         """Nothing is verified: the control arm's counterpart of reading and judging."""
@@ -251,14 +269,3 @@ class Proposal:
                 strategy=self.author.strategy_digest,
             )
         )
-
-
-def _judge(cell: Cell, problem: Problem) -> Judgement:
-    """A verifier that crashes over an answer refuses it, and the run goes on; what is amiss here ends the run."""
-    try:
-        return cell.skill.verify(problem)
-    except LamarckError:
-        raise
-    except Exception as error:
-        cell.crashes += 1
-        return Judgement(False, f"the verifier crashed: {error}")

@@ -14,8 +14,9 @@ from typing import Any
 from lamarck.config import load_config
 from lamarck.engine import Engine, load_engine, prepare_libraries
 from lamarck.errors import LamarckError, exit_with_sentence
+from lamarck.eval.compare import interval
 from lamarck.eval.resume import Remembering
-from lamarck.eval.suite import Suite, load_suite
+from lamarck.eval.suite import Suite, load_suite, suite_weights
 from lamarck.files import digest_file, digest_value, write_json, write_jsonl
 from lamarck.lineage import Record, make_record, model_digest, parse_generation, suite_digest, weights_digest
 from lamarck.progress import count_up
@@ -43,6 +44,8 @@ def main() -> None:
     )
     scores, samples, seconds = _measure(suite, engine, arguments.student)
     result = {"generation": generation.name, "suite": {"name": suite.name, "digest": inputs["suite"]}, **scores}
+    if not scores["partial"]:
+        result["interval"] = interval(samples, suite_weights(arguments.suite)).model_dump()
     # The scores come last, and old ones go first: whenever eval.json is there, so are the samples behind it.
     arguments.output.unlink(missing_ok=True)
     write_jsonl(arguments.samples, samples)

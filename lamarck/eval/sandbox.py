@@ -39,6 +39,7 @@ ENVIRONMENT = {
 }
 # The program, then whatever it left in /tmp/out as a tar archive. The archive's pipe comes in as standard input, the
 # one descriptor with a fixed number that nothing else needs; the program does not inherit it.
+PATIENCE = 3
 WRAPPER = f"""
 exec 3>&0 </dev/null
 mkdir {OUT}
@@ -55,7 +56,9 @@ class SandboxUnavailable(LamarckError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one run may use. Memory is address space, of which torch takes far more than it touches."""
+    """What one run may use. `seconds` are of each process's own CPU time: a busy machine makes programs slow, not
+    wrong. By the clock all of it may last PATIENCE times as long. Memory is address space, of which torch takes far
+    more than it touches."""
 
     seconds: float = 30
     memory_bytes: int = 4096 * MIB
@@ -170,7 +173,7 @@ def _supervise(command: list[str], limits: Limits) -> Run:
     assert process.stderr
     streams = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray(), archive_read: bytearray()}
     caps = dict.fromkeys(streams, limits.output_bytes) | {archive_read: limits.disk_bytes + MIB}
-    stopped_by = _read(streams, caps, started + limits.seconds)
+    stopped_by = _read(streams, caps, started + PATIENCE * limits.seconds)
     if stopped_by:
         process.kill()
     code = process.wait()

@@ -224,6 +224,11 @@ def suite_weights(path: Path) -> dict[str, float]:
     }
 
 
+def student_kind(path: Path) -> str:
+    """tiny: the suite's student is pretrained here. hub: it is fetched from there."""
+    return load_section(path / "suite.yaml", SuiteFile).tiers.teaching.student.kind
+
+
 def sanity_names(path: Path) -> list[str]:
     """The sanity tasks of a suite, on which a loss is a red flag."""
     return [task.name for task in load_section(path / "suite.yaml", SuiteFile).tiers.sanity.tasks]

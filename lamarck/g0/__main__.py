@@ -43,8 +43,8 @@ def _make(config: Config, directory: Path, threads: int) -> tuple[dict[str, obje
         copy_founder(Path(founder.path), directory)
         return {"kind": "local"}, 0.0
     if isinstance(founder, HubFounder):
-        fetch_founder(founder.repo, founder.revision, directory)
-        return {"kind": "hub", "repo": founder.repo, "revision": founder.revision}, 0.0
+        licence = fetch_founder(founder.repo, founder.revision, directory)
+        return {"kind": "hub", "repo": founder.repo, "revision": founder.revision, "license": licence}, 0.0
 
     import torch
 

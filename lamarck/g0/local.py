@@ -9,6 +9,7 @@ from lamarck.errors import LamarckError
 # What a model directory needs to generate text. Pickled weights and Python files are left behind on purpose.
 WANTED = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*", "vocab*",
           "merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")  # fmt: skip
+CARD = "README.md"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 
 
@@ -40,13 +41,18 @@ def check_model_directory(source: Path) -> None:
         raise LamarckError(f"{source} needs its own Python code to load (auto_map): remote code is never run")
 
 
-def fetch_founder(repo: str, revision: str, output: Path) -> None:
-    """Download a pinned revision from the hub into `output`. The token, if one is needed, comes from HF_TOKEN."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+def fetch_founder(repo: str, revision: str, output: Path) -> str | None:
+    """Download a pinned revision from the hub into `output`. The token, if one is needed, comes from HF_TOKEN.
 
-    try:
-        fetched = snapshot_download(repo, revision=revision, allow_patterns=list(WANTED))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        raise LamarckError(f"{repo} at {revision[:8]} cannot be fetched: {str(error).splitlines()[0]}") from error
+    Returns the licence that its card names. Errors: LamarckError where it cannot be had, or is no model directory.
+    """
+    from huggingface_hub import ModelCard
+
+    from lamarck.hub.client import connect, refusals_as_sentences
+
+    with refusals_as_sentences(repo, "read"):
+        fetched = connect(repo).snapshot_download(repo, revision=revision, allow_patterns=[*WANTED, CARD])
     copy_founder(Path(fetched), output)
+    card = Path(fetched) / CARD
+    licence: str | None = ModelCard.load(card).data.get("license") if card.exists() else None
+    return licence

@@ -109,7 +109,10 @@ def changed_parts(
         "suite": (suite_digest(Path(config.suite)), plan.suite.digest),
         "seed": (config.seed, plan.seed),
         "machine": (_place(config.machines.train), _place(plan.cost.machine)),
-        "budget": (config.budget.of(generation.number), plan.budget.device_seconds),
+        "budget": (
+            (config.budget.of(generation.number), config.budget.dollars),
+            (plan.budget.device_seconds, plan.budget.dollars),
+        ),
     }
     return [part for part, (now, planned) in parts.items() if now != planned]
 

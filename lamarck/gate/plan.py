@@ -56,10 +56,12 @@ class Suite(Part):
 
 
 class Budget(Part):
-    """Device-seconds of training. The trainer stops there; no child may have more than its parent."""
+    """Device-seconds of training, where the trainer stops; dollars of the run that trains, where a rented pod ends
+    (None: no ceiling in dollars). No child may have more than its parent."""
 
     device_seconds: float
     parent_device_seconds: float | None
+    dollars: float | None
 
 
 class Machine(Part):
@@ -231,7 +233,14 @@ def _budget(config: Config, generation: Generation, previous: Plan | None) -> Bu
             f"{generation.name} asks for {asked:g} device-seconds, more than the {allowed:g} of its parent: "
             "no generation may have more than its parent; lower `budget` in the configuration"
         )
-    return Budget(device_seconds=asked, parent_device_seconds=allowed)
+    dollars = config.budget.dollars
+    most = previous.budget.dollars if previous else None
+    if most is not None and (dollars is None or dollars > most):
+        raise LamarckError(
+            f"{generation.name} may cost {'any number of' if dollars is None else f'{dollars:g}'} dollars, its parent "
+            f"{most:g}: no generation may have more than its parent; lower `budget.dollars` in the configuration"
+        )
+    return Budget(device_seconds=asked, parent_device_seconds=allowed, dollars=dollars)
 
 
 def _control(control: ControlInputs | None, weights: Path) -> Arm | None:

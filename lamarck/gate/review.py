@@ -105,7 +105,8 @@ def _machine(machine: Machine) -> str:
 def _ceiling(plan: Plan) -> str:
     parent = plan.budget.parent_device_seconds
     beside = "the first of this lineage" if parent is None else f"its parent's was {parent:g}"
-    return f"{plan.budget.device_seconds:g} device-seconds of training; {beside}"
+    rented = "" if plan.budget.dollars is None else f"; ${plan.budget.dollars:,.2f} for the run, where it is rented"
+    return f"{plan.budget.device_seconds:g} device-seconds of training; {beside}{rented}"
 
 
 def _score_of(name: str) -> str:

@@ -71,7 +71,8 @@ def _say(plan: AblationPlan, console: Console) -> None:
         console.print(f"  {arm.name:<28} {arm.why}", markup=False, highlight=False)
     console.print(
         f"{len(plan.ablation.seeds)} seeds, {len(plan.distinct)} lineages, {plan.trainings} training runs, with "
-        f"ceilings of {plan.ceiling_seconds / 3600:.1f} device-hours in all. Results go to {ROOT / plan.name}.",
+        f"ceilings of {plan.ceiling_seconds / 3600:.1f} device-hours in all. Results go to {ROOT / plan.name}. "
+        f"Its short digest: {short(plan.digest)}.",
         markup=False,
         highlight=False,
     )

@@ -46,9 +46,10 @@ def _comes_before_gate(name: str, child: Generation) -> bool:
     return number < child.number or (number == child.number and file in BEFORE_GATE)
 
 
-def next_step(config: Config, config_path: str, now: Standing) -> str:
-    """What to do next, as commands that can be pasted."""
-    option = "" if config_path == DEFAULT_CONFIG else f" --configfile {config_path}"
+def next_step(config: Config, config_path: str, now: Standing, profile: str | None = None) -> str:
+    """What to do next, as commands that can be pasted; `profile`: under which one runs the lineage."""
+    option = f" --profile {profile}" if profile else ""
+    option += "" if config_path == DEFAULT_CONFIG else f" --configfile {config_path}"
     if now.state == "gate" and now.generation and now.gate:
         name = now.generation.name
         return "\n".join(

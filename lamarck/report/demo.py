@@ -48,7 +48,7 @@ def run(config_path: Path) -> None:
         ("results/g1/curriculum.jsonl", "what g0 taught, with every verdict"),
         (f"{command('lamarck')} verify", "every artifact against its record"),
         ("config/default.yaml", "raise `generations`, and `make demo` goes on"),
-        (str(PAGE), "all of it as one page: open it in any browser"),
+        (str(PAGE), "all of it as one page, for any browser"),
     ):
         console.print(f"  {what:<36} {why}", markup=False, highlight=False)
 

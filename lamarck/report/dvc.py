@@ -9,8 +9,9 @@ import yaml
 
 from lamarck.config import Config
 from lamarck.errors import LamarckError
+from lamarck.eval.suite import student_kind
 from lamarck.files import write_text
-from lamarck.lineage import STUDENT, Generation
+from lamarck.lineage import ADAPTER_RECORD, STUDENT, Generation
 
 HEADER = """\
 # Which files DVC addresses by content. Written by `lamarck` from `generations` and `control` in the configuration:
@@ -42,12 +43,12 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
             "weights": {
                 "cmd": f"snakemake results/g0/weights {configured}",
                 "deps": [str(config_path)],
-                "outs": [_kept("results/g0/weights")],
+                "outs": [_model_of("results/g0/weights", config.founder.kind)],
             },
             "student": {
                 "cmd": f"snakemake {STUDENT} {configured}",
                 "deps": [config.suite],
-                "outs": [_kept(str(STUDENT))],
+                "outs": [_model_of(str(STUDENT), student_kind(Path(config.suite)))],
             },
             "curriculum": {
                 "foreach": {
@@ -80,12 +81,34 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
         "plots": [
             {
                 "score by generation": {
-                    "template": "linear",
+                    "template": "scores",
                     "x": {"results/scores.csv": "generation"},
                     "y": {"results/scores.csv": "score"},
+                    "y_label": "score of 100, with its 95% interval",
                 }
-            }
+            },
+            *(_curve(arms, *each) for each in CURVES),
         ],
+    }
+
+
+CURVES = (
+    ("training loss", "loss", "loss, nats an answer token"),
+    ("training speed", "tokens_per_second", "tokens a second"),
+)
+
+
+def _curve(arms: list[Generation], name: str, field: str, label: str) -> dict[str, Any]:
+    """A field of every training's log, by step. Templates: .dvc/plots/."""
+    files = [str(arm.adapter / ADAPTER_RECORD) for arm in arms]
+    return {
+        name: {
+            "template": "curves",
+            "x": dict.fromkeys(files, "step"),
+            "y": dict.fromkeys(files, field),
+            "x_label": "optimizer step",
+            "y_label": label,
+        }
     }
 
 
@@ -96,6 +119,11 @@ def _evaluation(generation: Generation) -> dict[str, str]:
 def _model(generation: Generation) -> str:
     """The one path that changes when a generation does."""
     return str(generation.adapter if generation.number else generation.weights)
+
+
+def _model_of(path: str, kind: str) -> dict[str, Any]:
+    """A model directory. What the hub already serves at a pinned commit is not pushed to another place."""
+    return {path: {"persist": True} | ({"push": False} if kind == "hub" else {})}
 
 
 def _kept(path: str) -> dict[str, Any]:

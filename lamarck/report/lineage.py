@@ -35,6 +35,7 @@ def _entry(generation: Generation) -> dict[str, Any]:
         "generation": generation.name,
         "digest": generation_digest(generation),
         "score": scores.get("score"),
+        "interval": scores.get("interval"),
         "partial": scores["partial"],
         "bits_per_byte": scores.get("bits_per_byte"),
         "suite": scores["suite"],
@@ -75,12 +76,14 @@ def summary(config: Config) -> Artifact:
 
 
 def scores_table(lineage: dict[str, Any]) -> str:
-    """The scores as CSV, one row a generation and arm, for `dvc plots`."""
+    """The scores with their 95% intervals as CSV, one row a generation and arm, for `dvc plots`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["generation", "arm", "score"])
+    writer.writerow(["generation", "arm", "score", "low", "high"])
     for arm in ARMS:
         for entry in lineage.get(arm, []):
             if not entry["partial"]:
-                writer.writerow([Path(entry["generation"]).name, arm, f"{entry['score']:.6f}"])
+                interval = entry["interval"] or {"low": "", "high": ""}  # scores from before it stood with them
+                bounds = (interval["low"], interval["high"])
+                writer.writerow([Path(entry["generation"]).name, arm, f"{entry['score']:.6f}", *bounds])
     return text.getvalue()

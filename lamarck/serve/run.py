@@ -3,20 +3,30 @@
 import os
 import signal
 import socket
+import time
 from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
 
 from lamarck.config import is_loopback, load_config
 from lamarck.errors import LamarckError
 from lamarck.lineage import Generation
 from lamarck.serve.model import load, servable
+from lamarck.serve.watched import Watched
+
+if TYPE_CHECKING:
+    import uvicorn
 
 KEY_VARIABLE = "LAMARCK_API_KEY"
 SHORTEST_KEY = 16  # characters: a shorter one can be guessed over the network
 LAST_WORDS_SECONDS = 5  # what running answers get when the server is told to stop
 
 
-def serve(generation: Generation, host: str, port: int, config_path: Path) -> None:
-    """Blocks until SIGINT or SIGTERM. Errors: LamarckError where the generation or the address may not be served."""
+def serve(generation: Generation, host: str, port: int, idle_minutes: float | None, config_path: Path) -> None:
+    """Blocks until SIGINT or SIGTERM, or until nobody has asked anything for `idle_minutes`.
+
+    Errors: LamarckError where the generation or the address may not be served.
+    """
     config = load_config(config_path)
     key = required_key(host)
     listener = _bind(host, port)
@@ -29,9 +39,10 @@ def serve(generation: Generation, host: str, port: int, config_path: Path) -> No
     from lamarck.serve.app import build_app
 
     hosts = ["*"] if not is_loopback(host) else ["localhost", "127.0.0.1", "[::1]", "::1", host]
+    watched = Watched(build_app(engine, model.name, key, hosts))
     server = uvicorn.Server(
         uvicorn.Config(
-            build_app(engine, model.name, key, hosts),
+            watched,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -49,8 +60,17 @@ def serve(generation: Generation, host: str, port: int, config_path: Path) -> No
         f"({'with the key in ' + KEY_VARIABLE if key else 'no key'}); Ctrl-C stops it",
         flush=True,
     )
+    if idle_minutes is not None:
+        Thread(target=_end_when_idle, args=(server, watched, 60 * idle_minutes), daemon=True).start()
     server.run(sockets=[listener])
     print("stopped")
+
+
+def _end_when_idle(server: "uvicorn.Server", watched: Watched, seconds: float) -> None:
+    while (left := seconds - watched.idle_seconds()) > 0:
+        time.sleep(left)
+    print(f"nobody has asked anything for {seconds / 60:g} minutes", flush=True)
+    server.should_exit = True
 
 
 def required_key(host: str) -> str | None:

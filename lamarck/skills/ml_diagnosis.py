@@ -36,8 +36,7 @@ STATEMENTS = {1: range(5, 10), 2: range(10, 17), 3: range(17, 41)}
 KEPT, ADDED = 0.8, 0.3  # shares of the broken script's tokens
 FEWEST_ADDED = 20  # tokens that a repair may always add
 SEEDS = 3
-# By the clock, and so for a busy machine: of processor time a case has seconds.
-LIMITS = Limits(seconds=300, output_bytes=64 * 2**10)
+LIMITS = Limits(seconds=100, output_bytes=64 * 2**10)
 TRIAL = Path(__file__).with_name("repair_trial.py")
 FORM = re.compile(
     re.escape(HEAD)

@@ -2,15 +2,14 @@
 
     python -m lamarck.train --config config/default.yaml --generation g1 --plan results/g1/plan.json \
         --approval approvals/g1.ok --weights results/g0/weights --curriculum results/g1/curriculum.jsonl \
-        --checkpoint results/g1/checkpoint --output results/g1/adapter
+        --checkpoint results/g1/checkpoint --metrics logs/tensorboard/g1 --output results/g1/adapter
 """
 
 import argparse
-import resource
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lamarck.config import load_config
 from lamarck.curriculum.item import read_curriculum
@@ -23,9 +22,6 @@ from lamarck.lineage import ADAPTER_RECORD, adapter_digest, make_record, model_d
 from lamarck.progress import count_up
 from lamarck.run_lock import take_lock
 from lamarck.seeds import seed_for
-
-if TYPE_CHECKING:
-    import torch
 
 # Where every adapter says its base lies: a path of this machine would change the bytes and name the machine.
 BASE = "results/g0/weights"
@@ -53,6 +49,7 @@ def main() -> None:
     from transformers import AutoTokenizer
 
     from lamarck.train.data import Batches, exercises, show_example, tokenize
+    from lamarck.train.log import metrics_shown, peak_memory
     from lamarck.train.loop import train
     from lamarck.train.model import export_adapter, load_trainable
 
@@ -64,26 +61,28 @@ def main() -> None:
     data = tokenize(exercises(items, recipe.reasoning), tokenizer, recipe.max_tokens)
     print(f"{child.name} learns what stands in brackets: {show_example(data.examples[0], tokenizer)}", flush=True)
 
-    torch.manual_seed(seed)
-    parent = None if recipe.inherit == "fresh" else arguments.parent_adapter
-    model = load_trainable(arguments.weights, parent, recipe, device)
-    # Counted now: `stack` is exported by replacing the trained adapter with the sum of two.
-    trained_parameters = sum(value.numel() for value in model.parameters() if value.requires_grad)
-    easy_to_hard = load_strategy(config.strategy_of(child.number)).ordering == "easy_to_hard"
-    batches = Batches(data.examples, recipe.batch_size, seed, tokenizer.eos_token_id, easy_to_hard)
-    inputs = adapter_inputs(
-        config, arguments.plan, arguments.curriculum, model_digest(arguments.weights, arguments.parent_adapter)
-    )
-    with count_up(f"{child.name} is trained", "steps", recipe.steps) as on_step:
-        progress = train(
-            model,
-            batches,
-            recipe,
-            plan.budget.device_seconds,
-            arguments.checkpoint / "state.pt",
-            digest_value(inputs),
-            on_step,
+    with metrics_shown(config.metrics, arguments.metrics) as on_row:
+        torch.manual_seed(seed)
+        parent = None if recipe.inherit == "fresh" else arguments.parent_adapter
+        model = load_trainable(arguments.weights, parent, recipe, device)
+        # Counted now: `stack` is exported by replacing the trained adapter with the sum of two.
+        trained_parameters = sum(value.numel() for value in model.parameters() if value.requires_grad)
+        easy_to_hard = load_strategy(config.strategy_of(child.number)).ordering == "easy_to_hard"
+        batches = Batches(data.examples, recipe.batch_size, seed, tokenizer.eos_token_id, easy_to_hard)
+        inputs = adapter_inputs(
+            config, arguments.plan, arguments.curriculum, model_digest(arguments.weights, arguments.parent_adapter)
         )
+        with count_up(f"{child.name} is trained", "steps", recipe.steps) as on_step:
+            progress = train(
+                model,
+                batches,
+                recipe,
+                plan.budget.device_seconds,
+                arguments.checkpoint / "state.pt",
+                digest_value(inputs),
+                on_step,
+                on_row,
+            )
 
     stopped = "steps" if progress.step == recipe.steps else "ceiling"
     with atomic_directory(arguments.output) as directory:
@@ -108,24 +107,15 @@ def main() -> None:
             "examples_too_long": data.too_long,
             "tokens": progress.tokens,
             "tokens_per_second": round(progress.tokens / progress.device_seconds, 1),
-            "peak_memory_bytes": _peak_memory(device),
+            "peak_memory_bytes": peak_memory(device),
             "trained_parameters": trained_parameters,
-            "losses": progress.losses,
+            "log": [asdict(row) for row in progress.log],
         }
         write_json(directory / ADAPTER_RECORD, training)
     shutil.rmtree(arguments.checkpoint)
     if stopped == "ceiling":
         print(f"{child.name}: stopped at its compute ceiling of {plan.budget.device_seconds:g} device-seconds")
-    print(f"{child.name}: {progress.step} steps, final loss {progress.losses[-1][1]:.4f}")
-
-
-def _peak_memory(device: "torch.device") -> int:
-    """Bytes: of the accelerator where there is one, else of this process."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts it in KiB
+    print(f"{child.name}: {progress.step} steps, final loss {progress.log[-1].loss:.4f}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -140,6 +130,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help="directory of the checkpoint; removed at the end"
     )
+    parser.add_argument("--metrics", type=Path, required=True, help="directory of the run's metrics, if configured")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()

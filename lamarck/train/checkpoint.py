@@ -9,16 +9,17 @@ import torch
 from peft import PeftModel
 
 from lamarck.errors import LamarckError
+from lamarck.train.log import Row
 
 
 @dataclass
 class Progress:
-    """How far a run is. `losses` holds (step, nats per token, learning rate)."""
+    """How far a run is, and its log so far."""
 
     step: int = 0
     tokens: int = 0
     device_seconds: float = 0.0
-    losses: list[tuple[int, float, float]] = field(default_factory=list)
+    log: list[Row] = field(default_factory=list)
 
 
 def save_checkpoint(
@@ -64,4 +65,5 @@ def resume(path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimi
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["random"])
     torch.cuda.set_rng_state_all(state["cuda_random"])
-    return Progress(**state["progress"])
+    log = [Row(**row) for row in state["progress"].pop("log")]
+    return Progress(**state["progress"], log=log)

@@ -12,8 +12,9 @@ from lamarck.config import Recipe
 from lamarck.errors import LamarckError
 from lamarck.train.checkpoint import Progress, resume, save_checkpoint
 from lamarck.train.data import IGNORED, Batches
+from lamarck.train.log import Row, peak_memory
 
-LOG_EVERY_SHARE = 100  # The loss is written down about this many times a run: reading it more often costs time.
+LOG_EVERY_SHARE = 100  # The log has about this many rows a run: reading the loss more often costs time.
 
 
 def train(
@@ -24,8 +25,10 @@ def train(
     checkpoint: Path,
     run: str,
     on_step: Callable[[int], None],
+    on_row: Callable[[Row], None] = lambda row: None,
 ) -> Progress:
     """Train `model` in place. `run` names everything that decides the result: a checkpoint of another run is ignored.
+    `on_row` hears of every row of the log, those of the checkpoint included.
 
     Errors: LamarckError when the loss is not a number; the last checkpoint stays.
     """
@@ -35,8 +38,11 @@ def train(
     )
     progress = resume(checkpoint, run, model, optimizer)
     on_step(progress.step)
+    for row in progress.log:
+        on_row(row)
     device = trained[0].device
     log_every = max(1, recipe.steps // LOG_EVERY_SHARE)
+    tokens_before, seconds_before = progress.tokens, progress.device_seconds
     model.train()
     while progress.step < recipe.steps and progress.device_seconds < ceiling_device_seconds:
         started = time.perf_counter()
@@ -60,7 +66,11 @@ def train(
         progress.device_seconds += time.perf_counter() - started
         ended = progress.step + 1 == recipe.steps or progress.device_seconds >= ceiling_device_seconds
         if progress.step % log_every == 0 or ended:
-            progress.losses.append((progress.step, round(loss.item(), 6), rate))
+            speed = (progress.tokens - tokens_before) / (progress.device_seconds - seconds_before)
+            tokens_before, seconds_before = progress.tokens, progress.device_seconds
+            row = Row(progress.step, round(loss.item(), 6), rate, round(speed, 1), peak_memory(device))
+            progress.log.append(row)
+            on_row(row)
         progress.step += 1
         if progress.step % recipe.checkpoint_every == 0:
             save_checkpoint(checkpoint, run, model, optimizer, progress)

@@ -1,24 +1,21 @@
 #!/usr/bin/env bash
-# A new pod's environment, from the pinned files: run again, it finds everything there and does nothing.
-# `setup.sh vllm` also makes the one that `engine: {kind: vllm}` needs.
+# A new pod, made ready for jobs. Where the image has the pinned environment (images/runpod.Containerfile), that is used.
+# Run again, it finds everything there and does nothing. `setup.sh vllm` also makes what `engine: {kind: vllm}` needs.
 set -euo pipefail
+pins=$(cat envs/cpu.txt envs/qlora.txt | sha256sum | cut -c 1-16)
+image=/opt/lamarck/.venv
+[ -e .venv ] || [ ! -e "$image/pins-$pins" ] || ln -s "$image" .venv
+bash profiles/runpod/environment.sh
 
-# environment DIRECTORY REQUIREMENTS... [--editable .]
-environment() {
-  local directory=$1 ready
-  shift
-  ready=$directory/ready-$(cat pyproject.toml envs/*.txt | sha256sum | cut -c 1-16)
-  [ -e "$ready" ] && return
-  command -v uv >/dev/null || python3 -m pip install --quiet --break-system-packages uv==0.13.8
-  [ -x "$directory/bin/python" ] || uv venv --quiet --python 3.11 "$directory"
-  uv pip install --quiet --python "$directory/bin/python" --compile-bytecode "$@"
-  touch "$ready"
-}
+project=.venv/project-$(pwd | cat - pyproject.toml | sha256sum | cut -c 1-16)
+[ -e "$project" ] || uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+touch "$project"
 
-echo "packages"
-environment .venv --requirement envs/cpu.txt --requirement envs/qlora.txt --editable .
 if [ "${1:-}" = vllm ]; then
-  echo "vLLM's packages"
-  environment .venv-vllm --requirement envs/vllm-cuda.txt
+  echo "vLLM's own environment"
+  vllm=.venv-vllm/pins-$(sha256sum <envs/vllm-cuda.txt | cut -c 1-16)
+  [ -x .venv-vllm/bin/python ] || uv venv --quiet --python 3.11 .venv-vllm
+  [ -e "$vllm" ] || uv pip install --quiet --python .venv-vllm/bin/python --compile-bytecode --requirement envs/vllm-cuda.txt
+  touch "$vllm"
 fi
 echo "ready"

@@ -70,7 +70,7 @@ CHANGES = {
     "recipe": lambda: config(recipe={"steps": 301}),
     "seed": lambda: config(seed=7),
     "machine": lambda: config(machines={"train": {"gpu": "H100 SXM"}}),
-    "budget": lambda: config(budget={"device_seconds": 119}),
+    "budget": lambda: config(budget={"device_seconds": 120, "dollars": 5}),
 }
 
 

@@ -60,6 +60,18 @@ def test_a_child_may_not_have_more_than_its_parent() -> None:
     assert make_grandchild_plan(config(budget={"device_seconds": 119})).budget.parent_device_seconds == 120
 
 
+def test_a_child_may_not_cost_more_than_its_parent() -> None:
+    previous = Path("previous.json")
+    planned = make_plan(config(budget={"device_seconds": 120, "dollars": 5}))
+    write_json(previous, planned.model_dump(mode="json"))
+    cheaper = make_grandchild_plan(config(budget={"device_seconds": 120, "dollars": 4}), previous)
+    assert cheaper.budget.dollars == 4
+    with pytest.raises(LamarckError, match="g2 may cost 6 dollars, its parent 5"):
+        make_grandchild_plan(config(budget={"device_seconds": 120, "dollars": 6}), previous)
+    with pytest.raises(LamarckError, match="g2 may cost any number of dollars, its parent 5"):
+        make_grandchild_plan(config(), previous)
+
+
 def test_the_ceiling_holds_in_a_lineage_under_a_prefix() -> None:
     child = Generation(2, "search/r1/c03/")
     previous = Path("previous.json")

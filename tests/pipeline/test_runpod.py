@@ -1,9 +1,18 @@
 """The same Snakefile on rented GPUs: what `snakemake --profile runpod` makes is what a local run makes."""
 
+import os
 import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.pipeline.conftest import Project
+import openai
+import pytest
+import yaml
+
+from lamarck.files import read_jsonl
+from tests.pipeline.conftest import BIN, Project
 from tests.runpod.fake import FakeRunPod
 
 # The profile's own settings but for size and pace: a container here has the environment already.
@@ -26,10 +35,14 @@ def test_a_lineage_on_pods_is_the_lineage_made_here(
     for left in ("results/g1", "results/control", "results/g0/eval.json", "results/g0/samples.jsonl"):
         path = project.root / left
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for generation in ("g1", "g2"):
-        assert f"{generation} waits for a human" in project.snakemake(*HERE)
-        project.approve(generation)
-    assert "The lineage is complete" in project.snakemake(*HERE)
+    first = project.snakemake(*HERE)
+    assert "snakemake --profile runpod\n" in first, "not the command that goes on"
+    assert "g1 waits for a human" in first and "of $40.00 spent so far" in first, "not the profile's ceiling"
+    project.approve("g1")
+    assert "g2 waits for a human" in project.snakemake(*HERE)
+    project.approve("g2")
+    last = project.snakemake(*HERE)
+    assert "The lineage is complete" in last and "of $3.00 spent so far" in last, "not the ceiling of the approved plan"
     assert len(runpod.all_pods) == 3
     assert not runpod.running()
     for name in [f"results/{generation}/{file}" for generation in GENERATIONS for file in ARTIFACTS]:
@@ -40,3 +53,80 @@ def test_a_lineage_on_pods_is_the_lineage_made_here(
     assert project.read("results/g2/adapter/training.json")["record"]["code"] == made_here
     assert "artifacts match their records" in project.run("lamarck", "verify").stdout
     assert "Nothing to be done" in project.snakemake()
+
+
+@pytest.fixture
+def served(finished: Project, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """`lamarck serve g2 --on runpod` in a copy of the finished lineage, with the profile at this size."""
+    project = finished.copy(tmp_path / "project")
+    profile = {"runpod-gpu-memory": 24, "runpod-max-dollars": 2, "runpod-poll-seconds": 0.5, "runpod-setup": "true"}
+    (tmp_path / "profile.yaml").write_text(yaml.safe_dump(profile))
+    started = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        server = subprocess.Popen(
+            [BIN / "lamarck", "serve", "g2", "--on", "runpod", "--profile", tmp_path / "profile.yaml", *arguments],
+            cwd=project.root,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
+        server.communicate()
+
+
+def ready(server: subprocess.Popen[str]) -> str:
+    """The URL that the command says; what it says before is shown when it says none."""
+    assert server.stdout
+    lines = [server.stdout.readline()]
+    while "answers at" not in lines[-1]:
+        assert lines[-1], lines
+        lines.append(server.stdout.readline())
+    return lines[-1].split("answers at ")[1].split(";")[0]
+
+
+def test_a_generation_answers_from_a_pod_until_nobody_asks(
+    served: Callable[..., subprocess.Popen[str]], finished: Project, runpod: FakeRunPod
+) -> None:
+    server = served("--port", "0", "--idle-minutes", "0.1")
+    client = openai.OpenAI(base_url=ready(server), api_key="none needed")
+    name = client.models.list().data[0].id
+    assert name.startswith("g2-")
+    rows = [row for _, row in read_jsonl(finished.root / "results/g2/samples.jsonl")]
+    asked = next(row for row in rows if row["task"].startswith("arithmetic_"))
+    question = [{"role": "user", "content": asked["prompt"]}]
+    said = client.chat.completions.create(model=name, messages=question, max_tokens=32, temperature=0)
+    assert said.choices[0].message.content.split() == asked["answer"].split()
+    output, _ = server.communicate(timeout=300)
+    assert server.returncode == 0, output
+    assert "the server has ended: $0.00 of $2.00" in output
+    assert len(runpod.all_pods) == 1 and not runpod.running()
+
+
+def test_stopping_the_command_ends_the_pod_that_serves(
+    served: Callable[..., subprocess.Popen[str]], runpod: FakeRunPod
+) -> None:
+    server = served("--port", "0")
+    ready(server)
+    assert len(runpod.running()) == 1
+    server.send_signal(signal.SIGINT)
+    output, _ = server.communicate(timeout=300)
+    assert server.returncode == 0, output
+    assert "stopped" in output
+    assert not runpod.running()
+
+
+def test_a_server_within_no_ceiling_is_not_rented(
+    served: Callable[..., subprocess.Popen[str]], runpod: FakeRunPod
+) -> None:
+    server = served("--max-dollars", "0.5", "--port", "0")
+    output, _ = server.communicate(timeout=300)
+    assert server.returncode == 1
+    assert "error: the ceiling of $0.50 is below one hour of the cheapest pod" in output
+    assert not runpod.all_pods

@@ -38,8 +38,11 @@ PLAN = {
     "recipe": {"digest": "0", "settings": {}},
     "suite": {"name": "suite", "digest": "0"},
     "seed": 1,
-    "budget": {"device_seconds": 1.0, "parent_device_seconds": None},
-    "cost": {"steps": 1, "examples": 1, "longest_words": 1, "parameters": 1, "flops": 1.0},
+    "budget": {"device_seconds": 1.0, "parent_device_seconds": None, "dollars": None},
+    "cost": {
+        **{"steps": 1, "examples": 1, "longest_words": 1, "parameters": 1, "flops": 1.0},
+        "machine": {"gpu": "here", "count": 1, "memory_gib": None, "device_hours": None, "dollars": None},
+    },
     "control": None,
 }
 

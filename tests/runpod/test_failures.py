@@ -26,6 +26,21 @@ def test_a_ceiling_below_one_hour(runpod: FakeRunPod, small: Small) -> None:
     assert created(runpod) == 0
 
 
+def test_a_ceiling_that_the_workflow_sets(runpod: FakeRunPod, small: Small) -> None:
+    """Nobody can raise it from the command line; what ran before it counts."""
+    rule = (small.root / "Snakefile").read_text()
+    (small.root / "Snakefile").write_text(rule.replace("rule second:", "rule second:\n    params: max_dollars=0.7"))
+    output = small.run("out/second.txt", *small.quick, "--set-resources", "second:max_dollars=5")
+    assert "of $5.00 spent so far" in output and "of $0.70 spent so far" in output
+    (small.root / "Snakefile").write_text(rule.replace("rule second:", "rule second:\n    params: max_dollars=0.5"))
+    (small.root / "out/second.txt").unlink()
+    output = small.run(*small.quick, "out/second.txt", fails=True)
+    assert "the ceiling of $0.50 is below one hour of the cheapest pod" in output
+    (small.root / "Snakefile").write_text(rule.replace("rule second:", "rule second:\n    params: max_dollars=-1"))
+    assert "a ceiling of -1 dollars is no positive number" in small.run(*small.quick, "out/second.txt", fails=True)
+    assert created(runpod) == 1
+
+
 def test_no_gpu_is_free(runpod: FakeRunPod, small: Small) -> None:
     runpod.free.clear()
     output = small.run(*small.one, "--runpod-wait-minutes", "0.1", fails=True)

@@ -13,6 +13,7 @@ class Cell(Shown):
     skill: str
     difficulty: int
     sampled: int
+    verified: int
     pass_rate: float
     asked: int
     kept: int
@@ -23,14 +24,35 @@ class Curriculum(Shown):
     teacher: str
     items: int
     sampled: int
+    answered: int
     kept: int
     replayed: int
+    anchors: int
+    to_write: int
     acceptance: float
     contamination: int
     dropped: dict[str, int]
     cells: list[Cell]
     measures: dict[str, float]
     warnings: list[str]
+
+    def origin(self) -> str:
+        """What its teacher wrote, and what came of it."""
+        answers = f" and {self.answered:,} further answers to its problems" if self.answered else ""
+        return (
+            f"{self.teacher} wrote {self.sampled:,} texts{answers}; {self.kept:,} problems with their answers "
+            f"were kept, {100 * self.acceptance:.0f}% of all that."
+        )
+
+    def contents(self) -> str:
+        """What stands beside its teacher's own problems; empty where nothing does."""
+        parts = (
+            (self.replayed, "replayed from earlier generations"),
+            (self.anchors, "from the founder's own data"),
+            (self.to_write, "of all these once more, to be learned as a teacher writes them"),
+        )
+        beside = [f"{count:,} {what}" for count, what in parts if count]
+        return f"Its {self.items:,} items are these problems and {', '.join(beside)}." if beside else ""
 
 
 def find_curricula(members: Sequence[Member]) -> tuple[dict[str, Curriculum], dict[str, str]]:
@@ -51,9 +73,11 @@ def find_curricula(members: Sequence[Member]) -> tuple[dict[str, Curriculum], di
 def read_card(name: str, card: dict[str, Any]) -> Curriculum:
     """Errors: KeyError, TypeError, ValueError where it is no card."""
     fields = ("items", "sampled", "kept", "replayed", "acceptance", "contamination", "dropped", "measures", "warnings")
+    newer = ("answered", "anchors", "to_write")  # in cards from before there was any of it, none
     return Curriculum(
         generation=name,
         teacher=card["parent"],
         cells=[Cell(**{field: cell[field] for field in Cell.model_fields}) for cell in card["cells"]],
         **{field: card[field] for field in fields},
+        **{field: card.get(field, 0) for field in newer},
     )

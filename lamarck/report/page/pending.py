@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from lamarck.config import Config
 from lamarck.curriculum.item import Item, read_curriculum
-from lamarck.gate.plan import plan_digest, read_plan, short
+from lamarck.gate.plan import Plan, plan_digest, read_plan, short
 from lamarck.gate.review import run_rows
 from lamarck.lineage import Generation
 from lamarck.report.page.gather import Lineage, Texts, gather
 from lamarck.report.page.members import BROKEN, Member
 from lamarck.report.page.outcomes import Outcomes
+from lamarck.report.page.runs import dollars_per_hour
 from lamarck.report.page.shown import Shown
 from lamarck.report.page.summary import Answer
 from lamarck.report.page.texts import pack_curricula, visible
@@ -49,6 +50,7 @@ class Pending(Shown):
     generation: str
     digest: str
     run: list[tuple[str, str]]
+    price: list[str]  # a sentence, where its machine has one
     cells: list[CellChange]
     before: str | None  # the generation whose curriculum stands beside
     measures: list[tuple[str, float, float | None, float | None]]  # name, here, in g0's own, in the one before
@@ -73,6 +75,7 @@ def gather_pending(config: Config, generation: Generation) -> tuple[Pending, Lin
         generation=generation.name,
         digest=short(digest),
         run=run_rows(plan),
+        price=_price(plan),
         cells=_cells(lineage, generation.name, before),
         before=before,
         measures=_measures(lineage, generation, before),
@@ -81,6 +84,16 @@ def gather_pending(config: Config, generation: Generation) -> tuple[Pending, Lin
         items=len(items),
     )
     return pending, lineage, Texts(curricula=curricula, answers=None, problems=broken)
+
+
+def _price(plan: Plan) -> list[str]:
+    per_hour = dollars_per_hour(plan)
+    if per_hour is None:
+        return []
+    arms = 2 if plan.control else 1
+    most = arms * plan.budget.device_seconds / 3600 * per_hour
+    both = ", of both arms" if plan.control else ""
+    return [f"The ceiling{both} at that price: ${most:,.2f}."]
 
 
 def questions(pending: Pending, lineage: Lineage) -> list[Answer]:
@@ -95,14 +108,18 @@ def questions(pending: Pending, lineage: Lineage) -> list[Answer]:
             short=f"{curriculum.items:,} items",
             tone="open",
             sentences=[
-                f"{curriculum.teacher} wrote {curriculum.sampled:,} texts, of which {curriculum.kept:,} were kept "
-                f"({100 * curriculum.acceptance:.0f}%); {curriculum.replayed:,} more are replayed from earlier "
-                "generations.",
+                curriculum.origin(),
+                *([curriculum.contents()] if curriculum.contents() else []),
                 f"Left out: {dropped}.",
                 *_edits(member),
             ],
         ),
-        Answer(question="At what cost?", short=facts["ceiling"].split(";")[0], tone="open", sentences=[facts["cost"]]),
+        Answer(
+            question="At what cost?",
+            short=facts["ceiling"].split(";")[0],
+            tone="open",
+            sentences=[f"{facts['cost']}.", f"On {facts['machine']}.", *pending.price],
+        ),
         _standing(member),
         _concerns(member, lineage),
     ]

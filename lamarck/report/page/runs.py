@@ -1,20 +1,24 @@
-"""What each run took: training curves, and device-seconds against the approved ceiling. Light."""
+"""What each run took: training curves, and device-seconds and dollars against the approved ceiling. Light."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
+from lamarck.gate.plan import Plan, read_plan
 from lamarck.lineage import ADAPTER_RECORD
 from lamarck.report.page.members import Member
 from lamarck.report.page.shown import Shown
 
+Point = tuple[int, float, float, float | None, int | None]
+
 
 class Training(Shown):
-    """`curve`: rows of (step, loss in nats, learning rate)."""
+    """`curve`: rows of (step, loss in nats, learning rate, tokens a second, bytes); the last two are None in records
+    from before they were written down by step."""
 
     generation: str
-    curve: list[tuple[int, float, float]]
+    curve: list[Point]
     steps: int
     examples: int
     tokens: int
@@ -23,6 +27,10 @@ class Training(Shown):
     used_device_seconds: float
     ceiling_device_seconds: float
     stopped_by: str
+    dollars_per_hour: float | None  # of a device, in its plan; None where that has no price
+
+    def dollars(self, device_seconds: float) -> float:
+        return device_seconds / 3600 * (self.dollars_per_hour or 0.0)
 
 
 class Cost(Shown):
@@ -53,17 +61,17 @@ def find_trainings(members: Sequence[Member]) -> tuple[dict[str, Training], dict
         if not member.number or not path.exists():
             continue
         try:
-            found[member.name] = _training(member.name, read_json(path))
+            found[member.name] = _training(member, read_json(path))
         except (LamarckError, KeyError, TypeError, ValueError) as error:
             broken[member.name] = f"{path} cannot be read: {error}"
     return found, broken
 
 
-def _training(name: str, content: dict[str, Any]) -> Training:
+def _training(member: Member, content: dict[str, Any]) -> Training:
     budget = content["budget"]
     return Training(
-        generation=name,
-        curve=[(step, round(loss, 4), float(f"{rate:.3g}")) for step, loss, rate in content["losses"]],
+        generation=member.name,
+        curve=_curve(content),
         steps=content["steps"],
         examples=content["examples"],
         tokens=content["tokens"],
@@ -72,7 +80,29 @@ def _training(name: str, content: dict[str, Any]) -> Training:
         used_device_seconds=budget["used_device_seconds"],
         ceiling_device_seconds=budget["ceiling_device_seconds"],
         stopped_by=budget["stopped_by"],
+        dollars_per_hour=_price(member),
     )
+
+
+def _curve(content: dict[str, Any]) -> list[Point]:
+    rows = [
+        (row["step"], row["loss"], row["learning_rate"], row["tokens_per_second"], row["memory_bytes"])
+        for row in content.get("log", [])
+    ] or [(*row, None, None) for row in content["losses"]]
+    return [(step, round(loss, 4), float(f"{rate:.3g}"), speed, memory) for step, loss, rate, speed, memory in rows]
+
+
+def dollars_per_hour(plan: Plan) -> float | None:
+    """What a plan takes for an hour of a device; None where its machine costs nothing, or was not estimated."""
+    machine = plan.cost.machine
+    return machine.dollars / machine.device_hours if machine.dollars and machine.device_hours else None
+
+
+def _price(member: Member) -> float | None:
+    try:
+        return dollars_per_hour(read_plan(member.generation.plan))
+    except LamarckError:
+        return None  # what is wrong with the plan stands with its gate
 
 
 def find_costs(members: Sequence[Member]) -> list[Cost]:

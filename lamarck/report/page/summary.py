@@ -1,12 +1,13 @@
 """What a reader wants to know first, in sentences: is it better, why, at what cost, who allowed it, what is wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from lamarck.eval.compare import Comparison, Interval
 from lamarck.report.flags import flag_sentences
 from lamarck.report.page.gather import Lineage
 from lamarck.report.page.members import BROKEN, Member
+from lamarck.report.page.runs import Training
 from lamarck.report.page.scores import Score
 from lamarck.report.page.shown import Shown
 
@@ -95,15 +96,12 @@ def _why(lineage: Lineage) -> Answer:
             "By tier: " + ", ".join(f"{tier} {points:+.1f}" for tier, points in moved.items()) + " points."
         )
     if last and (curriculum := lineage.curricula.get(last.generation)):
-        sentences.append(
-            f"{curriculum.teacher} taught it {curriculum.items:,} items; of the {curriculum.sampled:,} that it wrote, "
-            f"{100 * curriculum.acceptance:.0f}% were kept, the rest failed verification or were not new."
-        )
+        sentences += [sentence for sentence in (curriculum.origin(), curriculum.contents()) if sentence]
     if last and last.to_control:
         found = last.to_control
         short = f"verification: {found.difference:+.1f} points"
         sentences.append(
-            f"control/{last.generation}, raised on as many items of which none was verified, is the comparison: "
+            f"control/{last.generation}, whose teacher's problems were taken unverified, is the comparison: "
             f"{difference_text(found)} points lie between the two."
         )
     else:
@@ -132,8 +130,18 @@ def _cost(lineage: Lineage) -> Answer:
             f"{closest.used_device_seconds:,.0f} of {closest.ceiling_device_seconds:,.0f} seconds."
         )
     sentences += [f"{each.generation} was stopped by its ceiling after {each.steps} steps." for each in over]
-    sentences.append("No price is recorded.")
+    sentences.append(_money(list(lineage.trainings.values())))
     return Answer(question="At what cost?", short=duration(total), tone="bad" if over else "open", sentences=sentences)
+
+
+def _money(trainings: Sequence[Training]) -> str:
+    """Only a training has a price that somebody approved: its plan's."""
+    priced = [each for each in trainings if each.dollars_per_hour is not None]
+    if not priced:
+        return "No plan names a price: nothing was rented for training."
+    used = sum(each.dollars(each.used_device_seconds) for each in priced)
+    allowed = sum(each.dollars(each.ceiling_device_seconds) for each in priced)
+    return f"At the prices in the plans, training took ${used:,.2f} of the ${allowed:,.2f} that the ceilings allow."
 
 
 def _allowed(lineage: Lineage) -> Answer:

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from lamarck.config import load_config
 from lamarck.curriculum.item import item_id
 from lamarck.eval.suite import Suite, load_suite
-from lamarck.files import digest_file, write_json, write_jsonl, write_text
+from lamarck.files import digest_file, file_digests, write_json, write_jsonl, write_text
 from lamarck.freshness import scores_digest
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
@@ -37,12 +37,21 @@ from lamarck.skills import get_skill
 ROOT = Path(__file__).parents[3]
 SUITE = Path("config/suites/tiny-v1")
 SKILLS = {"json_mode": 4, "list_ops": 4, "arithmetic": 4}
+LLAMA = {
+    "model_type": "llama",
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 128,
+    "vocab_size": 131,
+    "max_position_embeddings": 128,
+}
 
 
 def write_lineage(generations: int, candidates: int, items: int, outcomes: int) -> None:
     """Into the working directory: a main lineage and control arm of `generations`, and `candidates` of one generation
     each under search/; `items` a curriculum and at most `outcomes` a task of the suite."""
-    for part in ("default.yaml", "strategies", SUITE.relative_to("config")):
+    for part in ("default.yaml", "machines.yaml", "strategies", SUITE.relative_to("config")):
         Path("config", part).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (ROOT / "config" / part).is_dir() else shutil.copyfile
         copy(ROOT / "config" / part, Path("config") / part)
@@ -75,8 +84,10 @@ def _write_founder(suite: Suite, outcomes: int) -> None:
     for directory in (Generation(0).weights, STUDENT):
         directory.mkdir(parents=True)
         save_file({"a": np.zeros((3, 4), np.float32)}, directory / "model.safetensors")
+        write_json(directory / "config.json", LLAMA)
         record = _record(weights_digest(directory), {}, 100.0)
-        write_json(directory / WEIGHTS_RECORD, {"record": record.model_dump(mode="json")})
+        source = {"kind": "tiny", "files": file_digests(directory), "record": record.model_dump(mode="json")}
+        write_json(directory / WEIGHTS_RECORD, source)
     _write_scores(suite, Generation(0), outcomes)
 
 
@@ -86,12 +97,25 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
     if not child.is_control:
         _write_plan(child)
     write_text(child.adapter / "adapter_model.safetensors", child.name)
-    inputs = {"curriculum": digest_file(child.curriculum), "parent": generation_digest(child.parent)}
+    inputs = {
+        "curriculum": digest_file(child.curriculum),
+        "parent": generation_digest(child.parent),
+        "recipe": "0" * 64,
+    }
     if child.plan.exists():
         inputs["plan"] = digest_file(child.plan)
     training = {
         "record": _record(adapter_digest(child.adapter), inputs, 15.0).model_dump(mode="json"),
-        "losses": [(step, rng.gauss(0.3, 0.05), 3e-3 * (1 - step / 300)) for step in range(0, 300, 3)],
+        "log": [
+            {
+                "step": step,
+                "loss": rng.gauss(0.3, 0.05),
+                "learning_rate": 3e-3 * (1 - step / 300),
+                "tokens_per_second": rng.uniform(25_000, 35_000),
+                "memory_bytes": 500_000_000 + 300_000 * step,
+            }
+            for step in range(0, 300, 3)
+        ],
         "budget": {"ceiling_device_seconds": 120.0, "used_device_seconds": 15.0, "stopped_by": "steps"},
         "steps": 300,
         "examples": items,
@@ -135,12 +159,15 @@ def _write_curriculum(rng: random.Random, child: Generation, items: int) -> None
         "generation": child.name,
         "parent": child.parent.name,
         "items": items,
-        "sampled": 4 * items,
+        "sampled": 3 * items,
+        "answered": items,
         "kept": items,
         "replayed": 0,
+        "anchors": 0,
+        "to_write": 0,
         "acceptance": 0.25,
         "contamination": 3,
-        "dropped": {"wrong": 3 * items},
+        "dropped": {"wrong": 2 * items},
         "cells": [
             {
                 "skill": skill,

@@ -163,6 +163,54 @@ def test_another_suite_gives_no_intervals(lineage: Path) -> None:
     assert "another suite" in found.scores["g1"].note
 
 
+def test_every_curriculum_counts_as_its_card_does(lineage: Path) -> None:
+    path = Path("results/g2/curriculum.json")
+    counts = {"replayed": 12, "anchors": 0, "to_write": 34}
+    write_json(path, read_json(path) | counts)
+    said = first_lines(gathered())
+    assert "g1 wrote 360 texts and 120 further answers to its problems; 120 problems" in said
+    assert "were kept, 25% of all that" in said
+    assert "12 replayed from earlier generations, 34 of all these once more" in said
+    assert "founder's own data" not in said
+
+
+def test_a_card_from_before_there_were_further_answers_is_shown(lineage: Path) -> None:
+    path = Path("results/g2/curriculum.json")
+    card = read_json(path)
+    for name in ("answered", "anchors", "to_write"):
+        del card[name]
+    write_json(path, card)
+    assert "g1 wrote 360 texts; 120 problems" in first_lines(gathered())
+
+
+def test_training_is_priced_as_its_plan_was(lineage: Path, browser: Browser) -> None:
+    """15 of 120 device-seconds in each of two arms, at 600 dollars an hour; g2's plan names no price."""
+    path = Path("results/g1/plan.json")
+    plan = read_json(path)
+    plan["cost"]["machine"] |= {"gpu": "H100 SXM", "device_hours": 0.01, "dollars": 6.0}
+    write_json(path, plan)
+    assert "training took $5.00 of the $40.00 that the ceilings allow" in first_lines(gathered())
+    write_report(CONFIG, PAGE)
+    with opened(browser, PAGE) as page:
+        rows = page.locator("#trainings-table tbody tr")
+        assert rows.count() == 6
+        cells = rows.filter(has=page.get_by_role("rowheader", name="g1", exact=True)).first.locator("td")
+        assert cells.all_inner_texts()[5:9] == ["15.0", "120", "$2.50", "$20.00"]
+        for chart in ("speed", "memory"):
+            assert page.locator(f'[data-chart="{chart}"] path[aria-label], [data-chart="{chart}"] g path').count() >= 4
+
+
+def test_a_record_from_before_speed_was_logged_by_step_has_the_other_curves(lineage: Path, browser: Browser) -> None:
+    for path in Path("results").rglob("training.json"):
+        training = read_json(path)
+        rows = training.pop("log")
+        write_json(path, training | {"losses": [[row["step"], row["loss"], row["learning_rate"]] for row in rows]})
+    write_report(CONFIG, PAGE)
+    with opened(browser, PAGE) as page:
+        assert page.locator('[data-chart="loss"] svg').count() >= 1
+        assert page.locator('[data-chart="speed"]').inner_text() == "Nothing to draw yet."
+
+
 HOSTILE = [
     "</script><script>document.title = 'owned'</script>",
     "<img src=x onerror=alert(1)>",

@@ -154,9 +154,9 @@ function cellsChart(width) {
     marginLeft: 140, marginTop: 45,
     x: { axis: "top", type: "band", domain: numbers, tickFormat: (number) => `g${number - 1} → g${number}`, label: null, tickRotate: numbers.length > 8 ? -60 : 0 },
     y: { domain: names, label: null },
-    color: { legend: true, domain: [0, 1], label: "share of its texts that were right", scheme: "YlGnBu" },
+    color: { legend: true, domain: [0, 1], label: "share of its first texts that were right", scheme: "YlGnBu" },
     marks: [
-      Plot.cell(rows, { x: "number", y: "name", fill: "pass_rate", title: (row) => `${row.teacher} on ${row.name}: ${(100 * row.pass_rate).toFixed(0)}% right of ${row.sampled}, ${row.kept} of ${row.asked} kept` }),
+      Plot.cell(rows, { x: "number", y: "name", fill: "pass_rate", title: (row) => `${row.teacher} on ${row.name}: ${(100 * row.pass_rate).toFixed(0)}% of its first texts right, ${row.verified} of all ${row.sampled}; ${row.kept} of ${row.asked} items kept` }),
       Plot.text(rows, { x: "number", y: "name", text: "kept", fill: (row) => (row.pass_rate > 0.55 ? "#fff" : "#1a1d22") }),
     ],
   });
@@ -186,17 +186,17 @@ function measuresCharts(place) {
   }
 }
 
-const curveRows = () => trainings.filter((each) => armOf(byName.get(each.generation)) !== "other").flatMap((each) => each.curve.map(([step, loss, rate]) => ({
-  step, loss, rate, name: each.generation, arm: armOf(byName.get(each.generation)), number: byName.get(each.generation).number,
+const curveRows = () => trainings.filter((each) => armOf(byName.get(each.generation)) !== "other").flatMap((each) => each.curve.map(([step, loss, rate, speed, memory]) => ({
+  step, loss, rate, speed, gigabytes: memory === null ? null : memory / 1e9, name: each.generation, arm: armOf(byName.get(each.generation)), number: byName.get(each.generation).number,
 })));
 
 function curveChart(width, y, label, marks) {
-  const rows = curveRows();
+  const rows = curveRows().filter((row) => row[y] !== null);
   if (!rows.length) return null;
   const names = [...new Set(rows.map((row) => row.name))];
   return Plot.plot({
     width, height: 290, marginLeft: 60, marginBottom: 42,
-    x: { label: "optimizer step" }, y: { label, grid: true },
+    x: { label: "optimizer step" }, y: { label, grid: true, zero: y !== "loss" },
     color: { type: "categorical", domain: names, legend: names.length <= 12, scheme: names.length <= 10 ? "observable10" : undefined,
       range: names.length > 10 ? names.map((_, place) => d3.interpolateTurbo(0.1 + (0.8 * place) / names.length)) : undefined },
     marks: marks(rows, { x: "step", y, stroke: "name", z: "name" }),
@@ -208,6 +208,8 @@ const lossChart = (width) => curveChart(width, "loss", "loss, nats an answer tok
   Plot.line(rows, Plot.windowY(9, { ...channels, strokeWidth: 2 })),
 ]);
 const rateChart = (width) => curveChart(width, "rate", "learning rate", (rows, channels) => [Plot.line(rows, channels)]);
+const speedChart = (width) => curveChart(width, "speed", "tokens a second", (rows, channels) => [Plot.line(rows, channels)]);
+const memoryChart = (width) => curveChart(width, "gigabytes", "gigabytes, the highest so far", (rows, channels) => [Plot.line(rows, channels)]);
 
 // Bars of the main lineage and its control arm, generation by generation.
 function barsChart(width, rows, y, label, { fill = "arm", ...options } = {}, marks = []) {
@@ -227,12 +229,6 @@ function barsChart(width, rows, y, label, { fill = "arm", ...options } = {}, mar
   });
 }
 
-const speedChart = (width) => barsChart(width, trainings, "tokens_per_second", "tokens a second");
-const memoryChart = (width) => barsChart(
-  width,
-  trainings.filter((each) => each.peak_memory_bytes !== null).map((each) => ({ ...each, gigabytes: each.peak_memory_bytes / 1e9 })),
-  "gigabytes", "gigabytes at the peak",
-);
 const ceilingChart = (width) => barsChart(width, trainings, "used_device_seconds", "device-seconds; the line is the approved ceiling", {}, [
   (rows) => Plot.tickY(rows, { fx: "number", x: "arm", y: "ceiling_device_seconds", stroke: "var(--bad)", strokeWidth: 3 }),
 ]);

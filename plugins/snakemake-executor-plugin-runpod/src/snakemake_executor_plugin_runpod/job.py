@@ -5,6 +5,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,13 +14,16 @@ from snakemake_executor_plugin_runpod.api import Wait
 from snakemake_executor_plugin_runpod.errors import PodLost, RunPodError
 from snakemake_executor_plugin_runpod.files import checklist, differing, expand, install, parse_checklist, stamp
 from snakemake_executor_plugin_runpod.pod import KEEP, Pod, Pods
-from snakemake_executor_plugin_runpod.ssh import Failed, Say
+from snakemake_executor_plugin_runpod.ssh import Failed, Remote, Say
 
 STAGING = Path(".snakemake/runpod")
 JOBS = "/tmp/jobs"
 FETCHES = 3
 TAIL = 4000
 HASH_SECONDS = 3600.0
+# On the pod: a few files to each of as many processes as it has cores.
+AT_ONCE = 'xargs -r -n 2 -P "$(nproc)"'
+CHECK = 'printf "%s\\n" "$@" | sha256sum --check --quiet --strict'
 # Before a pod's time is over: enough to bring back what a killed job goes on from.
 LAST_MINUTE_SECONDS = 60.0
 
@@ -96,12 +100,7 @@ class Runner:
             size = sum(bytes_ for bytes_, _ in missing.values())
             if size > 1e8:
                 self._say(f"sending {len(missing)} files, {size / 1e9:.2f} GB")
-            self._pods.persist(pod, partial(pod.remote.send, missing, partial(self._say_with, "out")))
-            check = f"sha256sum --check --quiet --strict <<'END'\n{checklist(missing)}END"
-            try:
-                self._pods.run(pod, check, HASH_SECONDS)
-            except Failed as error:
-                raise PodLost(f"files arrived damaged: {error}") from error
+            self._pods.persist(pod, partial(send_checked, pod.remote, missing, partial(self._say_with, "out")))
             pod.there.update(missing)
 
     def _follow(self, pod: Pod, task: Task) -> int:
@@ -124,14 +123,14 @@ class Runner:
                 )
             if head != b"runs":
                 return int(head)
-            last_minute = time.time() > pod.deadline - LAST_MINUTE_SECONDS
+            last_minute = time.time() > self._pods.deadline(pod) - LAST_MINUTE_SECONDS
             if last_minute or time.monotonic() - copied > self._pace.resume:
                 self._mirror(pod, task.resume)
                 copied = time.monotonic()
             if last_minute:
                 raise RunPodError(
                     f"the pod's time is over ({self._pods.cost_line()}) and {task.name} is not done. What it can go on "
-                    "from came back: run again to go on, with more --runpod-max-dollars or --runpod-hours if need be"
+                    "from came back: run again to go on, with a higher ceiling or more --runpod-hours if need be"
                 )
             # A job of seconds is looked at often, one of hours seldom.
             self._wait(min(self._pace.poll, 0.2 + (time.monotonic() - started) / 10))
@@ -173,12 +172,27 @@ class Runner:
         return self._pods.run(pod, f"tail -c {TAIL} {JOBS}/{task.name}/output").decode(errors="replace")
 
 
+def send_checked(remote: Remote, paths: Iterable[str], say: Say) -> None:
+    """Files to a pod, hashed here while they travel and there when they have arrived.
+
+    Errors: Unreachable; Failed where they do not fit there; PodLost where they arrived damaged.
+    """
+    listed = list(paths)
+    with ThreadPoolExecutor(1) as beside:
+        expected = beside.submit(checklist, listed)
+        remote.send(listed, say)
+    try:
+        remote.run(f"{AT_ONCE} -d '\\n' sh -c '{CHECK}' sh <<'END'\n{expected.result()}END", HASH_SECONDS)
+    except Failed as error:
+        raise PodLost(f"files arrived damaged: {error}") from error
+
+
 def _start(task: Task) -> str:
     """Start the command in the background, once however often this is asked. Its exit code is the last thing written,
     after the digests of what it made: a file that changes later is not what the job made."""
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in task.environment.items())
     outputs = " ".join(shlex.quote(path) for path in task.outputs)
-    digests = f"find {outputs} -type f -print0 | xargs -0 -r sha256sum -- > $1/digests"
+    digests = f"find {outputs} -type f -print0 | {AT_ONCE} -0 sha256sum -- > $1/digests"
     return f"""
 job={JOBS}/{task.name}
 mkdir -p $job

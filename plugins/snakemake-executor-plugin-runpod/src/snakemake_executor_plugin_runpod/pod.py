@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -94,6 +94,22 @@ class Pods:
             elif self._tag.is_alike(pod):
                 raise RunPodError(_others(pod))
 
+    @property
+    def current(self) -> Pod | None:
+        """The pod that is up, if there is one."""
+        return self._pod
+
+    def lower_ceiling(self, dollars: float) -> None:
+        """Of this run, from now on; a higher one than there is changes nothing. It does not wait for a pod that is
+        being rented."""
+        if dollars < self._order.ceiling.run:
+            self._order = replace(self._order, ceiling=replace(self._order.ceiling, run=dollars))
+
+    def deadline(self, pod: Pod) -> float:
+        """When the pod's time is over, in seconds since the epoch: its own deadline, or when the ceiling is spent."""
+        left = self._order.ceiling.run - self._spent
+        return min(pod.deadline, pod.rented + left / pod.price * 3600)
+
     def get(self) -> Pod:
         """The pod, rented and prepared if there is none. Errors: RunPodError, Cancelled."""
         with self._lock:
@@ -147,7 +163,7 @@ class Pods:
                 now = self._client.pod(pod.info.id)
                 if now is None or now.is_over:
                     raise PodLost(f"it is {now.status if now else 'gone'}") from error
-                if time.time() > pod.deadline or time.monotonic() > until:
+                if time.time() > self.deadline(pod) or time.monotonic() > until:
                     raise PodLost(f"ssh does not answer: {error}") from error
                 self._wait(pause)
                 pause = min(2 * pause, 30.0)

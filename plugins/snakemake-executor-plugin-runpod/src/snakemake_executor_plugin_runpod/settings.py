@@ -84,10 +84,15 @@ def ceiling(settings: ExecutorSettings) -> Ceiling:
     """Errors: RunPodError where a ceiling is missing or no positive number."""
     if settings.max_dollars is None:
         raise RunPodError("give --runpod-max-dollars: without a ceiling nothing is rented")
-    for value in (settings.max_dollars, settings.max_dollars_per_hour):
-        if value is not None and not 0 < value < float("inf"):
-            raise RunPodError(f"a ceiling of {value:g} dollars is no positive number: nothing is rented")
-    return Ceiling(settings.max_dollars, settings.max_dollars_per_hour)
+    hour = settings.max_dollars_per_hour
+    return Ceiling(positive(settings.max_dollars), None if hour is None else positive(hour))
+
+
+def positive(dollars: float) -> float:
+    """Errors: RunPodError where a ceiling is none."""
+    if not 0 < dollars < float("inf"):
+        raise RunPodError(f"a ceiling of {dollars:g} dollars is no positive number: nothing is rented")
+    return dollars
 
 
 def need(settings: ExecutorSettings) -> Need:

@@ -1,0 +1,41 @@
+"""GGUF, the file of llama.cpp and what is built on it, through llama.cpp's own converter. Light."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from lamarck.errors import LamarckError
+
+CONVERTER = "convert_hf_to_gguf.py"
+CONVERTER_VARIABLE = "LAMARCK_GGUF_CONVERTER"
+
+
+def find_converter() -> Path:
+    """Named by LAMARCK_GGUF_CONVERTER, else on the path. Errors: LamarckError that says where it is to be had."""
+    named = os.environ.get(CONVERTER_VARIABLE)
+    if named and not Path(named).is_file():
+        raise LamarckError(f"{CONVERTER_VARIABLE} names {named}, which is no file")
+    found = named or shutil.which(CONVERTER)
+    if found is None:
+        raise LamarckError(
+            f"--gguf needs llama.cpp's {CONVERTER} (https://github.com/ggml-org/llama.cpp): put it on your PATH, or "
+            f"name it in {CONVERTER_VARIABLE}"
+        )
+    return Path(found).absolute()
+
+
+def convert(converter: Path, model: Path, output: Path) -> None:
+    """Write `model`, a merged directory in 16 bits, as one GGUF file of the same type.
+
+    Errors: LamarckError with the last thing that the converter said.
+    """
+    # Where it is no program of its own, it needs at least torch, transformers and gguf: this environment's.
+    program = [str(converter)] if os.access(converter, os.X_OK) else [sys.executable, str(converter)]
+    done = subprocess.run(
+        [*program, str(model), "--outfile", str(output), "--outtype", "bf16"], capture_output=True, text=True
+    )
+    if done.returncode or not output.exists():
+        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        raise LamarckError(f"{converter.name} failed: {said[-1] if said else f'exit {done.returncode}, no words'}")

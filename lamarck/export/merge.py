@@ -1,0 +1,44 @@
+"""One ordinary model directory from the founder's weights and an adapter: nothing of LoRA is left to load."""
+
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from lamarck.errors import LamarckError
+from lamarck.files import read_json
+
+DTYPE = torch.bfloat16
+
+
+def check_is_whole(weights: Path) -> None:
+    """Errors: LamarckError where the founder's own weights are quantised: a merge with those would keep their loss."""
+    if "quantization_config" in read_json(weights / "config.json"):
+        raise LamarckError(
+            f"{weights} is quantised already: an export merges with 16-bit weights, so the founder must be the model "
+            "that it was quantised from"
+        )
+
+
+def merge(weights: Path, adapter: Path | None, output: Path) -> None:
+    """Write the merged model in 16 bits to `output`, a transformers directory with safetensors and the tokenizer.
+
+    Training in NF4 quantises only what the adapter stands on: the sum is made with the founder's weights as they are.
+    The product of the two LoRA matrices is made in 32 bits and rounded once, by peft.
+    Errors: LamarckError where the weights do not open, or the sum is not finite.
+    """
+    check_is_whole(weights)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            weights, dtype=DTYPE, local_files_only=True, use_safetensors=True, trust_remote_code=False
+        )
+        tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
+        if adapter is not None:
+            model = PeftModel.from_pretrained(model, str(adapter), local_files_only=True).merge_and_unload(
+                safe_merge=True
+            )
+    except (OSError, ValueError) as error:
+        raise LamarckError(f"{weights} cannot be merged: {str(error).splitlines()[0]}") from error
+    model.save_pretrained(output)
+    tokenizer.save_pretrained(output)

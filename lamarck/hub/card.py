@@ -1,0 +1,240 @@
+"""The model card of a published lineage: README.md, with the hub's own metadata, made from the records.
+
+Format: https://huggingface.co/docs/hub/model-cards; scores as a model-index.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from lamarck.config import Config
+from lamarck.files import read_json
+from lamarck.gate.approval import read_approval
+from lamarck.gate.plan import read_plan, short
+from lamarck.hub.contents import Manifest
+from lamarck.lineage import ADAPTER_RECORD, WEIGHTS_RECORD, Generation, read_record
+from lamarck.report.flags import flag_sentences
+from lamarck.report.table import scores_rows
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+MARKUP = re.compile(r"([\\`*_\[\]|#~<>])")
+LOADING = """\
+```python
+from huggingface_hub import snapshot_download
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+lineage = snapshot_download("{repo}")  # better: with revision="the commit that you were given"
+base = AutoModelForCausalLM.from_pretrained({base})
+tokenizer = AutoTokenizer.from_pretrained({base})
+model = PeftModel.from_pretrained(base, f"{{lineage}}/{adapter}")
+```"""
+
+
+def model_card(config: Config, manifest: Manifest, repo: str) -> str:
+    """The Markdown, YAML front matter first, of the lineage in the working directory, as far as `manifest` goes."""
+    from huggingface_hub import ModelCard, ModelCardData
+
+    last = manifest.last
+    source = read_json(Generation(0).weights / WEIGHTS_RECORD)
+    rows = _published_rows(config, manifest)
+    data = ModelCardData(
+        license=_licence(source),
+        library_name="peft",
+        pipeline_tag="text-generation",
+        base_model=source.get("repo"),
+        base_model_relation="adapter" if "repo" in source else None,
+        model_name=repo.split("/")[1],
+        tags=["lamarck", "lora", "synthetic-curriculum"],
+        eval_results=_eval_results(rows, last, manifest) or None,
+    )
+    sections = [
+        f"# {repo.split('/')[1]}: {last.name} of a lineage\n\n{_summary(manifest)}",
+        f"## Lineage\n\n{_graph(manifest, rows)}",
+        f"## Scores\n\n{_scores(rows, last, manifest)}",
+        f"## Approvals\n\n{_approvals(manifest)}",
+        f"## Base model\n\n{_base(source)}",
+        f"## Load it\n\n{_loading(source, repo, last)}",
+        "## Files and digests\n\n"
+        "The files lie at the paths that they have in a Lamarck project; `lamarck.json` names each one's sha256. "
+        f"`lamarck fetch {repo} --revision COMMIT` brings them back and checks every digest against the records.",
+        f"## Licence\n\n{_licence_sentence(source)}",
+    ]
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n"))
+
+
+def _published_rows(config: Config, manifest: Manifest) -> list[dict[str, Any]]:
+    """The rows of `scores_rows` whose scores are published, a control arm's only beside its generation's."""
+    rows = []
+    for row in scores_rows(config.model_copy(update={"generations": manifest.last.number})):
+        generation = Generation(int(row["generation"].removeprefix("g")))
+        if str(generation.control.scores) not in manifest.files:
+            row.pop("control", None)
+        if str(generation.scores) in manifest.files:
+            rows.append(row)
+    return rows
+
+
+def _summary(manifest: Manifest) -> str:
+    last = manifest.last
+    if not last.number:
+        return "The founder of a lineage: nothing has been trained on it yet."
+    return (
+        f"Raised by Lamarck: each generation wrote the training curriculum of the next, a human approved the run, and "
+        f"training on it made the child. {last.name} is a LoRA adapter on the founder, g0."
+    )
+
+
+def _graph(manifest: Manifest, rows: list[dict[str, Any]]) -> str:
+    scores = {row["generation"]: row for row in rows}
+    lines = ["graph LR", f'  g0["{_node("g0", scores.get("g0"))}"]']
+    for child in _children(manifest):
+        card = read_json(child.card)
+        lines.append(f'  {child.name}["{_node(child.name, scores.get(child.name))}"]')
+        lines.append(f'  {child.parent.name} -->|"{card["items"]} items"| {child.name}')
+    return "\n".join(["```mermaid", *lines, "```"])
+
+
+def _children(manifest: Manifest) -> list[Generation]:
+    return [Generation(number) for number in range(1, manifest.last.number + 1)]
+
+
+def _node(name: str, row: dict[str, Any] | None) -> str:
+    return name if row is None or row["partial"] else f"{name}: {row['score']:.1f}"
+
+
+def _scores(rows: list[dict[str, Any]], last: Generation, manifest: Manifest) -> str:
+    if str(last.scores) not in manifest.files:
+        missing = f"{last.name} was published right after its training: it has not been scored yet."
+    else:
+        missing = ""
+    if not rows:
+        return missing or "Nothing has been scored yet."
+    every = [each for row in rows for each in (row, row.get("control")) if each]
+    table = _table(
+        ("generation", "score, 0..100 [95% interval]", "to its parent", "to g0", "bits/byte"),
+        (
+            (
+                each["generation"],
+                _score(each),
+                _difference(each.get("to_parent")),
+                _difference(each.get("to_founder")),
+                f"{each['bits_per_byte']:.3f}" if "bits_per_byte" in each else "",
+            )
+            for each in every
+        ),
+    )
+    suite = read_json(Generation(int(rows[-1]["generation"].removeprefix("g"))).scores)["suite"]
+    notes = [
+        f"- suite {suite['name']}, sha256 `{suite['digest']}`; differences are paired, over the same items",
+        *(f"- {_text(sentence)}" for each in every for sentence in flag_sentences(each["generation"], each["flags"])),
+    ]
+    return "\n\n".join(filter(None, [missing, table, "\n".join(notes)]))
+
+
+def _score(row: dict[str, Any]) -> str:
+    if row["partial"]:
+        return "partial: not everything could run"
+    return f"{row['score']:.1f} [{row['interval']['low']:.1f}, {row['interval']['high']:.1f}]"
+
+
+def _difference(difference: dict[str, Any] | None) -> str:
+    if difference is None:
+        return ""
+    low, high = difference["interval"]["low"], difference["interval"]["high"]
+    return f"{difference['difference']:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def _eval_results(rows: list[dict[str, Any]], last: Generation, manifest: Manifest) -> "list[EvalResult]":
+    """The last generation's score and its tiers', where it has been scored in full."""
+    from huggingface_hub import EvalResult
+
+    row = rows[-1] if rows else None
+    if row is None or row["generation"] != last.name or row["partial"]:
+        return []
+    scores = read_json(last.scores)
+    interval = f"95% interval [{row['interval']['low']:.1f}, {row['interval']['high']:.1f}]"
+    figures = {"score": (scores["score"], f"score, 0..100, {interval}")}
+    figures |= {tier: (each["score"], f"{tier}, 0..100") for tier, each in scores["tiers"].items()}
+    return [
+        EvalResult(
+            task_type="text-generation",
+            dataset_type="lamarck-suite",
+            dataset_name=scores["suite"]["name"],
+            dataset_revision=scores["suite"]["digest"],
+            metric_type=metric,
+            metric_name=name,
+            metric_value=round(value, 3),
+        )
+        for metric, (value, name) in figures.items()
+    ]
+
+
+def _approvals(manifest: Manifest) -> str:
+    if not manifest.last.number:
+        return "None: a founder needs none."
+    rows = []
+    for child in _children(manifest):
+        approval = read_approval(child.approval, child.name)
+        plan = read_plan(child.plan)
+        training = read_json(child.adapter / ADAPTER_RECORD)
+        rows.append(
+            (
+                child.name,
+                _text(approval.approver.name),
+                str(approval.date),
+                short(approval.plan),
+                f"{training['budget']['used_device_seconds']:g} of {plan.budget.device_seconds:g}",
+                _text(approval.note),
+            )
+        )
+    columns = ("generation", "approved by", "on", "plan", "device-seconds", "note")
+    return _table(columns, rows)
+
+
+def _base(source: dict[str, Any]) -> str:
+    digest = read_record(Generation(0).weights / WEIGHTS_RECORD).digest
+    if source["kind"] == "hub":
+        where = f"[{source['repo']}](https://huggingface.co/{source['repo']}), revision `{source['revision']}`"
+        return f"{where}. Not repeated here: `results/g0/weights/source.json` lists its files, digest `{digest}`."
+    if source["kind"] == "local":
+        return f"A local model directory that is not published, digest `{digest}`: `results/g0/weights/source.json`."
+    return f"Pretrained by this project from nothing, digest `{digest}`: `results/g0/weights`."
+
+
+def _loading(source: dict[str, Any], repo: str, last: Generation) -> str:
+    base = 'f"{lineage}/results/g0/weights"'
+    if source["kind"] == "hub":
+        base = f'"{source["repo"]}", revision="{source["revision"]}"'
+    elif source["kind"] == "local":
+        base = '"the founder\'s directory"'
+    if not last.number:
+        return f"The weights are {base}."
+    return LOADING.format(repo=repo, base=base, adapter=last.adapter)
+
+
+def _licence(source: dict[str, Any]) -> str:
+    if source["kind"] == "tiny":
+        return "apache-2.0"
+    return source.get("license") or "unknown"
+
+
+def _licence_sentence(source: dict[str, Any]) -> str:
+    if source["kind"] == "tiny":
+        return "Apache-2.0: the founder was pretrained by this project, on problems of its own generators."
+    if source["kind"] == "hub":
+        return f"That of {source['repo']} decides, which names its licence as {_licence(source)}."
+    return "That of the founder decides, which is a local model directory: ask who published this."
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    columns = list(columns)
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _text(text: str) -> str:
+    """People write names and notes: what they write must stay text."""
+    return MARKUP.sub(r"\\\1", " ".join(text.split()))

@@ -1,0 +1,53 @@
+"""Images are not built here: a linter reads their files, and what they run is run."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+IMAGES = sorted(REPOSITORY.glob("images/*.Containerfile"))
+
+
+@pytest.mark.parametrize("image", IMAGES, ids=lambda path: path.stem)
+def test_the_linter_finds_nothing(image: Path) -> None:
+    done = subprocess.run([BIN / "hadolint", image], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("image", IMAGES, ids=lambda path: path.stem)
+def test_what_it_copies_is_there(image: Path) -> None:
+    copies = [line.split()[1:-1] for line in image.read_text().splitlines() if line.startswith("COPY ")]
+    assert copies
+    for name in (name for names in copies for name in names):
+        assert (REPOSITORY / name).exists(), name
+
+
+def test_a_new_pod_is_made_ready_once(tmp_path: Path) -> None:
+    """The script that every new pod runs, with the packages that are pinned: the second time there is nothing to do."""
+    for name in ("envs", "profiles", "lamarck", "pyproject.toml", "README.md"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    if "PIP_FIND_LINKS" in environment:
+        environment.setdefault("UV_FIND_LINKS", environment["PIP_FIND_LINKS"])
+
+    def setup() -> str:
+        command = ["bash", "profiles/runpod/setup.sh"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    assert "4/4 packages" in setup()
+    code = "import bitsandbytes, lamarck, torch; print(lamarck.__file__)"
+    python = tmp_path / ".venv/bin/python"
+    done = subprocess.run([python, "-c", code], cwd="/", capture_output=True, text=True)
+    assert done.stdout.strip().endswith("lamarck/__init__.py"), done.stderr
+    assert list(tmp_path.glob(".venv/lib/python3.11/site-packages/peft/__pycache__/*.pyc")), "not byte-compiled"
+    assert setup() == "ready\n"
+    shutil.rmtree(tmp_path / ".venv")  # gigabytes, which pytest would keep
