@@ -18,7 +18,7 @@ def test_a_run_stopped_by_its_ceiling_reports_its_last_step(
     recipe = Recipe(steps=100_000, batch_size=8, checkpoint_every=100_000)
     model = load_trainable(tiny_weights, None, recipe, torch.device("cpu"))
     batches = Batches(tokenize(exercises(tiny_items, "left out"), tiny_tokenizer, 64).examples, 8, 0, 0)
-    progress = train(model, batches, recipe, 0.2, tmp_path / "checkpoint", "run", lambda steps: None)
+    progress = train(model, batches, recipe, 2.0, tmp_path / "checkpoint", "run", lambda steps: None)
     assert 1 < progress.step < recipe.steps
     assert progress.log[-1].step == progress.step - 1
     assert progress.tokens == sum(batches.tokens_at(step) for step in range(progress.step))

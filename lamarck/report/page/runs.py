@@ -87,8 +87,8 @@ def _training(member: Member, content: dict[str, Any]) -> Training:
 def _curve(content: dict[str, Any]) -> list[Point]:
     rows = [
         (row["step"], row["loss"], row["learning_rate"], row["tokens_per_second"], row["memory_bytes"])
-        for row in content.get("log", [])
-    ] or [(*row, None, None) for row in content["losses"]]
+        for row in content["log"]
+    ]
     return [(step, round(loss, 4), float(f"{rate:.3g}"), speed, memory) for step, loss, rate, speed, memory in rows]
 
 
