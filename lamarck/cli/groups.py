@@ -1,0 +1,92 @@
+"""Commands of two words: `lamarck curriculum show`, `lamarck suite verify`, `lamarck pods end`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lamarck.cli.options import DEFAULT, STUDENT, AsJson, ConfigFile
+
+curricula = typer.Typer(no_args_is_help=True, help="Curricula: read their items, compare two of them.")
+suites = typer.Typer(no_args_is_help=True, help="Frozen suites: verify, calibrate, freeze.")
+pods = typer.Typer(help="What this project has left running on RunPod, and the end of it.")
+PodsName = Annotated[str | None, typer.Option("--name", help="The tag, where a run was given --runpod-name.")]
+
+
+@curricula.command(name="show")
+def show_curriculum(
+    generation: str,
+    skill: Annotated[str | None, typer.Option(help="Only items of this skill.")] = None,
+    difficulty: Annotated[int | None, typer.Option(help="Only items of this difficulty.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    offset: Annotated[int, typer.Option(min=0, help="How many to skip.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Page through the items that train GENERATION, with their verdicts."""
+    from lamarck.lineage import parse_generation
+    from lamarck.report import curriculum as report
+
+    report.show(parse_generation(generation), skill, difficulty, offset, limit, as_json)
+
+
+@curricula.command(name="diff")
+def compare_curricula(first: str, second: str, as_json: AsJson = False) -> None:
+    """What changed from FIRST to SECOND in kind: cells, pass rates, guard-rails, words that only one of them has."""
+    from lamarck.lineage import parse_generation
+    from lamarck.report import curriculum as report
+
+    report.show_difference(parse_generation(first), parse_generation(second), as_json)
+
+
+@suites.command(name="verify")
+def verify_suites(
+    names: Annotated[list[str] | None, typer.Argument(help="Names or directories; all if none.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hash every file of the suites again, and check what they say."""
+    from lamarck.report import suite as report
+
+    report.show_verified(names or [], as_json)
+
+
+@suites.command()
+def freeze(name: str, as_json: AsJson = False) -> None:
+    """Write down the digest of every file of a new suite, once."""
+    from lamarck.report import suite as report
+
+    report.show_frozen(name, as_json)
+
+
+@suites.command()
+def calibrate(
+    name: str,
+    student: Annotated[Path, typer.Option(help="Model directory of the suite's student.")] = STUDENT,
+    model: Annotated[list[Path] | None, typer.Option(help="A model directory to score beside them.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Put the table into the suite's README.")] = False,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Floor and ceiling: the scores of saying nothing, of guessing, and of knowing every answer."""
+    from lamarck.report import suite as report
+
+    report.show_calibration(name, student, model or [], configfile, write, as_json)
+
+
+@pods.callback(invoke_without_command=True)
+def list_pods(context: typer.Context, name: PodsName = None, as_json: AsJson = False) -> None:
+    from lamarck.report import pods as report
+
+    if context.invoked_subcommand is None:
+        report.show(name, as_json)
+
+
+@pods.command(name="end")
+def end_pods(
+    identifier: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every pod of this project, started here or not.")] = False,
+    name: PodsName = None,
+) -> None:
+    """End a pod for good, or all of them."""
+    from lamarck.report import pods as report
+
+    report.end(identifier, everything, name)
