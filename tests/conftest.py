@@ -30,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", type=Path, help="directory for pictures of the pages that the tests open")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several workers (`make test`), a module stays with one, and tests/pipeline as a whole: its lineages are made
     once a worker, and take minutes."""
