@@ -15,7 +15,7 @@ demo: .venv/installed
 	@$(BIN)/lamarck demo
 
 test: .venv/developer sandbox browser pods vllm
-	$(BIN)/python -m pytest -rs --numprocesses auto --maxprocesses 4 --dist loadgroup
+	$(BIN)/python -m pytest -rs --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # Code that a model wrote runs in a room that bubblewrap builds. Only root can install it, and only Debian's kin this way.
 sandbox:

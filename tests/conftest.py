@@ -30,15 +30,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", type=Path, help="directory for pictures of the pages that the tests open")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (`make test`), a module stays with one, and tests/pipeline as a whole: its lineages are made
-    once a worker, and take minutes."""
-    for item in items:
-        group = item.path.parent if item.path.parent.name == "pipeline" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
-
-
 @pytest.fixture(scope="session")
 def sandbox() -> Sandbox:
     """Where it cannot be built, the tests that need it are named as not run; in CI that is a failure."""
