@@ -96,7 +96,7 @@ def test_a_misspelt_key_stops_everything(at_gate: Project, tmp_path: Path) -> No
 
 def test_a_budget_above_the_parents_is_refused_at_planning(finished: Project, tmp_path: Path) -> None:
     project = finished.copy(tmp_path / "project")
-    project.config(budget={"device_seconds": 120, "overrides": {2: 500}})
+    project.config(budget={"device_seconds": 120, "dollars": 3, "overrides": {2: 500}})
     done = project.run("snakemake", check=False)
     assert done.returncode != 0
     assert "more than the 120 of its parent" in done.stdout
