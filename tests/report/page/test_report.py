@@ -200,17 +200,6 @@ def test_training_is_priced_as_its_plan_was(lineage: Path, browser: Browser) -> 
             assert page.locator(f'[data-chart="{chart}"] path[aria-label], [data-chart="{chart}"] g path').count() >= 4
 
 
-def test_a_record_from_before_speed_was_logged_by_step_has_the_other_curves(lineage: Path, browser: Browser) -> None:
-    for path in Path("results").rglob("training.json"):
-        training = read_json(path)
-        rows = training.pop("log")
-        write_json(path, training | {"losses": [[row["step"], row["loss"], row["learning_rate"]] for row in rows]})
-    write_report(CONFIG, PAGE)
-    with opened(browser, PAGE) as page:
-        assert page.locator('[data-chart="loss"] svg').count() >= 1
-        assert page.locator('[data-chart="speed"]').inner_text() == "Nothing to draw yet."
-
-
 HOSTILE = [
     "</script><script>document.title = 'owned'</script>",
     "<img src=x onerror=alert(1)>",
