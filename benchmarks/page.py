@@ -68,9 +68,9 @@ def _longest_task(page: Page, path: Path) -> float:
     for browser_id in ("items", "outcomes"):
         place = page.locator(f"#{browser_id}")
         for letter in "red":
-            place.get_by_label("Search").press_sequentially(letter)
+            place.get_by_role("searchbox", name="Search").press_sequentially(letter)
             page.wait_for_timeout(250)
-        place.get_by_label("Search").fill("")
+        place.get_by_role("searchbox", name="Search").fill("")
         page.wait_for_timeout(250)
         for _ in range(5):
             place.get_by_role("button", name="Next").click()
