@@ -78,7 +78,8 @@ def _longest_task(page: Page, path: Path) -> float:
         place.get_by_role("searchbox", name="Search").fill("")
         page.wait_for_timeout(250)
         for _ in range(5):
-            place.get_by_role("button", name="Next").click()
+            if (following := place.get_by_role("button", name="Next")).is_enabled():
+                following.click()
         for select in place.locator("select").all():
             select.select_option(index=1)
             page.wait_for_timeout(250)
