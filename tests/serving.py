@@ -1,6 +1,8 @@
 """A real server on a free port of this machine, for as long as a block runs."""
 
+import re
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -26,3 +28,14 @@ def serving(app: ASGIApp) -> Iterator[str]:
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+def said_url(server: "subprocess.Popen[str]") -> str:
+    """The URL at which `lamarck serve` says that it answers; what it said instead is shown where it ends first."""
+    assert server.stdout
+    lines: list[str] = []
+    for line in server.stdout:
+        lines.append(line)
+        if found := re.search(r"answers at (http://\S+/v1)", line):
+            return found[1]
+    raise AssertionError(lines)

@@ -62,13 +62,14 @@ def serve_on_pod(
     model = servable(generation)
     port = _free(port)
     settings, precommand = read_profile(profile, max_dollars)
+    sources = _tracked()
     log = Path("logs/serve") / f"{generation.name}.log"
     serve = f"python -m lamarck serve {generation.name} --port 0 --idle-minutes {idle_minutes:g}"
     serve += f" --configfile {shlex.quote(str(config_path))}"
     task = Task(
         name=f"serve-{uuid.uuid4().hex[:8]}",
         command=f"mkdir -p {log.parent} && {precommand} && {serve} > {log} 2>&1",
-        inputs=(*_tracked(), *map(str, files_of(generation))),
+        inputs=(*sources, *map(str, files_of(generation))),
         outputs=(),
         extras=(),
         resume=(),
@@ -79,7 +80,7 @@ def serve_on_pod(
         signal.signal(number, _interrupt)
     print(f"{model.name} matches its record; renting a pod", flush=True)
     try:
-        session = Session(settings, tuple(_tracked()), {}, lambda text: print(f"runpod: {text}", flush=True))
+        session = Session(settings, sources, {}, lambda text: print(f"runpod: {text}", flush=True))
         try:
             _carry_on(session, task, log, port)
         finally:
@@ -185,12 +186,12 @@ def files_of(generation: Generation) -> list[Path]:
     return files
 
 
-def _tracked() -> list[str]:
+def _tracked() -> tuple[str, ...]:
     """The project itself. Errors: LamarckError where it is no git repository."""
     done = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True)
     if done.returncode:
         raise LamarckError("the pod gets the files that git knows, and this is no git repository")
-    return [name for name in done.stdout.split("\0") if name and Path(name).is_file()]
+    return tuple(name for name in done.stdout.split("\0") if name and Path(name).is_file())
 
 
 def _free(port: int) -> int:
@@ -209,6 +210,5 @@ def _open(port: int) -> bool:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    with suppress(ValueError):
-        signal.signal(number, signal.SIG_IGN)  # once is enough: what follows ends the pod
+    signal.signal(number, signal.SIG_IGN)  # once is enough: what follows ends the pod
     raise KeyboardInterrupt

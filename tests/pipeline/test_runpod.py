@@ -14,6 +14,7 @@ import yaml
 from lamarck.files import read_jsonl
 from tests.pipeline.conftest import BIN, Project
 from tests.runpod.fake import FakeRunPod
+from tests.serving import said_url
 
 # The profile's own settings but for size and pace: a container here has the environment already.
 HERE = (
@@ -81,21 +82,11 @@ def served(finished: Project, tmp_path: Path) -> Iterator[Callable[..., subproce
         server.communicate()
 
 
-def ready(server: subprocess.Popen[str]) -> str:
-    """The URL that the command says; what it says before is shown when it says none."""
-    assert server.stdout
-    lines = [server.stdout.readline()]
-    while "answers at" not in lines[-1]:
-        assert lines[-1], lines
-        lines.append(server.stdout.readline())
-    return lines[-1].split("answers at ")[1].split(";")[0]
-
-
 def test_a_generation_answers_from_a_pod_until_nobody_asks(
     served: Callable[..., subprocess.Popen[str]], finished: Project, runpod: FakeRunPod
 ) -> None:
     server = served("--port", "0", "--idle-minutes", "0.1")
-    client = openai.OpenAI(base_url=ready(server), api_key="none needed")
+    client = openai.OpenAI(base_url=said_url(server), api_key="none needed")
     name = client.models.list().data[0].id
     assert name.startswith("g2-")
     rows = [row for _, row in read_jsonl(finished.root / "results/g2/samples.jsonl")]
@@ -113,7 +104,7 @@ def test_stopping_the_command_ends_the_pod_that_serves(
     served: Callable[..., subprocess.Popen[str]], runpod: FakeRunPod
 ) -> None:
     server = served("--port", "0")
-    ready(server)
+    said_url(server)
     assert len(runpod.running()) == 1
     server.send_signal(signal.SIGINT)
     output, _ = server.communicate(timeout=300)

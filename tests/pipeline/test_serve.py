@@ -14,6 +14,7 @@ from lamarck.config import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.files import read_jsonl
 from tests.pipeline.conftest import BIN, Project
+from tests.serving import said_url
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +28,7 @@ def url(finished: Project) -> Iterator[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert server.stdout
-    lines = [server.stdout.readline()]
-    while "answers at" not in lines[-1]:
-        assert lines[-1], lines
-        lines.append(server.stdout.readline())
-    yield lines[-1].split("answers at ")[1].split()[0]
+    yield said_url(server)
     server.send_signal(signal.SIGTERM)
     server.communicate(timeout=60)
     assert server.returncode == 0

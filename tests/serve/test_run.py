@@ -28,6 +28,7 @@ from lamarck.serve.model import servable
 from lamarck.serve.run import KEY_VARIABLE, required_key
 from tests.gate.conftest import planned  # noqa: F401  a directory in which g1 waits for an answer
 from tests.gate.project import G1, ROOT, edit_approval, flip_last_byte, say_yes
+from tests.serving import said_url
 from tests.tiny import PROMPTS
 
 FOUNDER = Generation(0)
@@ -151,13 +152,8 @@ def lamarck(root: Path, *arguments: str, **options: object) -> subprocess.Popen[
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_and_ends_cleanly(recorded: Path, number: signal.Signals) -> None:
     server = lamarck(recorded, "serve", "g0", "--port", "0")
-    assert server.stdout
     try:
-        lines = []
-        while not lines or "answers at" not in lines[-1]:
-            lines.append(server.stdout.readline())
-            assert lines[-1], lines
-        url = lines[-1].split("answers at ")[1].split()[0]
+        url = said_url(server)
         models = httpx2.get(f"{url}/models").json()
         assert models["data"][0]["id"].startswith("g0-")
         taken = lamarck(recorded, "serve", "g0", "--port", url.rsplit(":", 1)[1].removesuffix("/v1"))

@@ -65,9 +65,8 @@ class Executor(RemoteExecutor):
 
     def _open(self) -> Session:
         """Errors: RunPodError, one sentence; nothing is rented yet."""
-        sources = tuple(path for path in self.dag.get_sources() if not path.startswith(".."))
-        self._sources = sources
-        self._session = Session(self._settings, sources, dict(self.envvars()), self._say)
+        self._sources = tuple(path for path in self.dag.get_sources() if not path.startswith(".."))
+        self._session = Session(self._settings, self._sources, dict(self.envvars()), self._say)
         self._end_in_every_case()
         return self._session
 
