@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 THINK, END_OF_THINKING = "<think>", "</think>"
+BEFORE_ANSWER = r"\n{0,2}"  # a pattern: what models write between their reasoning and the answer
 
 
 def prompt_tokens(prompts: list[str], tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:

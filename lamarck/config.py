@@ -144,6 +144,15 @@ class HFEngineConfig(AnyEngine):
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights while generating.")
 
 
+Forms = Annotated[
+    Literal["free", "enforced"],
+    Field(
+        description="enforced: where a skill's items have a form, a teacher can write nothing else. Needs a tokenizer "
+        "whose tokens are pieces of text; a server must be vLLM's."
+    ),
+]
+
+
 class VLLMEngineConfig(AnyEngine):
     kind: Literal["vllm"] = Field(description="vllm: vLLM, on this machine, in an environment of its own.")
     python: str = Field(
@@ -163,10 +172,11 @@ class VLLMEngineConfig(AnyEngine):
         None, ge=1, description="Tokens of the longest prompt with its answer; the model's context when left out."
     )
     batch_size: int = Field(256, ge=1, description="Texts decoded side by side, at most: memory may allow fewer.")
+    forms: Forms = "free"
 
     def digest(self) -> str:
         """Over what decides the answers: how they are batched and over how many GPUs does not."""
-        return digest_value(self.model_dump(mode="json", include={"kind", "dtype", "quantization"}))
+        return digest_value(self.model_dump(mode="json", include={"kind", "dtype", "quantization", "forms"}))
 
 
 class ServerEngineConfig(AnyEngine):
@@ -178,6 +188,7 @@ class ServerEngineConfig(AnyEngine):
         "Left out, the server must list a name that ends with the digest of the weights, as `lamarck serve` does.",
     )
     chat: bool = Field(description="Ask through /chat/completions, as models with a chat template are taught.")
+    forms: Forms = "free"
     concurrency: int = Field(64, ge=1, description="Requests side by side.")
     timeout_seconds: float = Field(600, gt=0, description="The longest wait for one answer.")
     retries: int = Field(6, ge=0, description="Of one request, after 429, 5xx or a broken connection.")
@@ -205,7 +216,7 @@ class ServerEngineConfig(AnyEngine):
 
     def digest(self) -> str:
         """Over what decides the answers: where the server stands and how it is reached do not."""
-        return digest_value(self.model_dump(mode="json", include={"kind", "model", "chat"}))
+        return digest_value(self.model_dump(mode="json", include={"kind", "model", "chat", "forms"}))
 
 
 EngineConfig = Annotated[HFEngineConfig | VLLMEngineConfig | ServerEngineConfig, Field(discriminator="kind")]

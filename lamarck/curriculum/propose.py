@@ -150,6 +150,7 @@ class Proposal:
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             seed=seed,
+            forms=[cell.skill.form(cell.difficulty) for cell in asked],
             on_done=self.on_samples,
         )
         for cell in asked:

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -25,10 +25,13 @@ class Engine(Protocol):
         temperature: float = 0.0,
         top_p: float = 1.0,
         seed: int = 0,
+        forms: Sequence[str | None] | None = None,
         on_done: Callable[[int], None] = lambda finished: None,
     ) -> list[str]:
         """Continue each prompt up to the end-of-sequence token or `max_new_tokens`.
 
+        `forms`: for each prompt a regular expression (lamarck/skills/forms.py), or None. An engine that can, and is
+        configured to, holds the model to it from the end of its reasoning on; no other looks at it.
         Temperature 0 is greedy. `on_done` is told how many prompts have just been finished.
         Returns the continuations alone, in the order of the prompts; one whose chat template has opened the model's
         reasoning begins with `<think>`.

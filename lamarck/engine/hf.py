@@ -45,6 +45,7 @@ class HFEngine:
         temperature: float = 0.0,
         top_p: float = 1.0,
         seed: int = 0,
+        forms: Sequence[str | None] | None = None,
         on_done: Callable[[int], None] = lambda finished: None,
     ) -> list[str]:
         if not prompts:

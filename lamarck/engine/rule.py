@@ -1,7 +1,7 @@
 """An engine that is no model: it answers each prompt by a rule. Light."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lamarck.errors import LamarckError
 
@@ -23,6 +23,7 @@ class RuleEngine:
         temperature: float = 0.0,
         top_p: float = 1.0,
         seed: int = 0,
+        forms: Sequence[str | None] | None = None,
         on_done: Callable[[int], None] = lambda finished: None,
     ) -> list[str]:
         self.asked += prompts

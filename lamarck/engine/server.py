@@ -5,14 +5,14 @@ is believed; a name that the configuration sets is used, and every record then s
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx2
 from pydantic import BaseModel
 
-from lamarck.chat import END_OF_THINKING, THINK, opened_reasoning
+from lamarck.chat import BEFORE_ANSWER, END_OF_THINKING, THINK, opened_reasoning
 from lamarck.config import ServerEngineConfig
 from lamarck.engine.http import JSONClient
 from lamarck.errors import LamarckError
@@ -119,6 +119,7 @@ class ServerEngine:
         temperature: float = 0.0,
         top_p: float = 1.0,
         seed: int = 0,
+        forms: Sequence[str | None] | None = None,
         on_done: Callable[[int], None] = lambda finished: None,
     ) -> list[str]:
         async def answer(client: httpx2.AsyncClient, place: int) -> str:
@@ -126,6 +127,9 @@ class ServerEngine:
             if temperature > 0:
                 # By place, so that the same prompt asked twice in a batch gets two answers.
                 body |= {"top_p": top_p, "seed": seed_for(seed, str(place))}
+            form = forms[place] if forms and self._config.forms == "enforced" else None
+            if form is not None:
+                body |= {"structured_outputs": {"regex": BEFORE_ANSWER + form}}
             text = await self._continue(client, prompts[place], body)
             on_done(1)
             return text

@@ -5,13 +5,13 @@ Prompts are put into tokens here and answers out of them, exactly as the engine 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
 
-from lamarck.chat import opened_reasoning, prompt_tokens
+from lamarck.chat import BEFORE_ANSWER, END_OF_THINKING, opened_reasoning, prompt_tokens
 from lamarck.config import VLLMEngineConfig
 from lamarck.engine.tokens import end_tokens, generation_config, start_token
 from lamarck.engine.worker import Worker
@@ -35,9 +35,12 @@ class VLLMEngine:
             raise LamarckError(f"{weights} does not open as a model: {str(error).splitlines()[0]}") from error
         self._start = start_token(self._tokenizer, self._end)
         self._opened = opened_reasoning(self._tokenizer)
+        self._enforced = config.forms == "enforced"
         self.worker = Worker(python, PROGRAM, _environment(config))
         try:
-            loaded = self.worker.ask(_settings(config, weights, adapter, self._end))
+            loaded = self.worker.ask(
+                _settings(config, weights, adapter, self._end, END_OF_THINKING in self._tokenizer.get_vocab())
+            )
         except LamarckError as error:
             raise LamarckError(f"vLLM did not start: {error}; `make vllm` makes its environment") from None
         self._device: str = loaded["device"]
@@ -56,6 +59,7 @@ class VLLMEngine:
         temperature: float = 0.0,
         top_p: float = 1.0,
         seed: int = 0,
+        forms: Sequence[str | None] | None = None,
         on_done: Callable[[int], None] = lambda finished: None,
     ) -> list[str]:
         if not prompts:
@@ -70,6 +74,7 @@ class VLLMEngine:
             "top_p": top_p,
             # By place, so that the same prompt asked twice in a batch gets two answers.
             "seeds": [seed_for(seed, str(place)) for place in range(len(prompts))],
+            "forms": [form and BEFORE_ANSWER + form for form in forms or []] if self._enforced else [],
         }
         answers: list[list[int]] = self._ask(request, on_done)
         texts = self._tokenizer.batch_decode(answers, skip_special_tokens=True)
@@ -98,7 +103,9 @@ class VLLMEngine:
             )
 
 
-def _settings(config: VLLMEngineConfig, weights: Path, adapter: Path | None, end: list[int]) -> dict[str, Any]:
+def _settings(
+    config: VLLMEngineConfig, weights: Path, adapter: Path | None, end: list[int], reasons: bool
+) -> dict[str, Any]:
     return {
         "weights": str(weights.resolve()),
         "adapter": _adapter(adapter) if adapter else None,
@@ -109,6 +116,9 @@ def _settings(config: VLLMEngineConfig, weights: Path, adapter: Path | None, end
         "memory_share": config.memory_share,
         "max_length": config.max_length,
         "batch_size": config.batch_size,
+        "forms": config.forms == "enforced",
+        # An answer, and with it its form, begins where reasoning ends: at a token that some models have.
+        "reasons": reasons and config.forms == "enforced",
     }
 
 

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any, TextIO, get_args
 
 GRACE = 20.0  # seconds that vLLM has to end its processes and free what they share
@@ -94,8 +95,10 @@ class Model:
         self._adapter = LoRARequest("adapter", 1, adapter["path"]) if adapter else None
         self._llm = vllm.LLM(
             model=settings["weights"],
-            # Tokens go in and come out: the one that asks has the tokenizer.
-            skip_tokenizer_init=True,
+            # Tokens go in and come out: the one that asks has the tokenizer. To hold a text to its form vLLM must know
+            # how tokens are spelt, and where the reasoning before it ends.
+            skip_tokenizer_init=not settings["forms"],
+            structured_outputs_config={"reasoning_parser": "deepseek_r1"} if settings["reasons"] else None,
             load_format="safetensors",
             dtype=settings["dtype"],
             quantization=settings["quantization"],
@@ -121,9 +124,11 @@ class Model:
             "stop_token_ids": self._stop,
             "detokenize": False,
         }
-        outputs = self._run(
-            request["prompts"], [self._vllm.SamplingParams(**settings, seed=seed) for seed in request["seeds"]], reply
-        )
+        sampling = [
+            self._vllm.SamplingParams(**settings, seed=seed, structured_outputs=_held_to(form))
+            for seed, form in zip_longest(request["seeds"], request["forms"])
+        ]
+        outputs = self._run(request["prompts"], sampling, reply)
         answers = [list(output.outputs[0].token_ids) for output in outputs]
         return [answer[:-1] if answer and answer[-1] in self._stop else answer for answer in answers]
 
@@ -151,6 +156,12 @@ class Model:
                 reply({"done": len(finished)})
             outputs += finished
         return sorted(outputs, key=lambda output: int(output.request_id))
+
+
+def _held_to(form: str | None) -> Any:
+    from vllm.sampling_params import StructuredOutputsParams
+
+    return None if form is None else StructuredOutputsParams(regex=form)
 
 
 def _room_for(adapter: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """An engine that remembers: an evaluation that is killed goes on from the last answers that it had. Light."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Remembering:
         temperature: float = 0.0,
         top_p: float = 1.0,
         seed: int = 0,
+        forms: Sequence[str | None] | None = None,
         on_done: Callable[[int], None] = lambda finished: None,
     ) -> list[str]:
         size = max(1, self._chunk_tokens // max_new_tokens)
@@ -51,6 +52,7 @@ class Remembering:
         texts: list[str] = []
         for first in range(0, len(prompts), size):
             chunk = prompts[first : first + size]
+            settings["forms"] = forms[first : first + size] if forms else None
             key = digest_value([chunk, settings])
             if key in self._known:
                 on_done(len(chunk))

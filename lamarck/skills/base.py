@@ -51,6 +51,11 @@ class Skill(ABC):
     def ask(self, difficulty: int) -> str:
         """What a teacher is asked, to write a problem with its answer."""
 
+    def form(self, difficulty: int) -> str | None:
+        """A regular expression for what a teacher writes that keeps to `ask`, for engines that can hold it to that
+        (forms.py). None: the form is not more than words in a row."""
+        return None
+
     @abstractmethod
     def parse(self, asked: str, text: str) -> Problem:
         """Prompt and completion in what a teacher wrote, `text`, when asked `asked`. Errors: Malformed."""

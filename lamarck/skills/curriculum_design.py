@@ -24,6 +24,7 @@ from lamarck.eval.engineering.design import checked, is_placeholder
 from lamarck.eval.engineering.trial import Lesson, Machine, Outcome, try_out
 from lamarck.eval.sandbox import Limits
 from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
+from lamarck.skills.forms import literal, pattern, repeated, span
 from lamarck.skills.machine_templates import sample
 
 HEAD = "Design a curriculum for a tiny student. Answer with an approach, the curriculum and the expected outcome."
@@ -82,6 +83,26 @@ at most {steps} in all. The curriculum is carried out: with three seeds, the stu
 on rows that it has not seen, and that must be {margin} more than before and more than the last symbol alone can \
 tell. Approach and task have 40 to 600 characters. Write nothing else."""
 
+WRITTEN = """\
+{head}
+
+Task: {task}
+Machine: {{"start": {state}, "moves": {moves}}}
+Goal: the state after {goal} symbols, with at most {steps} training steps.
+
+Answer:
+Approach: {approach}
+
+Curriculum:
+[
+{stages}
+]
+
+Expected: an accuracy of at least {accuracy}"""
+STAGE = (
+    '  {{"name": "{name}", "counts": {{{counts}}}, "epochs": {epochs}, "learning_rate": {rate}, "batch_size": {size}}}'
+)
+
 
 class Stage(Lesson):
     """One entry of the curriculum, within what keeps its trial short."""
@@ -124,6 +145,30 @@ class CurriculumDesign(SkillInEnglish):
         numbers = {"low": low, "high": low + 1, "steps": MOST_STEPS, "stages": MOST_STAGES}
         return ASK.format(head=HEAD, row=LONGEST_ROW, margin=MARGIN, **numbers)
 
+    def form(self, difficulty: int) -> str:
+        row = _listed("[0-4]", 3, 5)
+        stage = pattern(
+            STAGE,
+            name=r'[^"\\\n]{3,80}',
+            counts=_parted(r'"[0-9]{1,2}": [0-9]{1,5}', ", ", 1, 6),
+            epochs=r"[1-8](\.[0-9])?",
+            rate=r"0\.[0-9]{1,6}",
+            size="[0-9]{2,3}",
+        )
+        low = SHORTEST_GOAL + 2 * (difficulty - 1)
+        return pattern(
+            WRITTEN,
+            head=literal(HEAD),
+            task=span(600, 40),
+            state="[0-4]",
+            moves=_listed(row, 3, 5),
+            goal=f"({low}|{low + 1})",
+            steps=str(MOST_STEPS),
+            approach=span(600, 40),
+            stages=_parted(stage, r",\n", 1, MOST_STAGES),
+            accuracy=r"(0\.[0-9]{1,2}|1\.0)",
+        )
+
     def difficulty(self, prompt: str) -> int:
         return _level(_read(prompt)[1])
 
@@ -132,6 +177,15 @@ class CurriculumDesign(SkillInEnglish):
         stages, expected = _design(problem.completion)
         outcome = try_out(machine, stages, self._sandbox, test_length=goal, seeds=SEEDS, hold_out=True, limits=LIMITS)
         return _judged(outcome, expected) if outcome else Verdict(False, "the trial did not end within its limits")
+
+
+def _parted(part: str, by: str, least: int, most: int) -> str:
+    """The pattern of `least` to `most` times the pattern `part`, with `by` between them."""
+    return part + repeated(by + part, least - 1, most - 1)
+
+
+def _listed(part: str, least: int, most: int) -> str:
+    return rf"\[{_parted(part, ', ', least, most)}\]"
 
 
 def _level(goal: int) -> int:

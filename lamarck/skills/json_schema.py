@@ -13,12 +13,12 @@ from typing import Any
 
 from lamarck import strict_json
 from lamarck.skills.base import Malformed, Problem, SkillInEnglish, Verdict
+from lamarck.skills.forms import literal, pattern, repeated, span
+from lamarck.skills.record_templates import FIELDS, INNER, MONTHS, NESTS, NOTES, UNKNOWN, value_of
 
 HEAD = "Write this record as one JSON object that fits the schema. Answer with the JSON alone."
 SCHEMA, RECORD = "Schema: ", "Record:"
-UNKNOWN = "unknown"
 LONGEST = 8192  # characters of a problem with its answer
-MONTHS = "January February March April May June July August September October November December".split()
 
 # What a teacher is asked, by difficulty. The example has none of the suite's fields.
 ASK = """\
@@ -51,36 +51,15 @@ NULLABLE = (
     ' One field has the type ["string", "null"]; where its value is unknown the record says so and the answer has null.'
 )
 
-FIELDS: dict[str, dict[str, Any]] = {
-    "order_number": {"type": "string"},
-    "customer_name": {"type": "string"},
-    "item_count": {"type": "integer"},
-    "total_price": {"type": "number"},
-    "is_paid": {"type": "boolean"},
-    "ordered_on": {"type": "string", "format": "date"},
-    "delivered_on": {"type": "string", "format": "date"},
-    "shipping_speed": {"type": "string", "enum": ["standard", "express", "overnight"]},
-    "colors": {"type": "array", "items": {"type": "string"}},
-    "tags": {"type": "array", "items": {"type": "string"}},
-    "weight_grams": {"type": "integer"},
-    "discount_rate": {"type": "number"},
-    "gift_wrapped": {"type": "boolean"},
-    "status": {"type": "string", "enum": ["open", "packed", "shipped", "returned"]},
-    "warehouse_city": {"type": "string"},
-    "stock_level": {"type": "integer"},
-}
-INNER: dict[str, dict[str, Any]] = {
-    "street": {"type": "string"},
-    "house_number": {"type": "integer"},
-    "city": {"type": "string"},
-    "valid_until": {"type": "string", "format": "date"},
-}
-NESTS = ("billing_address", "pickup_point", "return_address")
-NOTES = ("note", "coupon_code", "carrier")
-FIRST = "Ana Ben Chloe Dario Emre Farah Goran Hana Ivo Jun Kira Liam Mona Nadia Omar Priya".split()
-LAST = "Abe Brandt Castro Dahl Egger Fontaine Gupta Hart Ito Jensen Kaya Lindqvist Moreau Novak".split()
-WORDS = "red blue green amber silver teal small large fragile heavy frozen organic new spare limited seasonal".split()
-PLACES = "Oslo Lagos Quito Hanoi Porto Graz Cork Lyon Perth Izmir Turku Leeds Bergen Kyoto".split()
+WRITTEN = """\
+{head}
+
+Schema: {schema}
+
+Record:
+{record}
+Answer:
+{answer}"""
 
 
 class JsonSchema(SkillInEnglish):
@@ -98,7 +77,7 @@ class JsonSchema(SkillInEnglish):
         if difficulty >= 4:
             properties[rng.choice(NOTES)] = {"type": ["string", "null"]}
         schema = _closed(properties)
-        lines = [(path, _said(rng, path[-1], kind)) for path, kind in _leaves(schema)]
+        lines = [(path, value_of(rng, path[-1], kind)) for path, kind in _leaves(schema)]
         if difficulty >= 3:  # the record need not follow the schema's order
             rng.shuffle(lines)
         prompt = _prompt(schema, {" / ".join(_label(name) for name in path): said for path, said in lines})
@@ -111,6 +90,15 @@ class JsonSchema(SkillInEnglish):
         more = ", one of them an object" * (difficulty >= 3) + " and one of them unknown" * (difficulty >= 4)
         rules = NESTED * (difficulty >= 3) + NULLABLE * (difficulty >= 4)
         return ASK.format(fields=_count(difficulty), more=more, head=HEAD, rules=rules)
+
+    def form(self, difficulty: int) -> str:
+        return pattern(
+            WRITTEN,
+            head=literal(HEAD),
+            schema=rf"\{{{span(4000)}\}}",
+            record=repeated(rf"- {span(100)}: {span(300)}\n", _count(difficulty), 40),
+            answer=rf"\{{{span(3000)}\}}",
+        )
 
     def parse(self, asked: str, text: str) -> Problem:
         if len(text) > LONGEST:
@@ -277,30 +265,6 @@ def _boolean(said: str) -> bool:
     if said not in ("yes", "no"):
         raise Malformed("a boolean that is neither yes nor no")
     return said == "yes"
-
-
-def _said(rng: random.Random, name: str, kind: Mapping[str, Any]) -> str:
-    """A value for the field `name`, as people write it."""
-    match kind:
-        case {"enum": values}:
-            return str(rng.choice(values)).title()
-        case {"format": "date"}:
-            return f"{rng.randint(1, 28)} {rng.choice(MONTHS)} {rng.randint(2019, 2029)}"
-        case {"type": "integer"}:
-            return f"{rng.choice((rng.randint(1, 99), rng.randint(1000, 250_000))):,}"
-        case {"type": "number"}:
-            return f"{rng.randint(1, 99_999) / 100:.2f}"
-        case {"type": "boolean"}:
-            return rng.choice(("yes", "no"))
-        case {"type": "array"}:
-            return "; ".join(rng.sample(WORDS, rng.randint(2, 4)))
-        case {"type": ["string", "null"]}:
-            return rng.choice((UNKNOWN, " ".join(rng.sample(WORDS, 2))))
-    if "number" in name:
-        return f"{rng.choice('ABCDEFGH')}-{rng.randint(0, 99_999):05d}"
-    if "city" in name:
-        return rng.choice(PLACES)
-    return f"{rng.choice(FIRST)} {rng.choice(LAST)}"
 
 
 def _canonical(value: Any) -> str:

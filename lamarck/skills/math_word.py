@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Set
 from typing import NamedTuple
 
 from lamarck.skills.base import Malformed, Problem, SkillInEnglish, Verdict
+from lamarck.skills.forms import literal, pattern, repeated, span
 
 HEAD = "Solve the problem. Show a Python program, then a line `Answer: NUMBER`."
 LONGEST = 4096  # characters of a problem with its answer
@@ -105,6 +106,17 @@ tiles = {a} * {b}
 How many tiles does {who} buy?
 """.split("\n\n")
 
+WRITTEN = """\
+{head}
+
+Problem: {problem}?
+
+Program:
+```python
+{program}```
+Answer: {number}"""
+ASSIGNMENT = r"[A-Za-z_][A-Za-z0-9_]{0,40} = [A-Za-z0-9_+*/%(). -]{1,120}\n"
+
 
 class MathWord(SkillInEnglish):
     name = "math_word"
@@ -140,6 +152,15 @@ class MathWord(SkillInEnglish):
     def ask(self, difficulty: int) -> str:
         numbers = f"{difficulty + 1}" if difficulty < 4 else "5 or more"
         return ASK.format(numbers=numbers, head=HEAD)
+
+    def form(self, difficulty: int) -> str:
+        return pattern(
+            WRITTEN,
+            head=literal(HEAD),
+            problem=span(800),
+            program=repeated(ASSIGNMENT, 1, 16),
+            number=r"-?[0-9]{1,15}(\.[0-9]{1,9})?",
+        )
 
     def parse(self, asked: str, text: str) -> Problem:
         if len(text) > LONGEST:

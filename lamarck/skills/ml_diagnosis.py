@@ -28,6 +28,7 @@ from lamarck.eval.engineering.design import is_placeholder
 from lamarck.eval.plain_code import GUARD, PURE, TORCH, plain_statements
 from lamarck.eval.sandbox import Limits
 from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
+from lamarck.skills.forms import CODE, literal, pattern, repeated, span
 from lamarck.skills.script_templates import sample
 
 HEAD = "This Python script fails. Answer with a line `Cause: ...` and the whole repaired script in one fenced block."
@@ -110,6 +111,29 @@ left out, and for random values of the same shape. The repaired script keeps all
 the fault needs, and reaches every one of its lines. It is run with several seeds. The cause is one line of 20 to 400 \
 characters. Write nothing else."""
 
+WRITTEN = """\
+{head}
+
+Script:
+```python
+{script}```
+
+Trace:
+```text
+Traceback (most recent call last):
+{frames}{last}
+```
+
+Check:
+```python
+{check}```
+
+Answer:
+Cause: {cause}
+
+```python
+{repair}```"""
+
 
 class _Task(NamedTuple):
     script: str
@@ -139,6 +163,18 @@ class MlDiagnosis(SkillInEnglish):
     def ask(self, difficulty: int) -> str:
         statements = STATEMENTS[difficulty]
         return ASK.format(head=HEAD, low=statements.start, high=statements.stop - 1)
+
+    def form(self, difficulty: int) -> str:
+        return pattern(
+            WRITTEN,
+            head=literal(HEAD),
+            script=CODE,
+            frames=repeated(rf"  {span(200)}\n", 2, 12),
+            last=rf"[^\n ]{span(400, 0)}",
+            check=repeated(rf"assert {span(300)}\n", 1, 6),
+            cause=span(400, 20),
+            repair=CODE,
+        )
 
     def difficulty(self, prompt: str) -> int:
         return _read(prompt).level

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from lamarck.eval.plain_code import PURE, plain_statements
 from lamarck.eval.sandbox import MIB, Limits
 from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
+from lamarck.skills.forms import CODE, literal, pattern, repeated, span
 from lamarck.skills.python_templates import sample
 
 HEAD = "Write this pure Python function. Answer with one fenced Python block alone."
@@ -134,6 +135,24 @@ class _Task:
     tests: str
 
 
+WRITTEN = """\
+{head}
+
+Signature: def {signature}
+
+Rules:
+{rules}
+Examples:
+{examples}
+Tests:
+```python
+{tests}```
+
+Answer:
+```python
+{code}```"""
+
+
 class PythonCode(SkillInEnglish):
     name = "python_code"
     description = "a function by its rules and tests; run in the sandbox, where two stubs must fail the tests"
@@ -155,6 +174,17 @@ class PythonCode(SkillInEnglish):
     def ask(self, difficulty: int) -> str:
         rules = f"{difficulty} rule{'s' * (difficulty > 1)}"
         return ASK.format(rules=rules, head=HEAD, tests=FEWEST_TESTS, imports=", ".join(sorted(PURE.imports)))
+
+    def form(self, difficulty: int) -> str:
+        return pattern(
+            WRITTEN,
+            head=literal(HEAD),
+            signature=span(200),
+            rules=repeated(rf"- {span(300)}\n", difficulty, difficulty),
+            examples=repeated(rf"- {span(200)} == {span(200)}\n", 2, 2),
+            tests=repeated(rf"assert {span(200)}\n", FEWEST_TESTS, 20),
+            code=CODE,
+        )
 
     def difficulty(self, prompt: str) -> int:
         return _read(prompt).rules
