@@ -2,7 +2,8 @@
 
     python benchmarks/train_vs_trl.py
 
-Prints the ratio of training times (TRL / ours: above 1 we are ahead) and both final losses. Loading is not timed.
+Prints the ratio of training times (TRL / ours: above 1 we are ahead) and both final losses: for LoRA on the weights as
+they are, and for QLoRA (NF4, double quantisation; both through bitsandbytes). Loading is not timed.
 """
 
 import statistics
@@ -13,7 +14,7 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from trl import SFTConfig, SFTTrainer
 
 from lamarck.config import Recipe
@@ -28,7 +29,8 @@ from lamarck.train.model import load_trainable
 PAIRS = 5
 STEPS = 60
 ITEMS = 2000
-RECIPE = Recipe(steps=STEPS, batch_size=64, learning_rate=1e-3, warmup_steps=0, beta2=0.999, checkpoint_every=10_000)
+LORA = Recipe(steps=STEPS, batch_size=64, learning_rate=1e-3, warmup_steps=0, beta2=0.999, checkpoint_every=10_000)
+QLORA = LORA.model_copy(update={"quantize": "nf4"})
 WORLD = TinyFounder(
     kind="tiny",
     skills={name: SkillShare(share=1, weights=(1, 1, 1)) for name in ("json_mode", "list_ops", "arithmetic")},
@@ -43,17 +45,19 @@ def main() -> None:
         weights = Path(folder) / "weights"
         pretrain(WORLD, frozenset(), weights, 0, lambda steps: None)
         items = make_items()
-        ratios, ours, theirs = [], 0.0, 0.0
-        for pair in range(PAIRS + 1):
-            our_seconds, ours = run_ours(weights, items, Path(folder))
-            their_seconds, theirs = run_trl(weights, items, Path(folder))
-            if pair:  # the first pair warms up
-                ratios.append(their_seconds / our_seconds)
+        for name, recipe in (("LoRA", LORA), ("QLoRA", QLORA)):
+            print(f"{name}, {STEPS} steps: {compared(recipe, weights, items, Path(folder))}", flush=True)
+
+
+def compared(recipe: Recipe, weights: Path, items: list[Item], folder: Path) -> str:
+    ratios, ours, theirs = [], 0.0, 0.0
+    for pair in range(PAIRS + 1):
+        our_seconds, ours = run_ours(recipe, weights, items, folder)
+        their_seconds, theirs = run_trl(recipe, weights, items, folder)
+        if pair:  # the first pair warms up
+            ratios.append(their_seconds / our_seconds)
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-    print(
-        f"training, {STEPS} steps: TRL / ours {statistics.median(ratios):.2f} ({spread}); "
-        f"final loss {ours:.3f} ours, {theirs:.3f} TRL"
-    )
+    return f"TRL / ours {statistics.median(ratios):.2f} ({spread}); final loss {ours:.3f} ours, {theirs:.3f} TRL"
 
 
 def make_items() -> list[Item]:
@@ -74,28 +78,31 @@ def make_items() -> list[Item]:
     return made
 
 
-def run_ours(weights: Path, items: list[Item], folder: Path) -> tuple[float, float]:
+def run_ours(recipe: Recipe, weights: Path, items: list[Item], folder: Path) -> tuple[float, float]:
     """(seconds, mean loss of the last ten logged steps)"""
     tokenizer = AutoTokenizer.from_pretrained(weights)
     torch.manual_seed(0)
-    model = load_trainable(weights, None, RECIPE, torch.device("cpu"))
+    model = load_trainable(weights, None, recipe, torch.device("cpu"))
     started = time.perf_counter()
-    data = tokenize(exercises(items, "left out"), tokenizer, RECIPE.max_tokens)
-    batches = Batches(data.examples, RECIPE.batch_size, 0, tokenizer.eos_token_id)
-    progress = train(model, batches, RECIPE, float("inf"), folder / "checkpoint", "benchmark", lambda steps: None)
+    data = tokenize(exercises(items, "left out"), tokenizer, recipe.max_tokens)
+    batches = Batches(data.examples, recipe.batch_size, 0, tokenizer.eos_token_id)
+    progress = train(model, batches, recipe, float("inf"), folder / "checkpoint", "benchmark", lambda steps: None)
     seconds = time.perf_counter() - started
     return seconds, statistics.mean(row.loss for row in progress.log[-10:])
 
 
-def run_trl(weights: Path, items: list[Item], folder: Path) -> tuple[float, float]:
+def run_trl(recipe: Recipe, weights: Path, items: list[Item], folder: Path) -> tuple[float, float]:
     tokenizer = AutoTokenizer.from_pretrained(weights)
-    model = AutoModelForCausalLM.from_pretrained(weights)
+    quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        weights, quantization_config=quantization if recipe.quantize == "nf4" else None
+    )
     rows = Dataset.from_list([{"prompt": item.prompt, "completion": f" {item.completion}"} for item in items])
     settings = SFTConfig(
         output_dir=str(folder / "trl"),
         max_steps=STEPS,
-        per_device_train_batch_size=RECIPE.batch_size,
-        learning_rate=RECIPE.learning_rate,
+        per_device_train_batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=0,
         completion_only_loss=True,
@@ -108,7 +115,7 @@ def run_trl(weights: Path, items: list[Item], folder: Path) -> tuple[float, floa
         disable_tqdm=True,
         seed=0,
     )
-    adapter = LoraConfig(r=RECIPE.rank, lora_alpha=RECIPE.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    adapter = LoraConfig(r=recipe.rank, lora_alpha=recipe.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
     trainer = SFTTrainer(model, args=settings, train_dataset=rows, processing_class=tokenizer, peft_config=adapter)
     trainer.log = lambda *arguments, **keywords: trainer.state.log_history.append(arguments[0])
     started = time.perf_counter()
