@@ -1,4 +1,4 @@
-# Where the founder comes from: pretrained here, or a model directory that exists already.
+# Where the founder comes from: pretrained, copied from a model directory, or named on the hub.
 
 
 rule g0:
@@ -11,6 +11,8 @@ rule g0:
         "logs/g0/weights.log",
     benchmark:
         "logs/g0/weights.tsv"
+    # What exists already is copied, or named, by the machine that has it; pretraining may need a rented one.
+    localrule: CONF.founder.kind != "tiny"
     conda:
         "../envs/cpu.yaml"
     threads: CONF.engine.founder_threads

@@ -15,6 +15,7 @@ from lamarck.config import HFEngineConfig
 from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.errors import LamarckError
+from lamarck.g0.shards import model_directory
 from lamarck.seeds import seed_for
 
 
@@ -22,7 +23,7 @@ class HFEngine:
     def __init__(self, config: HFEngineConfig, weights: Path, adapter: Path | None) -> None:
         self.batch_size = config.batch_size
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.tokenizer, model = _load(weights, adapter, getattr(torch, config.dtype))
+        self.tokenizer, model = _load(model_directory(weights), adapter, getattr(torch, config.dtype))
         self.model = model.to(self.device).eval()
         self.end = end_tokens(self.model.generation_config, self.tokenizer)
         self.start = start_token(self.tokenizer, self.end)

@@ -17,6 +17,7 @@ from lamarck.engine.tokens import end_tokens, generation_config, start_token
 from lamarck.engine.worker import Worker
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
+from lamarck.g0.shards import model_directory
 from lamarck.seeds import seed_for
 
 QUANTIZATIONS = {"none": None, "fp8": "fp8_per_channel"}  # as vLLM calls them
@@ -107,7 +108,7 @@ def _settings(
     config: VLLMEngineConfig, weights: Path, adapter: Path | None, end: list[int], reasons: bool
 ) -> dict[str, Any]:
     return {
-        "weights": str(weights.resolve()),
+        "weights": str(model_directory(weights).resolve()),
         "adapter": _adapter(adapter) if adapter else None,
         "stop_token_ids": end,
         "dtype": config.dtype,

@@ -40,9 +40,9 @@ def make_student(suite: Suite, directory: Path, threads: int) -> float:
     """Fill `directory` with the student's model directory. Returns the device seconds it took."""
     student = suite.tiers.teaching.student
     if isinstance(student, HubFounder):
-        from lamarck.g0.local import fetch_founder
+        from lamarck.g0.local import name_founder
 
-        fetch_founder(student.repo, student.revision, directory)
+        name_founder(student.repo, student.revision, directory)
         return 0.0
 
     import torch  # seconds to import

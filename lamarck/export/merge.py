@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
+from lamarck.g0.shards import model_directory
 
 DTYPE = torch.bfloat16
 
@@ -31,7 +32,7 @@ def merge(weights: Path, adapter: Path | None, output: Path) -> None:
     check_is_whole(weights)
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            weights, dtype=DTYPE, local_files_only=True, use_safetensors=True, trust_remote_code=False
+            model_directory(weights), dtype=DTYPE, local_files_only=True, use_safetensors=True, trust_remote_code=False
         )
         tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
         if adapter is not None:

@@ -1,4 +1,4 @@
-"""The founder stage: g0 is pretrained here, copied from a directory, or fetched from the hub.
+"""The founder stage: g0 is pretrained here, copied from a directory, or named on the hub.
 
 python -m lamarck.g0 --config config/default.yaml --output results/g0/weights
 """
@@ -36,14 +36,14 @@ def main() -> None:
 
 def _make(config: Config, directory: Path, threads: int) -> tuple[dict[str, object], float]:
     """Fill `directory` with the founder. Returns where it is from, and the device seconds it took."""
-    from lamarck.g0.local import copy_founder, fetch_founder
+    from lamarck.g0.local import copy_founder, name_founder
 
     founder = config.founder
     if isinstance(founder, LocalFounder):
         copy_founder(Path(founder.path), directory)
         return {"kind": "local"}, 0.0
     if isinstance(founder, HubFounder):
-        licence = fetch_founder(founder.repo, founder.revision, directory)
+        licence = name_founder(founder.repo, founder.revision, directory)
         return {"kind": "hub", "repo": founder.repo, "revision": founder.revision, "license": licence}, 0.0
 
     import torch

@@ -20,6 +20,7 @@ from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, digest_file, digest_text, read_json
+from lamarck.g0.shards import read_shards
 from lamarck.lineage import Generation, model_digest, parse_generation, suite_digest
 
 SHORT = 8
@@ -254,10 +255,13 @@ def _control(control: ControlInputs | None, weights: Path) -> Arm | None:
 
 
 def count_parameters(weights: Path) -> int:
-    """Parameters of a model directory, read from the safetensors headers: no tensor is loaded.
+    """Parameters of a model directory, from the safetensors headers: no tensor is loaded. Of weights on the hub they
+    have been counted.
 
     Errors: LamarckError where there is no such file, or a broken one.
     """
+    if (shards := read_shards(weights)) is not None:
+        return shards.parameters
     files = sorted(weights.glob("*.safetensors"))
     if not files:
         raise LamarckError(f"{weights} has no *.safetensors: it is no model that can be trained")

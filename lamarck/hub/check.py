@@ -45,7 +45,7 @@ def check_lineage(root: Path, last: Generation) -> set[str]:
 def _model_directory(root: Path, directory: Path) -> str:
     """Digest of the founder or the student. Where only its record is there, the record's list of files must fit it."""
     record = read_record(root / directory / WEIGHTS_RECORD)
-    if any((root / directory).glob("*.safetensors")):
+    if (root / directory / "config.json").exists():
         _must_equal(directory, weights_digest(root / directory), record)
     else:
         files = read_json(root / directory / WEIGHTS_RECORD)["files"]

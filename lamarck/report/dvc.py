@@ -9,7 +9,6 @@ import yaml
 
 from lamarck.config import Config
 from lamarck.errors import LamarckError
-from lamarck.eval.suite import student_kind
 from lamarck.files import write_text
 from lamarck.lineage import ADAPTER_RECORD, STUDENT, Generation
 
@@ -43,12 +42,12 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
             "weights": {
                 "cmd": f"snakemake results/g0/weights {configured}",
                 "deps": [str(config_path)],
-                "outs": [_model_of("results/g0/weights", config.founder.kind)],
+                "outs": [_kept("results/g0/weights")],
             },
             "student": {
                 "cmd": f"snakemake {STUDENT} {configured}",
                 "deps": [config.suite],
-                "outs": [_model_of(str(STUDENT), student_kind(Path(config.suite)))],
+                "outs": [_kept(str(STUDENT))],
             },
             "curriculum": {
                 "foreach": {
@@ -119,11 +118,6 @@ def _evaluation(generation: Generation) -> dict[str, str]:
 def _model(generation: Generation) -> str:
     """The one path that changes when a generation does."""
     return str(generation.adapter if generation.number else generation.weights)
-
-
-def _model_of(path: str, kind: str) -> dict[str, Any]:
-    """A model directory. What the hub already serves at a pinned commit is not pushed to another place."""
-    return {path: {"persist": True} | ({"push": False} if kind == "hub" else {})}
 
 
 def _kept(path: str) -> dict[str, Any]:

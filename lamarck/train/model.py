@@ -12,6 +12,7 @@ from transformers.pytorch_utils import Conv1D
 from lamarck.config import Recipe
 from lamarck.errors import LamarckError
 from lamarck.files import read_json, write_json
+from lamarck.g0.shards import model_directory
 
 PARENT, CHILD = "parent", "default"
 
@@ -93,7 +94,7 @@ def _load_base(weights: Path, recipe: Recipe, device: torch.device) -> torch.nn.
 
 def _open(weights: Path, settings: dict[str, Any]) -> torch.nn.Module:
     try:
-        return AutoModelForCausalLM.from_pretrained(weights, trust_remote_code=False, **settings)
+        return AutoModelForCausalLM.from_pretrained(model_directory(weights), trust_remote_code=False, **settings)
     except (OSError, ValueError) as error:
         raise LamarckError(f"{weights} does not open as a model: {str(error).splitlines()[0]}") from error
 

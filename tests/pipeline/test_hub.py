@@ -10,10 +10,16 @@ from pathlib import Path
 import pytest
 
 from lamarck.files import file_digests
-from tests.hub.fake import READER, WRITER, FakeHub, fake_hub
+from tests.hub.fake import READER, WRITER, FakeHub, Repository, fake_hub
 from tests.pipeline.conftest import Project
+from tests.runpod.fake import FakeRunPod
 
 REPO = "owner/lineage"
+# The profile but for size: a container here has the environment already.
+POD = (
+    *("--profile", "runpod", "--precommand", "true", "--runpod-setup", "true"),
+    *("--runpod-gpu-memory", "24", "--runpod-poll-seconds", "0.5"),
+)
 
 
 @pytest.fixture
@@ -114,3 +120,31 @@ def test_an_export_is_refused(finished: Project, exported: Path, tmp_path: Path)
     adapter.write_bytes(kept)
     (project.root / "results/g2/eval.record.json").unlink()
     assert "g2 has no scores to compare with" in refusal()
+
+
+def test_a_founder_on_the_hub_goes_straight_to_the_pod(
+    at_gate: Project, hub: FakeHub, runpod: FakeRunPod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = at_gate.copy(tmp_path / "project")
+    shards = project.root / "results/g0/weights/shards.json"
+    model = {path.name: path.read_bytes() for path in shards.parent.iterdir() if path.name != "source.json"}
+    founder = hub.repositories["owner/base"] = Repository(private=True, lfs_paths={"model.safetensors"})
+    project.config(
+        founder={"kind": "hub", "repo": "owner/base", "revision": founder.commit(model)}, generations=1, control=False
+    )
+    (project.root / "results/g1/curriculum.jsonl").unlink()
+    digest = file_digests(shards.parent)["model.safetensors"]
+    hub.log.clear()
+    online(project, "snakemake", "results/g0/weights", *POD)
+    assert not runpod.all_pods, "naming it needs no pod"
+    assert json.loads(shards.read_text())["files"]["model.safetensors"]["sha256"] == digest
+    assert not any("/lfs/" in line and digest in line and line.startswith("get") for line in hub.log[:-1])
+    # From here on this machine is offline: what fetches is the pod.
+    handed = ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_DISABLE_XET", "HF_HOME")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "pods-home"))
+    online(project, "snakemake", "results/g1/curriculum.jsonl", *POD, "--envvars", *handed)
+    (pod,) = runpod.all_pods
+    assert list((tmp_path / "pods-home").rglob("model.safetensors"))
+    assert not list(project.root.rglob("model.safetensors"))
+    assert not list((pod.container.directory / "workspace").rglob("model.safetensors"))
+    assert "match their records" in project.run("lamarck", "verify").stdout
