@@ -15,6 +15,7 @@ from lamarck.errors import exit_with_sentence
 from lamarck.gate.check import check_gate
 from lamarck.lineage import parse_generation
 from lamarck.run_lock import take_lock
+from lamarck.train.run import Job, make_child
 
 
 def main() -> None:
@@ -33,9 +34,8 @@ def main() -> None:
     )
     take_lock(arguments.checkpoint / "lock", f"another process is training {child.name}")
 
-    # Heavy imports come after everything that can be refused without them.
+    # It imports torch: after everything that can be refused without that.
     from lamarck.train.launch import run_on
-    from lamarck.train.run import Job, make_child
 
     job = Job(
         started,

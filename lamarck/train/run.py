@@ -5,9 +5,7 @@ import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import torch
-from transformers import AutoTokenizer
+from typing import TYPE_CHECKING
 
 from lamarck.config import Config
 from lamarck.curriculum.item import read_curriculum
@@ -18,12 +16,9 @@ from lamarck.gate.plan import Plan
 from lamarck.lineage import ADAPTER_RECORD, Generation, adapter_digest, make_record, model_digest
 from lamarck.progress import count_up
 from lamarck.seeds import seed_for
-from lamarck.train.data import Batches, exercises, show_example, tokenize
-from lamarck.train.log import metrics_shown, peak_memory
-from lamarck.train.loop import train
-from lamarck.train.model import export_adapter, load_trainable
-from lamarck.train.shard import shard_base
-from lamarck.train.team import Team
+
+if TYPE_CHECKING:
+    from lamarck.train.team import Team
 
 # Where every adapter says its base lies: a path of this machine would change the bytes and name the machine.
 BASE = "results/g0/weights"
@@ -48,8 +43,18 @@ class Job:
     threads: int
 
 
-def make_child(job: Job, team: Team) -> None:
+def make_child(job: Job, team: "Team") -> None:
     """Train, and write the adapter with its record to `job.output`; only the team's leader writes and speaks."""
+    # Heavy, and the process that starts the others needs none of it.
+    import torch
+    from transformers import AutoTokenizer
+
+    from lamarck.train.data import Batches, exercises, show_example, tokenize
+    from lamarck.train.log import metrics_shown, peak_memory
+    from lamarck.train.loop import train
+    from lamarck.train.model import export_adapter, load_trainable
+    from lamarck.train.shard import shard_base
+
     config, child, recipe = job.config, job.child, job.config.recipe
     ceiling = job.approved.budget.device_seconds
     torch.set_num_threads(max(1, job.threads // team.size))
