@@ -28,7 +28,12 @@ from lamarck.train.team import Team, alone
 SIZE = 2
 STEPS = 6
 ADAPTER = "adapter_model.safetensors"
-BASES = ("none", "nf4")
+# The last is what a GPU gets: 16-bit numbers hold the weights, beside norms in float32.
+BASES = {
+    "none": {"quantize": "none"},
+    "nf4": {"quantize": "nf4"},
+    "nf4 in bfloat16": {"quantize": "nf4", "dtype": "bfloat16"},
+}
 
 
 def recipe(**changes: object) -> Recipe:
@@ -66,8 +71,8 @@ class World:
             torch.manual_seed(1 + team.rank)
         held = {"loaded": loaded, "split": base_bytes(model)}
         at_work: list[int] = []
-        first = model.get_base_model().get_decoder().layers[0]
-        first.mlp.act_fn.register_forward_hook(lambda *_: at_work.append(base_bytes(model)))
+        for layer in model.get_base_model().get_decoder().layers:
+            layer.mlp.act_fn.register_forward_hook(lambda *_: at_work.append(base_bytes(model)))
         tokenizer = AutoTokenizer.from_pretrained(self.weights)
         examples = tokenize(exercises(self.items, "left out"), tokenizer, 64).examples
         batches = Batches(examples, settings.batch_size, 0, tokenizer.eos_token_id)
@@ -106,8 +111,8 @@ def cut_off_after(steps: int) -> Callable[[int], None]:
 
 def runs(world: World, team: Team) -> None:
     """Every run that the tests look at: two processes are started once for all of them."""
-    for base in BASES:
-        world.run(base, recipe(quantize=base), team)
+    for base, settings in BASES.items():
+        world.run(base, recipe(**settings), team)
     world.run("stack", recipe(quantize="nf4", inherit="stack", rank=4, alpha=8), team, parent="nf4")
     world.run("noise", recipe(dropout=0.3), team)
     with contextlib.suppress(CutOff):
@@ -126,15 +131,15 @@ def world(tiny_weights: Path, tiny_items: list[Item], tmp_path_factory: pytest.T
 @pytest.mark.parametrize("base", BASES)
 def test_two_processes_train_what_one_does(world: World, tmp_path: Path, base: str) -> None:
     one = World(world.weights, world.items, tmp_path)
-    one.run(base, recipe(quantize=base), alone(torch.device("cpu")))
+    one.run(base, recipe(**BASES[base]), alone(torch.device("cpu")))
     expected, found = one.adapter(base), world.adapter(base)
     assert max(float((found[name] - value).abs().max()) for name, value in expected.items()) < 1e-4
-    assert world.said(base)["losses"] == pytest.approx(one.said(base)["losses"], abs=1e-5)
+    assert world.said(base)["losses"] == pytest.approx(one.said(base)["losses"], abs=1e-4)
     assert world.said(base)["tokens"] == one.said(base)["tokens"]
 
 
 def test_every_process_ends_with_the_same_bytes(world: World) -> None:
-    for name in ("none", "nf4", "stack", "noise", "cut off", "ceiling"):
+    for name in (*BASES, "stack", "noise", "cut off", "ceiling"):
         first, second = ((world.root / name / str(rank) / ADAPTER).read_bytes() for rank in range(SIZE))
         assert first == second, name
 
@@ -142,15 +147,15 @@ def test_every_process_ends_with_the_same_bytes(world: World) -> None:
 @pytest.mark.parametrize("base", BASES)
 def test_each_process_holds_half_of_the_frozen_layers(world: World, base: str) -> None:
     shape = shape_of_directory(world.weights)
-    layers = split_bytes(shape, "nf4" if base == "nf4" else "float32")
+    layers = split_bytes(shape, "float32" if base == "none" else "nf4")
     norms = 2 * shape.hidden * 4 * shape.layers
     for rank in range(SIZE):
         held = world.said(base, rank)
         assert held["loaded"] == layers + 4 * shape.other_parameters
         assert held["split"] == held["trained"] == held["loaded"] - (layers + norms) / SIZE
-        # One layer of the two is whole while it is at work, and the next is not.
+        # Only one of the layers is whole at a time: the one at work.
         assert held["at work"] == held["split"] + (layers + norms) / SIZE / shape.layers
-        assert held["computed"] == 2 * STEPS * 2  # two parts a step, and each once more in the backward pass
+        assert held["computed"] == shape.layers * 2 * STEPS * 2  # two parts a step, each again in the backward pass
 
 
 def test_a_stacked_child_is_exported_from_a_split_base(world: World) -> None:
