@@ -113,7 +113,7 @@ class Machine(Section):
     """Where a step runs: what its memory, hours and dollars are estimated for."""
 
     gpu: str = Field(HERE, description="A kind in config/machines.yaml; here: this machine, without a GPU.")
-    count: int = Field(1, ge=1, description="GPUs of it.")
+    count: int = Field(1, ge=1, description="GPUs of it; in training also processes, and here those of the CPU.")
     tokens_per_second: float | None = Field(
         None, gt=0, description="Of all of them, as measured; assumed from config/machines.yaml when left out."
     )
@@ -248,6 +248,16 @@ class Config(Section):
     metrics: Literal["none", "tensorboard"] = Field(
         "none", description="Where a training shows itself while it lasts; tensorboard: under logs/tensorboard/."
     )
+
+    @model_validator(mode="after")
+    def _each_process_has_as_many_examples(self) -> "Config":
+        size, count = self.recipe.batch_size, self.machines.train.count
+        if size % count:
+            raise ValueError(
+                f"recipe.batch_size is {size}, which {count} GPUs (machines.train.count) cannot share evenly: "
+                f"make it a multiple of {count}"
+            )
+        return self
 
     def strategy_of(self, generation: int) -> Path:
         """The strategy of the curriculum that gN is trained on: the nearest of `strategies` at or before N."""

@@ -19,7 +19,7 @@ rule train:
         "logs/{prefix}g{n}/train.tsv"
     conda:
         "../envs/cpu.yaml"
-    threads: CONF.engine.threads
+    threads: CONF.engine.threads * CONF.machines.train.count
     params:
         adapter=option("parent-adapter", "adapter"),
         checkpoint="results/{prefix}g{n}/checkpoint",

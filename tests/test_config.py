@@ -71,6 +71,12 @@ def test_other_mistakes_are_named(tmp_path: Path) -> None:
         load_config(tmp_path / "broken.yaml")
 
 
+def test_processes_that_cannot_share_a_batch_evenly_are_refused(tmp_path: Path) -> None:
+    machines = {"train": {"gpu": "here", "count": 3}}
+    sentence = refused(tmp_path, DEFAULT | {"machines": machines})
+    assert "recipe.batch_size is 64, which 3 GPUs (machines.train.count) cannot share evenly" in sentence
+
+
 def test_a_strategy_may_only_ask_for_what_exists(tmp_path: Path) -> None:
     strategy = yaml.safe_load((ROOT / "config/strategies/frontier.yaml").read_text())
     path = tmp_path / "strategy.yaml"

@@ -13,10 +13,10 @@ from lamarck.budget.machine import (
     training_speed,
     writing_speed,
 )
-from lamarck.budget.memory import GIB, Memory, training_memory
+from lamarck.budget.memory import GIB, Memory, loading_memory, training_memory
 from lamarck.budget.shape import Shape
 from lamarck.budget.work import Work, curriculum_work, evaluation_work, training_work
-from lamarck.budget.writer import Writer, writes_on
+from lamarck.budget.writer import GPUS, Writer, writes_on
 from lamarck.config import HERE, Config, Machine, Recipe
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
@@ -62,12 +62,11 @@ def estimate_training(config: Config, catalogue: Catalogue, number: int, shape: 
     """`tokens` of one arm. The approved ceiling ends a run that would take longer. Errors: as above."""
     machine = config.machines.train
     memory = _training_memory(shape, config.recipe, machine)
-    _check_one_gpu("train", machine, "the trainer")
     if not _fits(catalogue, machine, memory):
-        others = _trains_on(catalogue, shape, config.recipe, machine.gpu)
+        others = _trains_on(catalogue, shape, config.recipe, machine)
         raise LamarckError(_refusal("train", catalogue, machine, memory, others))
     speed = training_speed(catalogue, machine, shape)
-    seconds = min(tokens / speed.tokens_per_second, config.budget.of(number))
+    seconds = min(tokens / speed.tokens_per_second, config.budget.of(number) / machine.count)
     return _priced(config, catalogue, number, "train", machine, memory, tokens, speed, seconds)
 
 
@@ -81,7 +80,10 @@ def _writing(
         speed = writing_speed(catalogue, machine, shape, "bfloat16", engine.concurrency, work.longest)
     else:
         if engine.kind == "hf":
-            _check_one_gpu(step, machine, "the engine hf")
+            if machine.count > 1:
+                raise LamarckError(
+                    f"machines.{step}.count is {machine.count}, but the engine hf uses one GPU: the others would idle"
+                )
         elif machine.count != engine.tensor_parallel:
             raise LamarckError(
                 f"machines.{step}.count is {machine.count}, but engine.tensor_parallel splits the model over "
@@ -115,16 +117,13 @@ def _priced(
 
 
 def _training_memory(shape: Shape, recipe: Recipe, machine: Machine) -> Memory:
-    """The trainer checkpoints activations where it has a quantised base on a GPU."""
+    """The fuller of loading and training. Activations are checkpointed where a quantised base is on a GPU."""
     rented = machine.gpu != HERE
-    rows = rows_at_once(recipe.batch_size)
-    memory = training_memory(shape, recipe, rows, checkpointing=rented and recipe.quantize == "nf4")
+    rows = rows_at_once(recipe.batch_size // machine.count)
+    checkpointing = rented and recipe.quantize == "nf4"
+    training = training_memory(shape, recipe, rows, checkpointing, machine.count)
+    memory = max(loading_memory(shape, recipe), training, key=lambda each: each.total)
     return memory.with_reserve() if rented else memory
-
-
-def _check_one_gpu(step: Step, machine: Machine, who: str) -> None:
-    if machine.count > 1:
-        raise LamarckError(f"machines.{step}.count is {machine.count}, but {who} uses one GPU: the others would idle")
 
 
 def _fits(catalogue: Catalogue, machine: Machine, memory: Memory) -> bool:
@@ -142,25 +141,32 @@ def _refusal(step: Step, catalogue: Catalogue, machine: Machine, memory: Memory,
     )
 
 
-def _trains_on(catalogue: Catalogue, shape: Shape, recipe: Recipe, kind: str) -> Iterator[str]:
-    """The least change of the recipe that fits on the kind asked for, and the cheapest kind for the recipe as it is."""
-    smaller: list[dict[str, Any]] = [{"batch_size": size} for size in range(recipe.batch_size - 1, 0, -1)]
+def _trains_on(catalogue: Catalogue, shape: Shape, recipe: Recipe, machine: Machine) -> Iterator[str]:
+    """The least change of the recipe that fits on the machine asked for; for the recipe as it is the fewest more GPUs
+    of its kind, and the cheapest kind."""
+
+    def fits(recipe: Recipe, machine: Machine) -> bool:
+        return _fits(catalogue, machine, _training_memory(shape, recipe, machine))
+
+    count, kind = machine.count, machine.gpu
+    sizes = range(recipe.batch_size - count, 0, -count)  # each GPU has as many examples
+    smaller: list[dict[str, Any]] = [{"batch_size": size} for size in sizes]
     quantised = [{"quantize": "nf4"}, *({"quantize": "nf4"} | each for each in smaller)]
     for change in (*smaller, *(quantised if recipe.quantize == "none" else [])):
-        if _fits(catalogue, Machine(gpu=kind), _training_memory(shape, _changed(recipe, change), Machine(gpu=kind))):
-            yield f"{' and '.join(f'recipe.{key}: {value}' for key, value in change.items())} on one {kind}"
+        if fits(recipe.model_copy(update=change), machine):
+            yield f"{' and '.join(f'recipe.{key}: {value}' for key, value in change.items())} on {_of(count, kind)}"
             break
-    yield from _cheapest(catalogue, _training_memory(shape, recipe, Machine(gpu=kind)))
-
-
-def _changed(recipe: Recipe, change: dict[str, Any]) -> Recipe:
-    return recipe.model_copy(update=change)
-
-
-def _cheapest(catalogue: Catalogue, memory: Memory) -> Iterator[str]:
-    fitting = [kind for kind, gpu in catalogue.gpus.items() if memory.total <= gpu.memory]
+    for more in GPUS:
+        if more > count and recipe.batch_size % more == 0 and fits(recipe, Machine(gpu=kind, count=more)):
+            yield f"as it is on {_of(more, kind)}"
+            break
+    fitting = [kind for kind in catalogue.gpus if fits(recipe, Machine(gpu=kind, count=count))]
     if fitting:
-        yield f"as it is on one {min(fitting, key=lambda kind: catalogue.gpus[kind].dollars)}"
+        yield f"as it is on {_of(count, min(fitting, key=lambda kind: catalogue.gpus[kind].dollars))}"
+
+
+def _of(count: int, kind: str) -> str:
+    return f"one {kind}" if count == 1 else f"{count} x {kind}"
 
 
 def duration(hours: float) -> str:

@@ -26,6 +26,8 @@ FLOAT32, BFLOAT16 = 4, 2
 # Assumed: vLLM leaves a tenth of a GPU free (gpu_memory_utilization 0.9).
 CONTEXT = 1 * GIB
 FRAGMENTATION = 0.05
+# Of layers that are split over GPUs, whole at once: the one in work, the next one, and the buffer that it arrives in.
+FETCHED_LAYERS = 3
 PROMPT_TOKENS = 512  # of a text that is read before writing: a request of a skill, a task of a suite. Assumed.
 # Tokens of prompts that vLLM reads in one step, at most: its max_num_batched_tokens, offline, on 70 GiB and up.
 READ_TOGETHER = 16384
@@ -56,8 +58,11 @@ def weight_bytes(shape: Shape, weights: Format, others: int) -> float:
     return shape.linear_parameters * LINEAR_BITS[weights] / 8 + shape.other_parameters * others
 
 
-def training_memory(shape: Shape, recipe: Recipe, rows: int, checkpointing: bool) -> Memory:
-    """One optimizer step of lamarck.train on `rows` examples side by side, each of recipe.max_tokens.
+def training_memory(shape: Shape, recipe: Recipe, rows: int, checkpointing: bool, gpus: int = 1) -> Memory:
+    """One optimizer step of lamarck.train, on each of `gpus`: `rows` examples side by side, each of recipe.max_tokens.
+
+    They split the frozen layers evenly (Rajbhandari et al. 2020, arXiv:1910.02054, section 5.3); each has embedding,
+    head and adapter whole.
 
     `checkpointing`: only the inputs of layers are kept, and each layer is computed again in the backward pass
     (Chen et al. 2016, arXiv:1604.06174). The head and the backward pass of a layer do not meet: the fuller one counts.
@@ -71,12 +76,25 @@ def training_memory(shape: Shape, recipe: Recipe, rows: int, checkpointing: bool
     working += _dequantised(shape, recipe) + (layer if checkpointing else 0.0)
     # The fuller of the two: logits, their log-softmax and its gradient, or the layer in work.
     logits = logits_bytes(shape, stream) * tokens
+    layers = split_bytes(shape, _format(recipe))
+    fetched = FETCHED_LAYERS * layers / shape.layers if gpus > 1 else 0.0
     return Memory(
-        weights=weight_bytes(shape, _format(recipe), stream),
+        weights=weight_bytes(shape, _format(recipe), stream) - layers * (1 - 1 / gpus),
         adapter=adapter_training_bytes(shape, recipe),
-        activations=shape.layers * saved + max(0.0, working - logits),
+        activations=shape.layers * saved + max(0.0, working - logits) + fetched,
         logits=logits,
     )
+
+
+def loading_memory(shape: Shape, recipe: Recipe) -> Memory:
+    """The trainer's base and adapter before the first step: each of several GPUs has loaded all that they split."""
+    adapter = shape.lora_parameters(recipe.rank, recipe.target_modules) * FLOAT32
+    return Memory(weight_bytes(shape, _format(recipe), stream_bytes(recipe)), adapter)
+
+
+def split_bytes(shape: Shape, weights: Format) -> float:
+    """Of the linear layers, what several GPUs split: of NF4 the numbers, not their constants."""
+    return shape.linear_parameters * (4 if weights == "nf4" else LINEAR_BITS[weights]) / 8
 
 
 def stream_bytes(recipe: Recipe) -> int:

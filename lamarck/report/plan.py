@@ -48,7 +48,9 @@ def _instead(config: Config, gpu: str | None, dollars: float | None) -> Config:
 
     kept = config.machines
     machines = Machines(
-        curriculum=changed(kept.curriculum, split), train=changed(kept.train, 1), eval=changed(kept.eval, split)
+        curriculum=changed(kept.curriculum, split),
+        train=changed(kept.train, kept.train.count),
+        eval=changed(kept.eval, split),
     )
     return config.model_copy(update={"machines": machines})
 
@@ -120,8 +122,12 @@ def _assumptions(config: Config, catalogue: Catalogue, steps: Sequence[Estimate]
         sentences.append("both arms of every step are counted, one after the other")
     for each in steps[:3]:
         sentences.append(f"{each.step}: {each.speed.tokens_per_second:,.0f} tokens/s, from {each.speed.source}")
-    ceiling = config.budget.of(1)
-    sentences.append(f"train ends at its ceiling of {duration(ceiling / 3600)} an arm, whatever is left")
+    ceiling, gpus = config.budget.of(1), config.machines.train.count
+    sentences.append(f"train ends at its ceiling of {duration(ceiling / gpus / 3600)} an arm, whatever is left")
+    if gpus > 1:
+        sentences.append(
+            f"train: {gpus} GPUs split the frozen layers, but each loads all of them first; the fuller moment counts"
+        )
     for kind in dict.fromkeys(each.machine.gpu for each in steps if each.machine.gpu != HERE):
         gpu = catalogue.gpus[kind]
         own = [each.machine.dollars_per_hour for each in steps if each.machine.gpu == kind]

@@ -4,6 +4,6 @@
 PARTS = 3
 
 
-def rows_at_once(batch_size: int) -> int:
-    """Examples of a step that are computed side by side."""
-    return -(-batch_size // PARTS)
+def rows_at_once(examples: int) -> int:
+    """Of the examples of a step that one process has, those that it computes side by side."""
+    return -(-examples // PARTS)

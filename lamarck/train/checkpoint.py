@@ -10,6 +10,7 @@ from peft import PeftModel
 
 from lamarck.errors import LamarckError
 from lamarck.train.log import Row
+from lamarck.train.team import Team
 
 
 @dataclass
@@ -23,15 +24,18 @@ class Progress:
 
 
 def save_checkpoint(
-    path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimizer, progress: Progress
+    path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimizer, progress: Progress, team: Team
 ) -> None:
-    """Replace the checkpoint at once: a kill leaves the last one or this one."""
+    """Replace the checkpoint at once: a kill leaves the last one or this one. Every process calls this, one writes."""
+    # Dropout draws there: on a GPU from the second.
+    random = team.gather((torch.get_rng_state(), _cuda_random(team.device)))
+    if not team.leads:
+        return
     state = {
         "run": run,
         "adapter": {name: value.detach() for name, value in model.named_parameters() if value.requires_grad},
         "optimizer": optimizer.state_dict(),
-        "random": torch.get_rng_state(),
-        "cuda_random": torch.cuda.get_rng_state_all(),  # dropout draws there on a GPU; empty without one
+        "random": random,
         "progress": asdict(progress),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,8 +52,13 @@ def save_checkpoint(
         partial.unlink(missing_ok=True)
 
 
-def resume(path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimizer) -> Progress:
-    """Load the checkpoint of `run` into model and optimizer; one of another run (other data, recipe) is ignored."""
+def _cuda_random(device: torch.device) -> torch.Tensor | None:
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+
+def resume(path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimizer, team: Team) -> Progress:
+    """Load the checkpoint of `run` into model and optimizer; one of another run (other data, recipe, machine) is
+    ignored."""
     if not path.exists():
         return Progress()
     try:
@@ -63,7 +72,9 @@ def resume(path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimi
         for name, value in trained.items():
             value.copy_(state["adapter"][name])
     optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["random"])
-    torch.cuda.set_rng_state_all(state["cuda_random"])
+    random, cuda_random = state["random"][team.rank]
+    torch.set_rng_state(random)
+    if cuda_random is not None and team.device.type == "cuda":
+        torch.cuda.set_rng_state(cuda_random, team.device)
     log = [Row(**row) for row in state["progress"].pop("log")]
     return Progress(**state["progress"], log=log)

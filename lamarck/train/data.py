@@ -101,17 +101,19 @@ class Batches:
         """(inputs, labels) of a step, both (batch, longest), padded on the right."""
         return self._pad(self._examples(step))
 
-    def parts(self, step: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
-        """The batch of a step in parts of like length: (inputs, labels, share of the step's answer tokens).
+    def parts(self, step: int, rank: int = 0, size: int = 1) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
+        """What process `rank` of `size` computes of a step's batch, in parts of like length: (inputs, labels, share of
+        the whole step's answer tokens). Each process has as many parts, of about the same lengths.
 
         The parts' mean losses, weighted by their shares, are the mean over the whole batch; which examples share a
         step does not change, as it would if whole batches were made of like lengths.
         """
         chosen = sorted(self._examples(step), key=lambda example: len(example.tokens))
         answers = sum(example.answers for example in chosen)
-        rows = rows_at_once(len(chosen))
-        for first in range(0, len(chosen), rows):
-            part = chosen[first : first + rows]
+        own = chosen[rank::size]
+        rows = rows_at_once(self.batch_size // size)
+        for first in range(0, len(own), rows):
+            part = own[first : first + rows]
             yield *self._pad(part), sum(example.answers for example in part) / answers
 
     def _pad(self, chosen: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,8 +15,8 @@ from lamarck.errors import LamarckError
 
 @dataclass(frozen=True)
 class Row:
-    """One step: its loss in nats an answer token and its learning rate; speed since the row before, and the highest
-    memory so far (`peak_memory`)."""
+    """One step: its loss in nats an answer token and its learning rate; speed since the row before, of all
+    processes together, and the highest memory of one so far (`peak_memory`)."""
 
     step: int
     loss: float

@@ -13,6 +13,7 @@ from lamarck.errors import LamarckError
 from lamarck.train.checkpoint import Progress, resume, save_checkpoint
 from lamarck.train.data import IGNORED, Batches
 from lamarck.train.log import Row, peak_memory
+from lamarck.train.team import Team, alone
 
 LOG_EVERY_SHARE = 100  # The log has about this many rows a run: reading the loss more often costs time.
 
@@ -26,9 +27,11 @@ def train(
     run: str,
     on_step: Callable[[int], None],
     on_row: Callable[[Row], None] = lambda row: None,
+    team: Team | None = None,
 ) -> Progress:
     """Train `model` in place. `run` names everything that decides the result: a checkpoint of another run is ignored.
-    `on_row` hears of every row of the log, those of the checkpoint included.
+    `on_row` hears of every row of the log, those of the checkpoint included. Every process of `team` calls this and
+    ends with the same adapter; recipe.batch_size must be a multiple of their number.
 
     Errors: LamarckError when the loss is not a number; the last checkpoint stays.
     """
@@ -36,11 +39,12 @@ def train(
     optimizer = torch.optim.AdamW(
         trained, lr=recipe.learning_rate, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay, fused=True
     )
-    progress = resume(checkpoint, run, model, optimizer)
+    team = team or alone(trained[0].device)
+    device = team.device
+    progress = resume(checkpoint, run, model, optimizer, team)
     on_step(progress.step)
     for row in progress.log:
         on_row(row)
-    device = trained[0].device
     log_every = max(1, recipe.steps // LOG_EVERY_SHARE)
     tokens_before, seconds_before = progress.tokens, progress.device_seconds
     model.train()
@@ -51,10 +55,11 @@ def train(
             group["lr"] = rate
         optimizer.zero_grad()
         loss = torch.zeros((), device=device)
-        for inputs, labels, share in batches.parts(progress.step):
+        for inputs, labels, share in batches.parts(progress.step, team.rank, team.size):
             part = share * answer_loss(model, inputs.to(device), labels.to(device))
             part.backward()
             loss += part.detach()
+        team.sum_gradients(trained)
         norm = torch.nn.utils.clip_grad_norm_(trained, recipe.max_grad_norm)
         if not math.isfinite(float(norm)):
             raise LamarckError(
@@ -63,17 +68,19 @@ def train(
             )
         optimizer.step()
         progress.tokens += batches.tokens_at(progress.step)
-        progress.device_seconds += time.perf_counter() - started
+        progress.device_seconds += team.size * team.leaders(time.perf_counter() - started)
         ended = progress.step + 1 == recipe.steps or progress.device_seconds >= ceiling_device_seconds
         if progress.step % log_every == 0 or ended:
-            speed = (progress.tokens - tokens_before) / (progress.device_seconds - seconds_before)
+            seconds = (progress.device_seconds - seconds_before) / team.size
+            speed = (progress.tokens - tokens_before) / seconds
             tokens_before, seconds_before = progress.tokens, progress.device_seconds
-            row = Row(progress.step, round(loss.item(), 6), rate, round(speed, 1), peak_memory(device))
+            memory = max(team.gather(peak_memory(device)))
+            row = Row(progress.step, round(team.sum(loss).item(), 6), rate, round(speed, 1), memory)
             progress.log.append(row)
             on_row(row)
         progress.step += 1
         if progress.step % recipe.checkpoint_every == 0:
-            save_checkpoint(checkpoint, run, model, optimizer, progress)
+            save_checkpoint(checkpoint, run, model, optimizer, progress, team)
         on_step(1)
     return progress
 

@@ -87,9 +87,15 @@ def _load_base(weights: Path, recipe: Recipe, device: torch.device) -> torch.nn.
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=getattr(torch, recipe.dtype),
+        bnb_4bit_quant_storage=getattr(torch, recipe.dtype),  # four or eight weights a number: what FSDP2 can split
     )
     base = _open(weights, settings | {"quantization_config": quantization, "device_map": {"": device}})
-    return prepare_model_for_kbit_training(base, use_gradient_checkpointing=device.type == "cuda")
+    return prepare_model_for_kbit_training(
+        base,
+        use_gradient_checkpointing=device.type == "cuda",
+        # The other kind runs layers in a way that FSDP2 does not see.
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+    )
 
 
 def _open(weights: Path, settings: dict[str, Any]) -> torch.nn.Module:

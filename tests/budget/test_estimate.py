@@ -106,8 +106,39 @@ def test_what_no_machine_holds_is_said_to_fit_nowhere() -> None:
 
 
 def test_more_gpus_than_a_step_can_use_are_refused() -> None:
-    said = refusal(changed(machines={"train": {"gpu": "H100 SXM", "count": 4}}))
-    assert said == "machines.train.count is 4, but the trainer uses one GPU: the others would idle"
+    said = refusal(with_engine({"kind": "hf"}, "B200", 2))
+    assert said == "machines.curriculum.count is 2, but the engine hf uses one GPU: the others would idle"
+
+
+def trained_on(gpu: str, count: int, batch_size: int) -> Config:
+    return changed(machines={"train": {"gpu": gpu, "count": count}}, recipe={"batch_size": batch_size})
+
+
+def test_gpus_that_train_together_split_the_frozen_layers() -> None:
+    _, alone, _ = estimate_generation(trained_on("H200", 1, 1), 1, SHAPE)
+    _, both, _ = estimate_generation(trained_on("H200", 2, 2), 1, SHAPE)
+    numbers = SHAPE.linear_parameters / 2  # bytes, at four bits
+    assert alone.memory.weights - both.memory.weights == pytest.approx(numbers / 2)
+    assert both.memory.activations - alone.memory.activations == pytest.approx(3 * numbers / SHAPE.layers)
+    assert both.memory.adapter == alone.memory.adapter
+
+
+def test_what_several_gpus_load_must_fit_each_before_they_split_it() -> None:
+    _, train, _ = estimate_generation(trained_on("A40", 4, 4), 1, SHAPE)
+    assert train.memory.activations == 0
+    assert train.memory.weights == pytest.approx(43.7e9, rel=0.01)  # 40.7 GiB: as much as one GPU would hold
+
+
+def test_gpus_that_train_together_end_at_the_ceiling_of_their_seconds_together() -> None:
+    config = trained_on("H100 SXM", 4, 4)
+    config = config.model_copy(update={"budget": config.budget.model_copy(update={"device_seconds": 3600})})
+    _, train, _ = estimate_generation(config, 1, SHAPE)
+    assert (train.hours, train.device_hours) == (0.25, 1)
+
+
+def test_more_gpus_are_advised_where_they_make_room() -> None:
+    said = refusal(changed(recipe={"batch_size": 4}))
+    assert "recipe.batch_size: 3 on one H100 SXM; as it is on 2 x H100 SXM; as it is on one " in said
 
 
 def test_an_unknown_gpu_names_the_known_ones() -> None:

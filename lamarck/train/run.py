@@ -1,0 +1,128 @@
+"""One approved training run, from the curriculum to the adapter: what each of its processes does."""
+
+import contextlib
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lamarck.config import Config
+from lamarck.curriculum.item import read_curriculum
+from lamarck.curriculum.strategy import load_strategy
+from lamarck.files import atomic_directory, digest_value, write_json
+from lamarck.freshness import adapter_inputs
+from lamarck.gate.plan import Plan
+from lamarck.lineage import ADAPTER_RECORD, Generation, adapter_digest, make_record, model_digest
+from lamarck.progress import count_up
+from lamarck.seeds import seed_for
+
+if TYPE_CHECKING:
+    from lamarck.train.team import Team
+
+# Where every adapter says its base lies: a path of this machine would change the bytes and name the machine.
+BASE = "results/g0/weights"
+
+
+@dataclass(frozen=True)
+class Job:
+    """An approved run and its files. `started`: in seconds since the epoch; `checkpoint` is a directory; `threads` are
+    shared by all processes."""
+
+    started: float
+    config: Config
+    child: Generation
+    approved: Plan
+    plan: Path
+    weights: Path
+    parent_adapter: Path | None
+    curriculum: Path
+    checkpoint: Path
+    metrics: Path
+    output: Path
+    threads: int
+
+
+def make_child(job: Job, team: "Team") -> None:
+    """Train, and write the adapter with its record to `job.output`; only the team's leader writes and speaks."""
+    # Heavy, and the process that starts the others needs none of it.
+    import torch
+    from transformers import AutoTokenizer
+
+    from lamarck.train.data import Batches, exercises, show_example, tokenize
+    from lamarck.train.log import metrics_shown, peak_memory
+    from lamarck.train.loop import train
+    from lamarck.train.model import export_adapter, load_trainable
+    from lamarck.train.shard import shard_base
+
+    config, child, recipe = job.config, job.child, job.config.recipe
+    ceiling = job.approved.budget.device_seconds
+    torch.set_num_threads(max(1, job.threads // team.size))
+    tokenizer = AutoTokenizer.from_pretrained(job.weights, local_files_only=True)
+    seed = seed_for(config.seed, "train", str(child.number))
+    items = list(read_curriculum(job.curriculum))
+    data = tokenize(exercises(items, recipe.reasoning), tokenizer, recipe.max_tokens)
+    if team.leads:
+        print(f"{child.name} learns what stands in brackets: {show_example(data.examples[0], tokenizer)}", flush=True)
+
+    with metrics_shown(config.metrics if team.leads else "none", job.metrics) as on_row:
+        torch.manual_seed(seed)
+        parent = None if recipe.inherit == "fresh" else job.parent_adapter
+        model = load_trainable(job.weights, parent, recipe, team.device)
+        # Counted now: `stack` is exported by replacing the trained adapter with the sum of two.
+        trained_parameters = sum(value.numel() for value in model.parameters() if value.requires_grad)
+        if team.size > 1:
+            shard_base(model, team)
+            # The same adapter everywhere, but each its own dropout.
+            torch.manual_seed(seed_for(seed, "process", str(team.rank)))
+        easy_to_hard = load_strategy(config.strategy_of(child.number)).ordering == "easy_to_hard"
+        batches = Batches(data.examples, recipe.batch_size, seed, tokenizer.eos_token_id, easy_to_hard)
+        inputs = adapter_inputs(config, job.plan, job.curriculum, model_digest(job.weights, job.parent_adapter))
+        steps_counted = count_up(f"{child.name} is trained", "steps", recipe.steps)
+        with steps_counted if team.leads else contextlib.nullcontext(lambda steps: None) as on_step:
+            progress = train(
+                model,
+                batches,
+                recipe,
+                ceiling,
+                job.checkpoint / "state.pt",
+                digest_value(inputs),
+                on_step,
+                on_row,
+                team,
+            )
+
+    memory = max(team.gather(peak_memory(team.device)))
+    if not team.leads:
+        return
+    stopped = "steps" if progress.step == recipe.steps else "ceiling"
+    device = team.device.type if team.size == 1 else f"{team.size} x {team.device.type}"
+    with atomic_directory(job.output) as directory:
+        for settings in model.peft_config.values():
+            settings.base_model_name_or_path = BASE
+        export_adapter(model, recipe.inherit, directory)
+        wall_seconds = time.time() - job.started
+        record = make_record(adapter_digest(directory), inputs, seed, device, wall_seconds, progress.device_seconds)
+        training = {
+            "generation": child.name,
+            "record": record.model_dump(mode="json"),
+            "recipe": recipe.model_dump(mode="json"),
+            "budget": {
+                "ceiling_device_seconds": ceiling,
+                "used_device_seconds": round(progress.device_seconds, 3),
+                "stopped_by": stopped,
+            },
+            "steps": progress.step,
+            "examples": len(data.examples),
+            "examples_too_long": data.too_long,
+            "tokens": progress.tokens,
+            "tokens_per_second": round(progress.tokens / (progress.device_seconds / team.size), 1),
+            "peak_memory_bytes": memory,
+            "trained_parameters": trained_parameters,
+            "log": [asdict(row) for row in progress.log],
+        }
+        write_json(directory / ADAPTER_RECORD, training)
+    shutil.rmtree(job.checkpoint)
+    if stopped == "ceiling":
+        print(f"{child.name}: stopped at its compute ceiling of {ceiling:g} device-seconds")
+    print(f"{child.name}: {progress.step} steps, final loss {progress.log[-1].loss:.4f}")

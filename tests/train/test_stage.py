@@ -1,0 +1,94 @@
+"""The stage as the rule calls it, where the configuration names two processes: behind the gate, killed, and resumed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lamarck.config import load_config
+from lamarck.curriculum.item import Item
+from lamarck.files import read_json, write_json, write_jsonl
+from lamarck.gate.approval import Approver
+from lamarck.gate.approve import approve
+from lamarck.gate.plan import build_plan, plan_digest, short
+from lamarck.lineage import Generation
+
+ROOT = Path(__file__).parents[2]
+G1 = Generation(1)
+CONFIG = Path("config/default.yaml")
+CHECKPOINT = G1.directory / "checkpoint"
+RECIPE = {"steps": 20, "batch_size": 8, "checkpoint_every": 4, "dropout": 0.1}
+COMMAND = (
+    *(sys.executable, "-m", "lamarck.train", "--config", str(CONFIG), "--generation", "g1"),
+    *("--plan", str(G1.plan), "--approval", str(G1.approval), "--weights", str(G1.weights)),
+    *("--curriculum", str(G1.curriculum), "--checkpoint", str(CHECKPOINT), "--metrics", "logs/tensorboard/g1"),
+    *("--output", str(G1.adapter)),
+)
+
+
+@pytest.fixture
+def approved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path, tiny_items: list[Item]) -> None:
+    """A directory in which g1 is planned for two processes and approved."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "config", "config", ignore=shutil.ignore_patterns("suites"))
+    Path("suite").mkdir()
+    Path("suite/suite.yaml").write_text("name: suite\n")
+    shutil.copytree(tiny_weights, G1.weights)
+    write_jsonl(G1.curriculum, [item.model_dump(mode="json", exclude_none=True) for item in tiny_items])
+    values = yaml.safe_load(CONFIG.read_text())
+    values |= {"suite": "suite", "control": False, "machines": {"train": {"gpu": "here", "count": 2}}}
+    values["recipe"] |= RECIPE
+    CONFIG.write_text(yaml.safe_dump(values))
+    plan = build_plan(load_config(CONFIG), G1, G1.weights, None, G1.curriculum, None, None)
+    assert plan.cost.machine.count == 2
+    write_json(G1.plan, plan.model_dump(mode="json"))
+    approve(G1, short(plan_digest(plan)), Approver(name="A Tester", contact="tester@example.org"))
+
+
+def start() -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TRANSFORMERS_VERBOSITY": "error"}
+    return subprocess.Popen(COMMAND, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def members(command: subprocess.Popen[str]) -> list[int]:
+    """Process numbers of those that train, in the order of their start."""
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+    return sorted(int(each) for each in children if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes())
+
+
+def test_a_process_that_is_killed_ends_the_run_and_the_next_goes_on(approved: None) -> None:
+    command = start()
+    while not (CHECKPOINT / "state.pt").exists():
+        assert command.poll() is None, command.stderr.read()
+        time.sleep(0.02)
+    os.kill(members(command)[1], signal.SIGKILL)
+    _, said = command.communicate()
+    assert command.returncode == 1
+    sentence = "error: process 2 of 2 was ended by SIGKILL; the last checkpoint is kept: run again to go on"
+    assert said.splitlines()[-1] == sentence
+    assert "Traceback" not in said
+    assert not G1.adapter.exists()
+
+    before = torch.load(CHECKPOINT / "state.pt")["progress"]
+    assert 0 < before["step"] < RECIPE["steps"]
+    command = start()
+    said, failed = command.communicate()
+    assert command.returncode == 0, failed
+    assert said.count("g1 learns what stands in brackets") == said.count("g1: 20 steps, final loss") == 1
+
+    training = read_json(G1.adapter / "training.json")
+    assert training["record"]["device"] == "2 x cpu"
+    assert training["log"][: len(before["log"])] == before["log"]
+    assert [row["step"] for row in training["log"]] == list(range(20))
+    used = training["budget"]["used_device_seconds"]
+    assert training["tokens_per_second"] == pytest.approx(2 * training["tokens"] / used, rel=1e-3)
+    assert not CHECKPOINT.exists()
+    assert json.loads((G1.adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == str(G1.weights)
