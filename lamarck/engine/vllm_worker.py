@@ -92,21 +92,8 @@ class Model:
         self._stop: list[int] = settings["stop_token_ids"]
         adapter = settings["adapter"]
         self._adapter = LoRARequest("adapter", 1, adapter["path"]) if adapter else None
-        self._llm = vllm.LLM(
-            model=settings["weights"],
-            # Tokens go in and come out: the one that asks has the tokenizer.
-            skip_tokenizer_init=True,
-            load_format="safetensors",
-            dtype=settings["dtype"],
-            quantization=settings["quantization"],
-            tensor_parallel_size=settings["tensor_parallel"],
-            gpu_memory_utilization=settings["memory_share"],
-            max_model_len=settings["max_length"],
-            max_num_seqs=settings["batch_size"],
-            enable_prefix_caching=True,
-            enforce_eager=eager,
-            **(_room_for(adapter) if adapter else {}),
-        )
+        # Tokens go in and come out: the one that asks has the tokenizer.
+        self._llm = vllm.LLM(skip_tokenizer_init=True, **engine_arguments(settings, eager))
 
     def describe(self) -> dict[str, Any]:
         length = self._llm.llm_engine.model_config.max_model_len
@@ -151,6 +138,25 @@ class Model:
                 reply({"done": len(finished)})
             outputs += finished
         return sorted(outputs, key=lambda output: int(output.request_id))
+
+
+def engine_arguments(settings: Request, eager: bool) -> dict[str, Any]:
+    """How vLLM is to hold the model, in the words of its EngineArgs; lamarck/serve/vllm_server.py asks for the same."""
+    adapter = settings["adapter"]
+    return {
+        "model": settings["weights"],
+        "load_format": "safetensors",
+        "use_tqdm_on_load": False,
+        "dtype": settings["dtype"],
+        "quantization": settings["quantization"],
+        "tensor_parallel_size": settings["tensor_parallel"],
+        "gpu_memory_utilization": settings["memory_share"],
+        "max_model_len": settings["max_length"],
+        "max_num_seqs": settings["batch_size"],
+        "enable_prefix_caching": True,
+        "enforce_eager": eager,
+        **(_room_for(adapter) if adapter else {}),
+    }
 
 
 def _room_for(adapter: dict[str, Any]) -> dict[str, Any]:

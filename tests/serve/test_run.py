@@ -24,8 +24,8 @@ from lamarck.lineage import (
     make_record,
     weights_digest,
 )
+from lamarck.serve.address import KEY_VARIABLE, required_key
 from lamarck.serve.model import servable
-from lamarck.serve.run import KEY_VARIABLE, required_key
 from tests.gate.conftest import planned  # noqa: F401  a directory in which g1 waits for an answer
 from tests.gate.project import G1, ROOT, edit_approval, flip_last_byte, say_yes
 from tests.serving import said_url
