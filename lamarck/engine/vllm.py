@@ -19,9 +19,6 @@ from lamarck.errors import LamarckError
 from lamarck.seeds import seed_for
 
 PROGRAM = Path(__file__).with_name("vllm_worker.py")
-# In one process requests are scheduled in the order in which they are asked, which makes a seed's answers reproducible;
-# and no process beside the worker needs ending.
-ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 
 
 class VLLMEngine:
@@ -34,7 +31,7 @@ class VLLMEngine:
             raise LamarckError(f"{weights} does not open as a model: {str(error).splitlines()[0]}") from error
         self._start = start_token(self._tokenizer, self._end)
         self._opened = opened_reasoning(self._tokenizer)
-        self.worker = Worker(python, PROGRAM, environment(config) | ONE_PROCESS)
+        self.worker = Worker(python, PROGRAM, environment(config))
         try:
             loaded = self.worker.ask(model_settings(config, weights, adapter) | {"stop_token_ids": self._end})
         except LamarckError as error:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 LAST_WORDS_SECONDS = 5  # what running answers get when the server is told to stop
-GRACE = 20.0  # seconds that vLLM has to end its processes and free what they share
+GRACE = 10.0  # seconds that vLLM has to end its processes and free what they share
 MOST_BODY = 4 * 2**20  # bytes
 
 Settings = dict[str, Any]
