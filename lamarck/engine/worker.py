@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from lamarck.visible import visible
 
 LAST_LINES = 4
 LONGEST_LINE = 300  # characters of each
+# Of a traceback, as Python prints it or vLLM logs it: what is not its reason.
+FRAME = re.compile(r"(\(\w+ pid=\d+\) (ERROR \S+ \S+ \[\S+\] )?)?(Traceback \(.*|  File \".*|    .*)")
 PATIENCE = 30.0  # seconds that a helper has to end after its input did
 
 
@@ -98,7 +101,7 @@ def _pass_on(process: "subprocess.Popen[str]", last: "deque[str]") -> None:
     assert process.stderr
     for line in process.stderr:
         sys.stderr.write(line)
-        if line.strip():
+        if line.strip() and not FRAME.match(line):
             last.append(line.strip())
 
 

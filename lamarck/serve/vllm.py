@@ -59,14 +59,13 @@ def answer(model: Servable, config: Config, address: Address, idle_seconds: floa
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
     key = {"VLLM_API_KEY": address.key} if address.key else {}
-    server = Helper(vllm_python(engine), PROGRAM, environment(engine) | CLOSED | key)
-    try:
-        server.tell(_settings(model, engine, address))
-        _watch(server, model, address, idle_seconds)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        server.end()
+    with suppress(KeyboardInterrupt):
+        server = Helper(vllm_python(engine), PROGRAM, environment(engine) | CLOSED | key)
+        try:
+            server.tell(_settings(model, engine, address))
+            _watch(server, model, address, idle_seconds)
+        finally:
+            server.end()
 
 
 def _settings(model: Servable, engine: VLLMEngineConfig, address: Address) -> dict[str, Any]:
