@@ -21,6 +21,7 @@ from lamarck.serve.address import Address
 from lamarck.serve.model import Servable
 
 PROGRAM = Path(__file__).with_name("vllm_server.py")
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_SECONDS = 0.5
 HTTP_SECONDS = 10.0  # for one look: a busy server answers late
 # Where the configuration says nothing about vLLM, this may be a laptop without a GPU: a share that is free there.
@@ -34,7 +35,8 @@ CLOSED = {
     "VLLM_SKIP_MODEL_NAME_VALIDATION": "0",
     "VLLM_DEBUG_LOG_API_SERVER_RESPONSE": "0",
 }
-WORK = re.compile(r"^vllm:(num_requests_running|num_requests_waiting|request_success_total)\{.*\} (\S+)$", re.MULTILINE)
+FINISHED = "request_success_total"
+WORK = re.compile(rf"^vllm:(num_requests_running|num_requests_waiting|{FINISHED})\{{.*\}} (\S+)$", re.MULTILINE)
 
 
 def vllm_config(config: Config) -> VLLMEngineConfig:
@@ -55,7 +57,7 @@ def answer(model: Servable, config: Config, address: Address, idle_seconds: floa
     Errors: LamarckError with vLLM's last words, where it does not start or ends by itself.
     """
     engine = vllm_config(config)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
     key = {"VLLM_API_KEY": address.key} if address.key else {}
@@ -96,7 +98,8 @@ def _watch(server: Helper, model: Servable, address: Address, idle_seconds: floa
             if idle_seconds is None:
                 continue
             with suppress(httpx2.TransportError):
-                if asked.idle_seconds(client.get("/metrics").text) >= idle_seconds:
+                metrics = client.get("/metrics")
+                if metrics.is_success and asked.idle_seconds(metrics.text) >= idle_seconds:
                     print(f"nobody has asked anything for {idle_seconds / 60:g} minutes", flush=True)
                     return
     raise LamarckError(f"vLLM stopped: {server.obituary()}")
@@ -124,19 +127,22 @@ class Asked:
         self._since = time.monotonic()
 
     def idle_seconds(self, metrics: str) -> float:
-        """Since it last had work; `metrics` are the present ones, in Prometheus' text format."""
+        """Since it last had work; `metrics` are the present ones, in Prometheus' text format.
+
+        Errors: LamarckError where they do not say.
+        """
         now = time.monotonic()
-        finished = unfinished = 0.0
-        for name, value in WORK.findall(metrics):
-            if name == "request_success_total":
-                finished += float(value)
-            else:
-                unfinished += float(value)
+        work = WORK.findall(metrics)
+        if not work:
+            raise LamarckError("this vLLM counts no requests in /metrics: serve without --idle-minutes")
+        finished = sum(float(value) for name, value in work if name == FINISHED)
+        unfinished = sum(float(value) for name, value in work if name != FINISHED)
         if unfinished or finished != self._finished:
             self._finished, self._since = finished, now
         return now - self._since
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # once is enough: what follows ends vLLM
+    for each in ENDING:  # one is enough: what follows ends vLLM
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
