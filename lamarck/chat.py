@@ -1,10 +1,12 @@
 """How prompts are put to a model. One place, so that it is asked in the very form in which it was taught. Light."""
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+NO_TEMPLATE = "this model has no chat template: it answers one message, by a user, and knows no others"
 THINK, END_OF_THINKING = "<think>", "</think>"
 BEFORE_ANSWER = r"\n{0,2}"  # a pattern: what models write between their reasoning and the answer
 
@@ -26,7 +28,7 @@ def conversation_tokens(messages: list[dict[str, str]], tokenizer: "PreTrainedTo
     """
     if not tokenizer.chat_template:
         if [message["role"] for message in messages] != ["user"]:
-            raise ValueError("this model has no chat template: it answers one message, by a user, and knows no others")
+            raise ValueError(NO_TEMPLATE)
         return prompt_tokens([messages[0]["content"]], tokenizer)
     from jinja2 import TemplateError
 
@@ -35,6 +37,17 @@ def conversation_tokens(messages: list[dict[str, str]], tokenizer: "PreTrainedTo
     except TemplateError as error:
         raise ValueError(f"the model's chat template refuses these messages: {error}") from error
     return list(tokenizer([text], add_special_tokens=False)["input_ids"])
+
+
+def template_of_one_message(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """For a model without a chat template, one by which another server asks it as `conversation_tokens` does."""
+    begin = tokenizer.decode(tokenizer("")["input_ids"])  # servers add no token to what a template writes
+    return (
+        "{% if messages | length != 1 or messages[0]['role'] != 'user' %}"
+        f"{{{{ raise_exception({json.dumps(NO_TEMPLATE)}) }}}}"
+        "{% endif %}"
+        f"{{{{ {json.dumps(begin)} + messages[0]['content'] }}}}"
+    )
 
 
 def opened_reasoning(tokenizer: "PreTrainedTokenizerBase") -> str:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from lamarck.cli.groups import curricula, pods, suites
 from lamarck.cli.options import DEFAULT, STUDENT, AsJson, ConfigFile
+from lamarck.cli.serving import chat, serve
 from lamarck.errors import exit_with_sentence
 
 if TYPE_CHECKING:
@@ -30,11 +30,6 @@ app = typer.Typer(
 app.add_typer(curricula, name="curriculum")
 app.add_typer(suites, name="suite")
 app.add_typer(pods, name="pods")
-
-
-class Where(StrEnum):
-    here = "here"
-    runpod = "runpod"
 
 
 @app.command()
@@ -208,51 +203,8 @@ def evaluate(
     report.show_scores(suite, model, adapter, student, output, configfile, as_json)
 
 
-@app.command()
-def serve(
-    generation: str,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    host: Annotated[str, typer.Option(help="Another than this machine's own needs LAMARCK_API_KEY.")] = "127.0.0.1",
-    idle_minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="End when nobody has asked anything for so long; 30 on a pod.")
-    ] = None,
-    on: Annotated[Where, typer.Option(help="This machine, or a pod that is rented for it.")] = Where.here,
-    max_dollars: Annotated[
-        float | None, typer.Option(min=0.01, help="Ceiling of the pod, instead of the profile's.")
-    ] = None,
-    profile: Annotated[Path, typer.Option(help="What the pod must be, as for training.")] = Path(
-        "profiles/runpod/config.yaml"
-    ),
-    configfile: ConfigFile = DEFAULT,
-) -> None:
-    """Answer as GENERATION at an OpenAI-compatible URL of this machine: `lamarck serve g2`."""
-    from lamarck.lineage import parse_generation
-
-    if on is Where.here:
-        from lamarck.serve import run
-
-        run.serve(parse_generation(generation), host, port, idle_minutes, configfile)
-    else:
-        from lamarck.serve import rented
-
-        if host != "127.0.0.1":
-            raise typer.BadParameter("a pod is reached through a tunnel from this machine", param_hint="--host")
-        idle = 30 if idle_minutes is None else idle_minutes
-        rented.serve_on_pod(parse_generation(generation), port, idle, max_dollars, profile, configfile)
-
-
-@app.command()
-def chat(
-    generation: str,
-    system: Annotated[str | None, typer.Option(help="What the model is told before all else.")] = None,
-    temperature: Annotated[float, typer.Option(min=0, max=2, help="0 is greedy.")] = 0.0,
-    configfile: ConfigFile = DEFAULT,
-) -> None:
-    """Talk to GENERATION in the terminal; away from one, each line of input is asked and answered."""
-    from lamarck.lineage import parse_generation
-    from lamarck.serve import terminal
-
-    terminal.chat(parse_generation(generation), system, temperature, configfile)
+app.command()(serve)
+app.command()(chat)
 
 
 @app.command()

@@ -4,7 +4,6 @@ arXiv:2309.06180). vLLM pins other versions of transformers than we do, so the t
 Prompts are put into tokens here and answers out of them, exactly as the engine `hf` does: vLLM only continues tokens.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,17 @@ from transformers import AutoTokenizer
 from lamarck.chat import BEFORE_ANSWER, END_OF_THINKING, opened_reasoning, prompt_tokens
 from lamarck.config import VLLMEngineConfig
 from lamarck.engine.tokens import end_tokens, generation_config, start_token
+from lamarck.engine.vllm_process import environment, model_settings, vllm_python
 from lamarck.engine.worker import Worker
 from lamarck.errors import LamarckError
-from lamarck.files import read_json
-from lamarck.g0.shards import model_directory
 from lamarck.seeds import seed_for
 
-QUANTIZATIONS = {"none": None, "fp8": "fp8_per_channel"}  # as vLLM calls them
 PROGRAM = Path(__file__).with_name("vllm_worker.py")
 
 
 class VLLMEngine:
     def __init__(self, config: VLLMEngineConfig, weights: Path, adapter: Path | None) -> None:
-        python = Path(config.python)
-        if not python.exists():
-            raise LamarckError(f"{python} does not exist: `make vllm` makes vLLM's environment; engine.python names it")
+        python = vllm_python(config)
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
             self._end = end_tokens(generation_config(weights), self._tokenizer)
@@ -37,11 +32,12 @@ class VLLMEngine:
         self._start = start_token(self._tokenizer, self._end)
         self._opened = opened_reasoning(self._tokenizer)
         self._enforced = config.forms == "enforced"
-        self.worker = Worker(python, PROGRAM, _environment(config))
+        # An answer, and with it its form, begins where reasoning ends: at a token that some models have.
+        reasons = END_OF_THINKING in self._tokenizer.get_vocab()
+        own = {"stop_token_ids": self._end, "forms": self._enforced, "reasons": reasons}
+        self.worker = Worker(python, PROGRAM, environment(config))
         try:
-            loaded = self.worker.ask(
-                _settings(config, weights, adapter, self._end, END_OF_THINKING in self._tokenizer.get_vocab())
-            )
+            loaded = self.worker.ask(model_settings(config, weights, adapter) | own)
         except LamarckError as error:
             raise LamarckError(f"vLLM did not start: {error}; `make vllm` makes its environment") from None
         self._device: str = loaded["device"]
@@ -102,48 +98,3 @@ class VLLMEngine:
                 f"a text may have {prompt} tokens before its answer and {new} in it, more than the {self.longest} that "
                 "vLLM has room for: raise engine.max_length (not above the model's context), or ask for less"
             )
-
-
-def _settings(
-    config: VLLMEngineConfig, weights: Path, adapter: Path | None, end: list[int], reasons: bool
-) -> dict[str, Any]:
-    return {
-        "weights": str(model_directory(weights).resolve()),
-        "adapter": _adapter(adapter) if adapter else None,
-        "stop_token_ids": end,
-        "dtype": config.dtype,
-        "quantization": QUANTIZATIONS[config.quantization],
-        "tensor_parallel": config.tensor_parallel,
-        "memory_share": config.memory_share,
-        "max_length": config.max_length,
-        "batch_size": config.batch_size,
-        "forms": config.forms == "enforced",
-        # An answer, and with it its form, begins where reasoning ends: at a token that some models have.
-        "reasons": reasons and config.forms == "enforced",
-    }
-
-
-def _adapter(path: Path) -> dict[str, Any]:
-    """A PEFT adapter: where it lies, the largest rank of any layer, and the names of the layers that it is on."""
-    content = read_json(path / "adapter_config.json")
-    return {
-        "path": str(path.resolve()),
-        "rank": max([content["r"], *content["rank_pattern"].values()]),
-        "layers": sorted({name.rsplit(".", 1)[-1] for name in content["target_modules"]}),
-    }
-
-
-def _environment(config: VLLMEngineConfig) -> dict[str, str]:
-    own = {
-        "OMP_NUM_THREADS": str(config.threads),
-        # Without a GPU vLLM would bind its threads to cores that other jobs are using.
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        # In one process requests are scheduled in the order in which they are asked, which makes a seed's answers
-        # reproducible; and no process beside the worker needs ending.
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        # Nothing leaves this machine.
-        "VLLM_NO_USAGE_STATS": "1",
-        "HF_HUB_OFFLINE": "1",
-        "TQDM_DISABLE": "1",
-    }
-    return {"VLLM_LOGGING_LEVEL": "WARNING"} | os.environ | own

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from itertools import zip_longest
 from typing import Any, TextIO, get_args
 
+REASONING = "deepseek_r1"  # vLLM's parser of reasoning that ends at </think>
 GRACE = 20.0  # seconds that vLLM has to end its processes and free what they share
 
 Request = dict[str, Any]
@@ -93,23 +94,10 @@ class Model:
         self._stop: list[int] = settings["stop_token_ids"]
         adapter = settings["adapter"]
         self._adapter = LoRARequest("adapter", 1, adapter["path"]) if adapter else None
-        self._llm = vllm.LLM(
-            model=settings["weights"],
-            # Tokens go in and come out: the one that asks has the tokenizer. To hold a text to its form vLLM must know
-            # how tokens are spelt, and where the reasoning before it ends.
-            skip_tokenizer_init=not settings["forms"],
-            structured_outputs_config={"reasoning_parser": "deepseek_r1"} if settings["reasons"] else None,
-            load_format="safetensors",
-            dtype=settings["dtype"],
-            quantization=settings["quantization"],
-            tensor_parallel_size=settings["tensor_parallel"],
-            gpu_memory_utilization=settings["memory_share"],
-            max_model_len=settings["max_length"],
-            max_num_seqs=settings["batch_size"],
-            enable_prefix_caching=True,
-            enforce_eager=eager,
-            **(_room_for(adapter) if adapter else {}),
-        )
+        own = {"structured_outputs_config": {"reasoning_parser": REASONING} if settings["reasons"] else None}
+        # Tokens go in and come out: the one that asks has the tokenizer. To hold a text to its form vLLM must know how
+        # tokens are spelt.
+        self._llm = vllm.LLM(skip_tokenizer_init=not settings["forms"], **own, **engine_arguments(settings, eager))
 
     def describe(self) -> dict[str, Any]:
         length = self._llm.llm_engine.model_config.max_model_len
@@ -162,6 +150,25 @@ def _held_to(form: str | None) -> Any:
     from vllm.sampling_params import StructuredOutputsParams
 
     return None if form is None else StructuredOutputsParams(regex=form)
+
+
+def engine_arguments(settings: Request, eager: bool) -> dict[str, Any]:
+    """How vLLM is to hold the model, in the words of its EngineArgs; lamarck/serve/vllm_server.py asks for the same."""
+    adapter = settings["adapter"]
+    return {
+        "model": settings["weights"],
+        "load_format": "safetensors",
+        "use_tqdm_on_load": False,
+        "dtype": settings["dtype"],
+        "quantization": settings["quantization"],
+        "tensor_parallel_size": settings["tensor_parallel"],
+        "gpu_memory_utilization": settings["memory_share"],
+        "max_model_len": settings["max_length"],
+        "max_num_seqs": settings["batch_size"],
+        "enable_prefix_caching": True,
+        "enforce_eager": eager,
+        **(_room_for(adapter) if adapter else {}),
+    }
 
 
 def _room_for(adapter: dict[str, Any]) -> dict[str, Any]:

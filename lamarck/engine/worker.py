@@ -1,8 +1,9 @@
-"""A helper process in another environment, spoken to in JSON lines over its standard input and output. Light."""
+"""Helper processes in another environment, spoken to in JSON lines over their standard input and output. Light."""
 
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,13 +19,15 @@ from lamarck.visible import visible
 
 LAST_LINES = 4
 LONGEST_LINE = 300  # characters of each
-PATIENCE = 30.0  # seconds that a worker has to end after its input did
+# Of a traceback, as Python prints it or vLLM logs it: what is not its reason.
+FRAME = re.compile(r"(\(\w+ pid=\d+\) (ERROR \S+ \S+ \[\S+\] )?)?(Traceback \(.*|  File \".*|    .*)")
+PATIENCE = 30.0  # seconds that a helper has to end after its input did
 
 
-class Worker:
+class Helper:
     """`python` runs `program`. What it prints on standard error goes on to ours, and the last lines into its obituary.
 
-    The worker is to end when its input does: that is how it learns that we are gone, however we went.
+    The helper is to end when its input does: that is how it learns that we are gone, however we went.
     """
 
     def __init__(self, python: Path, program: Path, environment: dict[str, str]) -> None:
@@ -51,27 +54,23 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
-    def ask(self, request: dict[str, Any], on_done: Callable[[int], None] = lambda finished: None) -> dict[str, Any]:
-        """Send one request, and return its reply; the {"done": n} that come before it go to `on_done`.
+    @property
+    def running(self) -> bool:
+        return self.end.alive and self._process.poll() is None
 
-        Errors: LamarckError with the worker's last words, if it ends instead.
-        """
-        assert self._process.stdin and self._process.stdout
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send one line. Errors: LamarckError with the helper's last words, if it has ended."""
+        assert self._process.stdin
         if not self.end.alive:
-            raise self._obituary()
+            raise self.obituary()
         try:
-            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise self._obituary() from None
-        for line in self._process.stdout:
-            reply: dict[str, Any] = json.loads(line)
-            if "done" not in reply:
-                return reply
-            on_done(reply["done"])
-        raise self._obituary()
+            raise self.obituary() from None
 
-    def _obituary(self) -> LamarckError:
+    def obituary(self) -> LamarckError:
+        """How it ended, after the end of all that it has started."""
         self.end()
         self._pump.join(timeout=1)
         code = self._process.returncode
@@ -80,11 +79,29 @@ class Worker:
         return LamarckError(f"it ended with {how}; its last words: {said or 'none'}")
 
 
+class Worker(Helper):
+    """One that answers every line."""
+
+    def ask(self, request: dict[str, Any], on_done: Callable[[int], None] = lambda finished: None) -> dict[str, Any]:
+        """Send one request, and return its reply; the {"done": n} that come before it go to `on_done`.
+
+        Errors: LamarckError with the worker's last words, if it ends instead.
+        """
+        assert self._process.stdout
+        self.tell(request)
+        for line in self._process.stdout:
+            reply: dict[str, Any] = json.loads(line)
+            if "done" not in reply:
+                return reply
+            on_done(reply["done"])
+        raise self.obituary()
+
+
 def _pass_on(process: "subprocess.Popen[str]", last: "deque[str]") -> None:
     assert process.stderr
     for line in process.stderr:
         sys.stderr.write(line)
-        if line.strip():
+        if line.strip() and not FRAME.match(line):
             last.append(line.strip())
 
 
@@ -93,8 +110,9 @@ def _end(process: "subprocess.Popen[str]") -> None:
     assert process.stdin
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
+    # Where it died without a chance to, what it had started is left.
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()

@@ -25,9 +25,13 @@ from snakemake_executor_plugin_runpod.session import Session
 from snakemake_executor_plugin_runpod.settings import ExecutorSettings
 from snakemake_executor_plugin_runpod.ssh import Remote
 
+from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.lineage import Generation
+from lamarck.serve import EngineKind
 from lamarck.serve.model import servable
+from lamarck.serve.run import chosen_engine
+from lamarck.serve.vllm import vllm_config
 
 ANSWERS = re.compile(r"answers at http://127\.0\.0\.1:([0-9]+)/v1")
 LOOK_SECONDS = 0.5
@@ -49,6 +53,7 @@ class Tunnel:
 
 def serve_on_pod(
     generation: Generation,
+    engine: EngineKind | None,
     port: int,
     idle_minutes: float,
     max_dollars: float | None,
@@ -59,16 +64,22 @@ def serve_on_pod(
 
     Errors: LamarckError where the generation may not be served, or RunPod does not give a pod within the ceiling.
     """
+    config = load_config(config_path)
     model = servable(generation)
     port = _free(port)
     settings, precommand = read_profile(profile, max_dollars)
     sources = _tracked()
     log = Path("logs/serve") / f"{generation.name}.log"
-    serve = f"python -m lamarck serve {generation.name} --port 0 --idle-minutes {idle_minutes:g}"
+    engine = chosen_engine(engine, config)
+    serve = f"python -m lamarck serve {generation.name} --engine {engine} --port 0 --idle-minutes {idle_minutes:g}"
     serve += f" --configfile {shlex.quote(str(config_path))}"
+    if engine == "vllm":
+        # Left to the profile's setup, it would be made for every pod, or for none.
+        python = shlex.quote(vllm_config(config).python)
+        serve = f"{{ [ -x {python} ] || bash profiles/runpod/vllm.sh; }} && {serve}"
     task = Task(
         name=f"serve-{uuid.uuid4().hex[:8]}",
-        command=f"mkdir -p {log.parent} && {precommand} && {serve} > {log} 2>&1",
+        command=f"mkdir -p {log.parent} && {precommand} && {{ {serve}; }} > {log} 2>&1",
         inputs=(*sources, *map(str, files_of(generation))),
         outputs=(),
         extras=(),

@@ -11,11 +11,5 @@ project=.venv/project-$(pwd | cat - pyproject.toml | sha256sum | cut -c 1-16)
 [ -e "$project" ] || uv pip install --quiet --python .venv/bin/python --no-deps --editable .
 touch "$project"
 
-if [ "${1:-}" = vllm ]; then
-  echo "vLLM's own environment"
-  vllm=.venv-vllm/pins-$(sha256sum <envs/vllm-cuda.txt | cut -c 1-16)
-  [ -x .venv-vllm/bin/python ] || uv venv --quiet --python 3.11 .venv-vllm
-  [ -e "$vllm" ] || uv pip install --quiet --python .venv-vllm/bin/python --compile-bytecode --requirement envs/vllm-cuda.txt
-  touch "$vllm"
-fi
+[ "${1:-}" != vllm ] || bash profiles/runpod/vllm.sh
 echo "ready"

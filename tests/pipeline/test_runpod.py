@@ -100,6 +100,28 @@ def test_a_generation_answers_from_a_pod_until_nobody_asks(
     assert len(runpod.all_pods) == 1 and not runpod.running()
 
 
+def test_vllm_answers_from_a_pod_until_nobody_asks(
+    served: Callable[..., subprocess.Popen[str]], runpod: FakeRunPod, vllm_python: Path, tmp_path: Path
+) -> None:
+    """With an environment that is there, as an image would have it: the one of profiles/runpod/vllm.sh is for GPUs."""
+    project = tmp_path / "project"
+    python = vllm_python.parents[1].resolve() / "bin/python"
+    config = yaml.safe_load((project / "config/default.yaml").read_text())
+    config["engine"] = {"kind": "vllm", "python": str(python), "memory_share": 0.05}
+    (project / "config/vllm.yaml").write_text(yaml.safe_dump(config))
+    subprocess.run(["git", "add", "config/vllm.yaml"], cwd=project, check=True)
+    server = served("--engine", "vllm", "--port", "0", "--idle-minutes", "0.2", "--configfile", "config/vllm.yaml")
+    client = openai.OpenAI(base_url=said_url(server), api_key="none needed")
+    (model,) = client.models.list().data
+    assert model.id.startswith("g2-")
+    assert client.completions.create(model=model.id, prompt="<a2> 9 - 7 + 6 =>", max_tokens=4).choices[0].text
+    output, _ = server.communicate(timeout=300)
+    assert server.returncode == 0, output
+    log = (project / "logs/serve/g2.log").read_text()
+    assert "on vLLM answers" in log and "nobody has asked anything for 0.2 minutes" in log
+    assert len(runpod.all_pods) == 1 and not runpod.running()
+
+
 def test_stopping_the_command_ends_the_pod_that_serves(
     served: Callable[..., subprocess.Popen[str]], runpod: FakeRunPod
 ) -> None:

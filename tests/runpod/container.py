@@ -89,9 +89,12 @@ class Container:
         command += ["--bind", str(self.directory / "etc-ssh"), "/etc/ssh", "--bind", str(self.directory / "home"), home]
         command += ["--bind", str(self.directory / "workspace"), "/workspace"]
         command += ["--ro-bind", str(self.directory / "start.sh"), "/start.sh"]
-        # The interpreter and its packages: what an image would hold.
-        for prefix in {sys.base_prefix, sys.prefix} - {"/usr"}:
-            command += ["--ro-bind", prefix, prefix]
+        # The interpreters and their packages: what an image would hold.
+        vllm = str(Path(".venv-vllm").resolve())
+        for prefix in {sys.base_prefix, sys.prefix, vllm} - {"/usr"}:
+            command += ["--ro-bind-try", prefix, prefix]
+        # Where vLLM looks for cores and memory.
+        command += ["--ro-bind", "/sys", "/sys"]
         command += ["--tmpfs", "/tmp", "--tmpfs", "/run", "--dev", "/dev", "--proc", "/proc"]
         command += ["--cap-add", "ALL"] if os.geteuid() == 0 else []
         return subprocess.Popen(

@@ -25,7 +25,6 @@ from lamarck.lineage import (
     weights_digest,
 )
 from lamarck.serve.model import servable
-from lamarck.serve.run import KEY_VARIABLE, required_key
 from tests.gate.conftest import planned  # noqa: F401  a directory in which g1 waits for an answer
 from tests.gate.project import G1, ROOT, edit_approval, flip_last_byte, say_yes
 from tests.serving import said_url
@@ -102,21 +101,6 @@ def test_an_adapter_of_an_earlier_plan(trained: None) -> None:
     inputs = {"plan": "0" * 64, "parent": generation_digest(FOUNDER)}
     write_record(G1.adapter, ADAPTER_RECORD, adapter_digest(G1.adapter), **inputs)
     assert "trained with another plan" in refusal()
-
-
-def test_other_machines_need_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    assert required_key("127.0.0.1") is None
-    assert required_key("::1") is None
-    for host in ("0.0.0.0", "::", "gpu.example.org", ""):
-        with pytest.raises(LamarckError, match=KEY_VARIABLE):
-            required_key(host)
-    monkeypatch.setenv(KEY_VARIABLE, "short")
-    with pytest.raises(LamarckError, match="16 characters") as error:
-        required_key("0.0.0.0")
-    assert "short" not in str(error.value)
-    monkeypatch.setenv(KEY_VARIABLE, "long enough to be a key")
-    assert required_key("0.0.0.0") == required_key("127.0.0.1") == "long enough to be a key"
 
 
 @pytest.fixture(scope="module")
