@@ -45,6 +45,7 @@ def main() -> None:
     # By its path: this process is isolated, and finds no module of ours.
     worker = runpy.run_path(str(Path(__file__).parents[1] / "engine/vllm_worker.py"))
     arguments = worker["engine_arguments"](settings["model"], eager) | _server_arguments(settings)
+    arguments["reasoning_parser"] = worker["REASONING"] if settings["reasons"] else None
     sys.argv = ["vllm", *_flags(arguments)]
     # What `vllm serve` comes to; that command itself fails in the package for CPUs, which has another name.
     from vllm.entrypoints.launchers.api_server.entry import main as serve

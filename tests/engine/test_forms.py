@@ -1,6 +1,8 @@
 """Forms enforced: a model that has learned nothing writes every skill's form, because it can write nothing else."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +12,12 @@ from tokenizers import ByteLevelBPETokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lamarck.chat import END_OF_THINKING, THINK
-from lamarck.config import VLLMEngineConfig
+from lamarck.config import ServerEngineConfig, VLLMEngineConfig
 from lamarck.engine import load_engine
 from lamarck.engine.vllm import VLLMEngine
 from lamarck.skills import IN_ENGLISH
 from lamarck.skills.forms import literal, span
+from tests.serving import said_url
 
 # Long enough for the longest text that has a form, in tokens of this vocabulary.
 LENGTH = 16_384
@@ -79,3 +82,37 @@ def test_some_of_a_batch_may_be_free(engine: VLLMEngine) -> None:
     held, free = engine.generate(prompts, max_new_tokens=40, temperature=1.0, forms=[SHORT, None])
     assert has(SHORT, held)
     assert not has(SHORT, free)
+
+
+@pytest.fixture
+def url(vllm_python: Path, untrained: Path) -> Iterator[str]:
+    """The same model behind vLLM's server."""
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from lamarck.config import VLLMEngineConfig\n"
+        "from lamarck.lineage import model_digest\n"
+        "from lamarck.serve.address import bind\n"
+        "from lamarck.serve.model import Servable\n"
+        "from lamarck.serve.vllm import answer\n"
+        "from tests.gate.project import config\n"
+        "engine = VLLMEngineConfig(kind='vllm', python=sys.argv[1], memory_share=0.03)\n"
+        "weights = Path(sys.argv[2])\n"
+        "model = Servable('g0-' + model_digest(weights, None)[:12], weights, None)\n"
+        "answer(model, config().model_copy(update={'engine': engine}), bind('127.0.0.1', 0), None)\n"
+    )
+    command = [sys.executable, "-c", program, str(vllm_python), str(untrained)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    yield said_url(server)
+    server.terminate()
+    server.communicate()
+
+
+def test_a_server_of_vllms_is_asked_for_the_form(url: str, untrained: Path) -> None:
+    settings = {"kind": "server", "url": url, "chat": False}
+    prompts = [f"Say.{END_OF_THINKING}", "Think."]
+    for forms, expected in (("enforced", True), ("free", False)):
+        engine = load_engine(ServerEngineConfig.model_validate(settings | {"forms": forms}), untrained, None)
+        said, thought = engine.generate(prompts, max_new_tokens=60, temperature=1.0, forms=[SHORT] * 2)
+        assert has(SHORT, said) == expected
+        assert not has(SHORT, thought), "the form began before the reasoning ended"
