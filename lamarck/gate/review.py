@@ -95,11 +95,14 @@ def run_rows(plan: Plan) -> list[tuple[str, str]]:
 
 def _machine(machine: Machine) -> str:
     """Where it is trained, both arms together; what `lamarck plan` says before there is a curriculum is the most."""
-    place = "this machine" if machine.gpu == HERE else f"{machine.count} x {machine.gpu}"
+    place = f"{machine.count} x {machine.gpu}"
+    if machine.gpu == HERE:
+        place = "this machine" if machine.count == 1 else f"{machine.count} processes on this machine"
     if machine.device_hours is None or machine.memory_gib is None:
         return f"{place}; memory and hours are not estimated for this architecture"
     price = f", ${machine.dollars:.2f}" if machine.dollars else ""
-    return f"{place}: about {machine.memory_gib:.3g} GiB, {duration(machine.device_hours)}{price}"
+    each, together = (" each", " of all together") if machine.count > 1 else ("", "")
+    return f"{place}: about {machine.memory_gib:.3g} GiB{each}, {duration(machine.device_hours)}{together}{price}"
 
 
 def _ceiling(plan: Plan) -> str:

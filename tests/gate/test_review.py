@@ -1,13 +1,14 @@
 """What a human reads."""
 
 import json
+import re
 
 from rich.console import Console
 
 from lamarck.curriculum.item import Item, item_id
 from lamarck.files import write_json, write_jsonl
 from lamarck.gate import review
-from tests.gate.project import G1, config, write_plan
+from tests.gate.project import G1, config, make_plan, write_plan
 
 
 def test_text_of_models_is_shown_as_text() -> None:
@@ -31,6 +32,13 @@ def test_text_of_models_is_shown_as_text() -> None:
     assert "5 of 5 items" in shown
     assert "\x1b[31m" not in shown
     assert len(shown) < 20_000
+
+
+def test_what_several_train_on_is_said_of_each_and_of_all() -> None:
+    here = make_plan(config(machines={"train": {"gpu": "here", "count": 2}})).cost.machine
+    assert re.fullmatch(r"2 processes on this machine: about \S+ GiB each, .+ of all together", review._machine(here))
+    rented = make_plan(config(machines={"train": {"gpu": "A40", "count": 4}})).cost.machine
+    assert re.fullmatch(r"4 x A40: about \S+ GiB each, .+ of all together, \$.+", review._machine(rented))
 
 
 def test_a_long_problem_does_not_hide_the_answer() -> None:
