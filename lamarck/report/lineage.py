@@ -25,8 +25,14 @@ def build_lineage(config: Config, prefix: str = "") -> dict[str, Any]:
 
 
 def _is_complete(generation: Generation) -> bool:
-    """Scored, and with its files at hand: after `git clone` alone the large ones are still to be pulled."""
-    return generation.scores.exists() and (generation.adapter if generation.number else generation.weights).exists()
+    """Scored, and with its files at hand: after `git clone` alone the large ones are still to be pulled, and one that
+    was deleted is to be made again."""
+    files = [generation.scores, generation.scores_record]
+    if generation.number:
+        files += [generation.adapter / ADAPTER_RECORD, generation.plan, generation.curriculum, generation.card]
+    else:
+        files.append(generation.weights)
+    return all(path.exists() for path in files)
 
 
 def _entry(generation: Generation) -> dict[str, Any]:
