@@ -180,7 +180,7 @@ def _plan(config: Config, child: Generation) -> Artifact:
             changed.append("parent's budget")
         reason = f"changed since: {', '.join(changed)}" if changed else None
     except (LamarckError, FileNotFoundError) as error:
-        reason = str(error)
+        reason = _sentence(error)
     return Artifact(f"{child.name}/plan.json", (child.plan,), reason)
 
 
@@ -247,9 +247,13 @@ def _why_stale(
             return BYTES_DIFFER
         expected = inputs()
     except (LamarckError, FileNotFoundError) as error:
-        return str(error)
+        return _sentence(error)
     changed = sorted(name for name in record.inputs.keys() | expected if record.inputs.get(name) != expected.get(name))
     return f"changed since: {', '.join(changed)}" if changed else None
+
+
+def _sentence(error: LamarckError | FileNotFoundError) -> str:
+    return str(error) if isinstance(error, LamarckError) else f"{error.filename} does not exist"
 
 
 def bless(artifacts: list[Artifact]) -> None:
