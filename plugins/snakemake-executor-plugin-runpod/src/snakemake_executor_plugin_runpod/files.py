@@ -31,7 +31,7 @@ def stamp(path: str) -> Stamp:
 
 
 def digest(path: Path) -> str:
-    """sha256, as `sha256sum` prints it."""
+    """sha256, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -43,15 +43,10 @@ def digests(paths: Iterable[str]) -> dict[str, str]:
         return dict(zip(listed, hashers.map(digest, map(Path, listed)), strict=True))
 
 
-def checklist(paths: Iterable[str]) -> str:
-    """What `sha256sum --check` reads: one `digest  path` a line."""
-    return "".join(f"{value}  {path}\n" for path, value in digests(paths).items())
-
-
-def parse_checklist(text: str) -> dict[str, str]:
-    """Path -> digest."""
-    pairs = (line.split("  ", 1) for line in text.splitlines() if line)
-    return {os.path.normpath(path): digest for digest, path in pairs}
+def parse_digests(text: str) -> dict[str, str]:
+    """Path -> digest, from what `sha256sum` or `openssl dgst -r` prints: a digest, two other characters, the path."""
+    length = hashlib.sha256().digest_size * 2
+    return {os.path.normpath(line[length + 2 :]): line[:length] for line in text.splitlines() if line}
 
 
 def differing(directory: Path, expected: dict[str, str]) -> list[str]:

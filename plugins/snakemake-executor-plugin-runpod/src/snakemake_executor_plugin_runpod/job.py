@@ -12,7 +12,7 @@ from pathlib import Path
 
 from snakemake_executor_plugin_runpod.api import Wait
 from snakemake_executor_plugin_runpod.errors import PodLost, RunPodError
-from snakemake_executor_plugin_runpod.files import checklist, differing, expand, install, parse_checklist, stamp
+from snakemake_executor_plugin_runpod.files import differing, digests, expand, install, parse_digests, stamp
 from snakemake_executor_plugin_runpod.pod import KEEP, Pod, Pods
 from snakemake_executor_plugin_runpod.ssh import Failed, Remote, Say
 
@@ -21,9 +21,10 @@ JOBS = "/tmp/jobs"
 FETCHES = 3
 TAIL = 4000
 HASH_SECONDS = 3600.0
-# On the pod: a few files to each of as many processes as it has cores.
-AT_ONCE = 'xargs -r -n 2 -P "$(nproc)"'
-CHECK = 'printf "%s\\n" "$@" | sha256sum --check --quiet --strict'
+# On the pod: the digests of the paths on standard input, each ended by a zero byte; a few of them to each of as many
+# processes as it has cores. openssl is four times as fast as sha256sum, and not everywhere.
+HASH = 'command -v openssl > /dev/null && openssl dgst -sha256 -r -- "$@" || sha256sum -- "$@"'
+HASHES = f"""xargs -r -0 -n 2 -P "$(nproc)" sh -c '{HASH}' sh"""
 # Before a pod's time is over: enough to bring back what a killed job goes on from.
 LAST_MINUTE_SECONDS = 60.0
 
@@ -139,7 +140,7 @@ class Runner:
         """Outputs into a directory of their own, compared with the digests taken on the pod, then all put in place."""
         staging = STAGING / task.name
         printed = self._pods.run(pod, f"cat {JOBS}/{task.name}/digests")
-        expected = parse_checklist(printed.decode())
+        expected = parse_digests(printed.decode())
         wrong: list[str] = []
         for fetch in range(FETCHES):
             self._fetch(pod, task.outputs, staging, exact=fetch > 0)
@@ -179,12 +180,16 @@ def send_checked(remote: Remote, paths: Iterable[str], say: Say) -> None:
     """
     listed = list(paths)
     with ThreadPoolExecutor(1) as beside:
-        expected = beside.submit(checklist, listed)
+        hashed = beside.submit(digests, listed)
         remote.send(listed, say)
+    expected = hashed.result()
+    names = "\n".join(expected)
     try:
-        remote.run(f"{AT_ONCE} -d '\\n' sh -c '{CHECK}' sh <<'END'\n{expected.result()}END", HASH_SECONDS)
+        printed = remote.run(f"tr '\\n' '\\0' <<'END' | {HASHES}\n{names}\nEND", HASH_SECONDS)
     except Failed as error:
-        raise PodLost(f"files arrived damaged: {error}") from error
+        raise PodLost(f"files did not arrive: {error}") from error
+    if wrong := sorted(expected.items() ^ parse_digests(printed.decode()).items()):
+        raise PodLost(f"files arrived damaged: {wrong[0][0]} is not what was sent")
 
 
 def _start(task: Task) -> str:
@@ -192,7 +197,7 @@ def _start(task: Task) -> str:
     after the digests of what it made: a file that changes later is not what the job made."""
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in task.environment.items())
     outputs = " ".join(shlex.quote(path) for path in task.outputs)
-    digests = f"find {outputs} -type f -print0 | {AT_ONCE} -0 sha256sum -- > $1/digests"
+    digests = f"find {outputs} -type f -print0 | {HASHES} > $1/digests"
     return f"""
 job={JOBS}/{task.name}
 mkdir -p $job
