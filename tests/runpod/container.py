@@ -4,6 +4,7 @@ Whoever kills it kills everything in it, as when a machine is lost.
 """
 
 import os
+import pwd
 import shlex
 import shutil
 import signal
@@ -67,7 +68,7 @@ class Container:
         _signal(_descendants(self._process.pid), signal.SIGSTOP)
 
     def _start(self) -> subprocess.Popen[str]:
-        home = str(Path.home())
+        home = pwd.getpwuid(os.geteuid()).pw_dir  # where sshd looks, whatever HOME says
         environment = self._environment | {
             "HOME": home,
             "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin",
