@@ -50,6 +50,11 @@ def template_of_one_message(tokenizer: "PreTrainedTokenizerBase") -> str:
     )
 
 
+def ends_reasoning(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether the model has one token that ends its reasoning, so that the beginning of its answer can be seen."""
+    return END_OF_THINKING in tokenizer.get_vocab()
+
+
 def opened_reasoning(tokenizer: "PreTrainedTokenizerBase") -> str:
     """`<think>` where the chat template has written it already, so that an answer cut short in the middle of its
     reasoning can be told from one that has none."""

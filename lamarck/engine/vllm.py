@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from lamarck.chat import BEFORE_ANSWER, END_OF_THINKING, opened_reasoning, prompt_tokens
+from lamarck.chat import BEFORE_ANSWER, ends_reasoning, opened_reasoning, prompt_tokens
 from lamarck.config import VLLMEngineConfig
 from lamarck.engine.tokens import end_tokens, generation_config, start_token
 from lamarck.engine.vllm_process import environment, model_settings, vllm_python
@@ -32,12 +32,14 @@ class VLLMEngine:
         self._start = start_token(self._tokenizer, self._end)
         self._opened = opened_reasoning(self._tokenizer)
         self._enforced = config.forms == "enforced"
-        # An answer, and with it its form, begins where reasoning ends: at a token that some models have.
-        reasons = END_OF_THINKING in self._tokenizer.get_vocab()
+        # An answer, and with it its form, begins where reasoning ends.
+        reasons = self._enforced and ends_reasoning(self._tokenizer)
         own = {"stop_token_ids": self._end, "forms": self._enforced, "reasons": reasons}
+        # First what the hub may have to be asked for: no process waits for it, and its refusal is not vLLM's.
+        settings = model_settings(config, weights, adapter) | own
         self.worker = Worker(python, PROGRAM, environment(config))
         try:
-            loaded = self.worker.ask(model_settings(config, weights, adapter) | own)
+            loaded = self.worker.ask(settings)
         except LamarckError as error:
             raise LamarckError(f"vLLM did not start: {error}; `make vllm` makes its environment") from None
         self._device: str = loaded["device"]
