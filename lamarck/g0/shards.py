@@ -41,11 +41,15 @@ def list_shards(repo: str, revision: str) -> Shards:
     api = connect(repo)
     with refusals_as_sentences(repo, "read"):
         listed = [entry for entry in api.list_repo_tree(repo, revision=revision) if isinstance(entry, RepoFile)]
-        files = {
-            entry.path: Shard(sha256=entry.lfs.sha256, bytes=entry.lfs.size)
-            for entry in listed
-            if entry.path.endswith(".safetensors") and entry.lfs is not None
-        }
+        files: dict[str, Shard] = {}
+        for entry in listed:
+            if not entry.path.endswith(".safetensors"):
+                continue
+            if entry.lfs is None:  # it lies in git itself, for which the hub knows another digest
+                raise LamarckError(
+                    f"the hub gives no sha256 of {entry.path} in {repo}: use a copy of it, `kind: local`"
+                )
+            files[entry.path] = Shard(sha256=entry.lfs.sha256, bytes=entry.lfs.size)
         try:
             parameters = sum(api.get_safetensors_metadata(repo, revision=revision).parameter_count.values())
         except (NotASafetensorsRepoError, SafetensorsParsingError) as error:

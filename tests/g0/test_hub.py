@@ -133,6 +133,16 @@ def test_weights_that_cannot_be_had_are_a_sentence(tiny_model: Path, tmp_path: P
     assert done.stderr.startswith("error: owner/base is not there, or hidden: set HF_TOKEN"), done.stderr
 
 
+def test_weights_without_a_digest_are_no_founder(tiny_model: Path, tmp_path: Path) -> None:
+    with fake_hub() as hub:
+        commit = publish(hub, tiny_model)
+        hub.repositories[REPO].lfs_paths.clear()
+        done = bring(hub, commit, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the hub gives no sha256 of model.safetensors in owner/base"), done.stderr
+    assert not (tmp_path / "weights").exists()
+
+
 def test_a_repository_without_safetensors_is_no_founder(tiny_model: Path, tmp_path: Path) -> None:
     with fake_hub() as hub:
         repository = hub.repositories[REPO] = Repository(private=True)
