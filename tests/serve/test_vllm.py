@@ -35,7 +35,7 @@ def serve(recorded: Path, vllm_python: Path, tmp_path: Path) -> Iterator[Callabl
 
 def vllm_of(server: Started, at_least: int) -> list[psutil.Process]:
     """The processes of vLLM that it has started, as soon as there are so many."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if len(found := psutil.Process(server.pid).children(recursive=True)) >= at_least:
             return found
@@ -44,7 +44,7 @@ def vllm_of(server: Started, at_least: int) -> list[psutil.Process]:
 
 
 def none_is_left(processes: list[psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=40)
+    _, alive = psutil.wait_procs(processes, timeout=120)
     return not alive
 
 

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import time
 from typing import Any
 from unittest.mock import Mock
 
@@ -210,10 +209,8 @@ def test_every_value_is_concrete(values: dict[str, object], sandbox: Sandbox) ->
         {**DESIGN, "stages": [[]] * 7000},
     ],
 )
-def test_the_huge_is_judged_quickly(huge: dict[str, Any], sandbox: Sandbox) -> None:
-    started = time.monotonic()
-    climbed(huge, sandbox)
-    assert time.monotonic() - started < 5
+def test_the_huge_does_not_climb_to_the_top(huge: dict[str, Any], sandbox: Sandbox) -> None:
+    assert climbed(huge, sandbox) < RUNGS
 
 
 GROUNDED: dict[str, object] = {
