@@ -1,4 +1,4 @@
-"""Every skill against items that attack its verifier: none is ever verified, none raises, and none is read however long it is."""
+"""Every skill against items that attack its verifier: none is ever verified, none raises, the long are not read."""
 
 import random
 import re
