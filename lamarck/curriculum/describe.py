@@ -57,7 +57,7 @@ def _warnings(cells: list[Cell]) -> list[str]:
     if short:
         missing = sum(cell.wanted - len(cell.kept) for cell in short)
         names = ", ".join(f"{cell.skill.name} {cell.difficulty}" for cell in short)
-        warnings.append(f"{missing} items fewer than asked: the teacher could not fill {names}")
+        warnings.append(f"{missing:,} items fewer than asked: the teacher could not fill {names}")
     return warnings
 
 

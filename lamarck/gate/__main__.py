@@ -42,7 +42,7 @@ def main() -> None:
         control,
     )
     write_json(arguments.output, plan.model_dump(mode="json"))
-    print(f"{child.name}: plan {short(plan_digest(plan))}, {plan.curriculum.items} items, waits for a human")
+    print(f"{child.name}: plan {short(plan_digest(plan))}, {plan.curriculum.items:,} items, waits for a human")
 
 
 if __name__ == "__main__":

@@ -69,13 +69,14 @@ def _run(plan: Plan) -> Table:
 def run_rows(plan: Plan) -> list[tuple[str, str]]:
     """What would run, as (name, sentence): on a terminal and on the page the same."""
     recipe, cost = plan.recipe.settings, plan.cost
+    quantised = "not quantised" if recipe["quantize"] == "none" else f"quantised to {recipe['quantize'].upper()}"
     rows = [
         ("parent", f"{plan.parent.generation} ({short(plan.parent.digest)}){_score_of(plan.parent.generation)}"),
-        ("curriculum", f"{plan.curriculum.items} items ({short(plan.curriculum.digest)}), by {plan.strategy.path}"),
+        ("curriculum", f"{plan.curriculum.items:,} items ({short(plan.curriculum.digest)}), by {plan.strategy.path}"),
         (
             "training",
             f"{recipe['inherit']} LoRA r{recipe['rank']}, {cost.steps} steps of {recipe['batch_size']}, "
-            f"rate {recipe['learning_rate']:g}, {recipe['quantize']} quantisation",
+            f"rate {recipe['learning_rate']:g}, parent {quantised}",
         ),
         ("cost", f"about {cost.flops:.2g} FLOPs, {cost.parameters:,} parameters read"),
         ("machine", _machine(cost.machine)),
@@ -87,7 +88,7 @@ def run_rows(plan: Plan) -> list[tuple[str, str]]:
         rows.append(
             (
                 "control arm",
-                f"{control.parent.generation} -> control/{plan.generation}: {control.curriculum.items} items",
+                f"{control.parent.generation} -> control/{plan.generation}: {control.curriculum.items:,} items",
             )
         )
     return rows

@@ -5,12 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -85,16 +88,47 @@ class Project:
         return Project(target)
 
 
+Step = Callable[[Project], object]
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, start: Project | None, step: Step) -> Project:
+    """`start` after `step`, which one of the test processes takes for all: each gets a copy of its own."""
+    common = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    made = Project(common / name)
+    with FileLock(common / f"{name}.lock"):
+        if not made.root.exists():
+            begun = Path(tempfile.mkdtemp(dir=common)) / name
+            begun.mkdir() if start is None else start.copy(begun)
+            step(Project(begun))
+            begun.rename(made.root)
+    return made.copy(factory.mktemp(name) / "project")
+
+
 @pytest.fixture(scope="session")
 def blank(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A committed checkout with a small world and its suite; nothing has been run in it."""
-    root = tmp_path_factory.mktemp("project")
+    return made_once(tmp_path_factory, "blank", None, _check_out)
+
+
+@pytest.fixture(scope="session")
+def at_gate(blank: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The founder has written the first curriculum; g1 waits for a human."""
+    return made_once(tmp_path_factory, "at-gate", blank, Project.snakemake)
+
+
+@pytest.fixture(scope="session")
+def finished(at_gate: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Both generations and their control arms, approved, trained, scored and committed."""
+    return made_once(tmp_path_factory, "finished", at_gate, _finish)
+
+
+def _check_out(project: Project) -> None:
     files = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    root = project.root
     for name in filter(None, files.split("\0")):
         if (REPOSITORY / name).exists():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, root / name, follow_symlinks=False)
-    project = Project(root)
     recipe = yaml.safe_load((root / "config/default.yaml").read_text())["recipe"]
     project.config(
         founder=WORLD,
@@ -117,24 +151,11 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Project:
         ("commit", "--quiet", "--message", "start"),
     ):
         project.run("git", *command)
-    return project
 
 
-@pytest.fixture(scope="session")
-def at_gate(blank: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The founder has written the first curriculum; g1 waits for a human."""
-    project = blank.copy(tmp_path_factory.mktemp("at-gate") / "project")
-    project.snakemake()
-    return project
-
-
-@pytest.fixture(scope="session")
-def finished(at_gate: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Both generations and their control arms, approved, trained, scored and committed."""
-    project = at_gate.copy(tmp_path_factory.mktemp("finished") / "project")
+def _finish(project: Project) -> None:
     for generation in ("g1", "g2"):
         project.approve(generation)
         project.snakemake()
     project.run("git", "add", "--all")
     project.run("git", "commit", "--quiet", "--message", "two generations")
-    return project

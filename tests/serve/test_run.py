@@ -144,7 +144,7 @@ def test_it_serves_and_ends_cleanly(recorded: Path, number: signal.Signals) -> N
         assert "give another --port" in taken.communicate(timeout=120)[0]
         assert taken.returncode == 1
         server.send_signal(number)
-        assert "stopped" in server.communicate(timeout=60)[0]
+        assert "stopped" in server.communicate(timeout=240)[0]
         assert server.returncode == 0
     finally:
         server.kill()

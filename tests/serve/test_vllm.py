@@ -50,7 +50,7 @@ def none_is_left(processes: list[psutil.Process]) -> bool:
 
 def test_without_its_environment(recorded: Path) -> None:  # noqa: F811
     server = lamarck(recorded, "serve", "g0", "--engine", "vllm", "--port", "0")
-    said, _ = server.communicate(timeout=60)
+    said, _ = server.communicate(timeout=240)
     expected = "error: .venv-vllm/bin/python does not exist: `make vllm` makes vLLM's environment"
     assert (server.returncode, said.count("\n")) == (1, 1) and said.startswith(expected), said
 
@@ -68,7 +68,7 @@ def test_a_hang_up_while_it_loads_ends_it_in_peace(serve: Callable[..., Started]
     processes = vllm_of(server, at_least=1)
     time.sleep(2)
     server.send_signal(signal.SIGHUP)
-    said, _ = server.communicate(timeout=60)
+    said, _ = server.communicate(timeout=240)
     assert (server.returncode, said.splitlines()[-1]) == (0, "stopped"), said
     assert none_is_left(processes)
 
