@@ -49,6 +49,11 @@ class Generation:
         return Generation(self.number - 1, self.prefix if self.number > 1 else "")
 
     @property
+    def line(self) -> list["Generation"]:
+        """Itself and its forebears, the founder first."""
+        return [*self.parent.line, self] if self.number else [self]
+
+    @property
     def planned_by(self) -> "Generation":
         """The generation whose plan and approval cover this one."""
         return Generation(self.number, self.prefix.removesuffix(CONTROL))

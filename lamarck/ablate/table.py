@@ -11,6 +11,7 @@ from lamarck.ablate.plan import AblationPlan, Arm
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.lineage import parse_generation
+from lamarck.report.flags import cut_short_among
 
 CONFIDENCE = 0.95
 
@@ -28,6 +29,7 @@ class Row(NamedTuple):
     high: float | None
     p_value: float | None  # Wilcoxon's signed-rank test, exact
     ahead: int  # seeds on which it scored higher than the first arm
+    cut_short: list[str]  # trainings that their ceiling ended: what they show is the machine's load, too
 
     @property
     def verdict(self) -> str:
@@ -41,13 +43,16 @@ def rows(plan: AblationPlan, root: Path) -> list[Row]:
     seeds = plan.ablation.seeds
     first, *_ = arms = plan.ablation.arms
     scores = {arm.name: [_score(plan, root, arm, seed) for seed in seeds] for arm in arms}
-    return [_row(arm, scores[arm.name], None if arm is first else scores[first.name]) for arm in arms]
+    return [
+        _row(arm, scores[arm.name], None if arm is first else scores[first.name], _cut_short(plan, root, arm))
+        for arm in arms
+    ]
 
 
-def _row(arm: Arm, scores: list[float], baseline: list[float] | None) -> Row:
+def _row(arm: Arm, scores: list[float], baseline: list[float] | None, cut_short: list[str]) -> Row:
     mean = sum(scores) / len(scores)
     if baseline is None:
-        return Row(arm.name, arm.why, arm.scored, scores, mean, None, None, None, None, 0)
+        return Row(arm.name, arm.why, arm.scored, scores, mean, None, None, None, None, 0, cut_short)
     differences = [own - other for own, other in zip(scores, baseline, strict=True)]
     bounds = stats.ttest_1samp(differences, 0).confidence_interval(CONFIDENCE)
     return Row(
@@ -61,7 +66,17 @@ def _row(arm: Arm, scores: list[float], baseline: list[float] | None) -> Row:
         float(bounds.high),
         float(stats.wilcoxon(differences).pvalue) if any(differences) else 1.0,
         sum(difference > 0 for difference in differences),
+        cut_short,
     )
+
+
+def _cut_short(plan: AblationPlan, root: Path, arm: Arm) -> list[str]:
+    line = parse_generation(arm.scored).line
+    return [
+        f"{arm.name}, seed {seed}: {sentence}"
+        for seed in plan.ablation.seeds
+        for sentence in cut_short_among(line, root / plan.lineages[arm.name, seed].directory)
+    ]
 
 
 def _score(plan: AblationPlan, root: Path, arm: Arm, seed: int) -> float:
@@ -83,6 +98,11 @@ def as_table(found: list[Row]) -> Table:
     return table
 
 
+def as_sentences(found: list[Row]) -> list[str]:
+    """What the table does not show: trainings cut short, whose arms are not what they say."""
+    return [f"red flag: {sentence}" for row in found for sentence in row.cut_short]
+
+
 def as_markdown(found: list[Row]) -> str:
     lines = [
         "| arm | read at | mean | to the first arm | 95% interval | p | ahead | verdict | what it tells |",
@@ -91,6 +111,8 @@ def as_markdown(found: list[Row]) -> str:
     for row in found:
         cells = [row.arm, row.generation, f"{row.mean:.1f}", *_cells(row), row.verdict, row.why]
         lines.append(f"| {' | '.join(cells)} |")
+    if flags := as_sentences(found):
+        lines += ["", *(f"- {sentence}" for sentence in flags)]
     return "\n".join(lines) + "\n"
 
 

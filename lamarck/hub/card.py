@@ -13,8 +13,7 @@ from lamarck.gate.approval import read_approval
 from lamarck.gate.plan import read_plan, short
 from lamarck.hub.contents import Manifest
 from lamarck.lineage import ADAPTER_RECORD, WEIGHTS_RECORD, Generation, read_record
-from lamarck.report.flags import flag_sentences
-from lamarck.report.table import scores_rows
+from lamarck.report.table import scores_rows, scores_sentences
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -129,7 +128,7 @@ def _scores(rows: list[dict[str, Any]], last: Generation, manifest: Manifest) ->
     suite = read_json(Generation(int(rows[-1]["generation"].removeprefix("g"))).scores)["suite"]
     notes = [
         f"- suite {suite['name']}, sha256 `{suite['digest']}`; differences are paired, over the same items",
-        *(f"- {_text(sentence)}" for each in every for sentence in flag_sentences(each["generation"], each["flags"])),
+        *(f"- {_text(sentence)}" for sentence in scores_sentences(rows)),
     ]
     return "\n\n".join(filter(None, [missing, table, "\n".join(notes)]))
 

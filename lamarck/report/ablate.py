@@ -47,7 +47,7 @@ def show(
     with count_up(f"{plan.name} is run", "lineages", len(plan.distinct)) as on_done:
         raise_lineages(plan, root, approve, jobs, on_done)
 
-    from lamarck.ablate.table import as_markdown, as_table, rows  # scipy: half a second
+    from lamarck.ablate.table import as_markdown, as_sentences, as_table, rows  # scipy: half a second
 
     found = rows(plan, root)
     table = {"digest": plan.digest, "seeds": plan.ablation.seeds, "arms": [row._asdict() for row in found]}
@@ -58,6 +58,8 @@ def show(
         print(json.dumps(table, indent=2))
     else:
         console.print(as_table(found))
+        for sentence in as_sentences(found):
+            console.print(sentence, style="red", markup=False, highlight=False)
 
 
 def default_jobs() -> int:

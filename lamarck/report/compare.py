@@ -14,8 +14,10 @@ from lamarck.eval.compare import compare
 from lamarck.eval.suite import sanity_names, suite_weights
 from lamarck.files import read_json
 from lamarck.lineage import Generation, parse_generation
-from lamarck.report.flags import flag_sentences, lost_points
+from lamarck.report.flags import cut_short_among, flag_sentences, lost_points
 from lamarck.report.table import comparison_sentences, comparison_table, read_samples
+
+IS_HERE = re.compile(r"(?:[\w-]+/)*g\d+")  # a generation of this checkout, not of a revision
 
 
 def show(first: str, second: str, config_path: Path, as_json: bool) -> None:
@@ -29,9 +31,11 @@ def show(first: str, second: str, config_path: Path, as_json: bool) -> None:
     console.print(comparison_table((first, second), comparison))
     for sentence in comparison_sentences(comparison):
         console.print(sentence, markup=False)
-    if second == "g0":
-        for sentence in flag_sentences(first, lost_points(comparison.tasks, sanity_names(suite))):
-            console.print(sentence, style="red", markup=False)
+    lines = [parse_generation(name).line for name in (first, second) if IS_HERE.fullmatch(name)]
+    cut_short = cut_short_among(dict.fromkeys(each for line in lines for each in line))
+    lost = lost_points(comparison.tasks, sanity_names(suite)) if second == "g0" else {}
+    for sentence in flag_sentences(first, lost, cut_short):
+        console.print(sentence, style="red", markup=False)
 
 
 def outcomes(name: str) -> list[dict[str, Any]]:
@@ -39,7 +43,7 @@ def outcomes(name: str) -> list[dict[str, Any]]:
 
     Errors: LamarckError when there are none, or the evaluation is partial.
     """
-    if re.fullmatch(r"(?:[\w-]+/)*g\d+", name):
+    if IS_HERE.fullmatch(name):
         generation = parse_generation(name)
         if not generation.scores.exists():
             raise LamarckError(f"{name} has no scores yet: {generation.scores} does not exist")

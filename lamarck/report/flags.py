@@ -1,8 +1,13 @@
-"""Red flags: what a child has lost of the founder's general abilities. Light."""
+"""Red flags: what a child has lost of the founder's general abilities, and a training that did not come to its end.
+Light."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from lamarck.eval.suite import SANITY
+from lamarck.files import read_json
+from lamarck.lineage import ADAPTER_RECORD, Generation
 
 RED_FLAG_POINTS = 5.0
 
@@ -25,5 +30,27 @@ def lost_points(differences: dict[str, float], sanity: list[str]) -> dict[str, f
     return {task: -differences[task] for task in sanity if differences[task] < -RED_FLAG_POINTS}
 
 
-def flag_sentences(generation: str, flags: dict[str, float]) -> list[str]:
-    return [f"red flag: {generation} is {points:.1f} points below g0 on {task}" for task, points in flags.items()]
+def cut_short(generation: str, training: dict[str, Any]) -> str | None:
+    """The sentence for a training that its compute ceiling ended before its last step; None for any other.
+
+    `training` is a training.json. How far such a training came is the machine's doing, or its load's: not its recipe's.
+    """
+    budget = training["budget"]
+    if budget["stopped_by"] != "ceiling":
+        return None
+    return (
+        f"{generation} was trained for {training['steps']:,} of its {training['recipe']['steps']:,} steps, "
+        f"then its ceiling of {budget['ceiling_device_seconds']:g} device-seconds ended that"
+    )
+
+
+def cut_short_among(generations: Iterable[Generation], root: Path = Path()) -> list[str]:
+    """The same for those of several generations, below `root`, that were trained and did not come to their end."""
+    records = [(each, root / each.adapter / ADAPTER_RECORD) for each in generations]
+    found = [cut_short(each.name, read_json(path)) for each, path in records if path.exists()]
+    return [sentence for sentence in found if sentence]
+
+
+def flag_sentences(generation: str, flags: dict[str, float], cut_short: Iterable[str] = ()) -> list[str]:
+    lost = [f"{generation} is {points:.1f} points below g0 on {task}" for task, points in flags.items()]
+    return [f"red flag: {sentence}" for sentence in (*cut_short, *lost)]

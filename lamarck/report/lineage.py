@@ -10,7 +10,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, digest_file, read_json
 from lamarck.freshness import Artifact
 from lamarck.lineage import ADAPTER_RECORD, Generation, generation_digest, read_record
-from lamarck.report.flags import red_flags
+from lamarck.report.flags import cut_short, red_flags
 from lamarck.report.rewards import proxy_of, reward_of, route_rewards
 
 
@@ -60,6 +60,7 @@ def _entry(generation: Generation) -> dict[str, Any]:
         entry["strategy"] = card["record"]["inputs"]["strategy"]
         entry["recipe"] = training["record"]["inputs"]["recipe"]
         entry["cost"]["curriculum_seconds"] = card["record"]["device_seconds"]
+        entry["cut_short"] = cut_short(generation.name, training)
         entry["cost"]["training_seconds"] = training["record"]["device_seconds"]
     return entry
 

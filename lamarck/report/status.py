@@ -16,7 +16,7 @@ from lamarck.freshness import Artifact, survey
 from lamarck.gate.check import gate_state
 from lamarck.lineage import Generation
 from lamarck.report.advice import next_step, standing
-from lamarck.report.flags import flag_sentences, red_flags
+from lamarck.report.flags import cut_short_among, flag_sentences, red_flags
 from lamarck.report.rewards import Routing, rewards_table, route_rewards
 
 ARTIFACTS = ("weights", "curriculum.jsonl", "plan.json", "adapter", "eval.json")
@@ -37,7 +37,7 @@ def show(config_path: Path, as_json: bool) -> None:
                 console.print(Text(f"stale: {generation['generation']}/{name}: {reason}", style="yellow"))
         if generation["gate"] and generation["gate"]["state"] == "refused":
             console.print(Text(f"refused: {generation['gate']['sentence']}", style="bold red"))
-        for sentence in flag_sentences(generation["generation"], generation["flags"]):
+        for sentence in flag_sentences(generation["generation"], generation["flags"], generation["cut_short"]):
             console.print(Text(sentence, style="red"))
     rewards = rewards_table(Routing.model_validate(content["strategies"])) if content["strategies"] else None
     if rewards is not None:
@@ -88,6 +88,7 @@ def _generation(name: str, artifacts: dict[str, str | None]) -> dict[str, Any]:
         "score": scores.get("score"),
         "partial": scores.get("partial"),
         "flags": red_flags(scores, read_json(founder)) if scores and founder.exists() else {},
+        "cut_short": cut_short_among([generation]),
     }
 
 

@@ -12,7 +12,7 @@ from lamarck.eval.compare import Comparison, compare, interval
 from lamarck.eval.suite import suite_weights
 from lamarck.files import read_json, read_jsonl
 from lamarck.lineage import Generation
-from lamarck.report.flags import flag_sentences, red_flags
+from lamarck.report.flags import cut_short_among, flag_sentences, red_flags
 
 
 def read_samples(path: Path) -> list[dict[str, Any]]:
@@ -48,6 +48,7 @@ def _row(generation: Generation, weights: dict[str, float]) -> dict[str, Any]:
     scores = read_json(generation.scores)
     row = {"generation": generation.name, "partial": scores["partial"], "score": scores.get("score")}
     row["flags"] = red_flags(scores, read_json(Generation(0).scores))
+    row["cut_short"] = cut_short_among([generation])
     if not scores["partial"]:
         row["interval"] = interval(read_samples(generation.samples), weights).model_dump()
         row["bits_per_byte"] = scores["bits_per_byte"]
@@ -75,9 +76,9 @@ def scores_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def scores_sentences(rows: list[dict[str, Any]]) -> list[str]:
-    """What the table does not show: where a generation lost what the founder could do."""
+    """What the table does not show: a training that did not come to its end, and what the founder could do better."""
     every = [each for row in rows for each in (row, row.get("control")) if each]
-    return [sentence for row in every for sentence in flag_sentences(row["generation"], row["flags"])]
+    return [each for row in every for each in flag_sentences(row["generation"], row["flags"], row["cut_short"])]
 
 
 def _add(table: Table, row: dict[str, Any]) -> None:

@@ -102,6 +102,21 @@ def test_a_budget_above_the_parents_is_refused_at_planning(finished: Project, tm
     assert "more than the 120 of its parent" in done.stdout
 
 
+def test_a_training_that_its_ceiling_ended_is_a_red_flag(at_gate: Project, tmp_path: Path) -> None:
+    """How far it came is the machine's doing: whoever reads its score has to know."""
+    project = at_gate.copy(tmp_path / "project")
+    project.config(generations=1, control=False, budget={"device_seconds": 0.05})
+    project.snakemake()
+    project.approve("g1")
+    project.snakemake()
+    steps = project.read("results/g1/adapter/training.json")["steps"]
+    assert 0 < steps < 30
+    sentence = f"g1 was trained for {steps} of its 30 steps, then its ceiling of 0.05 device-seconds ended that"
+    assert project.read("results/lineage.json")["main"][1]["cut_short"] == sentence
+    for command in (("status",), ("compare", "g1", "g0"), ("report", "--md")):
+        assert sentence in " ".join(project.run("lamarck", *command).stdout.replace("\\", "").split()), command
+
+
 def test_a_local_model_directory_can_be_the_founder(at_gate: Project, tmp_path: Path) -> None:
     project = at_gate.copy(tmp_path / "project")
     shutil.move(project.root / "results/g0/weights", project.root / "my-model")

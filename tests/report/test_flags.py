@@ -1,6 +1,6 @@
-"""A red flag goes up for more than five points lost on a sanity task, and for nothing else."""
+"""A red flag goes up for more than five points lost on a sanity task, and for a training that was cut short."""
 
-from lamarck.report.flags import flag_sentences, lost_points, red_flags
+from lamarck.report.flags import cut_short, flag_sentences, lost_points, red_flags
 
 
 def scores(**tasks: float) -> dict[str, object]:
@@ -20,3 +20,12 @@ def test_flags() -> None:
     differences = {"sane_1": -5.1, "sane_2": -5.0, "sane_3": 19.0, "hard": -80.0}
     assert lost_points(differences, ["sane_1", "sane_2", "sane_3"]) == {"sane_1": 5.1}
     assert flag_sentences("g2", {"sane_1": 5.1}) == ["red flag: g2 is 5.1 points below g0 on sane_1"]
+
+
+def test_a_training_cut_short() -> None:
+    budget = {"ceiling_device_seconds": 120.0, "used_device_seconds": 120.2, "stopped_by": "ceiling"}
+    training = {"budget": budget, "steps": 158, "recipe": {"steps": 300}}
+    sentence = "g1 was trained for 158 of its 300 steps, then its ceiling of 120 device-seconds ended that"
+    assert cut_short("g1", training) == sentence
+    assert flag_sentences("g1", {}, [sentence]) == [f"red flag: {sentence}"]
+    assert cut_short("g1", training | {"budget": budget | {"stopped_by": "steps"}, "steps": 300}) is None

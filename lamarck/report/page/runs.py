@@ -7,6 +7,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.gate.plan import Plan, read_plan
 from lamarck.lineage import ADAPTER_RECORD
+from lamarck.report.flags import cut_short
 from lamarck.report.page.members import Member
 from lamarck.report.page.shown import Shown
 
@@ -26,7 +27,7 @@ class Training(Shown):
     peak_memory_bytes: int | None  # None in records from before it was written down
     used_device_seconds: float
     ceiling_device_seconds: float
-    stopped_by: str
+    cut_short: str | None  # why it did not come to its last step
     dollars_per_hour: float | None  # of a device, in its plan; None where that has no price
 
     def dollars(self, device_seconds: float) -> float:
@@ -79,7 +80,7 @@ def _training(member: Member, content: dict[str, Any]) -> Training:
         peak_memory_bytes=content.get("peak_memory_bytes"),
         used_device_seconds=budget["used_device_seconds"],
         ceiling_device_seconds=budget["ceiling_device_seconds"],
-        stopped_by=budget["stopped_by"],
+        cut_short=cut_short(member.name, content),
         dollars_per_hour=_price(member),
     )
 

@@ -115,7 +115,6 @@ def _cost(lineage: Lineage) -> Answer:
     for cost in lineage.costs:
         stages[cost.stage] = stages.get(cost.stage, 0.0) + cost.device_seconds
     devices = sorted({cost.device for cost in lineage.costs})
-    over = [each for each in lineage.trainings.values() if each.stopped_by == "ceiling"]
     sentences = [
         f"Device-seconds on {', '.join(devices)}, control arms included: "
         + ", ".join(f"{stage} {seconds:,.0f}" for stage, seconds in stages.items())
@@ -129,9 +128,8 @@ def _cost(lineage: Lineage) -> Answer:
             f"No training may pass its approved ceiling; {closest.generation} came closest, with "
             f"{closest.used_device_seconds:,.0f} of {closest.ceiling_device_seconds:,.0f} seconds."
         )
-    sentences += [f"{each.generation} was stopped by its ceiling after {each.steps} steps." for each in over]
     sentences.append(_money(list(lineage.trainings.values())))
-    return Answer(question="At what cost?", short=duration(total), tone="bad" if over else "open", sentences=sentences)
+    return Answer(question="At what cost?", short=duration(total), tone="open", sentences=sentences)
 
 
 def _money(trainings: Sequence[Training]) -> str:
@@ -179,7 +177,7 @@ def _is_trained(member: Member) -> bool:
 
 
 def _wrong(lineage: Lineage) -> Answer:
-    """Red flags, partial evaluations, broken artifacts, warnings."""
+    """Red flags, trainings cut short, partial evaluations, broken artifacts, warnings."""
     sentences = [f"{problem.removesuffix('.')}." for problem in _problems(lineage)]
     if not sentences:
         whole = sum(piece.state == "whole" for member in lineage.members for piece in member.pieces)
@@ -201,6 +199,7 @@ def _problems(lineage: Lineage) -> Iterable[str]:
                 yield f"{piece.path} is {piece.state}: {piece.sentence}{digests}"
     for name, sentence in lineage.problems.items():
         yield f"{name}: {sentence}"
+    yield from (f"red flag: {training.cut_short}" for training in lineage.trainings.values() if training.cut_short)
     for score in lineage.scores.values():
         if score.partial:
             reasons = "; ".join(f"{task}: {reason}" for task, reason in score.errors.items()) or score.note

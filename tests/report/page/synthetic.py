@@ -117,6 +117,7 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
             for step in range(0, 300, 3)
         ],
         "budget": {"ceiling_device_seconds": 120.0, "used_device_seconds": 15.0, "stopped_by": "steps"},
+        "recipe": {"steps": 300},
         "steps": 300,
         "examples": items,
         "tokens": 450_000,
