@@ -60,8 +60,8 @@ def _entry(generation: Generation) -> dict[str, Any]:
         entry["strategy"] = card["record"]["inputs"]["strategy"]
         entry["recipe"] = training["record"]["inputs"]["recipe"]
         entry["cost"]["curriculum_seconds"] = card["record"]["device_seconds"]
-        entry["cut_short"] = cut_short(generation.name, training)
         entry["cost"]["training_seconds"] = training["record"]["device_seconds"]
+        entry["cut_short"] = cut_short(generation.name, training)
     return entry
 
 

@@ -88,8 +88,16 @@ def _generation(name: str, artifacts: dict[str, str | None]) -> dict[str, Any]:
         "score": scores.get("score"),
         "partial": scores.get("partial"),
         "flags": red_flags(scores, read_json(founder)) if scores and founder.exists() else {},
-        "cut_short": cut_short_among([generation]),
+        "cut_short": _cut_short(generation),
     }
+
+
+def _cut_short(generation: Generation) -> list[str]:
+    """None where the training's record cannot be read: the adapter is shown as stale, with the reason."""
+    try:
+        return cut_short_among([generation])
+    except (LamarckError, KeyError, TypeError):
+        return []
 
 
 def _table(generations: list[dict[str, Any]]) -> Table:
