@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lamarck.errors import LamarckError
 from lamarck.eval.suite import SANITY
 from lamarck.files import read_json
 from lamarck.lineage import ADAPTER_RECORD, Generation
@@ -45,10 +46,22 @@ def cut_short(generation: str, training: dict[str, Any]) -> str | None:
 
 
 def cut_short_among(generations: Iterable[Generation], root: Path = Path()) -> list[str]:
-    """The same for those of several generations, below `root`, that were trained and did not come to their end."""
-    records = [(each, root / each.adapter / ADAPTER_RECORD) for each in generations]
-    found = [cut_short(each.name, read_json(path)) for each, path in records if path.exists()]
-    return [sentence for sentence in found if sentence]
+    """The same for those of several generations, below `root`, that were trained and did not come to their end.
+
+    Errors: LamarckError for a training.json that is none.
+    """
+    sentences = []
+    for each in generations:
+        path = root / each.adapter / ADAPTER_RECORD
+        if not path.exists():
+            continue
+        try:
+            sentence = cut_short(each.name, read_json(path))
+        except (KeyError, TypeError) as error:
+            raise LamarckError(f"{path} is no record of a training: `snakemake` makes it again") from error
+        if sentence:
+            sentences.append(sentence)
+    return sentences
 
 
 def flag_sentences(generation: str, flags: dict[str, float], cut_short: Iterable[str] = ()) -> list[str]:

@@ -96,7 +96,7 @@ def _cut_short(generation: Generation) -> list[str]:
     """None where the training's record cannot be read: the adapter is shown as stale, with the reason."""
     try:
         return cut_short_among([generation])
-    except (LamarckError, KeyError, TypeError):
+    except LamarckError:
         return []
 
 

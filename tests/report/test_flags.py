@@ -1,6 +1,12 @@
 """A red flag goes up for more than five points lost on a sanity task, and for a training that was cut short."""
 
-from lamarck.report.flags import cut_short, flag_sentences, lost_points, red_flags
+from pathlib import Path
+
+import pytest
+
+from lamarck.errors import LamarckError
+from lamarck.lineage import ADAPTER_RECORD, Generation
+from lamarck.report.flags import cut_short, cut_short_among, flag_sentences, lost_points, red_flags
 
 
 def scores(**tasks: float) -> dict[str, object]:
@@ -29,3 +35,13 @@ def test_a_training_cut_short() -> None:
     assert cut_short("g1", training) == sentence
     assert flag_sentences("g1", {}, [sentence]) == [f"red flag: {sentence}"]
     assert cut_short("g1", training | {"budget": budget | {"stopped_by": "steps"}, "steps": 300}) is None
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"budget": 1}'])
+def test_a_record_that_is_none_is_a_sentence(tmp_path: Path, text: str) -> None:
+    child = Generation(1)
+    path = tmp_path / child.adapter / ADAPTER_RECORD
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(LamarckError, match=r"training\.json"):
+        cut_short_among(child.line, tmp_path)
