@@ -8,7 +8,7 @@ min_version("9.27")
 
 
 include: "rules/common.smk"
-include: "rules/g0.smk"
+include: "rules/founder.smk"
 include: "rules/curriculum.smk"
 include: "rules/gate.smk"
 include: "rules/train.smk"

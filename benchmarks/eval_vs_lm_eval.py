@@ -27,7 +27,7 @@ from lamarck.config import HFEngineConfig
 from lamarck.engine import load_engine
 from lamarck.eval.outcome import DECIMALS
 from lamarck.eval.sanity import run_sanity
-from lamarck.eval.suite import CORPUS, Suite, load_suite
+from lamarck.suites.suite import CORPUS, Suite, load_suite
 
 Scores = dict[str, float]
 

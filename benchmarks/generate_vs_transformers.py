@@ -16,10 +16,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lamarck.config import HFEngineConfig
+from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.engine import load_engine
-from lamarck.eval.suite import load_suite
-from lamarck.g0.tiny import pretrain
-from lamarck.g0.world import SkillShare, TinyFounder
+from lamarck.founder.tiny import pretrain
+from lamarck.suites.suite import load_suite
 
 PAIRS = 5
 MAX_NEW_TOKENS = 64

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from lamarck.report.page.command import PAGE, write_report
+from lamarck.commands.report import PAGE, write_report
 from tests.conftest import BROWSER_FLAGS
 from tests.report.page.synthetic import write_lineage
 

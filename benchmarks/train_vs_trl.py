@@ -18,10 +18,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from trl import SFTConfig, SFTTrainer
 
 from lamarck.config import Recipe
+from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
-from lamarck.g0.corpus import corpus
-from lamarck.g0.tiny import pretrain
-from lamarck.g0.world import SkillShare, TinyFounder
+from lamarck.founder.corpus import corpus
+from lamarck.founder.tiny import pretrain
 from lamarck.train.data import Batches, exercises, tokenize
 from lamarck.train.loop import train
 from lamarck.train.model import load_trainable

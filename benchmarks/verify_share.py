@@ -18,7 +18,7 @@ from lamarck.curriculum.item import Teacher
 from lamarck.curriculum.propose import Author, Proposal
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.engine import load_engine
-from lamarck.eval.suite import held_out_prompts, load_suite
+from lamarck.suites.suite import held_out_prompts, load_suite
 
 
 class Clocked:

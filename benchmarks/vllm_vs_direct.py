@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 
 from lamarck.config import VLLMEngineConfig
+from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.engine.vllm import VLLMEngine
 from lamarck.engine.worker import Worker
-from lamarck.eval.suite import load_suite
-from lamarck.g0.tiny import pretrain
-from lamarck.g0.world import SkillShare, TinyFounder
+from lamarck.founder.tiny import pretrain
+from lamarck.suites.suite import load_suite
 
 PAIRS = 7
 MAX_NEW_TOKENS = 64

@@ -10,11 +10,11 @@ from snakemake.exceptions import WorkflowError
 from lamarck.config import load_config
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
-from lamarck.freshness import bless, earlier_curricula, survey
-from lamarck.g0.local import check_model_directory
+from lamarck.lineage.freshness import bless, earlier_curricula, survey
+from lamarck.founder.local import check_model_directory
 from lamarck.gate.check import gate_state
 from lamarck.gate.plan import read_plan
-from lamarck.hub.client import check_may_write
+from lamarck.models.hub import check_may_write
 from lamarck.lineage import (
     CODE_VARIABLE,
     Generation,
@@ -22,8 +22,8 @@ from lamarck.lineage import (
     parse_generation,
 )
 from lamarck.progress import TERMINAL_VARIABLE
-from lamarck.report.advice import next_step, standing
-from lamarck.report.dvc import record_outputs
+from lamarck.gate.standing import next_step, standing
+from lamarck.lineage.dvc import record_outputs
 from lamarck.report.lineage import summary
 from lamarck.run_lock import take_run_lock
 

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamarck.eval.sandbox import Sandbox, SandboxUnavailable
+from lamarck.judging.sandbox import Sandbox, SandboxUnavailable
 from tests.runpod.container import why_unavailable
 from tests.runpod.fake import FakeRunPod
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+# Fixtures of more than one folder's tests.
+pytest_plugins = ["tests.suites.small"]
 
 # No GPU, no user's profile, and nothing of the browser's own that asks the network.
 BROWSER_FLAGS = (
@@ -86,7 +89,7 @@ def vllm_python() -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model directory: tests.tiny's world, learned for a few seconds; it answers, and ends its answers."""
-    from lamarck.g0.tiny import pretrain
+    from lamarck.founder.tiny import pretrain
     from tests.tiny import WORLD
 
     path = tmp_path_factory.mktemp("tiny") / "weights"

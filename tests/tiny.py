@@ -2,8 +2,8 @@
 
 from itertools import islice
 
-from lamarck.g0.corpus import corpus
-from lamarck.g0.world import SkillShare, TinyFounder
+from lamarck.config.tiny import SkillShare, TinyFounder
+from lamarck.founder.corpus import corpus
 
 WORLD = TinyFounder(
     kind="tiny",

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from lamarck.config import Founder, HubFounder, LocalFounder, Section, load_section
+from lamarck.config.tiny import TinyFounder
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
-from lamarck.g0.world import TinyFounder
 
 KNOWN_SHAPES = Path("config/shapes.yaml")
 # Architectures whose layers are those of Llama, apart from biases and norms of heads: below a ten-thousandth.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lamarck.config import Config, Recipe
 from lamarck.curriculum.strategy import Strategy
-from lamarck.eval.outlook import outlook
-from lamarck.eval.suite import load_suite
+from lamarck.suites.outlook import outlook
+from lamarck.suites.suite import load_suite
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ app.add_typer(pods, name="pods")
 @app.command()
 def status(configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
     """Where the lineage stands, what waits for whom, and which approvals do not hold."""
-    from lamarck.report import status as report
+    from lamarck.commands import status as report
 
     report.show(configfile, as_json)
 
@@ -48,7 +48,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """What every step would take, before anything runs: machines, memory, hours and dollars, or what does not fit."""
-    from lamarck.report import plan as report
+    from lamarck.commands import plan as report
 
     report.show(configfile, gpu, dollars_per_hour, as_json)
 
@@ -68,7 +68,7 @@ def review(
 
     child = parse_generation(generation)
     if html:
-        from lamarck.report.page.command import write_review
+        from lamarck.commands.report import write_review
 
         write_review(configfile, child, html)
         print(f"{html}: open it in any browser")
@@ -114,8 +114,8 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """The lineage as one page that needs no network: graph, scores, curricula, training, answers."""
+    from lamarck.commands import report as command
     from lamarck.errors import LamarckError
-    from lamarck.report.page import command
 
     if base and not markdown:
         raise LamarckError("--base says with what the summary compares: give --md, too")
@@ -131,7 +131,7 @@ def report(
 @app.command()
 def verify(configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
     """Hash every artifact again and compare it with its record; name the first that differs."""
-    from lamarck.report import verify as report
+    from lamarck.commands import verify as report
 
     report.show(configfile, as_json)
 
@@ -139,7 +139,7 @@ def verify(configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
 @app.command()
 def compare(first: str, second: str, configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
     """FIRST minus SECOND, item by item: generations (`g2`, `control/g2`) or git revisions (`main`, `v1:g2`)."""
-    from lamarck.report import compare as report
+    from lamarck.commands import compare as report
 
     report.show(first, second, configfile, as_json)
 
@@ -147,7 +147,7 @@ def compare(first: str, second: str, configfile: ConfigFile = DEFAULT, as_json: 
 @app.command()
 def skills(as_json: AsJson = False) -> None:
     """The skills that a strategy can name: what each asks, how difficult, and who judges it."""
-    from lamarck.report import skills as report
+    from lamarck.commands import skills as report
 
     report.show(as_json)
 
@@ -155,7 +155,7 @@ def skills(as_json: AsJson = False) -> None:
 @app.command()
 def demo(configfile: ConfigFile = DEFAULT) -> None:
     """Run the lineage, stopping at every gate to show the plan and ask you."""
-    from lamarck.report import demo as walk
+    from lamarck.commands import demo as walk
 
     walk.run(configfile)
 
@@ -171,7 +171,7 @@ def ablate(
     as_json: AsJson = False,
 ) -> None:
     """Raise lineages that differ in one thing, over matched seeds, and print what that changes. Tiny founders only."""
-    from lamarck.report import ablate as report
+    from lamarck.commands import ablate as report
 
     answer = digest if digest is not None else _asked
     report.show(ablation, _approver(by, None), answer, key, jobs or report.default_jobs(), write, as_json)
@@ -192,8 +192,8 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Put any model directory to a frozen suite, or show what that would take: `lamarck eval --suite v1 --dry-run`."""
+    from lamarck.commands import suite as report
     from lamarck.errors import LamarckError
-    from lamarck.report import suite as report
 
     if dry_run:
         report.show_outlook(suite, tokens_per_second, dollars_per_hour, as_json)

@@ -23,8 +23,8 @@ def show_curriculum(
     as_json: AsJson = False,
 ) -> None:
     """Page through the items that train GENERATION, with their verdicts."""
+    from lamarck.commands import curriculum as report
     from lamarck.lineage import parse_generation
-    from lamarck.report import curriculum as report
 
     report.show(parse_generation(generation), skill, difficulty, offset, limit, as_json)
 
@@ -32,8 +32,8 @@ def show_curriculum(
 @curricula.command(name="diff")
 def compare_curricula(first: str, second: str, as_json: AsJson = False) -> None:
     """What changed from FIRST to SECOND in kind: cells, pass rates, guard-rails, words that only one of them has."""
+    from lamarck.commands import curriculum as report
     from lamarck.lineage import parse_generation
-    from lamarck.report import curriculum as report
 
     report.show_difference(parse_generation(first), parse_generation(second), as_json)
 
@@ -44,7 +44,7 @@ def verify_suites(
     as_json: AsJson = False,
 ) -> None:
     """Hash every file of the suites again, and check what they say."""
-    from lamarck.report import suite as report
+    from lamarck.commands import suite as report
 
     report.show_verified(names or [], as_json)
 
@@ -52,7 +52,7 @@ def verify_suites(
 @suites.command()
 def freeze(name: str, as_json: AsJson = False) -> None:
     """Write down the digest of every file of a new suite, once."""
-    from lamarck.report import suite as report
+    from lamarck.commands import suite as report
 
     report.show_frozen(name, as_json)
 
@@ -67,14 +67,14 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Floor and ceiling: the scores of saying nothing, of guessing, and of knowing every answer."""
-    from lamarck.report import suite as report
+    from lamarck.commands import suite as report
 
     report.show_calibration(name, student, model or [], configfile, write, as_json)
 
 
 @pods.callback(invoke_without_command=True)
 def list_pods(context: typer.Context, name: PodsName = None, as_json: AsJson = False) -> None:
-    from lamarck.report import pods as report
+    from lamarck.commands import pods as report
 
     if context.invoked_subcommand is None:
         report.show(name, as_json)
@@ -87,6 +87,6 @@ def end_pods(
     name: PodsName = None,
 ) -> None:
     """End a pod for good, or all of them."""
-    from lamarck.report import pods as report
+    from lamarck.commands import pods as report
 
     report.end(identifier, everything, name)

@@ -15,8 +15,8 @@ from lamarck.curriculum.limits import broken_limits
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import digest_file, read_json, write_json, write_jsonl
-from lamarck.freshness import curriculum_inputs
 from lamarck.lineage import make_record, model_digest, parse_generation
+from lamarck.lineage.freshness import curriculum_inputs
 from lamarck.progress import count_up
 from lamarck.seeds import seed_for
 
@@ -54,7 +54,7 @@ def main() -> None:
     from lamarck.curriculum.propose import Author, Proposal
     from lamarck.curriculum.suites import contaminations
     from lamarck.engine import load_engine
-    from lamarck.eval.suite import held_out_prompts, load_suite
+    from lamarck.suites.suite import held_out_prompts, load_suite
 
     torch.set_num_threads(arguments.threads)
     engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter)

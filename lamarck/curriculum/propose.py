@@ -16,8 +16,8 @@ from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
 from lamarck.curriculum.near import Near
 from lamarck.curriculum.strategy import Strategy
 from lamarck.engine import Engine
+from lamarck.engine.answer import reasoning_and_answer
 from lamarck.errors import LamarckError
-from lamarck.eval.answer import reasoning_and_answer
 from lamarck.seeds import seed_for
 from lamarck.skills import Malformed, Problem
 from lamarck.skills import Verdict as Judgement

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lamarck.curriculum.filter import Contamination
-from lamarck.eval.suite import held_out_prompts, load_suite
+from lamarck.suites.suite import held_out_prompts, load_suite
 
 
 def contaminations(suite: Path) -> dict[str, Contamination]:

@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedTokenizerBase
 
-from lamarck.chat import opened_reasoning, prompt_tokens
 from lamarck.config import HFEngineConfig
 from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.errors import LamarckError
-from lamarck.g0.shards import model_directory
+from lamarck.models.chat import opened_reasoning, prompt_tokens
+from lamarck.models.shards import model_directory
 from lamarck.seeds import seed_for
 
 

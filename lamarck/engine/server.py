@@ -12,11 +12,11 @@ from typing import Any, Literal
 import httpx2
 from pydantic import BaseModel
 
-from lamarck.chat import BEFORE_ANSWER, END_OF_THINKING, THINK, opened_reasoning
 from lamarck.config import ServerEngineConfig
 from lamarck.engine.http import JSONClient
 from lamarck.errors import LamarckError
 from lamarck.lineage import is_name_of, model_digest
+from lamarck.models.chat import BEFORE_ANSWER, END_OF_THINKING, THINK, opened_reasoning
 from lamarck.seeds import seed_for
 
 # A text that ended otherwise (a filter, an abort) is not what the model would have written.

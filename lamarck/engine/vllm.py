@@ -10,12 +10,12 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from lamarck.chat import BEFORE_ANSWER, ends_reasoning, opened_reasoning, prompt_tokens
 from lamarck.config import VLLMEngineConfig
 from lamarck.engine.tokens import end_tokens, generation_config, start_token
 from lamarck.engine.vllm_process import environment, model_settings, vllm_python
 from lamarck.engine.worker import Worker
 from lamarck.errors import LamarckError
+from lamarck.models.chat import BEFORE_ANSWER, ends_reasoning, opened_reasoning, prompt_tokens
 from lamarck.seeds import seed_for
 
 PROGRAM = Path(__file__).with_name("vllm_worker.py")

@@ -7,7 +7,7 @@ from typing import Any
 from lamarck.config import VLLMEngineConfig
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
-from lamarck.g0.shards import model_directory
+from lamarck.models.shards import model_directory
 
 QUANTIZATIONS = {"none": None, "fp8": "fp8_per_channel"}  # as vLLM calls them
 

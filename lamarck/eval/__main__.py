@@ -16,10 +16,10 @@ from lamarck.engine import Engine, load_engine, prepare_libraries
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.compare import interval
 from lamarck.eval.resume import Remembering
-from lamarck.eval.suite import Suite, load_suite, suite_weights
 from lamarck.files import digest_file, digest_value, write_json, write_jsonl
 from lamarck.lineage import Record, make_record, model_digest, parse_generation, suite_digest, weights_digest
 from lamarck.progress import count_up
+from lamarck.suites.suite import Suite, load_suite, suite_weights
 
 
 def main() -> None:

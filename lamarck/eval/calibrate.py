@@ -8,9 +8,9 @@ from typing import Any
 
 from lamarck.engine.rule import RuleEngine
 from lamarck.eval.run import evaluate
-from lamarck.eval.suite import CORPUS, TIERS, Suite, held_out_prompts
 from lamarck.files import write_text
 from lamarck.skills import get_skill
+from lamarck.suites.suite import CORPUS, TIERS, Suite, held_out_prompts
 
 BEGIN, END = "<!-- calibration: made by `lamarck suite calibrate` -->", "<!-- end of calibration -->"
 MOST_DRAWS = 10_000  # for a problem that is new: where so many are not, the space is used up

@@ -8,8 +8,8 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
 from lamarck.engine import Engine
+from lamarck.engine.answer import without_reasoning
 from lamarck.errors import LamarckError
-from lamarck.eval.answer import without_reasoning
 
 # What a generation request may say. Anything else would be dropped silently, so it is refused.
 KNOWN = {"until", "max_gen_toks", "do_sample", "temperature"}

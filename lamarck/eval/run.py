@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from lamarck.engine import Engine
-from lamarck.eval.engineering.run import run_engineering
+from lamarck.eval.engineering_tier import run_engineering
 from lamarck.eval.outcome import DECIMALS, TierOutcome
 from lamarck.eval.sanity import run_sanity
-from lamarck.eval.suite import ENGINEERING, SANITY, TEACHING, TIERS, Suite, check_scorers
 from lamarck.eval.teaching import run_teaching
+from lamarck.suites.suite import ENGINEERING, SANITY, TEACHING, TIERS, Suite, check_scorers
 
 
 def evaluate(

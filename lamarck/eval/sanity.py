@@ -17,12 +17,12 @@ from lm_eval.tasks._index import Entry
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from lamarck.engine import Engine
+from lamarck.engine.answer import code_of
 from lamarck.errors import LamarckError
-from lamarck.eval.answer import code_of
 from lamarck.eval.lm import EngineLM
 from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row, task_scores
-from lamarck.eval.sandbox import Limits, Sandbox
-from lamarck.eval.suite import CORPUS, BenchmarkTask, HeldOutTask, Suite
+from lamarck.judging.sandbox import Limits, Sandbox
+from lamarck.suites.suite import CORPUS, BenchmarkTask, HeldOutTask, Suite
 
 LIMITS = Limits(seconds=30)
 

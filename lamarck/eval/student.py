@@ -9,11 +9,11 @@ from pathlib import Path
 
 from lamarck.config import HubFounder
 from lamarck.errors import exit_with_sentence
-from lamarck.eval.suite import Suite, held_out_prompts, load_suite
 from lamarck.files import atomic_directory, file_digests, write_json
-from lamarck.freshness import student_inputs
 from lamarck.lineage import WEIGHTS_RECORD, make_record, weights_digest
+from lamarck.lineage.freshness import student_inputs
 from lamarck.progress import count_up
+from lamarck.suites.suite import Suite, held_out_prompts, load_suite
 
 
 def main() -> None:
@@ -40,14 +40,14 @@ def make_student(suite: Suite, directory: Path, threads: int) -> float:
     """Fill `directory` with the student's model directory. Returns the device seconds it took."""
     student = suite.tiers.teaching.student
     if isinstance(student, HubFounder):
-        from lamarck.g0.local import name_founder
+        from lamarck.founder.local import name_founder
 
         name_founder(student.repo, student.revision, directory)
         return 0.0
 
     import torch  # seconds to import
 
-    from lamarck.g0.tiny import pretrain
+    from lamarck.founder.tiny import pretrain
 
     torch.set_num_threads(threads)
     with count_up("the suite's student is pretrained", "steps", student.steps) as on_step:

@@ -12,12 +12,12 @@ import torch
 
 from lamarck.config import HFEngineConfig
 from lamarck.engine import Engine, load_engine
+from lamarck.engine.answer import answer_of
 from lamarck.errors import LamarckError
-from lamarck.eval.answer import answer_of
 from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row, task_scores
-from lamarck.eval.suite import Suite, TeachingTier, held_out_prompts
 from lamarck.seeds import seed_for
 from lamarck.skills import Malformed, Problem, get_skill
+from lamarck.suites.suite import Suite, TeachingTier, held_out_prompts
 from lamarck.train.data import Batches, Exercise, tokenize
 from lamarck.train.loop import train
 from lamarck.train.model import export_adapter, load_trainable

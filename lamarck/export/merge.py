@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
-from lamarck.g0.shards import model_directory
+from lamarck.models.shards import model_directory
 
 DTYPE = torch.bfloat16
 

@@ -10,14 +10,14 @@ from lamarck.config import Config, load_config
 from lamarck.engine import load_engine, prepare_libraries
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import Comparison, compare
-from lamarck.eval.suite import load_suite, suite_weights
 from lamarck.export.gguf import convert, find_converter
 from lamarck.files import atomic_directory, file_digests, read_json, write_json
-from lamarck.freshness import scores_digest, scores_inputs
 from lamarck.lineage import STUDENT, Generation, generation_digest, read_record
+from lamarck.lineage.freshness import scores_digest, scores_inputs
 from lamarck.progress import count_up
 from lamarck.report.table import comparison_sentences, comparison_table, read_samples
 from lamarck.serve.model import Servable, servable
+from lamarck.suites.suite import load_suite, suite_weights
 
 RECORD = "export.json"
 

@@ -20,9 +20,9 @@ from lamarck.curriculum.limits import broken_limits
 from lamarck.curriculum.strategy import Strategy, load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, read_json, write_json, write_jsonl, write_text
-from lamarck.freshness import curriculum_state
 from lamarck.gate.plan import short
 from lamarck.lineage import Generation, HumanEdit, Record, read_record
+from lamarck.lineage.freshness import curriculum_state
 from lamarck.run_lock import take_run_lock
 from lamarck.visible import visible
 

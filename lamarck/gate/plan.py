@@ -20,8 +20,8 @@ from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, digest_file, digest_text, read_json
-from lamarck.g0.shards import read_shards
 from lamarck.lineage import Generation, model_digest, parse_generation, suite_digest
+from lamarck.models.shards import read_shards
 
 SHORT = 8
 TOKENS_PER_WORD = 1.5  # of subwords, in text with code: for hours and dollars, which are estimates anyway. Assumed.

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, digest_value, read_json
-from lamarck.freshness import scores_digest
 from lamarck.gate.check import check_answer
 from lamarck.gate.plan import read_plan
 from lamarck.hub.contents import members
@@ -19,6 +18,7 @@ from lamarck.lineage import (
     read_record,
     weights_digest,
 )
+from lamarck.lineage.freshness import scores_digest
 
 
 def check_lineage(root: Path, last: Generation) -> set[str]:

@@ -11,9 +11,9 @@ from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, file_digests, write_json, write_text
 from lamarck.hub.check import check_lineage
-from lamarck.hub.client import connect, refusals_as_sentences
 from lamarck.hub.contents import MANIFEST, Manifest, read_manifest, unit_of
 from lamarck.lineage import WEIGHTS_RECORD, Generation, Published, read_record
+from lamarck.models.hub import connect, refusals_as_sentences
 from lamarck.report.lineage import LINEAGE, TABLE, build_lineage, scores_table
 
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from lamarck.config import Config, load_config
 from lamarck.errors import LamarckError
-from lamarck.eval.suite import student_kind
 from lamarck.files import canonical_json, read_json
 from lamarck.hub.card import model_card
 from lamarck.hub.check import check_lineage
-from lamarck.hub.client import check_may_write, connect, refusals_as_sentences
 from lamarck.hub.contents import MANIFEST, Manifest, make_manifest
 from lamarck.lineage import STUDENT, WEIGHTS_RECORD, Generation, Published
+from lamarck.models.hub import check_may_write, connect, refusals_as_sentences
+from lamarck.suites.suite import student_kind
 
 HERE = Path()
 

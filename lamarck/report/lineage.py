@@ -8,10 +8,10 @@ from typing import Any
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, digest_file, read_json
-from lamarck.freshness import Artifact
 from lamarck.lineage import ADAPTER_RECORD, Generation, generation_digest, read_record
-from lamarck.report.flags import cut_short, red_flags
-from lamarck.report.rewards import proxy_of, reward_of, route_rewards
+from lamarck.lineage.flags import cut_short, red_flags
+from lamarck.lineage.freshness import Artifact
+from lamarck.lineage.reward import proxy_of, reward_of, route_rewards
 
 
 def build_lineage(config: Config, prefix: str = "") -> dict[str, Any]:

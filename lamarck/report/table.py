@@ -9,10 +9,10 @@ from rich.text import Text
 
 from lamarck.config import Config
 from lamarck.eval.compare import Comparison, compare, interval
-from lamarck.eval.suite import suite_weights
 from lamarck.files import read_json, read_jsonl
 from lamarck.lineage import Generation
-from lamarck.report.flags import cut_short_among, flag_sentences, red_flags
+from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
+from lamarck.suites.suite import suite_weights
 
 
 def read_samples(path: Path) -> list[dict[str, Any]]:

@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from lamarck.chat import conversation_tokens, opened_reasoning
 from lamarck.engine.hf import HFEngine
 from lamarck.engine.sampling import Continuation
+from lamarck.models.chat import conversation_tokens, opened_reasoning
 from lamarck.seeds import seed_for
 from lamarck.serve.answer import Choice, Render, events, total, unless_gone, usage
 from lamarck.serve.batcher import Batcher

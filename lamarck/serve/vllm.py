@@ -73,7 +73,7 @@ def answer(model: Servable, config: Config, address: Address, idle_seconds: floa
 def _settings(model: Servable, engine: VLLMEngineConfig, address: Address) -> dict[str, Any]:
     from transformers import AutoTokenizer  # seconds
 
-    from lamarck.chat import ends_reasoning, template_of_one_message
+    from lamarck.models.chat import ends_reasoning, template_of_one_message
 
     tokenizer = AutoTokenizer.from_pretrained(model.weights, local_files_only=True, trust_remote_code=False)
     return {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lamarck.errors import Malformed
-from lamarck.eval.sandbox import Sandbox
+from lamarck.judging.sandbox import Sandbox
 
 PROMPT_END = "=>"
 # A line longer than this is no answer to anything asked here; refusing it first keeps hostile text cheap.

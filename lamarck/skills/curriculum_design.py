@@ -20,9 +20,9 @@ from typing import Annotated
 from pydantic import Field
 
 from lamarck import strict_json
-from lamarck.eval.engineering.design import checked, is_placeholder
-from lamarck.eval.engineering.trial import Lesson, Machine, Outcome, try_out
-from lamarck.eval.sandbox import Limits
+from lamarck.judging.design import checked, is_placeholder
+from lamarck.judging.sandbox import Limits
+from lamarck.judging.trial import Lesson, Machine, Outcome, try_out
 from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
 from lamarck.skills.forms import literal, pattern, repeated, span
 from lamarck.skills.machine_templates import sample

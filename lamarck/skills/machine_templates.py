@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from lamarck.eval.engineering.trial import Machine
+from lamarck.judging.trial import Machine
 
 Act = tuple[str, list[int]]  # what a symbol does, in words and as the next state of each state
 

@@ -24,9 +24,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lamarck.eval.engineering.design import is_placeholder
-from lamarck.eval.plain_code import GUARD, PURE, TORCH, plain_statements
-from lamarck.eval.sandbox import Limits
+from lamarck.judging.design import is_placeholder
+from lamarck.judging.plain_code import GUARD, PURE, TORCH, plain_statements
+from lamarck.judging.sandbox import Limits
 from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
 from lamarck.skills.forms import CODE, literal, pattern, repeated, span
 from lamarck.skills.script_templates import sample

@@ -15,8 +15,8 @@ import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lamarck.eval.plain_code import PURE, plain_statements
-from lamarck.eval.sandbox import MIB, Limits
+from lamarck.judging.plain_code import PURE, plain_statements
+from lamarck.judging.sandbox import MIB, Limits
 from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
 from lamarck.skills.forms import CODE, literal, pattern, repeated, span
 from lamarck.skills.python_templates import sample

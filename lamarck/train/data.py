@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from lamarck.chat import answer_text, opened_reasoning, prompt_tokens
 from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
+from lamarck.models.chat import answer_text, opened_reasoning, prompt_tokens
 from lamarck.seeds import seed_for
 from lamarck.train import rows_at_once
 

@@ -12,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 from lamarck.config import Recipe
 from lamarck.errors import LamarckError
 from lamarck.files import read_json, write_json
-from lamarck.g0.shards import model_directory
+from lamarck.models.shards import model_directory
 
 PARENT, CHILD = "parent", "default"
 

@@ -11,9 +11,9 @@ from lamarck.config import Config
 from lamarck.curriculum.item import read_curriculum
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.files import atomic_directory, digest_value, write_json
-from lamarck.freshness import adapter_inputs
 from lamarck.gate.plan import Plan
 from lamarck.lineage import ADAPTER_RECORD, Generation, adapter_digest, make_record, model_digest
+from lamarck.lineage.freshness import adapter_inputs
 from lamarck.progress import count_up
 from lamarck.seeds import seed_for
 

@@ -7,6 +7,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from lamarck.config import HFEngineConfig, ServerEngineConfig
+from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, Teacher
@@ -14,8 +15,7 @@ from lamarck.curriculum.propose import Author, Proposal
 from lamarck.curriculum.strategy import Strategy
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
-from lamarck.g0.tiny import pretrain
-from lamarck.g0.world import SkillShare, TinyFounder
+from lamarck.founder.tiny import pretrain
 from lamarck.lineage import Generation, model_digest, served_name
 from lamarck.serve.app import build_app
 from tests.serving import serving

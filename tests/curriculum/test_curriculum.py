@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lamarck.config import LocalFounder
+from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.anchor import draw_anchors
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.describe import describe
@@ -19,7 +20,6 @@ from lamarck.curriculum.strategy import Strategy
 from lamarck.engine import Engine
 from lamarck.engine.rule import RuleEngine
 from lamarck.errors import LamarckError
-from lamarck.g0.world import SkillShare, TinyFounder
 from lamarck.skills import Problem, Verdict, get_skill, get_tagged_skill
 from lamarck.skills.math_word import HEAD
 

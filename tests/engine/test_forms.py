@@ -11,10 +11,10 @@ import torch
 from tokenizers import ByteLevelBPETokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lamarck.chat import END_OF_THINKING, THINK
 from lamarck.config import ServerEngineConfig, VLLMEngineConfig
 from lamarck.engine import load_engine
 from lamarck.engine.vllm import VLLMEngine
+from lamarck.models.chat import END_OF_THINKING, THINK
 from lamarck.skills import IN_ENGLISH
 from lamarck.skills.forms import literal, span
 from tests.serving import said_url

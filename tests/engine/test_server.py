@@ -17,11 +17,11 @@ from transformers import AutoTokenizer
 
 from lamarck.config import Config, HFEngineConfig, ServerEngineConfig, check_section
 from lamarck.engine import load_engine
+from lamarck.engine.answer import reasoning_and_answer
 from lamarck.engine.hf import HFEngine
 from lamarck.engine.http import retry_after
 from lamarck.engine.server import ServerEngine
 from lamarck.errors import LamarckError
-from lamarck.eval.answer import reasoning_and_answer
 from lamarck.lineage import Generation, model_digest, served_name
 from lamarck.serve.app import build_app
 from tests.gate.project import config as project_config

@@ -17,7 +17,6 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lamarck.chat import THINK
 from lamarck.config import Config, HFEngineConfig, VLLMEngineConfig, check_section
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.filter import Contamination
@@ -28,13 +27,13 @@ from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
 from lamarck.engine.vllm import VLLMEngine
 from lamarck.errors import LamarckError
-from lamarck.eval.engineering.run import run_engineering
+from lamarck.eval.engineering_tier import run_engineering
 from lamarck.eval.sanity import run_sanity
-from lamarck.eval.suite import LadderTask, Suite
-from lamarck.g0.corpus import corpus
-from lamarck.g0.tiny import pretrain
+from lamarck.founder.corpus import corpus
+from lamarck.founder.tiny import pretrain
+from lamarck.models.chat import THINK
+from lamarck.suites.suite import LadderTask, Suite
 from tests.curriculum.test_chat import WORLD as TEACHERS_WORLD
-from tests.eval.conftest import suite  # noqa: F401  a small suite from the real skills
 from tests.gate.project import config as project_config
 from tests.tiny import PROMPTS
 
@@ -167,7 +166,7 @@ def written(engine: Engine) -> list[Cell]:
     return Proposal(engine, STRATEGY, author, Contamination([]), 0, lambda samples: None).verified()
 
 
-def test_through_vllm_an_evaluation_is_the_same(founder: Pair, suite: Suite) -> None:  # noqa: F811
+def test_through_vllm_an_evaluation_is_the_same(founder: Pair, suite: Suite) -> None:
     here, there = run_sanity(suite, founder.beside), run_sanity(suite, founder.engine)
     assert there.errors == {}
     assert there.samples == here.samples

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lamarck.eval.calibrate import BEGIN, END, calibrate, write_table
-from lamarck.eval.outlook import outlook
-from lamarck.eval.suite import Suite, load_suite
+from lamarck.suites.outlook import outlook
+from lamarck.suites.suite import Suite, load_suite
 
 
 def test_floor_and_ceiling(suite: Suite, model: Path) -> None:

@@ -15,9 +15,9 @@ from lamarck.errors import LamarckError
 from lamarck.eval import __main__ as stage
 from lamarck.eval.compare import compare
 from lamarck.eval.run import evaluate
-from lamarck.eval.suite import Suite, suite_weights
 from lamarck.files import digest_file, digest_value
 from lamarck.lineage import model_digest, read_record, suite_digest, weights_digest
+from lamarck.suites.suite import Suite, suite_weights
 
 CONFIG = """
 generations: 1

@@ -15,8 +15,8 @@ from lm_eval.tasks import TaskManager
 from lamarck.config import HFEngineConfig
 from lamarck.engine import Engine, load_engine
 from lamarck.eval.sanity import run_sanity
-from lamarck.eval.suite import CORPUS, Suite, load_suite
 from lamarck.files import write_jsonl
+from lamarck.suites.suite import CORPUS, Suite, load_suite
 
 
 class Failing:

@@ -8,11 +8,11 @@ import pytest
 from lamarck.config import HFEngineConfig, ServerEngineConfig
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
-from lamarck.eval.engineering.run import run_engineering
+from lamarck.eval.engineering_tier import run_engineering
 from lamarck.eval.sanity import run_sanity
-from lamarck.eval.suite import LadderTask, Suite
 from lamarck.lineage import Generation, model_digest, served_name
 from lamarck.serve.app import build_app
+from lamarck.suites.suite import LadderTask, Suite
 from tests.serving import serving
 
 

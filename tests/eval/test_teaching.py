@@ -8,10 +8,10 @@ import pytest
 
 from lamarck.engine.rule import RuleEngine
 from lamarck.eval.student import make_student
-from lamarck.eval.suite import Suite, held_out_prompts
 from lamarck.eval.teaching import run_teaching, write_curriculum
 from lamarck.skills import get_skill
-from tests.eval.conftest import WORLD
+from lamarck.suites.suite import Suite, held_out_prompts
+from tests.suites.small import WORLD
 
 
 def right(tag: str, rng: random.Random) -> str:

@@ -17,8 +17,8 @@ from lamarck.curriculum.item import read_curriculum
 from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, write_json
-from lamarck.freshness import curriculum_inputs, curriculum_state, survey
 from lamarck.lineage import generation_digest, make_record, read_record
+from lamarck.lineage.freshness import curriculum_inputs, curriculum_state, survey
 from tests.curriculum.lines import card
 from tests.gate.project import G1, ROOT, config
 

@@ -140,7 +140,7 @@ def _check_out(project: Project) -> None:
     )
     (root / "config/strategies/small.yaml").write_text(yaml.safe_dump(STRATEGY))
     project.run(
-        *("python", "-m", "lamarck.eval.build", "--config", "config/default.yaml"),
+        *("python", "-m", "lamarck.suites.build", "--config", "config/default.yaml"),
         *("--output", "config/suites/small", "--seed", "1"),
     )
     for command in (

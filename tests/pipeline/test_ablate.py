@@ -85,7 +85,7 @@ def test_arms_are_raised_under_one_approval_and_compared_by_seed(project: Projec
 def refused_digest(project: Project) -> str:
     """The digest that a person would read off the screen and type."""
     program = (
-        "from pathlib import Path; from lamarck.ablate.plan import plan_ablation; "
+        "from pathlib import Path; from lamarck.campaign.ablate.plan import plan_ablation; "
         "print(plan_ablation(Path('config/ablations/small.yaml')).digest[:8])"
     )
     return project.run("python", "-c", program).stdout.strip().splitlines()[-1]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lamarck.eval.engineering.trial import Outcome
-from lamarck.eval.sandbox import Sandbox, SandboxUnavailable
+from lamarck.judging.sandbox import Sandbox, SandboxUnavailable
+from lamarck.judging.trial import Outcome
 from lamarck.skills import Malformed, Problem
 from lamarck.skills.curriculum_design import HEAD, MOST_STEPS, CurriculumDesign, _judged
 from lamarck.skills.machine_templates import WORLDS
@@ -227,6 +227,6 @@ def test_a_trial_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_without_a_sandbox_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lamarck.eval.sandbox.shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("lamarck.judging.sandbox.shutil.which", lambda *_, **__: None)
     with pytest.raises(SandboxUnavailable):
         CurriculumDesign().verify(Problem(prompt(), answer()))

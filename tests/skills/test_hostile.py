@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lamarck.eval.sandbox import Sandbox
+from lamarck.judging.sandbox import Sandbox
 from lamarck.skills import SKILLS, TAGGED, Malformed, Problem, Skill
 from lamarck.skills.base import SkillInEnglish
 

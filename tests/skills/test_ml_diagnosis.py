@@ -6,7 +6,7 @@ import traceback
 import pytest
 import torch
 
-from lamarck.eval.sandbox import Sandbox, SandboxUnavailable
+from lamarck.judging.sandbox import Sandbox, SandboxUnavailable
 from lamarck.skills import Malformed, Problem
 from lamarck.skills.ml_diagnosis import FORM, HEAD, MlDiagnosis
 from lamarck.skills.script_templates import SCRIPTS
@@ -235,7 +235,7 @@ def test_what_is_no_sound_problem_is_never_verified(bad: str) -> None:
 def test_what_reading_the_code_misses_forges_no_pass(
     attack: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lamarck.eval.plain_code._foreign", lambda *_: iter(()))
+    monkeypatch.setattr("lamarck.judging.plain_code._foreign", lambda *_: iter(()))
     assert (
         reason(
             prompt(), answer(RIGHT.replace("import torch\n", f"import torch\n{attack}").replace(" - mean", " + mean"))
@@ -257,6 +257,6 @@ def test_text_in_another_form_is_malformed(text: str) -> None:
 
 
 def test_without_a_sandbox_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lamarck.eval.sandbox.shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("lamarck.judging.sandbox.shutil.which", lambda *_, **__: None)
     with pytest.raises(SandboxUnavailable):
         MlDiagnosis().verify(Problem(prompt(), answer()))

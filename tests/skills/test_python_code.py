@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from lamarck.eval.sandbox import Sandbox, SandboxUnavailable
+from lamarck.judging.sandbox import Sandbox, SandboxUnavailable
 from lamarck.skills import Malformed, Problem
 from lamarck.skills.python_code import HEAD, PythonCode
 from lamarck.skills.python_templates import STEPS
@@ -131,7 +131,7 @@ def test_the_room_refuses_what_only_it_can_see(sandbox: Sandbox) -> None:
 def test_what_reading_the_code_misses_forges_no_pass(
     before: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lamarck.eval.plain_code._foreign", lambda *_: iter(()))
+    monkeypatch.setattr("lamarck.judging.plain_code._foreign", lambda *_: iter(()))
     assert "do not all pass" in reason(prompt(), block("return None", before))
 
 
@@ -229,7 +229,7 @@ def test_text_in_another_form_is_malformed(text: str) -> None:
 
 
 def test_without_a_sandbox_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lamarck.eval.sandbox.shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("lamarck.judging.sandbox.shutil.which", lambda *_, **__: None)
     with pytest.raises(SandboxUnavailable):
         PythonCode().verify(Problem(prompt(), block(RIGHT)))
     assert not PythonCode().verify(Problem("", "")).verified

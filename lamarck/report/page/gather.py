@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.lineage import CONTROL
+from lamarck.lineage.reward import Routing, route_rewards
 from lamarck.report.page.curricula import Curriculum, find_curricula
 from lamarck.report.page.members import Member, find_members
 from lamarck.report.page.outcomes import Outcomes
@@ -12,7 +13,6 @@ from lamarck.report.page.runs import Cost, Training, find_costs, find_trainings
 from lamarck.report.page.scores import Score, find_scores
 from lamarck.report.page.shown import Shown
 from lamarck.report.page.texts import Answers, Pack, pack_answers, pack_curricula
-from lamarck.report.rewards import Routing, route_rewards
 
 
 class Lineage(Shown):

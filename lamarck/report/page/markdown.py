@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from lamarck.commands.compare import outcomes, scores_at
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import compare
-from lamarck.eval.suite import suite_weights
 from lamarck.lineage import CONTROL
-from lamarck.report.compare import outcomes, scores_at
 from lamarck.report.page.gather import Lineage
 from lamarck.report.page.scores import Score
 from lamarck.report.page.summary import answers, difference_text, score_text
+from lamarck.suites.suite import suite_weights
 
 # What Markdown or HTML would take for its own.
 MARKUP = re.compile(r"([\\`*_\[\]|#~])")

@@ -12,7 +12,6 @@ from typing import Any, Literal
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file
-from lamarck.freshness import scores_digest
 from lamarck.gate.approval import read_approval
 from lamarck.gate.check import gate_state
 from lamarck.gate.plan import plan_digest, read_plan
@@ -29,6 +28,7 @@ from lamarck.lineage import (
     read_record,
     weights_digest,
 )
+from lamarck.lineage.freshness import scores_digest
 from lamarck.report.page.shown import Shown
 
 RESULTS = Path("results")

@@ -7,7 +7,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.gate.plan import Plan, read_plan
 from lamarck.lineage import ADAPTER_RECORD
-from lamarck.report.flags import cut_short
+from lamarck.lineage.flags import cut_short
 from lamarck.report.page.members import Member
 from lamarck.report.page.shown import Shown
 

@@ -9,13 +9,13 @@ from typing import Any
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import Comparison, Interval, compare, interval
-from lamarck.eval.suite import TIERS, suite_weights
 from lamarck.files import read_json
 from lamarck.lineage import Generation, suite_digest
-from lamarck.report.flags import red_flags
+from lamarck.lineage.flags import red_flags
 from lamarck.report.page.members import Member
 from lamarck.report.page.outcomes import Outcomes
 from lamarck.report.page.shown import Shown
+from lamarck.suites.suite import TIERS, suite_weights
 
 Z = 1.959964  # two-sided 95% of a standard normal
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from lamarck.eval.compare import Comparison, Interval
-from lamarck.report.flags import flag_sentences
+from lamarck.lineage.flags import flag_sentences
 from lamarck.report.page.gather import Lineage
 from lamarck.report.page.members import BROKEN, Member
 from lamarck.report.page.runs import Training

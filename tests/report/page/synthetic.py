@@ -14,9 +14,7 @@ from safetensors.numpy import save_file
 
 from lamarck.config import load_config
 from lamarck.curriculum.item import item_id
-from lamarck.eval.suite import Suite, load_suite
 from lamarck.files import digest_file, file_digests, write_json, write_jsonl, write_text
-from lamarck.freshness import scores_digest
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
 from lamarck.gate.plan import build_plan, plan_digest
@@ -32,7 +30,9 @@ from lamarck.lineage import (
     suite_digest,
     weights_digest,
 )
+from lamarck.lineage.freshness import scores_digest
 from lamarck.skills import get_skill
+from lamarck.suites.suite import Suite, load_suite
 
 ROOT = Path(__file__).parents[3]
 SUITE = Path("config/suites/tiny-v1")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from lamarck.commands.report import report_md
 from lamarck.errors import LamarckError
 from lamarck.files import read_json, write_json
-from lamarck.report.page.command import report_md
 from tests.report.page.test_report import CONFIG
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from lamarck.commands.report import write_report
 from lamarck.config import load_config
 from lamarck.files import digest_file, read_json, write_json
-from lamarck.report.page.command import write_report
 from lamarck.report.page.gather import Lineage, gather
 from lamarck.report.page.members import Member, Piece
 from lamarck.report.page.outcomes import Outcomes

@@ -1,0 +1,130 @@
+"""`lamarck status`: one table of what there is, what is stale, and what waits for whom."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lamarck.config import Config, load_config
+from lamarck.errors import LamarckError
+from lamarck.files import read_json
+from lamarck.gate.check import gate_state
+from lamarck.gate.standing import next_step, standing
+from lamarck.lineage import Generation
+from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
+from lamarck.lineage.freshness import Artifact, survey
+from lamarck.lineage.reward import Routing, rewards_table, route_rewards
+
+ARTIFACTS = ("weights", "curriculum.jsonl", "plan.json", "adapter", "eval.json")
+
+
+def show(config_path: Path, as_json: bool) -> None:
+    config = load_config(config_path)
+    artifacts = survey(config)
+    content = status(config, artifacts)
+    if as_json:
+        print(json.dumps(content, indent=2, sort_keys=True))
+        return
+    console = Console()
+    console.print(_table(content["generations"]))
+    for generation in content["generations"]:
+        for name, reason in generation["artifacts"].items():
+            if reason not in (None, "missing"):
+                console.print(Text(f"stale: {generation['generation']}/{name}: {reason}", style="yellow"))
+        if generation["gate"] and generation["gate"]["state"] == "refused":
+            console.print(Text(f"refused: {generation['gate']['sentence']}", style="bold red"))
+        for sentence in flag_sentences(generation["generation"], generation["flags"], generation["cut_short"]):
+            console.print(Text(sentence, style="red"))
+    rewards = rewards_table(Routing.model_validate(content["strategies"])) if content["strategies"] else None
+    if rewards is not None:
+        console.print(rewards)
+    console.print(Text(next_step(config, str(config_path), standing(config, artifacts))))
+
+
+def status(config: Config, artifacts: list[Artifact]) -> dict[str, Any]:
+    """For machines: per generation and arm, the artifacts with why they are stale, the gate, and the score; what
+    the strategies earned."""
+    now = standing(config, artifacts)
+    waiting = {"state": now.state, "generation": now.generation.name if now.generation else None}
+    generations: dict[str, dict[str, Any]] = {}
+    for artifact in artifacts:
+        name, file = artifact.name.rsplit("/", 1)
+        generations.setdefault(name, {})[file] = artifact.stale
+    return {
+        "next": waiting,
+        "generations": [_generation(name, files) for name, files in generations.items()],
+        "strategies": _strategies(config),
+    }
+
+
+def _strategies(config: Config) -> dict[str, Any] | None:
+    """None where a plan or a record cannot be read: its artifact is shown as stale, with the reason."""
+    try:
+        return route_rewards(config.generations).model_dump()
+    except LamarckError:
+        return None
+
+
+def _generation(name: str, artifacts: dict[str, str | None]) -> dict[str, Any]:
+    prefix, number = name.rsplit("g", 1)
+    generation = Generation(int(number), prefix)
+    scores = read_json(generation.scores) if generation.scores.exists() else {}
+    founder = Generation(0).scores
+    gate = None
+    if generation.number and not generation.is_control:
+        state = gate_state(generation, generation.plan, generation.approval)
+        by = state.approval.approver.name if state.approval else None
+        gate = {"state": state.state, "sentence": state.sentence, "by": by}
+        if not generation.plan.exists():
+            gate["state"] = "not planned"
+    return {
+        "generation": name,
+        "artifacts": artifacts,
+        "gate": gate,
+        "score": scores.get("score"),
+        "partial": scores.get("partial"),
+        "flags": red_flags(scores, read_json(founder)) if scores and founder.exists() else {},
+        "cut_short": _cut_short(generation),
+    }
+
+
+def _cut_short(generation: Generation) -> list[str]:
+    """None where the training's record cannot be read: the adapter is shown as stale, with the reason."""
+    try:
+        return cut_short_among([generation])
+    except LamarckError:
+        return []
+
+
+def _table(generations: list[dict[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("", *ARTIFACTS, "gate", "score"):
+        table.add_column(heading)
+    for row in generations:
+        cells = [_cell(row["artifacts"], name) for name in ARTIFACTS]
+        score = "" if row["score"] is None else f"{row['score']:.1f}"
+        table.add_row(row["generation"], *cells, _gate(row["gate"]), "partial" if row["partial"] else score)
+    return table
+
+
+def _cell(artifacts: dict[str, str | None], name: str) -> Text:
+    if name not in artifacts:
+        return Text("")
+    reason = artifacts[name]
+    if reason is None:
+        return Text("fresh", style="green")
+    return Text("-") if reason == "missing" else Text("STALE", style="bold yellow")
+
+
+def _gate(gate: dict[str, Any] | None) -> Text:
+    if gate is None:
+        return Text("")
+    if gate["state"] == "open":
+        return Text(f"approved by {gate['by']}", style="green")
+    if gate["state"] == "not planned":
+        return Text("-")
+    return Text("WAITS FOR A HUMAN" if gate["state"] == "waiting" else "REFUSED", style="bold red")

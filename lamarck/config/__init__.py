@@ -1,0 +1,324 @@
+"""The configuration, typed: unknown keys are refused with the nearest valid name. Light: no torch here."""
+
+import difflib
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from lamarck.config.tiny import TinyFounder
+from lamarck.errors import LamarckError
+from lamarck.files import digest_value
+
+S = TypeVar("S", bound=BaseModel)
+V = TypeVar("V")
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def digest(self) -> str:
+        return digest_value(self.model_dump(mode="json"))
+
+
+class LocalFounder(Section):
+    kind: Literal["local"]
+    path: str = Field(description="A model directory with safetensors weights and a tokenizer.")
+
+
+class HubFounder(Section):
+    kind: Literal["hub"]
+    repo: str = Field(description="owner/name on the Hugging Face hub.")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="The full commit hash: a branch name can move.")
+
+
+Founder = Annotated[TinyFounder | LocalFounder | HubFounder, Field(discriminator="kind")]
+
+
+class Recipe(Section):
+    """How a child is trained on its curriculum. LoRA: Hu et al. 2021, arXiv:2106.09685; QLoRA: arXiv:2305.14314."""
+
+    inherit: Literal["continue", "stack", "fresh"] = Field(
+        "continue",
+        description="continue: go on training the parent's adapter. stack: a fresh adapter on the frozen parent, "
+        "exported as one adapter of summed rank. fresh: retrain from g0 on this curriculum.",
+    )
+    rank: int = Field(16, ge=1, description="LoRA rank r.")
+    alpha: int = Field(32, ge=1, description="LoRA alpha: the update is scaled by alpha / r.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout.")
+    target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
+        "all-linear", description="Names of the layers that get an adapter, or all-linear."
+    )
+    quantize: Literal["none", "nf4"] = Field(
+        "none", description="nf4: the base in 4 bits, double quantisation (QLoRA)."
+    )
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Compute type of the frozen base.")
+    steps: int = Field(300, ge=1, description="Optimizer steps: steps, not seconds, decide the end.")
+    batch_size: int = Field(64, ge=1, description="Examples per optimizer step.")
+    max_tokens: int = Field(512, ge=8, description="Longest example, in tokens; a longer one is cut at the end.")
+    reasoning: Literal["left out", "learned"] = Field(
+        "left out",
+        description="Of items whose teacher showed how it came to the answer: learned puts that before the answer, in "
+        "<think> tags, as reasoning models write it.",
+    )
+    learning_rate: float = Field(3e-3, gt=0)
+    warmup_steps: int = Field(10, ge=0, description="Linear warm-up.")
+    decay_share: float = Field(
+        1.0, ge=0, le=1, description="Share of the steps, at the end, over which the rate decays."
+    )
+    weight_decay: float = Field(0.0, ge=0)
+    beta2: float = Field(0.98, gt=0, lt=1, description="AdamW's second-moment decay; the first is 0.9.")
+    max_grad_norm: float = Field(1.0, gt=0)
+    checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints: what a killed run can lose.")
+
+
+class Budget(Section):
+    """The compute ceiling, in device-seconds of training and in dollars. gN may never have more than g(N-1)."""
+
+    device_seconds: float = Field(gt=0, description="Ceiling of every generation that `overrides` does not name.")
+    overrides: dict[int, float] = Field(
+        {}, description="Generation -> its own ceiling; lower ones hold for all that follow."
+    )
+    dollars: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="What the run that trains a generation may cost where it is rented: the pod ends there.",
+    )
+
+    def of(self, generation: int) -> float:
+        """The ceiling of gN: that of the nearest override at or before N, else `device_seconds`."""
+        return _latest(self.overrides, generation, self.device_seconds)
+
+
+class AnyEngine(Section):
+    """What every engine's section says: the stages beside generation run on this machine."""
+
+    threads: int = Field(
+        1, ge=1, description="CPU threads of one job; the founder's pretraining uses `founder_threads`."
+    )
+    founder_threads: int = Field(1, ge=1, description="CPU threads of the founder's pretraining, which runs alone.")
+
+
+HERE = "here"  # Not a kind of GPU: the machine that the command runs on.
+
+
+class Machine(Section):
+    """Where a step runs: what its memory, hours and dollars are estimated for."""
+
+    gpu: str = Field(HERE, description="A kind in config/machines.yaml; here: this machine, without a GPU.")
+    count: int = Field(1, ge=1, description="GPUs of it; in training also processes, and here those of the CPU.")
+    tokens_per_second: float | None = Field(
+        None, gt=0, description="Of all of them, as measured; assumed from config/machines.yaml when left out."
+    )
+    dollars_per_hour: float | None = Field(
+        None, gt=0, description="Of one GPU; that of config/machines.yaml when left out."
+    )
+
+
+class Machines(Section):
+    curriculum: Machine = Machine()
+    train: Machine = Machine()
+    eval: Machine = Machine()
+
+
+REPO = r"^[\w.-]+/[\w.-]+$"  # of a model on the hub
+
+
+class Publishing(Section):
+    """Where every generation goes right after its training, and again with its scores."""
+
+    repo: str = Field(pattern=REPO, description="owner/name on the Hugging Face hub.")
+    public: bool = Field(False, description="false: only whom the owner lets in can see it.")
+
+
+class HFEngineConfig(AnyEngine):
+    kind: Literal["hf"] = Field("hf", description="hf: transformers, on this machine.")
+    batch_size: int = Field(256, ge=1, description="Prompts decoded together.")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights while generating.")
+
+
+Forms = Annotated[
+    Literal["free", "enforced"],
+    Field(
+        description="enforced: where a skill's items have a form, a teacher can write nothing else. Needs a tokenizer "
+        "whose tokens are pieces of text; a server must be vLLM's."
+    ),
+]
+
+
+class VLLMEngineConfig(AnyEngine):
+    kind: Literal["vllm"] = Field(description="vllm: vLLM, on this machine, in an environment of its own.")
+    python: str = Field(
+        ".venv-vllm/bin/python", description="The Python of vLLM's environment; `make vllm` makes this one."
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Type of the weights, and of what is computed."
+    )
+    quantization: Literal["none", "fp8"] = Field(
+        "none", description="fp8: the weights in 8 bits, one scale for each output, quantised while they are loaded."
+    )
+    tensor_parallel: int = Field(1, ge=1, description="GPUs that the model is split over.")
+    memory_share: float = Field(
+        0.9, gt=0, le=1, description="Of each GPU's memory that vLLM takes; without a GPU, of the machine's."
+    )
+    max_length: int | None = Field(
+        None, ge=1, description="Tokens of the longest prompt with its answer; the model's context when left out."
+    )
+    batch_size: int = Field(256, ge=1, description="Texts decoded side by side, at most: memory may allow fewer.")
+    forms: Forms = "free"
+
+    def digest(self) -> str:
+        """Over what decides the answers: how they are batched and over how many GPUs does not."""
+        return digest_value(self.model_dump(mode="json", include={"kind", "dtype", "quantization", "forms"}))
+
+
+class ServerEngineConfig(AnyEngine):
+    kind: Literal["server"] = Field(description="server: any OpenAI-compatible server.")
+    url: str = Field(description="Where its API begins, such as http://127.0.0.1:8000/v1.")
+    model: str | None = Field(
+        None,
+        description="The name under which a foreign server has the weights: taken at its word, and the records say so. "
+        "Left out, the server must list a name that ends with the digest of the weights, as `lamarck serve` does.",
+    )
+    chat: bool = Field(description="Ask through /chat/completions, as models with a chat template are taught.")
+    forms: Forms = "free"
+    concurrency: int = Field(64, ge=1, description="Requests side by side.")
+    timeout_seconds: float = Field(600, gt=0, description="The longest wait for one answer.")
+    retries: int = Field(6, ge=0, description="Of one request, after 429, 5xx or a broken connection.")
+    api_key_variable: str | None = Field(
+        None, pattern=r"^[A-Z_][A-Z0-9_]*$", description="Environment variable that holds the key; never the key."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _plain(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("write it as http://HOST:PORT/v1 or https://HOST/v1")
+        # Whatever stands in a URL ends up in logs and error messages.
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("it may hold no user, password or query: name the key's variable in api_key_variable")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _key_stays_secret(self) -> "ServerEngineConfig":
+        parts = urlsplit(self.url)
+        if self.api_key_variable and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+            raise ValueError("a key over plain http can be read on the way: use https, or an ssh tunnel to 127.0.0.1")
+        return self
+
+    def digest(self) -> str:
+        """Over what decides the answers: where the server stands and how it is reached do not."""
+        return digest_value(self.model_dump(mode="json", include={"kind", "model", "chat", "forms"}))
+
+
+EngineConfig = Annotated[HFEngineConfig | VLLMEngineConfig | ServerEngineConfig, Field(discriminator="kind")]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Config(Section):
+    generations: int = Field(ge=1, description="How far this lineage is meant to go. Any number: there is no cap.")
+    seed: int = Field(0, ge=0, description="Everything random descends from this number.")
+    control: bool = Field(True, description="Also raise a control arm on unverified items, with the same budget.")
+    founder: Founder
+    strategy: str = Field(description="Path of the strategy: what the teacher is asked and what is kept.")
+    strategies: dict[int, str] = Field(
+        {}, description="Generation -> the strategy of its curriculum and of those that follow, where another is meant."
+    )
+    suite: str = Field(description="Directory of the frozen evaluation suite.")
+    recipe: Recipe
+    budget: Budget
+    engine: EngineConfig = HFEngineConfig()
+    machines: Machines = Machines()
+    publish: Publishing | None = Field(None, description="Off when left out.")
+    metrics: Literal["none", "tensorboard"] = Field(
+        "none", description="Where a training shows itself while it lasts; tensorboard: under logs/tensorboard/."
+    )
+
+    @model_validator(mode="after")
+    def _each_process_has_as_many_examples(self) -> "Config":
+        size, count = self.recipe.batch_size, self.machines.train.count
+        if size % count:
+            raise ValueError(
+                f"recipe.batch_size is {size}, which {count} GPUs (machines.train.count) cannot share evenly: "
+                f"make it a multiple of {count}"
+            )
+        return self
+
+    def strategy_of(self, generation: int) -> Path:
+        """The strategy of the curriculum that gN is trained on: the nearest of `strategies` at or before N."""
+        return Path(_latest(self.strategies, generation, self.strategy))
+
+
+def _latest(overrides: Mapping[int, V], generation: int, otherwise: V) -> V:
+    """The override of the nearest generation at or before this one."""
+    earlier = [number for number in overrides if number <= generation]
+    return overrides[max(earlier)] if earlier else otherwise
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file. Errors: LamarckError with one sentence that names the key."""
+    return load_section(path, Config)
+
+
+def load_section(path: Path, kind: type[S]) -> S:
+    """Read a YAML file into a typed section. Errors: LamarckError with one sentence that names the key."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise LamarckError(f"{path} does not exist") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LamarckError(f"{path} is not valid YAML: {error}") from error
+    return check_section(values, kind, str(path))
+
+
+def check_section(values: object, kind: type[S], source: str) -> S:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise LamarckError(f"{source}: {_sentence(error, kind)}") from error
+
+
+def _sentence(error: ValidationError, kind: type[BaseModel]) -> str:
+    """The first thing wrong, as one sentence: where, what, and for an unknown key the nearest valid name."""
+    # A misspelt required key is also a missing one: the misspelling is what helps.
+    first = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the file"
+    if first["type"] != "extra_forbidden":
+        return f"{place}: {first['msg']}"
+    valid = _keys_at(kind, tuple(str(part) for part in first["loc"][:-1]))
+    near = difflib.get_close_matches(str(first["loc"][-1]), valid, n=1)
+    advice = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(sorted(valid))}"
+    return f"unknown key {place!r}: {advice}"
+
+
+def _keys_at(kind: type[BaseModel], place: tuple[str, ...]) -> list[str]:
+    """The valid keys at a place such as ("founder", "tiny"): the schema says them."""
+    schema = kind.model_json_schema()
+    node = schema
+    for part in (*place, None):
+        while "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+        if part is None:
+            break
+        if "discriminator" in node:
+            node = {"$ref": node["discriminator"]["mapping"].get(part, "")}
+        else:
+            node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
+            if "discriminator" not in node and isinstance(node.get("anyOf"), list):
+                node = next((option for option in node["anyOf"] if "$ref" in option), {})
+    return list(node.get("properties", {}))

@@ -1,0 +1,63 @@
+"""The founder stage: g0 is pretrained here, copied from a directory, or named on the hub.
+
+python -m lamarck.founder --config config/default.yaml --output results/g0/weights
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from lamarck.config import Config, HubFounder, LocalFounder, load_config
+from lamarck.errors import exit_with_sentence
+from lamarck.files import atomic_directory, file_digests, write_json
+from lamarck.lineage import WEIGHTS_RECORD, make_record, weights_digest
+from lamarck.lineage.freshness import weights_inputs
+from lamarck.progress import count_up
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lamarck.founder", description="Make or bring the founder, g0.")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+
+    started = time.perf_counter()
+    config = load_config(arguments.config)
+    with atomic_directory(arguments.output) as directory:
+        origin, device_seconds = _make(config, directory, arguments.threads)
+        wall_seconds = time.perf_counter() - started
+        digest = weights_digest(directory)
+        record = make_record(digest, weights_inputs(config), config.seed, "cpu", wall_seconds, device_seconds)
+        source = origin | {"files": file_digests(directory), "record": record.model_dump(mode="json")}
+        write_json(directory / WEIGHTS_RECORD, source)
+    print(f"g0: {digest[:8]}, {origin}")
+
+
+def _make(config: Config, directory: Path, threads: int) -> tuple[dict[str, object], float]:
+    """Fill `directory` with the founder. Returns where it is from, and the device seconds it took."""
+    from lamarck.founder.local import copy_founder, name_founder
+
+    founder = config.founder
+    if isinstance(founder, LocalFounder):
+        copy_founder(Path(founder.path), directory)
+        return {"kind": "local"}, 0.0
+    if isinstance(founder, HubFounder):
+        licence = name_founder(founder.repo, founder.revision, directory)
+        return {"kind": "hub", "repo": founder.repo, "revision": founder.revision, "license": licence}, 0.0
+
+    import torch
+
+    from lamarck.founder.tiny import pretrain
+    from lamarck.suites.suite import held_out_prompts, load_suite
+
+    torch.set_num_threads(threads)
+    exclude = held_out_prompts(load_suite(Path(config.suite)))
+    with count_up("g0 is pretrained", "steps", founder.steps) as on_step:
+        trained = pretrain(founder, exclude, directory, config.seed, on_step)
+    losses = {name: round(value, 4) for name, value in trained.losses.items()}
+    return {"kind": "tiny", "steps": trained.steps, "losses": losses, "tokens": trained.tokens}, trained.device_seconds
+
+
+if __name__ == "__main__":
+    exit_with_sentence(main)

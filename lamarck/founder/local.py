@@ -1,0 +1,73 @@
+"""A founder that exists already: a model directory on this machine, or a pinned revision on the hub."""
+
+import json
+import shutil
+from pathlib import Path
+
+from lamarck.errors import LamarckError
+from lamarck.files import write_json
+from lamarck.models.shards import SHARDS, list_shards
+
+# What a model directory needs to generate text. Pickled weights and Python files are left behind on purpose.
+WEIGHTS = "*.safetensors"
+BESIDE = ("*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*", "vocab*", "merges.txt",
+          "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")  # fmt: skip
+CARD = "README.md"
+TOKENIZERS = ("tokenizer.json", "tokenizer.model")
+
+
+def copy_founder(source: Path, output: Path) -> None:
+    """Copy a model directory into `output`: links would let an edit of the source change a lineage.
+
+    Errors: LamarckError where the directory, its safetensors weights, its config or its tokenizer is missing.
+    """
+    check_model_directory(source)
+    _copy(source, (WEIGHTS, *BESIDE), output)
+
+
+def check_model_directory(source: Path) -> None:
+    _check_description(source)
+    if not any(source.glob(WEIGHTS)):
+        raise LamarckError(f"{source} has no safetensors weights; pickled ones are never loaded: convert them first")
+
+
+def _check_description(source: Path) -> None:
+    if not source.is_dir():
+        raise LamarckError(f"the founder's model directory {source} does not exist: set founder.path")
+    if not (source / "config.json").is_file():
+        raise LamarckError(f"{source} is no model directory: it has no config.json")
+    if not any((source / name).is_file() for name in TOKENIZERS):
+        raise LamarckError(f"{source} has no tokenizer: it needs one of {', '.join(TOKENIZERS)}")
+    try:
+        config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LamarckError(f"{source / 'config.json'} is not valid JSON: {error}") from error
+    if "auto_map" in config:
+        raise LamarckError(f"{source} needs its own Python code to load (auto_map): remote code is never run")
+
+
+def name_founder(repo: str, revision: str, output: Path) -> str | None:
+    """A pinned revision on the hub into `output`: all but the weights themselves, which are named there (shards.py).
+
+    The token, if one is needed, comes from HF_TOKEN. Returns the licence that its card names.
+    Errors: LamarckError where it cannot be had, or is no model directory.
+    """
+    from huggingface_hub import ModelCard
+
+    from lamarck.models.hub import connect, refusals_as_sentences
+
+    with refusals_as_sentences(repo, "read"):
+        found = connect(repo).snapshot_download(repo, revision=revision, allow_patterns=[*BESIDE, CARD])
+    fetched = Path(str(found))
+    _check_description(fetched)
+    _copy(fetched, BESIDE, output)
+    write_json(output / SHARDS, list_shards(repo, revision).model_dump(mode="json"))
+    card = fetched / CARD
+    licence: str | None = ModelCard.load(card).data.get("license") if card.exists() else None
+    return licence
+
+
+def _copy(source: Path, patterns: tuple[str, ...], output: Path) -> None:
+    for pattern in patterns:
+        for path in sorted(source.glob(pattern)):
+            shutil.copyfile(path, output / path.name)

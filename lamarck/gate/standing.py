@@ -1,0 +1,80 @@
+"""Where a lineage stands, and what the person at the keyboard can do next."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lamarck.config import Config
+from lamarck.gate.check import GateState, gate_state
+from lamarck.lineage import Generation
+from lamarck.lineage.freshness import Artifact
+
+DEFAULT_CONFIG = "config/default.yaml"
+BEFORE_GATE = ("curriculum.jsonl", "curriculum.md", "plan.json")  # what of a generation its gate is asked about
+
+
+@dataclass(frozen=True)
+class Standing:
+    """work: rules have something to do. gate: a human has. done: the last generation is scored."""
+
+    state: Literal["work", "gate", "done"]
+    generation: Generation | None
+    gate: GateState | None
+
+
+def standing(config: Config, artifacts: list[Artifact]) -> Standing:
+    """The first thing that is not done, in the order in which the rules go through the lineage."""
+    stale = {artifact.name for artifact in artifacts if artifact.stale}
+    for number in range(1, config.generations + 1):
+        child = Generation(number)
+        before = {artifact.name for artifact in artifacts if _comes_before_gate(artifact.name, child)}
+        if stale & before:
+            return Standing("work", child, None)
+        gate = gate_state(child, child.plan, child.approval)
+        if gate.state != "open":
+            return Standing("gate", child, gate)
+    return Standing("work", None, None) if stale else Standing("done", None, None)
+
+
+def _comes_before_gate(name: str, child: Generation) -> bool:
+    """Whether an artifact (g0/weights, control/g1/adapter, ...) must be there before `child`'s gate is asked about."""
+    generation, file = name.rsplit("/", 1)
+    number = int(generation.rsplit("g", 1)[1])
+    return number < child.number or (number == child.number and file in BEFORE_GATE)
+
+
+def next_step(config: Config, config_path: str, now: Standing, profile: str | None = None) -> str:
+    """What to do next, as commands that can be pasted; `profile`: under which one runs the lineage."""
+    option = f" --profile {profile}" if profile else ""
+    option += "" if config_path == DEFAULT_CONFIG else f" --configfile {config_path}"
+    if now.state == "gate" and now.generation and now.gate:
+        name = now.generation.name
+        return "\n".join(
+            [
+                "",
+                now.gate.sentence,
+                f"  read it     {command('lamarck')} review {name}",
+                f"  allow it    {command('lamarck')} approve {name}",
+                f"  go on       {command('snakemake')}{option}",
+                "",
+            ]
+        )
+    if now.state == "done":
+        return (
+            f"\nThe lineage is complete: g{config.generations} is scored. "
+            f"Look at it with `{command('lamarck')} status`, "
+            f"`{command('lamarck')} compare g{config.generations} g0`; raise `generations` to go on.\n"
+        )
+    return f"\nThere is work left: run `{command('snakemake')}{option}`.\n"
+
+
+def command(name: str) -> str:
+    """How to call one of the environment's programs from here: by name where the environment is active."""
+    program = Path(sys.executable).parent / name
+    found = shutil.which(name)
+    if "VIRTUAL_ENV" in os.environ and found:
+        return name
+    return os.path.relpath(program)

@@ -1,0 +1,246 @@
+"""Make the frozen suite from the skills' own generators; the same seed makes the same bytes.
+
+    python -m lamarck.suites.build --config config/default.yaml --output config/suites/tiny-v1 --seed 20260101
+
+Run once: a suite is frozen, and every score holds its digest. A changed suite gets a new name.
+"""
+
+import argparse
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lamarck.config import load_config
+from lamarck.config.tiny import SkillShare, TinyFounder
+from lamarck.errors import LamarckError, exit_with_sentence
+from lamarck.files import atomic_directory, write_jsonl, write_text
+from lamarck.founder.corpus import corpus
+from lamarck.seeds import seed_for
+from lamarck.skills import Problem, Skill, get_skill
+from lamarck.suites.frozen import freeze
+from lamarck.suites.suite import (
+    CORPUS,
+    EngineeringTier,
+    HeldOutTask,
+    Item,
+    LadderTask,
+    SanityTier,
+    StudentRecipe,
+    Suite,
+    SuiteFile,
+    SuiteTask,
+    TeachingTier,
+    Tiers,
+    WritingTask,
+    lm_eval_corpus,
+    lm_eval_task,
+    load_suite,
+    scorers,
+)
+
+ITEMS = 200  # per sanity and ladder task: a standard error of at most 3.5 points a task, below 1 over a tier
+TEACHING_ITEMS = 100  # in all
+# The student knows what has one to three fields and nothing beyond; it is asked for what only the teacher can show.
+STUDENT_WEIGHTS = (3, 2, 1)
+TEACHING_WRITES = (1, 2, 3, 4, 5)
+TEACHING_ASKS = (4, 5)
+TEACHING_SAMPLES = 300
+WRITING_SAMPLES = 50
+FEWEST_ITEMS = 20  # a task of fewer would weigh as much as the others and say nothing
+CORPUS_LINES = 300
+# Most problems must stay free for founders and curricula: at most one in ten of the space is held out, and one in ten
+# of what the generator draws: it draws some far more often than others.
+HELD_OUT_SHARE = 0.1
+PROBES = 2000  # draws that measure the latter
+CORPUS_FILE = "corpus.jsonl"
+HEADER = "# Frozen: made by `python -m lamarck.suites.build`; a changed suite gets a new name.\n"
+TIER_WEIGHTS = {"sanity": 0.2, "engineering": 0.5, "teaching": 0.3}
+# Which skill is examined where; every skill is also written.
+SANITY_SKILL, TRACE_SKILL, RECORD_SKILL = "arithmetic", "list_ops", "json_mode"
+WRITING_TOKENS = 112
+STUDENT = TinyFounder(
+    kind="tiny",
+    skills={RECORD_SKILL: SkillShare(share=1, weights=STUDENT_WEIGHTS)},
+    steps=600,
+    decay_steps=200,
+)
+STUDENT_SEED = 42
+RECIPE = StudentRecipe(
+    inherit="fresh", rank=16, alpha=32, dropout=0.05, batch_size=16, max_tokens=128, learning_rate=3e-3, warmup_steps=5
+)
+Cell = tuple[Skill, int]
+
+
+def build_suite(output: Path, seed: int, world: TinyFounder, skills: Mapping[str, Sequence[int]]) -> Suite:
+    """Write the suite for `skills` (name -> difficulties) into `output`, whose last part names it, and check it.
+
+    A difficulty whose space is too small to hold out 20 items is written but not asked. Errors: LamarckError where
+    `output` exists.
+    """
+    if output.exists():
+        raise LamarckError(f"{output} exists, and a suite is frozen: build the changed one under a new name")
+    cells = [(get_skill(name), difficulty) for name, difficulties in skills.items() for difficulty in difficulties]
+    taught = [(get_skill(RECORD_SKILL), difficulty) for difficulty in TEACHING_ASKS]
+    pools = {cell: held_out_items(*cell, seed) for cell in dict.fromkeys(cells + taught)}
+    teaching = {cell: _take(pools[cell], TEACHING_ITEMS // len(taught)) for cell in taught}
+    asked = {cell: _take(pools[cell], ITEMS) for cell in cells if len(pools[cell]) >= FEWEST_ITEMS}
+    tiers = _tiers(cells, asked, teaching)
+    items = {_name(cell): found for cell, found in asked.items()}
+    items |= {_name(cell, "teaching"): found for cell, found in teaching.items()}
+    # What a cell may still hold out goes to the corpus; its lines are drawn anew, as the founder meets them.
+    left = {skill.ask(difficulty): len(pool) for (skill, difficulty), pool in pools.items()}
+    taken = frozenset(item.prompt for found in items.values() for item in found)
+    lines = list(_corpus(world, seed, taken, left))
+    file = SuiteFile(name=output.name, scorers=scorers(), tiers=tiers, corpus=CORPUS_FILE)
+    with atomic_directory(output) as directory:
+        _write_yaml(directory / "suite.yaml", file.model_dump(mode="json"))
+        for name, found in items.items():
+            write_jsonl(directory / "items" / f"{name}.jsonl", (item.model_dump() for item in found))
+        for task in tiers.sanity.tasks:
+            if isinstance(task, HeldOutTask):
+                _write_yaml(directory / "tasks" / f"{task.name}.yaml", lm_eval_task(task))
+        write_jsonl(directory / CORPUS_FILE, ({"text": line} for line in lines))
+        _write_yaml(directory / "tasks" / f"{CORPUS}.yaml", lm_eval_corpus(CORPUS_FILE))
+    freeze(output)
+    return load_suite(output)
+
+
+def _tiers(cells: list[Cell], asked: Mapping[Cell, list[Item]], teaching: Mapping[Cell, list[Item]]) -> Tiers:
+    """Within engineering each kind of task weighs the same, however many tasks it has."""
+    of = {name: [cell for cell in asked if cell[0].name == name] for name in (SANITY_SKILL, TRACE_SKILL, RECORD_SKILL)}
+    ladders = [
+        LadderTask(**_task(cell, asked[cell]), kind=kind, domain="code completion", weight=_share(of[skill]))
+        for kind, skill in (("trace", TRACE_SKILL), ("record", RECORD_SKILL))
+        for cell in of[skill]
+    ]
+    writing = [
+        WritingTask(
+            name=_name(cell, "writing"),
+            kind="writing",
+            domain="curriculum design",
+            skill=cell[0].name,
+            difficulty=cell[1],
+            weight=_share(cells),
+            max_new_tokens=WRITING_TOKENS,
+            samples=WRITING_SAMPLES,
+        )
+        for cell in cells
+    ]
+    return Tiers(
+        sanity=SanityTier(
+            weight=TIER_WEIGHTS["sanity"],
+            tasks=tuple(HeldOutTask(**_task(cell, asked[cell]), domain="general sanity") for cell in of[SANITY_SKILL]),
+        ),
+        engineering=EngineeringTier(weight=TIER_WEIGHTS["engineering"], tasks=(*ladders, *writing)),
+        teaching=TeachingTier(
+            weight=TIER_WEIGHTS["teaching"],
+            student=STUDENT,
+            student_seed=STUDENT_SEED,
+            skill=RECORD_SKILL,
+            writes=TEACHING_WRITES,
+            samples=TEACHING_SAMPLES,
+            writing_tokens=WRITING_TOKENS,
+            epochs=4,
+            recipe=RECIPE,
+            tasks=tuple(
+                SuiteTask(**_task(cell, found, "teaching"), domain="curriculum design")
+                for cell, found in teaching.items()
+            ),
+        ),
+    )
+
+
+def _name(cell: Cell, role: str = "") -> str:
+    skill, difficulty = cell
+    return f"{role}_{skill.name}_{difficulty}" if role else f"{skill.name}_{difficulty}"
+
+
+def _task(cell: Cell, items: list[Item], role: str = "") -> dict[str, Any]:
+    return {
+        "name": _name(cell, role),
+        "skill": cell[0].name,
+        "difficulty": cell[1],
+        "max_new_tokens": _limit(items),
+    }
+
+
+def _share(cells: Sequence[Cell]) -> float:
+    return round(1 / len(cells), 6)
+
+
+def _take(pool: list[Item], number: int) -> list[Item]:
+    """The first of a pool, which then holds them no more."""
+    taken = pool[:number]
+    del pool[:number]
+    return taken
+
+
+def held_out_items(skill: Skill, difficulty: int, seed: int) -> list[Item]:
+    """Distinct problems in the order drawn, as many as a suite can use and the space can spare."""
+    rng = random.Random(seed_for(seed, "items", skill.name, str(difficulty)))
+    wanted = min(ITEMS + TEACHING_ITEMS + CORPUS_LINES, int(skill.space(difficulty) * HELD_OUT_SHARE))
+    found: dict[str, Item] = {}
+    for problem in _draws(skill, difficulty, rng, 1000 * wanted):
+        found.setdefault(problem.prompt, Item(prompt=problem.prompt, target=problem.completion))
+        if len(found) == wanted:
+            break
+    places = {prompt: place for place, prompt in enumerate(found)}
+    drawn = (problem.prompt for problem in _draws(skill, difficulty, rng, PROBES))
+    hits = sorted(places[prompt] for prompt in drawn if prompt in places)
+    spared = int(PROBES * HELD_OUT_SHARE)
+    return list(found.values())[: hits[spared] if len(hits) > spared else None]
+
+
+def _draws(skill: Skill, difficulty: int, rng: random.Random, number: int) -> Iterator[Problem]:
+    return (skill.sample(rng, difficulty) for _ in range(number))
+
+
+def _limit(items: Iterable[Item]) -> int:
+    """Tokens for the longest target with room to go wrong after it: an answer that runs on must not be cut into a
+    right one. In words, which are the tiny world's tokens; rounded up so that tasks share an engine call."""
+    longest = max(len(item.target.split()) for item in items)
+    return -(-(longest + 4) // 16) * 16
+
+
+def _corpus(world: TinyFounder, seed: int, taken: frozenset[str], left: dict[str, int]) -> Iterator[str]:
+    """Distinct lines as the founder reads them, its end token left out: no item among them, and of each tag no more
+    than are left."""
+    seen: set[str] = set()
+    # The bound ends the search where fewer lines are left than wanted.
+    for _, problem in islice(corpus(world, seed_for(seed, CORPUS), taken), 100 * CORPUS_LINES):
+        tag = problem.prompt.split(" ", 1)[0]
+        if problem.prompt in seen or left.get(tag, 0) <= 0:
+            continue
+        seen.add(problem.prompt)
+        left[tag] -= 1
+        yield f"{problem.prompt} {problem.completion}"
+        if len(seen) == CORPUS_LINES:
+            return
+
+
+def _write_yaml(path: Path, value: Mapping[str, Any]) -> None:
+    write_text(path, HEADER + yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lamarck.suites.build", description="Make the frozen suite.")
+    parser.add_argument("--config", type=Path, required=True, help="its founder must be the tiny world to examine")
+    parser.add_argument("--output", type=Path, required=True, help="directory to write; its last part names the suite")
+    parser.add_argument("--seed", type=int, required=True)
+    arguments = parser.parse_args()
+    world = load_config(arguments.config).founder
+    if not isinstance(world, TinyFounder):
+        raise LamarckError(f"{arguments.config}: founder.kind is {world.kind}, but this suite examines the tiny world")
+    skills = {name: get_skill(name).difficulties[: len(part.weights)] for name, part in world.skills.items()}
+    suite = build_suite(arguments.output, arguments.seed, world, skills)
+    for name, items in suite.items.items():
+        print(f"{name}: {len(items)} items")
+    print(f"{suite.path}: {sum(map(len, suite.items.values()))} items, {len(suite.corpus)} lines of corpus")
+
+
+if __name__ == "__main__":
+    exit_with_sentence(main)

@@ -1,0 +1,366 @@
+"""The frozen suite: what is asked, how much it weighs, and which prompts nobody may train on. Light.
+
+config/suites/NAME/
+    suite.yaml           the tiers with their weights and tasks, the student, the held-out corpus
+    items/TASK.jsonl     {"prompt", "target"}, one item a line
+    tasks/TASK.yaml      a sanity task for lm-eval, or what to change in one that lm-eval has; paths in it are relative
+                         to the suite's directory
+    engineering/*.yaml   engineering tasks that are files of their own: prompt, reference, wrong answers, rubric
+    corpus.jsonl         {"text"}, one held-out line each, for bits per byte
+    README.md, ERRATA.md what it measures, and what turned out wrong; the digest leaves these two out
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import Field
+
+from lamarck.config import HubFounder, Recipe, Section, TinyFounder, check_section, load_section
+from lamarck.errors import LamarckError
+from lamarck.files import read_jsonl
+from lamarck.skills.base import PROMPT_END
+from lamarck.suites.tasks.base import Domain, EngineeringTask
+
+R = TypeVar("R", bound=Section)
+
+SANITY, ENGINEERING, TEACHING = TIERS = ("sanity", "engineering", "teaching")
+SCORING = "1"  # Of our own rules for what an answer is worth: raised with every change of them.
+CORPUS = "corpus"  # The name of the bits-per-byte task, beside the tasks that suite.yaml lists.
+
+
+class SuiteTask(Section):
+    """Held-out problems of one skill at one difficulty."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Names items/NAME.jsonl.")
+    domain: Domain
+    skill: str
+    difficulty: int = Field(ge=0)
+    weight: float = Field(1.0, gt=0, description="Share of this task in its tier, relative to the other weights.")
+    max_new_tokens: int = Field(ge=1, description="Longest answer, in the model's tokens.")
+
+
+class HeldOutTask(SuiteTask):
+    """Held-out problems that lm-eval asks, and scores by exact match."""
+
+    kind: Literal["held_out"] = "held_out"
+
+
+class BenchmarkTask(Section):
+    """A public benchmark. lm-eval has its data from the hub, asks it, and scores it unless a program must be run."""
+
+    kind: Literal["benchmark"]
+    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Names tasks/NAME.yaml, and in it the lm-eval task.")
+    domain: Domain
+    weight: float = Field(1.0, gt=0, description="As above.")
+    items: int = Field(ge=1, description="How many the benchmark has: with another number it is another one.")
+    scorer: Literal["lm_eval", "program"] = Field(
+        "lm_eval", description="program: the answer's code, then the item's `test`, run in the sandbox."
+    )
+    metric: str = Field("exact_match", description="Of lm-eval's, where it scores.")
+    filter: str = Field("none", description="Name of the lm-eval filter whose answers are scored.")
+    max_new_tokens: int = Field(ge=1, description="Longest answer, reasoning included.")
+
+
+class LadderTask(SuiteTask):
+    """Held-out problems that are judged rung by rung: see lamarck.eval.ladders."""
+
+    kind: Literal["trace", "record"]
+
+
+class WritingTask(SuiteTask):
+    """Problems that the model writes itself, sampled and seeded, judged as curriculum items are."""
+
+    kind: Literal["writing"]
+    samples: int = Field(ge=1, description="How many problems it writes.")
+
+
+class SanityTier(Section):
+    weight: float = Field(gt=0)
+    tasks: tuple[Annotated[HeldOutTask | BenchmarkTask, Field(discriminator="kind")], ...] = Field(min_length=1)
+
+
+class EngineeringTier(Section):
+    weight: float = Field(gt=0)
+    answer_tokens: int = Field(8192, ge=1, description="Longest answer, reasoning included, to a task that is a file.")
+    tasks: tuple[Annotated[LadderTask | WritingTask, Field(discriminator="kind")], ...] = ()
+
+
+class StudentRecipe(Recipe):
+    """How the student is trained. A student only answers: of what a teacher does it is taught nothing."""
+
+    writing_share: float = Field(0.0, ge=0, le=0)
+
+
+class TeachingTier(Section):
+    """The model writes a curriculum for a fixed student, who is trained on it by a fixed recipe and examined."""
+
+    weight: float = Field(gt=0)
+    student: Annotated[TinyFounder | HubFounder, Field(discriminator="kind")]
+    student_seed: int
+    skill: str
+    writes: tuple[int, ...] = Field(min_length=1, description="The difficulties that the model is asked to write.")
+    samples: int = Field(ge=1, description="How many problems it writes of each.")
+    writing_tokens: int = Field(ge=1, description="Longest problem with its answer, in the model's tokens.")
+    temperature: float = Field(1.0, gt=0, description="Of the model's sampling.")
+    epochs: int = Field(ge=1, description="Passes over what it wrote; they decide the steps, whatever the recipe says.")
+    recipe: StudentRecipe
+    tasks: tuple[SuiteTask, ...] = Field(min_length=1, description="What the student is asked in the end.")
+
+
+class Tiers(Section):
+    sanity: SanityTier
+    engineering: EngineeringTier
+    teaching: TeachingTier
+
+
+class SuiteFile(Section):
+    """What suite.yaml holds."""
+
+    name: str
+    scorers: dict[str, str] = Field(description="Package -> version that scores: with another, scores may differ.")
+    tiers: Tiers
+    corpus: str | None = Field(None, description="Held-out lines for bits per byte, relative to the suite.")
+
+
+class Item(Section):
+    prompt: str = Field(min_length=1)
+    target: str = Field(min_length=1)
+
+
+class CorpusLine(Section):
+    text: str = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite that has been read and checked: nothing below reads its files again."""
+
+    path: Path
+    name: str
+    scorers: dict[str, str]
+    tiers: Tiers
+    items: dict[str, tuple[Item, ...]]
+    corpus: tuple[str, ...]
+    lm_eval_tasks: dict[str, dict[str, Any]]
+    engineering_files: tuple[EngineeringTask, ...]
+
+    @property
+    def sanity_tasks(self) -> tuple[HeldOutTask | BenchmarkTask, ...]:
+        return self.tiers.sanity.tasks
+
+    @property
+    def questions(self) -> int:
+        """How many answers an evaluation asks for: what its progress counts."""
+        asked = sum(len(items) for items in self.items.values()) + len(self.engineering_files)
+        asked += sum(task.items for task in self.sanity_tasks if isinstance(task, BenchmarkTask))
+        asked += sum(task.samples for task in self.tiers.engineering.tasks if isinstance(task, WritingTask))
+        teaching = self.tiers.teaching
+        # The student is examined twice: before it is taught, and after.
+        examined = sum(len(self.items[task.name]) for task in teaching.tasks)
+        return asked + len(teaching.writes) * teaching.samples + examined
+
+    @property
+    def weights(self) -> dict[str, dict[str, float]]:
+        """Tier -> task -> weight within the tier: they need not sum to one."""
+        return _weights(self.tiers, self.engineering_files)
+
+
+def load_suite(path: Path) -> Suite:
+    """Read and check the suite in directory `path`.
+
+    Errors: LamarckError with one sentence for a missing file, an unknown key, a repeated name, item or corpus line,
+    an empty task, a domain outside the suite's, or an lm-eval file that does not describe the task of suite.yaml.
+    """
+    file = load_section(path / "suite.yaml", SuiteFile)
+    tiers = file.tiers
+    engineering_files = _load_engineering(path)
+    asked = [task for tier in (tiers.sanity, tiers.engineering, tiers.teaching) for task in tier.tasks]
+    names = [task.name for task in asked] + [task.name for task in engineering_files] + [CORPUS]
+    _refuse_repeats(names, f"{path / 'suite.yaml'}: task name")
+    if not tiers.engineering.tasks and not engineering_files:
+        raise LamarckError(f"{path}: tier engineering has no task, in suite.yaml or in engineering/")
+    held_out = [task for task in asked if isinstance(task, SuiteTask) and not isinstance(task, WritingTask)]
+    items = {task.name: _load_items(path / "items" / f"{task.name}.jsonl") for task in held_out}
+    # One pool of prompts: an item that two tasks share would count twice, and pair wrongly.
+    _refuse_repeats([item.prompt for found in items.values() for item in found], f"{path}: prompt")
+    lm_eval_tasks = {task.name: _load_lm_eval_task(path, task) for task in tiers.sanity.tasks}
+    corpus: tuple[str, ...] = ()
+    if file.corpus:
+        corpus = tuple(line.text for line in _load_rows(path / file.corpus, CorpusLine))
+        _refuse_repeats(list(corpus), f"{path / file.corpus}: line")
+        lm_eval_tasks[CORPUS] = _read_lm_eval_task(path, CORPUS)
+        _check_data(path, CORPUS, lm_eval_tasks[CORPUS], file.corpus)
+    return Suite(path, file.name, file.scorers, tiers, items, corpus, lm_eval_tasks, engineering_files)
+
+
+def scorers() -> dict[str, str]:
+    """What scores here: package -> version."""
+    return {"lamarck": SCORING, "lm_eval": version("lm_eval")}
+
+
+def check_scorers(suite: Suite) -> None:
+    """Errors: LamarckError where another version would score than the one that the suite was frozen with."""
+    for name, installed in scorers().items():
+        if suite.scorers.get(name) != installed:
+            raise LamarckError(
+                f"{suite.name} is scored by {name} {suite.scorers.get(name)}, and here is {installed}: its scores "
+                "would not compare with others; install envs/cpu.txt"
+            )
+
+
+def suite_weights(path: Path) -> dict[str, float]:
+    """Task -> share of the suite's score, all together 1: enough to compare outcomes that are already there."""
+    tiers = load_section(path / "suite.yaml", SuiteFile).tiers
+    weights = _weights(tiers, _load_engineering(path))
+    whole = sum(_tier_weight(tiers, tier) for tier in weights)
+    return {
+        task: _tier_weight(tiers, tier) / whole * weight / sum(tasks.values())
+        for tier, tasks in weights.items()
+        for task, weight in tasks.items()
+    }
+
+
+def student_kind(path: Path) -> str:
+    """tiny: the suite's student is pretrained here. hub: it is fetched from there."""
+    return load_section(path / "suite.yaml", SuiteFile).tiers.teaching.student.kind
+
+
+def sanity_names(path: Path) -> list[str]:
+    """The sanity tasks of a suite, on which a loss is a red flag."""
+    return [task.name for task in load_section(path / "suite.yaml", SuiteFile).tiers.sanity.tasks]
+
+
+def _tier_weight(tiers: Tiers, tier: str) -> float:
+    return float(getattr(tiers, tier).weight)
+
+
+def _weights(tiers: Tiers, engineering_files: Sequence[EngineeringTask]) -> dict[str, dict[str, float]]:
+    weights = {tier: {task.name: task.weight for task in getattr(tiers, tier).tasks} for tier in TIERS}
+    # One point a rung, as many as the task has.
+    weights[ENGINEERING] |= {task.name: float(len(task.rungs)) for task in engineering_files}
+    return weights
+
+
+def held_out_prompts(suite: Suite) -> frozenset[str]:
+    """Every prompt that no curriculum and no founder's corpus may contain: of items, engineering tasks and corpus."""
+    from_items = (item.prompt for items in suite.items.values() for item in items)
+    from_files = (task.prompt for task in suite.engineering_files)
+    return frozenset(from_items) | frozenset(from_files) | frozenset(prompt_of(line) for line in suite.corpus)
+
+
+def prompt_of(line: str) -> str:
+    """The prompt of a corpus line, up to and including its `=>`; a line without one is its own prompt."""
+    prompt, mark, _ = line.partition(f" {PROMPT_END}")
+    return prompt + mark
+
+
+def lm_eval_task(task: SuiteTask) -> dict[str, Any]:
+    """lm-eval's description of a generation task (github.com/EleutherAI/lm-evaluation-harness, docs/task_guide.md)."""
+    return {
+        "task": task.name,
+        **_dataset(f"items/{task.name}.jsonl"),
+        "output_type": "generate_until",
+        "doc_to_text": "prompt",
+        "doc_to_target": "target",
+        "generation_kwargs": {
+            "until": ["\n"],
+            "do_sample": False,
+            "temperature": 0.0,
+            "max_gen_toks": task.max_new_tokens,
+        },
+        "metric_list": [
+            {
+                "metric": "exact_match",
+                "aggregation": "mean",
+                "higher_is_better": True,
+                # Subword tokenizers begin an answer with a space: what surrounds it is not the answer.
+                "regexes_to_ignore": [r"^\s+|\s+$"],
+            }
+        ],
+        "num_fewshot": 0,
+        "metadata": {"version": 1.0},
+    }
+
+
+def lm_eval_corpus(file: str) -> dict[str, Any]:
+    """lm-eval's description of the bits-per-byte task over the lines of `file`."""
+    return {
+        "task": CORPUS,
+        **_dataset(file),
+        "output_type": "loglikelihood_rolling",
+        "doc_to_text": "",
+        "doc_to_target": "text",
+        "metric_list": [{"metric": "bits_per_byte", "aggregation": "bits_per_byte", "higher_is_better": False}],
+        "num_fewshot": 0,
+        "metadata": {"version": 1.0},
+    }
+
+
+def _dataset(file: str) -> dict[str, Any]:
+    return {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": file}}, "test_split": "test"}
+
+
+def _load_engineering(path: Path) -> tuple[EngineeringTask, ...]:
+    """The tasks in engineering/, in the order of their file names. Errors: LamarckError for a file that is no task."""
+    files = sorted((path / ENGINEERING).glob("*.yaml"))
+    if not files:
+        return ()
+    from lamarck.suites.tasks.load import load_task  # the kinds: not needed where a suite has no such files
+
+    return tuple(load_task(file) for file in files)
+
+
+def _load_items(path: Path) -> tuple[Item, ...]:
+    items = _load_rows(path, Item)
+    if not items:
+        raise LamarckError(f"{path} holds no item: a task needs at least one")
+    return items
+
+
+def _load_rows(path: Path, kind: type[R]) -> tuple[R, ...]:
+    return tuple(check_section(row, kind, f"{path} line {number}") for number, row in read_jsonl(path))
+
+
+def _load_lm_eval_task(suite: Path, task: HeldOutTask | BenchmarkTask) -> dict[str, Any]:
+    """The lm-eval file of a task. Errors: LamarckError where it would ask for other items or longer answers."""
+    config = _read_lm_eval_task(suite, task.name)
+    if isinstance(task, HeldOutTask):
+        _check_data(suite, task.name, config, f"items/{task.name}.jsonl")
+    limit = (config.get("generation_kwargs") or {}).get("max_gen_toks")
+    if limit != task.max_new_tokens:
+        raise LamarckError(
+            f"{suite}/tasks/{task.name}.yaml: max_gen_toks is {limit}, but suite.yaml says {task.max_new_tokens}"
+        )
+    return config
+
+
+def _read_lm_eval_task(suite: Path, name: str) -> dict[str, Any]:
+    path = suite / "tasks" / f"{name}.yaml"
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise LamarckError(f"{path} does not exist") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LamarckError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(config, dict) or config.get("task") != name:
+        raise LamarckError(f"{path} must describe task {name!r}, and nothing else")
+    return config
+
+
+def _check_data(suite: Path, name: str, config: dict[str, Any], data_file: str) -> None:
+    if config.get("dataset_kwargs") != {"data_files": {"test": data_file}}:
+        raise LamarckError(
+            f"{suite}/tasks/{name}.yaml must describe task {name!r} with data_files {{test: {data_file}}}"
+        )
+
+
+def _refuse_repeats(values: list[str], what: str) -> None:
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise LamarckError(f"{what} {value!r} occurs twice: each may stand there once")
+        seen.add(value)

@@ -1,0 +1,20 @@
+# Where the founder comes from: pretrained, copied from a model directory, or named on the hub.
+
+
+rule founder:
+    input:
+        unpack(founder_inputs),
+        config=CONFIG,
+    output:
+        weights=directory("results/g0/weights"),
+    log:
+        "logs/g0/weights.log",
+    benchmark:
+        "logs/g0/weights.tsv"
+    # What exists already is copied, or named, by the machine that has it; pretraining may need a rented one.
+    localrule: CONF.founder.kind != "tiny"
+    conda:
+        "../envs/cpu.yaml"
+    threads: CONF.engine.founder_threads
+    shell:
+        "python -m lamarck.founder --config {input.config} --output {output.weights} --threads {threads} 2>&1 | tee {log}"

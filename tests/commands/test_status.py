@@ -1,0 +1,20 @@
+"""`lamarck status` of a lineage in which something cannot be read."""
+
+from pathlib import Path
+
+import pytest
+
+from lamarck.commands.status import show
+from lamarck.lineage import ADAPTER_RECORD, Generation
+from tests.report.page.conftest import lineage, made  # noqa: F401  two generations with control arms
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"budget": 1}'])
+def test_a_trainings_record_that_cannot_be_read_is_shown_as_stale(
+    lineage: Path,  # noqa: F811
+    text: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (Generation(1).adapter / ADAPTER_RECORD).write_text(text)
+    show(Path("config/default.yaml"), as_json=False)
+    assert "stale: g1/adapter: " in capsys.readouterr().out

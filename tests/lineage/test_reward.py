@@ -1,0 +1,100 @@
+"""Scores find their way to the strategies that earned them; the rank correlation is scipy's."""
+
+import random
+from pathlib import Path
+
+import pytest
+from scipy.stats import spearmanr
+
+from lamarck.files import write_json
+from lamarck.lineage import Generation
+from lamarck.lineage.reward import rank_correlation, rewards_table, route_rewards
+from tests.curriculum.lines import card, items
+
+WRITTEN = items({("json_mode", 1): 3}, seed=1)
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def generation(number: int, strategy: str, score: float | None, partial: bool = False) -> None:
+    """gN, whose curriculum its parent wrote under `strategy`; `score` None: made, but not yet measured."""
+    child = Generation(number)
+    content = card(WRITTEN, child.name, child.parent.name)
+    content["record"]["inputs"]["strategy"] = strategy
+    write_json(child.card, content)
+    write_json(
+        child.plan, PLAN | {"generation": child.name, "strategy": {"path": f"{strategy}.yaml", "digest": strategy}}
+    )
+    if score is not None:
+        write_json(child.scores, {"partial": partial, "score": score})
+
+
+PLAN = {
+    "parent": {"generation": "g0", "digest": "0"},
+    "curriculum": {"digest": "0", "items": 3},
+    "recipe": {"digest": "0", "settings": {}},
+    "suite": {"name": "suite", "digest": "0"},
+    "seed": 1,
+    "budget": {"device_seconds": 1.0, "parent_device_seconds": None, "dollars": None},
+    "cost": {
+        **{"steps": 1, "examples": 1, "longest_words": 1, "parameters": 1, "flops": 1.0},
+        "machine": {"gpu": "here", "count": 1, "memory_gib": None, "device_hours": None, "dollars": None},
+    },
+    "control": None,
+}
+
+
+def test_a_strategy_is_rewarded_with_its_users_grandchild() -> None:
+    for number, strategy, score in ((1, "a", 50.0), (2, "b", 60.0), (3, "a", 40.0), (4, "b", None)):
+        generation(number, strategy, score)
+    routing = route_rewards(5)
+    a, b = routing.by_strategy
+    # g0 wrote g1's curriculum under a; its child g1 has 50, its grandchild g2 60.
+    assert (a.digest, a.path) == ("a", "a.yaml")
+    assert a.proxies == {"g0": 50.0, "g2": 40.0}
+    assert a.rewards == {"g0": 60.0}
+    assert b.proxies == {"g1": 60.0}
+    assert b.rewards == {"g1": 40.0}
+    assert (routing.pairs, routing.rank_correlation) == (2, None)
+
+
+def test_a_partial_score_is_no_reward() -> None:
+    generation(1, "a", 50.0)
+    generation(2, "a", 60.0, partial=True)
+    [strategy] = route_rewards(2).by_strategy
+    assert (strategy.proxies, strategy.rewards) == ({"g0": 50.0}, {})
+
+
+def test_from_three_pairs_on_there_is_a_correlation() -> None:
+    for number, score in enumerate((50.0, 60.0, 55.0, 57.0), start=1):
+        generation(number, "a", score)
+    routing = route_rewards(4)
+    assert routing.pairs == 3
+    assert routing.rank_correlation == pytest.approx(spearmanr([50, 60, 55], [60, 55, 57]).statistic)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rank_correlation_is_spearmans(seed: int) -> None:
+    generator = random.Random(seed)
+    # Few different values: ties are where a rank correlation goes wrong.
+    pairs = [(float(generator.randrange(4)), float(generator.randrange(4))) for _ in range(8)]
+    expected = spearmanr(*zip(*pairs, strict=True)).statistic
+    assert rank_correlation(pairs) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_correlation_that_is_not_defined_is_none() -> None:
+    assert rank_correlation([(1.0, 2.0), (2.0, 3.0)]) is None
+    assert rank_correlation([(1.0, 2.0), (1.0, 3.0), (1.0, 4.0)]) is None
+
+
+def test_the_table_comes_with_the_first_reward() -> None:
+    generation(1, "a", 50.0)
+    assert rewards_table(route_rewards(3)) is None
+    generation(2, "a", 60.0)
+    table = rewards_table(route_rewards(3))
+    assert table is not None
+    assert table.row_count == 2
+    assert table.caption is None
