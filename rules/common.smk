@@ -8,23 +8,22 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from lamarck.config import load_config
-from lamarck.curriculum.strategy import load_strategy
+from lamarck.curriculum.cell import checked_strategy
 from lamarck.errors import LamarckError
-from lamarck.lineage.freshness import bless, earlier_curricula, survey
 from lamarck.founder.local import check_model_directory
 from lamarck.gate.check import gate_state
 from lamarck.gate.plan import read_plan
-from lamarck.models.hub import check_may_write
-from lamarck.lineage import (
-    CODE_VARIABLE,
-    Generation,
-    code_state,
-    parse_generation,
-)
-from lamarck.progress import TERMINAL_VARIABLE
 from lamarck.gate.standing import next_step, standing
+from lamarck.lineage.artifacts import arms, kind_of
+from lamarck.lineage.configured import config_of
 from lamarck.lineage.dvc import record_outputs
-from lamarck.report.lineage import summary
+from lamarck.lineage.freshness import keep_edits, survey
+from lamarck.lineage.generation import STUDENT, Generation, described_lineages
+from lamarck.lineage.records import CODE_VARIABLE, code_state
+from lamarck.lineage.times import ContentTimes, Made, decide_by
+from lamarck.models.hub import check_may_write
+from lamarck.progress import TERMINAL_VARIABLE
+from lamarck.report.lineage import SUMMARY_FILES, why_stale
 from lamarck.run_lock import take_run_lock
 
 
@@ -83,10 +82,25 @@ try:
             take_run_lock()
         if sys.stderr.isatty():
             os.environ[TERMINAL_VARIABLE] = os.ttyname(2)
-        ARTIFACTS = survey(CONF)
-        bless([*ARTIFACTS, summary(CONF)])
+        LINEAGES = ["", *described_lineages()]
+        ARTIFACTS = [each for lineage in LINEAGES for each in survey(CONF, lineage)]
+        SUMMARY = Made(SUMMARY_FILES, why_stale(CONF) is not None)
+        decide_by(
+            ContentTimes(
+                [
+                    *(
+                        Made((*each.files, each.benchmark), bool(each.stale))
+                        for each in ARTIFACTS
+                    ),
+                    SUMMARY,
+                ]
+            )
+        )
+        if not workflow.dryrun:
+            for edited in keep_edits(ARTIFACTS):
+                print(edited, file=sys.stderr)
         # Where only a human can go on, no rule runs and no hook speaks.
-        STANDING = standing(CONF, ARTIFACTS)
+        STANDING = standing(CONF, ARTIFACTS, SUMMARY.stale)
         STALE = {artifact.name for artifact in ARTIFACTS if artifact.stale}
         if CONF.publish and STANDING.state == "work" and not workflow.dryrun:
             # A token that may not write is said now, not after hours of training.
@@ -100,7 +114,34 @@ GENERATIONS = range(1, CONF.generations + 1)
 
 
 def generation_of(wildcards):
-    return Generation(int(wildcards.n), wildcards.prefix)
+    return Generation(int(wildcards.n), wildcards.prefix.removesuffix("/"))
+
+
+def made_by(kind):
+    """The outputs of the rule that makes artifacts of a kind, as the table of artifacts names them."""
+    kind = kind_of(kind)
+    number = "0" if kind.made_for == "founder" else "{n}"
+    return {
+        name: f"results/{{prefix}}g{number}/{path}" for name, path in kind.files.items()
+    }
+
+
+def made_from(kind):
+    """The input function of that rule: every file that its record hangs on."""
+
+    def files(wildcards):
+        generation = Generation(
+            int(wildcards.get("n", 0)), wildcards.prefix.removesuffix("/")
+        )
+        found = kind_of(kind).input_files(
+            config_of(CONF, generation.lineage), generation
+        )
+        return {
+            name: str(paths[0]) if len(paths) == 1 else [str(path) for path in paths]
+            for name, paths in found.items()
+        }
+
+    return files
 
 
 def gate_is_open(child):
@@ -121,8 +162,7 @@ def scores_of(number, wildcards):
     if not gates_are_open(number):
         return []
     generation = Generation(number)
-    arms = [generation, generation.control] if CONF.control and number else [generation]
-    return [str(arm.scores) for arm in arms]
+    return [str(arm.scores) for arm in arms(CONF, generation)]
 
 
 def plan_of(number, wildcards):
@@ -134,11 +174,7 @@ def dataset_cards_of(number, wildcards):
     """curriculum.md of gN and its control arm, once every gate before it is open."""
     if not gates_are_open(number - 1):
         return []
-    child = Generation(number)
-    return [
-        str(arm.dataset_card)
-        for arm in ([child, child.control] if CONF.control else [child])
-    ]
+    return [str(arm.dataset_card) for arm in arms(CONF, Generation(number))]
 
 
 def published_of(number, wildcards):
@@ -158,81 +194,28 @@ PUBLISHED = [partial(published_of, number) for number in GENERATIONS]
 DATASET_CARDS = [partial(dataset_cards_of, number) for number in GENERATIONS]
 
 
-def founder_inputs(wildcards):
-    """A local founder's directory; the suite, whose problems a tiny founder must not see."""
-    if CONF.founder.kind == "local":
-        return {"source": CONF.founder.path}
-    return {"suite": f"{CONF.suite}/suite.yaml"} if CONF.founder.kind == "tiny" else {}
-
-
-def model_of(generation):
-    """The files that are a generation: the founder's weights and at most one adapter."""
-    files = {"weights": str(generation.weights)}
-    return files | {"adapter": str(generation.adapter)} if generation.number else files
-
-
-def parent_of(wildcards):
-    return model_of(generation_of(wildcards).parent)
-
-
-def scored_model(wildcards):
-    generation = generation_of(wildcards)
-    return model_of(generation) | publication_before(
-        f"{generation.name}/eval.json", generation
-    )
-
-
 def publication_before(made, generation):
     """What waits until `generation` is on the hub: whatever is still to be made from it. Only the controller publishes,
     and a job on another machine needs nothing of that."""
     waits = workflow.is_main_process and made in STALE
-    if not (
-        CONF.publish
-        and waits
-        and generation.planned_by == Generation(generation.number)
-    ):
+    if not (CONF.publish and waits and not generation.planned_by.lineage):
         return {}
     return {"published": str(generation.published)} if generation.number else {}
 
 
-def arms_of(wildcards):
-    child = Generation(int(wildcards.n))
-    return [child, child.control] if CONF.control else [child]
-
-
-def strategy_of(wildcards):
-    """The strategy of a curriculum, and the prompt templates that it names."""
-    strategy = CONF.strategy_of(int(wildcards.n))
-    prompts = load_strategy(strategy).prompts
-    return [str(strategy), *([prompts] if prompts else [])]
-
-
 def curriculum_inputs_of(wildcards):
     child = generation_of(wildcards)
-    files = parent_of(wildcards) | {
-        "earlier": [str(path) for path in earlier_curricula(child)]
-    }
-    files |= publication_before(f"{child.name}/curriculum.jsonl", child.parent)
-    if child.number > 1:
-        files["first"] = str(Generation(1, child.prefix).card)
-    return (
-        files | {"like": str(child.planned_by.curriculum)}
-        if child.is_control
-        else files
-    )
+    if workflow.is_main_process:
+        # A skill that does not exist is said before anything runs.
+        checked_strategy(config_of(CONF, child.lineage).strategy_of(child.number))
+    published = publication_before(f"{child.name}/curriculum.jsonl", child.parent)
+    return made_from("curriculum")(wildcards) | published
 
 
-def plan_inputs_of(wildcards):
-    """Everything a plan covers, the control arm's run included."""
-    child = generation_of(wildcards)
-    files = parent_of(wildcards) | {"curriculum": str(child.curriculum)}
-    if child.number > 1:
-        files["previous_plan"] = str(child.parent.plan)
-    if CONF.control:
-        files["control_curriculum"] = str(child.control.curriculum)
-        if child.number > 1:
-            files["control_adapter"] = str(child.control.parent.adapter)
-    return files
+def scores_inputs_of(wildcards):
+    generation = generation_of(wildcards)
+    published = publication_before(f"{generation.name}/eval.json", generation)
+    return made_from("scores")(wildcards) | published
 
 
 def train_inputs_of(wildcards):
@@ -246,12 +229,8 @@ def train_inputs_of(wildcards):
                 f"{gate.sentence} Run a bare `snakemake`: it stops at the first gate that waits for you."
             )
         gate_is_open(child.planned_by)
-    files = parent_of(wildcards) | {
-        "curriculum": str(child.curriculum),
-        "plan": str(child.plan),
-    }
     # An approval is an answer, not an ingredient: its date must not train anything again.
-    return files | {"approval": ancient(str(child.approval))}
+    return made_from("adapter")(wildcards) | {"approval": ancient(str(child.approval))}
 
 
 def approved_dollars(wildcards, input):
@@ -274,5 +253,5 @@ def option(name, key):
 def finish_run():
     """Tell DVC what there is, and the person what to do next."""
     record_outputs(CONF, Path(CONFIG))
-    now = standing(CONF, survey(CONF))
+    now = standing(CONF, survey(CONF), why_stale(CONF) is not None)
     print(next_step(CONF, CONFIG, now, PROFILE), file=sys.stderr)

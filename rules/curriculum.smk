@@ -5,12 +5,10 @@ rule curriculum:
     input:
         unpack(curriculum_inputs_of),
         config=CONFIG,
-        strategy=strategy_of,
-        suite=f"{CONF.suite}/suite.yaml",
     output:
-        curriculum="results/{prefix}g{n}/curriculum.jsonl",
+        curriculum=made_by("curriculum")["curriculum"],
         card=report(
-            "results/{prefix}g{n}/curriculum.json",
+            made_by("curriculum")["card"],
             caption="captions/curriculum.rst",
             category="Curricula",
             labels={"generation": "{prefix}g{n}", "file": "curriculum.json"},
@@ -36,11 +34,11 @@ rule curriculum:
 # A rule of its own: a dataset card that is missing must not cost a curriculum.
 rule dataset_card:
     input:
-        card="results/{prefix}g{n}/curriculum.json",
+        unpack(made_from("dataset_card")),
         config=CONFIG,
     output:
         card=report(
-            "results/{prefix}g{n}/curriculum.md",
+            made_by("dataset_card")["dataset_card"],
             caption="captions/dataset_card.rst",
             category="Curricula",
             labels={"generation": "{prefix}g{n}", "file": "curriculum.md"},

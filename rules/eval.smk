@@ -6,7 +6,7 @@ rule student:
         suite=f"{CONF.suite}/suite.yaml",
         config=CONFIG,
     output:
-        weights=directory("results/g0/student"),
+        weights=directory(str(STUDENT)),
     log:
         "logs/g0/student.log",
     benchmark:
@@ -23,19 +23,17 @@ rule student:
 
 rule eval:
     input:
-        unpack(scored_model),
+        unpack(scores_inputs_of),
         config=CONFIG,
-        suite=f"{CONF.suite}/suite.yaml",
-        student="results/g0/student",
     output:
         scores=report(
-            "results/{prefix}g{n}/eval.json",
+            made_by("scores")["scores"],
             caption="captions/eval.rst",
             category="Evaluation",
             labels={"generation": "{prefix}g{n}", "file": "eval.json"},
         ),
-        samples="results/{prefix}g{n}/samples.jsonl",
-        record="results/{prefix}g{n}/eval.record.json",
+        samples=made_by("scores")["samples"],
+        record=made_by("scores")["record"],
     log:
         "logs/{prefix}g{n}/eval.log",
     benchmark:

@@ -3,18 +3,18 @@
 
 rule founder:
     input:
-        unpack(founder_inputs),
+        unpack(made_from("weights")),
         config=CONFIG,
     output:
-        weights=directory("results/g0/weights"),
+        weights=directory(made_by("weights")["weights"]),
     log:
-        "logs/g0/weights.log",
+        "logs/{prefix}g0/weights.log",
     benchmark:
-        "logs/g0/weights.tsv"
+        "logs/{prefix}g0/weights.tsv"
     # What exists already is copied, or named, by the machine that has it; pretraining may need a rented one.
     localrule: CONF.founder.kind != "tiny"
     conda:
         "../envs/cpu.yaml"
     threads: CONF.engine.founder_threads
     shell:
-        "python -m lamarck.founder --config {input.config} --output {output.weights} --threads {threads} 2>&1 | tee {log}"
+        "python -m lamarck.founder --config {input.config} --generation {wildcards.prefix}g0 --output {output.weights} --threads {threads} 2>&1 | tee {log}"

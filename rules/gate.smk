@@ -3,13 +3,12 @@
 
 checkpoint plan:
     input:
-        unpack(plan_inputs_of),
+        unpack(made_from("plan")),
         config=CONFIG,
-        strategy=strategy_of,
-        suite=f"{CONF.suite}/suite.yaml",
     output:
+        record=made_by("plan")["record"],
         plan=report(
-            "results/{prefix}g{n}/plan.json",
+            made_by("plan")["plan"],
             caption="captions/plan.rst",
             category="Plans",
             labels={"generation": "{prefix}g{n}", "file": "plan.json"},
@@ -27,4 +26,4 @@ checkpoint plan:
     shell:
         "python -m lamarck.gate --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights} {params.adapter} --curriculum {input.curriculum} {params.previous} "
-        "{params.control} {params.control_adapter} --output {output.plan} 2>&1 | tee {log}"
+        "{params.control} {params.control_adapter} --output {output.plan} --record {output.record} 2>&1 | tee {log}"

@@ -3,34 +3,31 @@
 
 rule publish:
     input:
-        adapters=lambda wildcards: [str(arm.adapter) for arm in arms_of(wildcards)],
+        unpack(made_from("published")),
         config=CONFIG,
     output:
-        published="results/g{n}/published.json",
+        published=made_by("published")["published"],
     log:
-        "logs/g{n}/published.log",
+        "logs/{prefix}g{n}/published.log",
     conda:
         "../envs/cpu.yaml"
     threads: 1
     shell:
-        "python -m lamarck.hub --config {input.config} --generation g{wildcards.n} --output {output.published} "
+        "python -m lamarck.hub --config {input.config} --generation {wildcards.prefix}g{wildcards.n} --output {output.published} "
         "2>&1 | tee {log}"
 
 
 rule publish_scores:
     input:
-        published="results/g{n}/published.json",
-        scores=lambda wildcards: [str(arm.scores) for arm in arms_of(wildcards)],
-        # The model card says how far a generation is from the founder.
-        founder_scores="results/g0/eval.json",
+        unpack(made_from("published_scores")),
         config=CONFIG,
     output:
-        published="results/g{n}/published.scores.json",
+        published=made_by("published_scores")["published"],
     log:
-        "logs/g{n}/published.scores.log",
+        "logs/{prefix}g{n}/published.scores.log",
     conda:
         "../envs/cpu.yaml"
     threads: 1
     shell:
-        "python -m lamarck.hub --config {input.config} --generation g{wildcards.n} --output {output.published} "
+        "python -m lamarck.hub --config {input.config} --generation {wildcards.prefix}g{wildcards.n} --output {output.published} "
         "2>&1 | tee {log}"

@@ -7,7 +7,7 @@ rule train:
         config=CONFIG,
     output:
         adapter=report(
-            directory("results/{prefix}g{n}/adapter"),
+            directory(made_by("adapter")["adapter"]),
             patterns=["{record,training}.json"],
             caption="captions/training.rst",
             category="Training",

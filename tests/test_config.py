@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from lamarck.config import Budget, load_config
-from lamarck.curriculum.prompts import load_prompts
-from lamarck.curriculum.strategy import load_strategy
+from lamarck.config.prompts import load_prompts
+from lamarck.curriculum.cell import checked_strategy
 from lamarck.errors import LamarckError
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ def test_the_default_file_shows_every_key() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config/strategies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_strategies_parse(path: Path) -> None:
-    assert load_strategy(path).description
+    assert checked_strategy(path).description
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_strategy_may_only_ask_for_what_exists(tmp_path: Path) -> None:
     ):
         path.write_text(yaml.safe_dump(strategy | changes))
         with pytest.raises(LamarckError, match=re.escape(sentence)):
-            load_strategy(path)
+            checked_strategy(path)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config/prompts").glob("*.yaml")), ids=lambda path: path.stem)

@@ -18,7 +18,7 @@ from lamarck.budget.shape import Shape
 from lamarck.budget.work import Work, curriculum_work, evaluation_work, training_work
 from lamarck.budget.writer import GPUS, Writer, writes_on
 from lamarck.config import HERE, Config, Machine, Recipe
-from lamarck.curriculum.strategy import load_strategy
+from lamarck.config.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.train import rows_at_once
 

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from lamarck.budget.memory import GIB, Format, cache_bytes, weight_bytes
 from lamarck.budget.shape import Shape
-from lamarck.config import HERE, Machine, Section, load_section
+from lamarck.config import HERE, Machine
+from lamarck.config.section import Section, load_section
 from lamarck.errors import LamarckError
 
 CATALOGUE = Path("config/machines.yaml")

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from lamarck.config import Founder, HubFounder, LocalFounder, Section, load_section
+from lamarck.config import Founder, HubFounder, LocalFounder
+from lamarck.config.section import Section, load_section
 from lamarck.config.tiny import TinyFounder
 from lamarck.errors import LamarckError
 from lamarck.files import read_json

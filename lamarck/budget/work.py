@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamarck.config import Config, Recipe
-from lamarck.curriculum.strategy import Strategy
+from lamarck.config.strategy import Strategy
 from lamarck.suites.outlook import outlook
 from lamarck.suites.suite import load_suite
 

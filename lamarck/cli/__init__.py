@@ -64,7 +64,7 @@ def review(
 ) -> None:
     """Show the training run that waits for an answer: `lamarck review g1`; curate its items first: `--edit`."""
     from lamarck.gate import review as page
-    from lamarck.lineage import parse_generation
+    from lamarck.lineage.generation import parse_generation
 
     child = parse_generation(generation)
     if html:
@@ -95,7 +95,7 @@ def approve(
 ) -> None:
     """Allow exactly the run that `lamarck review` shows. Only a human should: you type its digest back."""
     from lamarck.gate.approve import approve as write
-    from lamarck.lineage import parse_generation
+    from lamarck.lineage.generation import parse_generation
 
     approver = _approver(by, contact)
     path = write(parse_generation(generation), digest if digest is not None else _asked, approver, note, key)
@@ -217,7 +217,7 @@ def publish(
 ) -> None:
     """Put the lineage up to GENERATION on the hub, with a model card. The token comes from HF_TOKEN."""
     from lamarck.hub import publish as hub
-    from lamarck.lineage import parse_generation
+    from lamarck.lineage.generation import parse_generation
 
     hub.show(parse_generation(generation), repo, public, configfile, as_json)
 
@@ -246,7 +246,7 @@ def export(
 ) -> None:
     """Merge GENERATION into one ordinary 16-bit model directory, and score it against its adapter."""
     from lamarck.export import run
-    from lamarck.lineage import parse_generation
+    from lamarck.lineage.generation import parse_generation
 
     run.export(parse_generation(generation), to, gguf, configfile, as_json)
 

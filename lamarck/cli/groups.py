@@ -24,7 +24,7 @@ def show_curriculum(
 ) -> None:
     """Page through the items that train GENERATION, with their verdicts."""
     from lamarck.commands import curriculum as report
-    from lamarck.lineage import parse_generation
+    from lamarck.lineage.generation import parse_generation
 
     report.show(parse_generation(generation), skill, difficulty, offset, limit, as_json)
 
@@ -33,7 +33,7 @@ def show_curriculum(
 def compare_curricula(first: str, second: str, as_json: AsJson = False) -> None:
     """What changed from FIRST to SECOND in kind: cells, pass rates, guard-rails, words that only one of them has."""
     from lamarck.commands import curriculum as report
-    from lamarck.lineage import parse_generation
+    from lamarck.lineage.generation import parse_generation
 
     report.show_difference(parse_generation(first), parse_generation(second), as_json)
 

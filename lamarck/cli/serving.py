@@ -36,7 +36,7 @@ def serve(
     configfile: ConfigFile = DEFAULT,
 ) -> None:
     """Answer as GENERATION at an OpenAI-compatible URL of this machine: `lamarck serve g2`."""
-    from lamarck.lineage import parse_generation
+    from lamarck.lineage.generation import parse_generation
 
     if on is Where.here:
         from lamarck.serve import run
@@ -58,7 +58,7 @@ def chat(
     configfile: ConfigFile = DEFAULT,
 ) -> None:
     """Talk to GENERATION in the terminal; away from one, each line of input is asked and answered."""
-    from lamarck.lineage import parse_generation
+    from lamarck.lineage.generation import parse_generation
     from lamarck.serve import terminal
 
     terminal.chat(parse_generation(generation), system, temperature, configfile)

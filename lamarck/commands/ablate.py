@@ -12,7 +12,7 @@ from lamarck.campaign.ablate.run import raise_lineages
 from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_text
 from lamarck.gate.approval import Approver
-from lamarck.gate.plan import short
+from lamarck.lineage.digest import short
 from lamarck.progress import count_up
 
 BEGIN, END = "<!-- ablation {name} -->", "<!-- end of ablation {name} -->"

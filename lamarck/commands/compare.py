@@ -12,8 +12,8 @@ from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import compare
 from lamarck.files import read_json
-from lamarck.lineage import Generation, parse_generation
 from lamarck.lineage.flags import cut_short_among, flag_sentences, lost_points
+from lamarck.lineage.generation import Generation, parse_generation
 from lamarck.report.table import comparison_sentences, comparison_table, read_samples
 from lamarck.suites.suite import sanity_names, suite_weights
 

@@ -14,7 +14,7 @@ from lamarck.curriculum.diff import CellChange, Difference, Side, Vocabulary, di
 from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
-from lamarck.lineage import Generation
+from lamarck.lineage.generation import Generation
 from lamarck.visible import visible, visible_lines
 
 LONGEST_LINE, MOST_LINES = 400, 60  # of one text in `show`

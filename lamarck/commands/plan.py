@@ -15,7 +15,7 @@ from lamarck.budget.machine import CATALOGUE, Catalogue, load_catalogue
 from lamarck.budget.memory import CONTEXT, FRAGMENTATION, GIB, PROMPT_TOKENS, Memory
 from lamarck.budget.shape import Shape, shape_of_founder
 from lamarck.config import HERE, Config, Machine, Machines, load_config
-from lamarck.lineage import Generation
+from lamarck.lineage.generation import Generation
 
 PARTS = tuple(part.name for part in fields(Memory))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
-from lamarck.lineage import Generation
+from lamarck.lineage.generation import Generation
 from lamarck.report.page.gather import gather, gather_texts
 from lamarck.report.page.markdown import report_markdown
 from lamarck.report.page.outcomes import Outcomes

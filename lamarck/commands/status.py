@@ -14,12 +14,11 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.gate.check import gate_state
 from lamarck.gate.standing import next_step, standing
-from lamarck.lineage import Generation
+from lamarck.lineage.artifacts import TABLE, Kind
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
 from lamarck.lineage.freshness import Artifact, survey
+from lamarck.lineage.generation import Generation, parse_generation
 from lamarck.lineage.reward import Routing, rewards_table, route_rewards
-
-ARTIFACTS = ("weights", "curriculum.jsonl", "plan.json", "adapter", "eval.json")
 
 
 def show(config_path: Path, as_json: bool) -> None:
@@ -70,8 +69,7 @@ def _strategies(config: Config) -> dict[str, Any] | None:
 
 
 def _generation(name: str, artifacts: dict[str, str | None]) -> dict[str, Any]:
-    prefix, number = name.rsplit("g", 1)
-    generation = Generation(int(number), prefix)
+    generation = parse_generation(name)
     scores = read_json(generation.scores) if generation.scores.exists() else {}
     founder = Generation(0).scores
     gate = None
@@ -102,13 +100,19 @@ def _cut_short(generation: Generation) -> list[str]:
 
 def _table(generations: list[dict[str, Any]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("", *ARTIFACTS, "gate", "score"):
+    columns = [kind for kind in TABLE if any(_file(kind) in row["artifacts"] for row in generations)]
+    for heading in ("", *(kind.name.replace("_", " ") for kind in columns), "gate", "score"):
         table.add_column(heading)
     for row in generations:
-        cells = [_cell(row["artifacts"], name) for name in ARTIFACTS]
+        cells = [_cell(row["artifacts"], _file(kind)) for kind in columns]
         score = "" if row["score"] is None else f"{row['score']:.1f}"
         table.add_row(row["generation"], *cells, _gate(row["gate"]), "partial" if row["partial"] else score)
     return table
+
+
+def _file(kind: Kind) -> str:
+    """Under which name an artifact of this kind is listed."""
+    return next(iter(kind.files.values()))
 
 
 def _cell(artifacts: dict[str, str | None], name: str) -> Text:

@@ -11,7 +11,7 @@ from lamarck.config import load_config
 from lamarck.engine import load_engine, prepare_libraries
 from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_jsonl
-from lamarck.lineage import model_digest, suite_digest
+from lamarck.lineage.digest import model_digest, suite_digest
 from lamarck.progress import count_up
 from lamarck.suites.frozen import freeze, verify
 from lamarck.suites.outlook import outlook

@@ -1,27 +1,32 @@
-"""`lamarck verify`: does every artifact still have the bytes that its record states?"""
+"""`lamarck verify`: is everything there, whole, and made from what lies beside it?"""
 
 import json
 from pathlib import Path
 
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
-from lamarck.lineage.freshness import BYTES_DIFFER, survey
+from lamarck.lineage.freshness import BROKEN, Artifact, survey
+
+RESTORE = "restore it with `dvc pull`, or let `snakemake` make it again"
 
 
 def show(config_path: Path, as_json: bool) -> None:
-    """Print what was checked. Errors: LamarckError that names the first artifact whose bytes differ."""
+    """Print what was checked. Errors: LamarckError that names the first artifact that does not hold."""
     artifacts = survey(load_config(config_path))
-    differing = [artifact.name for artifact in artifacts if artifact.stale == BYTES_DIFFER]
-    there = [artifact for artifact in artifacts if all(path.exists() for path in artifact.files)]
-    outdated = {artifact.name: artifact.stale for artifact in there if artifact.stale not in (None, BYTES_DIFFER)}
+    broken = {artifact.name: reason for artifact, reason in _broken(artifacts)}
+    there = [artifact for artifact in artifacts if artifact.state not in ("absent", "missing")]
+    outdated = {each.name: each.reason for each in there if each.state == "outdated" and each.name not in broken}
     if as_json:
-        print(json.dumps({"checked": len(there), "differ": differing, "outdated": outdated}, indent=2, sort_keys=True))
-    if differing:
-        raise LamarckError(
-            f"results/{differing[0]} is not what its record says ({len(differing)} such in all): "
-            "restore it with `dvc checkout`, or let `snakemake` make it again"
-        )
+        print(json.dumps({"checked": len(there), "broken": broken, "outdated": outdated}, indent=2, sort_keys=True))
+    if broken:
+        name, reason = next(iter(broken.items()))
+        raise LamarckError(f"results/{name} does not hold ({len(broken)} such in all): {reason}; {RESTORE}")
     if not as_json:
         for name, reason in outdated.items():
             print(f"outdated, its bytes unchanged: results/{name}: {reason}")
         print(f"{len(there)} artifacts match their records")
+
+
+def _broken(artifacts: list[Artifact]) -> list[tuple[Artifact, str]]:
+    """What is damaged or incomplete, and what was made from another thing than the one that lies here."""
+    return [(artifact, artifact.reason) for artifact in artifacts if artifact.state in BROKEN or artifact.torn]

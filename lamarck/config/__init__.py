@@ -1,30 +1,17 @@
 """The configuration, typed: unknown keys are refused with the nearest valid name. Light: no torch here."""
 
-import difflib
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from lamarck.config.section import Section, load_section
 from lamarck.config.tiny import TinyFounder
-from lamarck.errors import LamarckError
-from lamarck.files import digest_value
 
-S = TypeVar("S", bound=BaseModel)
 V = TypeVar("V")
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and closed to keys that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def digest(self) -> str:
-        return digest_value(self.model_dump(mode="json"))
 
 
 class LocalFounder(Section):
@@ -43,6 +30,8 @@ Founder = Annotated[TinyFounder | LocalFounder | HubFounder, Field(discriminator
 
 class Recipe(Section):
     """How a child is trained on its curriculum. LoRA: Hu et al. 2021, arXiv:2106.09685; QLoRA: arXiv:2305.14314."""
+
+    circumstance: ClassVar[frozenset[str]] = frozenset({"checkpoint_every"})
 
     inherit: Literal["continue", "stack", "fresh"] = Field(
         "continue",
@@ -96,6 +85,10 @@ class Budget(Section):
         """The ceiling of gN: that of the nearest override at or before N, else `device_seconds`."""
         return _latest(self.overrides, generation, self.device_seconds)
 
+    def ceilings(self, generation: int) -> tuple[float, float | None]:
+        """Of gN: device-seconds and dollars."""
+        return self.of(generation), self.dollars
+
 
 class AnyEngine(Section):
     """What every engine's section says: the stages beside generation run on this machine."""
@@ -121,6 +114,11 @@ class Machine(Section):
         None, gt=0, description="Of one GPU; that of config/machines.yaml when left out."
     )
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """What is rented, or used: kind and number. Prices and speeds may be known better by tomorrow."""
+        return self.gpu, self.count
+
 
 class Machines(Section):
     curriculum: Machine = Machine()
@@ -139,6 +137,8 @@ class Publishing(Section):
 
 
 class HFEngineConfig(AnyEngine):
+    circumstance: ClassVar[frozenset[str]] = frozenset({"founder_threads"})
+
     kind: Literal["hf"] = Field("hf", description="hf: transformers, on this machine.")
     batch_size: int = Field(256, ge=1, description="Prompts decoded together.")
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights while generating.")
@@ -154,6 +154,11 @@ Forms = Annotated[
 
 
 class VLLMEngineConfig(AnyEngine):
+    # How its answers are batched, and over how many GPUs, decides none of them.
+    circumstance: ClassVar[frozenset[str]] = frozenset(
+        {"founder_threads", "threads", "python", "tensor_parallel", "memory_share", "max_length", "batch_size"}
+    )
+
     kind: Literal["vllm"] = Field(description="vllm: vLLM, on this machine, in an environment of its own.")
     python: str = Field(
         ".venv-vllm/bin/python", description="The Python of vLLM's environment; `make vllm` makes this one."
@@ -174,12 +179,13 @@ class VLLMEngineConfig(AnyEngine):
     batch_size: int = Field(256, ge=1, description="Texts decoded side by side, at most: memory may allow fewer.")
     forms: Forms = "free"
 
-    def digest(self) -> str:
-        """Over what decides the answers: how they are batched and over how many GPUs does not."""
-        return digest_value(self.model_dump(mode="json", include={"kind", "dtype", "quantization", "forms"}))
-
 
 class ServerEngineConfig(AnyEngine):
+    # Where the server stands and how it is reached decide no answer.
+    circumstance: ClassVar[frozenset[str]] = frozenset(
+        {"founder_threads", "threads", "url", "concurrency", "timeout_seconds", "retries", "api_key_variable"}
+    )
+
     kind: Literal["server"] = Field(description="server: any OpenAI-compatible server.")
     url: str = Field(description="Where its API begins, such as http://127.0.0.1:8000/v1.")
     model: str | None = Field(
@@ -213,10 +219,6 @@ class ServerEngineConfig(AnyEngine):
         if self.api_key_variable and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
             raise ValueError("a key over plain http can be read on the way: use https, or an ssh tunnel to 127.0.0.1")
         return self
-
-    def digest(self) -> str:
-        """Over what decides the answers: where the server stands and how it is reached do not."""
-        return digest_value(self.model_dump(mode="json", include={"kind", "model", "chat", "forms"}))
 
 
 EngineConfig = Annotated[HFEngineConfig | VLLMEngineConfig | ServerEngineConfig, Field(discriminator="kind")]
@@ -273,52 +275,3 @@ def _latest(overrides: Mapping[int, V], generation: int, otherwise: V) -> V:
 def load_config(path: Path) -> Config:
     """Read and check a configuration file. Errors: LamarckError with one sentence that names the key."""
     return load_section(path, Config)
-
-
-def load_section(path: Path, kind: type[S]) -> S:
-    """Read a YAML file into a typed section. Errors: LamarckError with one sentence that names the key."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise LamarckError(f"{path} does not exist") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LamarckError(f"{path} is not valid YAML: {error}") from error
-    return check_section(values, kind, str(path))
-
-
-def check_section(values: object, kind: type[S], source: str) -> S:
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise LamarckError(f"{source}: {_sentence(error, kind)}") from error
-
-
-def _sentence(error: ValidationError, kind: type[BaseModel]) -> str:
-    """The first thing wrong, as one sentence: where, what, and for an unknown key the nearest valid name."""
-    # A misspelt required key is also a missing one: the misspelling is what helps.
-    first = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the file"
-    if first["type"] != "extra_forbidden":
-        return f"{place}: {first['msg']}"
-    valid = _keys_at(kind, tuple(str(part) for part in first["loc"][:-1]))
-    near = difflib.get_close_matches(str(first["loc"][-1]), valid, n=1)
-    advice = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(sorted(valid))}"
-    return f"unknown key {place!r}: {advice}"
-
-
-def _keys_at(kind: type[BaseModel], place: tuple[str, ...]) -> list[str]:
-    """The valid keys at a place such as ("founder", "tiny"): the schema says them."""
-    schema = kind.model_json_schema()
-    node = schema
-    for part in (*place, None):
-        while "$ref" in node:
-            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
-        if part is None:
-            break
-        if "discriminator" in node:
-            node = {"$ref": node["discriminator"]["mapping"].get(part, "")}
-        else:
-            node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
-            if "discriminator" not in node and isinstance(node.get("anyOf"), list):
-                node = next((option for option in node["anyOf"] if "$ref" in option), {})
-    return list(node.get("properties", {}))

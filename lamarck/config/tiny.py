@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from lamarck.config.section import Section
 
 
-class SkillShare(BaseModel):
+class SkillShare(Section):
     """How much of the founder's corpus a skill is, and how its difficulties share that part."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     share: float = Field(gt=0, description="Relative to the other skills' shares.")
     weights: tuple[float, ...] = Field(min_length=1, description="Relative weight of difficulty 1, 2, 3, ...")
@@ -21,10 +21,8 @@ class SkillShare(BaseModel):
     )
 
 
-class TinyFounder(BaseModel):
+class TinyFounder(Section):
     """A small Llama pretrained here on a seeded procedural corpus: a fresh clone needs no model hub."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["tiny"]
     skills: dict[str, SkillShare] = Field(min_length=1, description="Skill -> its part of the corpus.")

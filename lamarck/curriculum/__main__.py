@@ -9,14 +9,16 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from lamarck.config import load_config
+from lamarck.config.limits import broken_limits
+from lamarck.curriculum.cell import checked_strategy
 from lamarck.curriculum.item import Item, Teacher, own_items, read_curriculum
-from lamarck.curriculum.limits import broken_limits
-from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import digest_file, read_json, write_json, write_jsonl
-from lamarck.lineage import make_record, model_digest, parse_generation
-from lamarck.lineage.freshness import curriculum_inputs
+from lamarck.lineage.artifacts import CURRICULUM
+from lamarck.lineage.configured import load_config_of
+from lamarck.lineage.digest import model_digest
+from lamarck.lineage.generation import parse_generation
+from lamarck.lineage.records import make_record
 from lamarck.progress import count_up
 from lamarck.seeds import seed_for
 
@@ -38,10 +40,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     started = time.perf_counter()
-    config = load_config(arguments.config)
     child = parse_generation(arguments.generation)
+    config = load_config_of(arguments.config, child)
     strategy_path = config.strategy_of(child.number)
-    strategy = load_strategy(strategy_path)
+    strategy = checked_strategy(strategy_path)
     parent_digest = model_digest(arguments.weights, arguments.parent_adapter)
 
     # Heavy imports come after everything that can be refused without them.
@@ -114,7 +116,10 @@ def main() -> None:
 
     items = solved + anchors + rewritten
     write_jsonl(arguments.output, (item.model_dump(mode="json") for item in items))
-    inputs = curriculum_inputs(config, strategy, parent_digest, arguments.earlier, arguments.like)
+    given = {"weights": (arguments.weights,), "earlier": tuple(arguments.earlier)}
+    given |= {"adapter": (arguments.parent_adapter,)} if arguments.parent_adapter else {}
+    given |= {"like": (arguments.like,)} if arguments.like else {}
+    inputs = CURRICULUM.input_digests(config, child, given)
     wall_seconds = time.perf_counter() - started
     record = make_record(digest_file(arguments.output), inputs, seed, engine.device_name, wall_seconds, device_seconds)
     card = describe(cells, replayed, anchors, rewritten, measures)
@@ -122,7 +127,12 @@ def main() -> None:
         "samples_per_item": round(1 / acceptance(cells), 3),
         "device_seconds_per_item": round(device_seconds / len(written), 6),
     }
-    names = {"generation": child.name, "parent": teacher.generation, "record": record.model_dump(mode="json")}
+    names = {
+        "generation": child.name,
+        "parent": teacher.generation,
+        "strategy": str(strategy_path),
+        "record": record.model_dump(mode="json"),
+    }
     write_json(arguments.card, card | {"cost": cost} | names)
     print(f"{child.name}: {card['items']} items from {sampled} samples by {teacher.generation}")
 

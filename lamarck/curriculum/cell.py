@@ -3,10 +3,24 @@
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from lamarck.config.strategy import Fixed, Strategy, load_strategy
 from lamarck.curriculum.item import Item
-from lamarck.curriculum.strategy import Fixed, Strategy
+from lamarck.errors import LamarckError
 from lamarck.skills import Skill, get_skill
+
+
+def checked_strategy(path: Path) -> Strategy:
+    """Read a strategy; a skill or a difficulty that does not exist is refused by name."""
+    strategy = load_strategy(path)
+    for name, part in strategy.skills.items():
+        known = get_skill(name).difficulties
+        unknown = [difficulty for difficulty in part.difficulties if difficulty not in known]
+        if unknown:
+            raise LamarckError(f"{path}: skills.{name}: difficulties run from {known[0]} to {known[-1]}, not {unknown}")
+    return strategy
+
 
 LITTLE_MORE = 1.1  # a round that falls just short costs another
 

@@ -18,7 +18,7 @@ from lamarck.config import Founder, load_config
 from lamarck.curriculum.item import Item
 from lamarck.errors import exit_with_sentence
 from lamarck.files import read_json, write_text
-from lamarck.lineage import Record
+from lamarck.lineage.records import Record
 
 # The hub's own names; a set as large as a bound belongs to the next.
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 
+from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell, allot, most_samples, next_texts, open_cells, wants_more
 from lamarck.curriculum.choose import Candidate, Chosen, choose
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
 from lamarck.curriculum.near import Near
-from lamarck.curriculum.strategy import Strategy
 from lamarck.engine import Engine
 from lamarck.engine.answer import reasoning_and_answer
 from lamarck.errors import LamarckError

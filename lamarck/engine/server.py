@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from lamarck.config import ServerEngineConfig
 from lamarck.engine.http import JSONClient
 from lamarck.errors import LamarckError
-from lamarck.lineage import is_name_of, model_digest
+from lamarck.lineage.digest import is_name_of, model_digest
 from lamarck.models.chat import BEFORE_ANSWER, END_OF_THINKING, THINK, opened_reasoning
 from lamarck.seeds import seed_for
 

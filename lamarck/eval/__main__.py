@@ -11,13 +11,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lamarck.config import load_config
 from lamarck.engine import Engine, load_engine, prepare_libraries
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.compare import interval
 from lamarck.eval.resume import Remembering
-from lamarck.files import digest_file, digest_value, write_json, write_jsonl
-from lamarck.lineage import Record, make_record, model_digest, parse_generation, suite_digest, weights_digest
+from lamarck.files import digest_value, write_json, write_jsonl
+from lamarck.lineage.artifacts import SCORES, scores_digest
+from lamarck.lineage.configured import load_config_of
+from lamarck.lineage.generation import parse_generation
+from lamarck.lineage.records import Record, make_record
 from lamarck.progress import count_up
 from lamarck.suites.suite import Suite, load_suite, suite_weights
 
@@ -26,18 +28,15 @@ def main() -> None:
     started = time.perf_counter()
     arguments = _parse()
     prepare_libraries(arguments.threads)
-    config = load_config(arguments.config)
     generation = parse_generation(arguments.generation)
+    config = load_config_of(arguments.config, generation)
     suite = load_suite(arguments.suite)
     for directory in filter(None, (arguments.weights, arguments.adapter, arguments.student)):
         if not directory.is_dir():
             raise LamarckError(f"{directory} does not exist: make it with `snakemake`, or restore it with `dvc pull`")
-    inputs = {
-        "model": model_digest(arguments.weights, arguments.adapter),
-        "suite": suite_digest(arguments.suite),
-        "student": weights_digest(arguments.student),
-        "engine": config.engine.digest(),
-    }
+    given = {"weights": (arguments.weights,), "suite": (arguments.suite / "suite.yaml",)}
+    given |= {"student": (arguments.student,)} | ({"adapter": (arguments.adapter,)} if arguments.adapter else {})
+    inputs = SCORES.input_digests(config, generation, given)
     print(f"evaluating on {suite.name}: loading the model", flush=True)
     engine = Remembering(
         load_engine(config.engine, arguments.weights, arguments.adapter), arguments.answers, digest_value(inputs)
@@ -50,7 +49,7 @@ def main() -> None:
     arguments.output.unlink(missing_ok=True)
     write_jsonl(arguments.samples, samples)
     write_json(arguments.output, result)
-    digest = digest_value({"eval": digest_file(arguments.output), "samples": digest_file(arguments.samples)})
+    digest = scores_digest(arguments.output, arguments.samples)
     record = make_record(digest, inputs, config.seed, engine.device_name, time.perf_counter() - started, seconds)
     _write_record(arguments.record, record)
     if not scores["partial"]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from lamarck.config import HubFounder
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json
-from lamarck.lineage import WEIGHTS_RECORD, make_record, weights_digest
-from lamarck.lineage.freshness import student_inputs
+from lamarck.lineage.digest import suite_digest, weights_digest
+from lamarck.lineage.generation import WEIGHTS_RECORD
+from lamarck.lineage.records import make_record
 from lamarck.progress import count_up
 from lamarck.suites.suite import Suite, held_out_prompts, load_suite
 
@@ -30,7 +31,9 @@ def main() -> None:
         device_seconds = make_student(suite, directory, arguments.threads)
         wall_seconds = time.perf_counter() - started
         digest = weights_digest(directory)
-        record = make_record(digest, student_inputs(arguments.suite), seed, "cpu", wall_seconds, device_seconds)
+        record = make_record(
+            digest, {"suite": suite_digest(arguments.suite)}, seed, "cpu", wall_seconds, device_seconds
+        )
         source = {"files": file_digests(directory), "record": record.model_dump(mode="json")}
         write_json(directory / WEIGHTS_RECORD, source)
     print(f"student: {digest[:8]}")

@@ -12,8 +12,10 @@ from lamarck.errors import LamarckError
 from lamarck.eval.compare import Comparison, compare
 from lamarck.export.gguf import convert, find_converter
 from lamarck.files import atomic_directory, file_digests, read_json, write_json
-from lamarck.lineage import STUDENT, Generation, generation_digest, read_record
-from lamarck.lineage.freshness import scores_digest, scores_inputs
+from lamarck.lineage.artifacts import SCORES
+from lamarck.lineage.digest import generation_digest
+from lamarck.lineage.freshness import examine
+from lamarck.lineage.generation import STUDENT, Generation
 from lamarck.progress import count_up
 from lamarck.report.table import comparison_sentences, comparison_table, read_samples
 from lamarck.serve.model import Servable, servable
@@ -67,9 +69,7 @@ def _own_outcomes(config: Config, generation: Generation) -> list[dict[str, Any]
         )
     if not generation.scores_record.exists():
         raise LamarckError(f"{generation.name} has no scores to compare with: run `snakemake` first")
-    record = read_record(generation.scores_record)
-    same = record.inputs == scores_inputs(config, generation_digest(generation))
-    if not same or record.digest != scores_digest(generation.scores, generation.samples):
+    if examine(SCORES, generation, config).stale:
         raise LamarckError(f"the scores of {generation.name} do not hold any more: `lamarck status` says why")
     if read_json(generation.scores)["partial"]:
         raise LamarckError(f"{generation.name} is only partially evaluated, so there is nothing to compare with")

@@ -7,28 +7,34 @@ import argparse
 import time
 from pathlib import Path
 
-from lamarck.config import Config, HubFounder, LocalFounder, load_config
+from lamarck.config import Config, HubFounder, LocalFounder
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json
-from lamarck.lineage import WEIGHTS_RECORD, make_record, weights_digest
-from lamarck.lineage.freshness import weights_inputs
+from lamarck.lineage.artifacts import WEIGHTS
+from lamarck.lineage.configured import load_config_of
+from lamarck.lineage.digest import weights_digest
+from lamarck.lineage.generation import WEIGHTS_RECORD, parse_generation
+from lamarck.lineage.records import make_record
 from lamarck.progress import count_up
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lamarck.founder", description="Make or bring the founder, g0.")
     parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--generation", default="g0", help="its name, in a lineage with a founder of its own")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
 
     started = time.perf_counter()
-    config = load_config(arguments.config)
+    founder = parse_generation(arguments.generation)
+    config = load_config_of(arguments.config, founder)
     with atomic_directory(arguments.output) as directory:
         origin, device_seconds = _make(config, directory, arguments.threads)
         wall_seconds = time.perf_counter() - started
         digest = weights_digest(directory)
-        record = make_record(digest, weights_inputs(config), config.seed, "cpu", wall_seconds, device_seconds)
+        inputs = WEIGHTS.input_digests(config, founder)
+        record = make_record(digest, inputs, config.seed, "cpu", wall_seconds, device_seconds)
         source = origin | {"files": file_digests(directory), "record": record.model_dump(mode="json")}
         write_json(directory / WEIGHTS_RECORD, source)
     print(f"g0: {digest[:8]}, {origin}")

@@ -6,12 +6,9 @@ from pathlib import Path
 
 from lamarck.errors import LamarckError
 from lamarck.files import write_json
+from lamarck.lineage.digest import BESIDE, WEIGHTS, model_directory_files
 from lamarck.models.shards import SHARDS, list_shards
 
-# What a model directory needs to generate text. Pickled weights and Python files are left behind on purpose.
-WEIGHTS = "*.safetensors"
-BESIDE = ("*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*", "vocab*", "merges.txt",
-          "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")  # fmt: skip
 CARD = "README.md"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 
@@ -22,7 +19,7 @@ def copy_founder(source: Path, output: Path) -> None:
     Errors: LamarckError where the directory, its safetensors weights, its config or its tokenizer is missing.
     """
     check_model_directory(source)
-    _copy(source, (WEIGHTS, *BESIDE), output)
+    _copy(source, output)
 
 
 def check_model_directory(source: Path) -> None:
@@ -60,14 +57,13 @@ def name_founder(repo: str, revision: str, output: Path) -> str | None:
         found = connect(repo).snapshot_download(repo, revision=revision, allow_patterns=[*BESIDE, CARD])
     fetched = Path(str(found))
     _check_description(fetched)
-    _copy(fetched, BESIDE, output)
+    _copy(fetched, output)
     write_json(output / SHARDS, list_shards(repo, revision).model_dump(mode="json"))
     card = fetched / CARD
     licence: str | None = ModelCard.load(card).data.get("license") if card.exists() else None
     return licence
 
 
-def _copy(source: Path, patterns: tuple[str, ...], output: Path) -> None:
-    for pattern in patterns:
-        for path in sorted(source.glob(pattern)):
-            shutil.copyfile(path, output / path.name)
+def _copy(source: Path, output: Path) -> None:
+    for path in model_directory_files(source):
+        shutil.copyfile(path, output / path.name)

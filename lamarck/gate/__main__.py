@@ -1,17 +1,22 @@
 """The plan stage: write down the training run that a human is asked about.
 
     python -m lamarck.gate --config config/default.yaml --generation g1 --weights results/g0/weights \
-        --curriculum results/g1/curriculum.jsonl --output results/g1/plan.json
+        --curriculum results/g1/curriculum.jsonl --output results/g1/plan.json \
+        --record results/g1/plan.record.json
 """
 
 import argparse
+import time
 from pathlib import Path
 
-from lamarck.config import load_config
 from lamarck.errors import exit_with_sentence
-from lamarck.files import write_json
-from lamarck.gate.plan import ControlInputs, build_plan, plan_digest, short
-from lamarck.lineage import parse_generation
+from lamarck.files import digest_file, write_json
+from lamarck.gate.plan import ControlInputs, build_plan, plan_digest
+from lamarck.lineage.artifacts import PLAN
+from lamarck.lineage.configured import load_config_of
+from lamarck.lineage.digest import short
+from lamarck.lineage.generation import parse_generation
+from lamarck.lineage.records import make_record
 
 
 def main() -> None:
@@ -25,15 +30,18 @@ def main() -> None:
     parser.add_argument("--control-curriculum", type=Path)
     parser.add_argument("--control-parent-adapter", type=Path)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--record", type=Path, required=True, help="plan.record.json to write")
     arguments = parser.parse_args()
 
+    started = time.time()
     child = parse_generation(arguments.generation)
+    config = load_config_of(arguments.config, child)
     control = None
     if arguments.control_curriculum:
         parent = child.control.parent.name
         control = ControlInputs(parent, arguments.control_parent_adapter, arguments.control_curriculum)
     plan = build_plan(
-        load_config(arguments.config),
+        config,
         child,
         arguments.weights,
         arguments.parent_adapter,
@@ -42,7 +50,23 @@ def main() -> None:
         control,
     )
     write_json(arguments.output, plan.model_dump(mode="json"))
+    inputs = PLAN.input_digests(config, child, _given(arguments))
+    record = make_record(digest_file(arguments.output), inputs, config.seed, "cpu", time.time() - started, 0.0)
+    write_json(arguments.record, {"record": record.model_dump(mode="json")})
     print(f"{child.name}: plan {short(plan_digest(plan))}, {plan.curriculum.items:,} items, waits for a human")
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, tuple[Path, ...]]:
+    """The files of the command line, as the table of artifacts names a plan's inputs."""
+    named = {
+        "weights": arguments.weights,
+        "adapter": arguments.parent_adapter,
+        "curriculum": arguments.curriculum,
+        "previous_plan": arguments.previous_plan,
+        "control_curriculum": arguments.control_curriculum,
+        "control_adapter": arguments.control_parent_adapter,
+    }
+    return {name: (path,) for name, path in named.items() if path}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lamarck.errors import LamarckError
 from lamarck.gate.approval import Approval, Approver, today, write_approval
-from lamarck.gate.plan import plan_digest, read_plan, short
+from lamarck.gate.plan import plan_digest, read_plan
 from lamarck.gate.signature import (
     ALLOWED_SIGNERS,
     NAMESPACE,
@@ -18,7 +18,8 @@ from lamarck.gate.signature import (
     signature_of,
     signatures_are_required,
 )
-from lamarck.lineage import Generation
+from lamarck.lineage.digest import short
+from lamarck.lineage.generation import Generation
 
 DAYS_VALID = 30
 

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Literal
 
 from lamarck.config import Config, Machine
-from lamarck.curriculum.strategy import load_strategy
+from lamarck.config.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file
 from lamarck.gate.approval import Approval, read_approval, today
-from lamarck.gate.plan import Arm, Plan, plan_digest, planned_recipe, read_plan, short
+from lamarck.gate.plan import Arm, Plan, plan_digest, planned_recipe, read_plan
 from lamarck.gate.plan import Machine as PlannedMachine
 from lamarck.gate.signature import check_signature
-from lamarck.lineage import Generation, model_digest, suite_digest
+from lamarck.lineage.digest import model_digest, short, suite_digest
+from lamarck.lineage.generation import Generation
 
 
 @dataclass(frozen=True)

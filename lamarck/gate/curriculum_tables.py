@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from lamarck.curriculum.limits import Limit, broken_limits
+from lamarck.config.limits import Limit, broken_limits
 
 Card = Mapping[str, Any]
 MOST_EARLIER = 4  # curricula beside the present one: the founder's own, and the last ones

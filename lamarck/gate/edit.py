@@ -12,17 +12,19 @@ from rich.console import Console
 from rich.text import Text
 
 from lamarck.config import Config
+from lamarck.config.limits import broken_limits
+from lamarck.config.strategy import Strategy, load_strategy
 from lamarck.curriculum.dataset_card import dataset_card
 from lamarck.curriculum.edit import Edit, Refusal, editable, read_edit, recount
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, mixed_in, own_items, read_curriculum
-from lamarck.curriculum.limits import broken_limits
-from lamarck.curriculum.strategy import Strategy, load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, read_json, write_json, write_jsonl, write_text
-from lamarck.gate.plan import short
-from lamarck.lineage import Generation, HumanEdit, Record, read_record
-from lamarck.lineage.freshness import curriculum_state
+from lamarck.lineage.artifacts import CURRICULUM
+from lamarck.lineage.digest import short
+from lamarck.lineage.freshness import examine
+from lamarck.lineage.generation import Generation
+from lamarck.lineage.records import HumanEdit, Record, read_record
 from lamarck.run_lock import take_run_lock
 from lamarck.visible import visible
 
@@ -41,7 +43,7 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
         raise LamarckError(
             f"nobody curates a control arm: edit {child.planned_by.name}, and {child.name} follows in size"
         )
-    stale = curriculum_state(config, child).stale
+    stale = examine(CURRICULUM, child, config).stale
     if stale:
         raise LamarckError(f"{child.curriculum} is not up to date ({stale}): run snakemake, then edit")
     record = read_record(child.card)
@@ -156,7 +158,7 @@ def _measures(
     if not own:
         raise LamarckError(f"nothing was written: no item of {card['parent']}'s own is left to teach {child.name}")
     replayed, anchors = mixed_in(items, record.inputs["parent"])
-    earlier = [_own_items(Generation(number, child.prefix)) for number in range(1, child.number)]
+    earlier = [_own_items(each) for each in child.line[1:-1]]
     return measure(own, replayed, anchors, earlier, suites, card["acceptance"], len(card["cells"]))
 
 
@@ -170,7 +172,7 @@ def _broken(strategy: Strategy, child: Generation, card: dict[str, Any]) -> list
     if card["kept"] < strategy.minimum_items:
         broken.append(f"{card['kept']} items are left, below the strategy's minimum of {strategy.minimum_items}")
     if child.number > 1:
-        first = read_json(Generation(1, child.prefix).card)["measures"]
+        first = read_json(child.line[1].card)["measures"]
         broken += broken_limits(strategy.limits, card["measures"], first)
     return broken
 

@@ -16,14 +16,14 @@ from lamarck.budget.memory import GIB
 from lamarck.budget.shape import find_shape
 from lamarck.budget.work import training_work
 from lamarck.config import Config
+from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import Item, read_curriculum
-from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, digest_file, digest_text, read_json
-from lamarck.lineage import Generation, model_digest, parse_generation, suite_digest
+from lamarck.lineage.digest import model_digest, suite_digest
+from lamarck.lineage.generation import Generation, parse_generation
 from lamarck.models.shards import read_shards
 
-SHORT = 8
 TOKENS_PER_WORD = 1.5  # of subwords, in text with code: for hours and dollars, which are estimates anyway. Assumed.
 
 
@@ -220,7 +220,7 @@ def _read_items(curriculum: Path) -> list[Item]:
 
 
 def planned_recipe(config: Config) -> Recipe:
-    return Recipe(digest=config.recipe.digest(), settings=config.recipe.model_dump(mode="json"))
+    return Recipe(digest=config.recipe.digest(), settings=config.recipe.decisive_settings())
 
 
 def _budget(config: Config, generation: Generation, previous: Plan | None) -> Budget:
@@ -291,8 +291,3 @@ def read_plan(path: Path) -> Plan:
 def plan_digest(plan: Plan) -> str:
     """What an approval names: sha256 of the plan's canonical file."""
     return digest_text(canonical_json(plan.model_dump(mode="json")))
-
-
-def short(digest: str) -> str:
-    """The part of a digest that a person types back."""
-    return digest[:SHORT]

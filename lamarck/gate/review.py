@@ -10,12 +10,14 @@ from rich.text import Text
 
 from lamarck.budget.estimate import duration
 from lamarck.config import HERE
+from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import Item, read_curriculum
-from lamarck.curriculum.strategy import load_strategy
 from lamarck.files import digest_file, read_json
 from lamarck.gate.curriculum_tables import cells_table, guard_rails_table
-from lamarck.gate.plan import Machine, Plan, plan_digest, read_plan, short
-from lamarck.lineage import Generation, HumanEdit
+from lamarck.gate.plan import Machine, Plan, plan_digest, read_plan
+from lamarck.lineage.digest import short
+from lamarck.lineage.generation import Generation
+from lamarck.lineage.records import HumanEdit
 from lamarck.visible import visible
 
 SHOWN_ITEMS = 5
@@ -136,7 +138,7 @@ def _origin(card: dict[str, Any]) -> str:
 
 def _earlier_cards(generation: Generation) -> list[dict[str, Any]]:
     """The cards of the curricula before this one in the same lineage, the founder's own first."""
-    earlier = (Generation(number, generation.prefix) for number in range(1, generation.number))
+    earlier = generation.line[1:-1]
     return [read_json(past.card) for past in earlier if past.card.exists()]
 
 

@@ -9,11 +9,10 @@ from typing import Literal
 
 from lamarck.config import Config
 from lamarck.gate.check import GateState, gate_state
-from lamarck.lineage import Generation
 from lamarck.lineage.freshness import Artifact
+from lamarck.lineage.generation import Generation
 
 DEFAULT_CONFIG = "config/default.yaml"
-BEFORE_GATE = ("curriculum.jsonl", "curriculum.md", "plan.json")  # what of a generation its gate is asked about
 
 
 @dataclass(frozen=True)
@@ -25,25 +24,23 @@ class Standing:
     gate: GateState | None
 
 
-def standing(config: Config, artifacts: list[Artifact]) -> Standing:
+def standing(config: Config, artifacts: list[Artifact], summary_is_stale: bool = False) -> Standing:
     """The first thing that is not done, in the order in which the rules go through the lineage."""
-    stale = {artifact.name for artifact in artifacts if artifact.stale}
+    stale = [artifact for artifact in artifacts if artifact.stale]
     for number in range(1, config.generations + 1):
         child = Generation(number)
-        before = {artifact.name for artifact in artifacts if _comes_before_gate(artifact.name, child)}
-        if stale & before:
+        if any(_comes_before_gate(artifact, child) for artifact in stale):
             return Standing("work", child, None)
         gate = gate_state(child, child.plan, child.approval)
         if gate.state != "open":
             return Standing("gate", child, gate)
-    return Standing("work", None, None) if stale else Standing("done", None, None)
+    return Standing("work", None, None) if stale or summary_is_stale else Standing("done", None, None)
 
 
-def _comes_before_gate(name: str, child: Generation) -> bool:
-    """Whether an artifact (g0/weights, control/g1/adapter, ...) must be there before `child`'s gate is asked about."""
-    generation, file = name.rsplit("/", 1)
-    number = int(generation.rsplit("g", 1)[1])
-    return number < child.number or (number == child.number and file in BEFORE_GATE)
+def _comes_before_gate(artifact: Artifact, child: Generation) -> bool:
+    """Whether an artifact must be there before `child`'s gate is asked about."""
+    number = artifact.generation.number
+    return number < child.number or (number == child.number and artifact.kind.before_gate)
 
 
 def next_step(config: Config, config_path: str, now: Standing, profile: str | None = None) -> str:

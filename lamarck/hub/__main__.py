@@ -10,7 +10,7 @@ from lamarck.config import load_config
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import write_json
 from lamarck.hub.publish import publish
-from lamarck.lineage import parse_generation
+from lamarck.lineage.generation import parse_generation
 
 
 def main() -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from lamarck.config import Config
 from lamarck.files import read_json
 from lamarck.gate.approval import read_approval
-from lamarck.gate.plan import read_plan, short
+from lamarck.gate.plan import read_plan
 from lamarck.hub.contents import Manifest
-from lamarck.lineage import ADAPTER_RECORD, WEIGHTS_RECORD, Generation, read_record
+from lamarck.lineage.digest import short
+from lamarck.lineage.generation import ADAPTER_RECORD, WEIGHTS_RECORD, Generation
+from lamarck.lineage.records import read_record
 from lamarck.report.table import scores_rows, scores_sentences
 
 if TYPE_CHECKING:

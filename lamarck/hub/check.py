@@ -1,5 +1,6 @@
 """Every digest of a lineage against its records: before it is published, and after it was fetched."""
 
+import contextlib
 from pathlib import Path
 
 from lamarck.errors import LamarckError
@@ -7,18 +8,11 @@ from lamarck.files import digest_file, digest_value, read_json
 from lamarck.gate.check import check_answer
 from lamarck.gate.plan import read_plan
 from lamarck.hub.contents import members
-from lamarck.lineage import (
-    ADAPTER_RECORD,
-    STUDENT,
-    WEIGHTS_RECORD,
-    Generation,
-    Record,
-    adapter_digest,
-    digest_of_parts,
-    read_record,
-    weights_digest,
-)
-from lamarck.lineage.freshness import scores_digest
+from lamarck.lineage.artifacts import ADAPTER, SCORES, TABLE
+from lamarck.lineage.digest import digest_of_parts, weights_digest
+from lamarck.lineage.freshness import hold
+from lamarck.lineage.generation import STUDENT, WEIGHTS_RECORD, Generation
+from lamarck.lineage.records import read_record
 
 
 def check_lineage(root: Path, last: Generation) -> set[str]:
@@ -28,73 +22,50 @@ def check_lineage(root: Path, last: Generation) -> set[str]:
     again. Errors: LamarckError that names the first artifact that is missing, or is not what a record or a human's
     approval says.
     """
-    founder = _model_directory(root, Generation(0).weights)
-    if (root / STUDENT).exists():
-        _model_directory(root, STUDENT)
-    models = {Generation(0).name: digest_of_parts(founder, None)}
-    unscored = set()
-    for member in members(root, last):
-        if member.number:
-            adapter = _check_child(root, member, models[member.parent.name])
-            models[member.name] = digest_of_parts(founder, adapter)
-        if not _is_scored(root, member, models[member.name]):
-            unscored.add(member.name)
+    with contextlib.chdir(root):
+        founder = _model_directory(Generation(0).weights)
+        if STUDENT.exists():
+            _model_directory(STUDENT)
+        models = {Generation(0).name: digest_of_parts(founder, None)}
+        unscored = set()
+        for member in members(Path(), last):
+            if member.number:
+                _check_child(member, models[member.parent.name])
+                models[member.name] = digest_of_parts(founder, read_record(ADAPTER.record_file(member)).digest)
+            if not _is_scored(member, models[member.name]):
+                unscored.add(member.name)
     return unscored
 
 
-def _model_directory(root: Path, directory: Path) -> str:
+def _model_directory(directory: Path) -> str:
     """Digest of the founder or the student. Where only its record is there, the record's list of files must fit it."""
-    record = read_record(root / directory / WEIGHTS_RECORD)
-    if (root / directory / "config.json").exists():
-        _must_equal(directory, weights_digest(root / directory), record)
+    record = read_record(directory / WEIGHTS_RECORD)
+    if (directory / "config.json").exists():
+        what, digest = directory, weights_digest(directory)
     else:
-        files = read_json(root / directory / WEIGHTS_RECORD)["files"]
-        _must_equal(directory / WEIGHTS_RECORD, digest_value(files), record)
+        what = directory / WEIGHTS_RECORD
+        digest = digest_value(read_json(what)["files"])
+    if record.digest != digest:
+        raise LamarckError(f"{what} is not what its record says")
     return record.digest
 
 
-def _check_child(root: Path, child: Generation, parent: str) -> str:
-    """The curriculum is its parent's, the adapter was trained on it, in the run that a human allowed.
-
-    Returns the adapter's digest.
-    """
-    curriculum = digest_file(_there(root, child.curriculum))
-    written = read_record(root / child.card)
-    _must_equal(child.curriculum, curriculum, written)
-    _must_come_from(child.curriculum, written, {"parent": parent})
-    trained = read_record(_there(root, child.adapter / ADAPTER_RECORD))
-    adapter = adapter_digest(root / child.adapter)
-    _must_equal(child.adapter, adapter, trained)
-    plan = digest_file(_there(root, child.plan))
-    _must_come_from(child.adapter, trained, {"parent": parent, "curriculum": curriculum, "plan": plan})
-    check_answer(child.planned_by.name, read_plan(root / child.plan), root / child.approval)
-    return adapter
+def _check_child(child: Generation, parent: str) -> None:
+    """Everything of the child is whole and fits together, and it was made in the run that a human allowed."""
+    if not child.plan.exists():
+        raise LamarckError(f"{child.plan} is missing")
+    if not child.curriculum.exists():
+        raise LamarckError(f"{child.curriculum} is missing")
+    made_from = {"parent": parent, "curriculum": digest_file(child.curriculum), "plan": digest_file(child.plan)}
+    for kind in TABLE:
+        if kind.published and kind.digest and kind is not SCORES and kind.made_for_number(child):
+            hold(kind, child, made_from)
+    check_answer(child.planned_by.name, read_plan(child.plan), child.approval)
 
 
-def _is_scored(root: Path, member: Generation, model: str) -> bool:
+def _is_scored(member: Generation, model: str) -> bool:
     """Errors: LamarckError where scores of this very model are not what their record says."""
-    if not (root / member.scores_record).exists():
+    if not member.scores_record.exists() or read_record(member.scores_record).inputs.get("model") != model:
         return False
-    record = read_record(root / member.scores_record)
-    if record.inputs.get("model") != model:
-        return False
-    scores, samples = (_there(root, path) for path in (member.scores, member.samples))
-    _must_equal(member.scores, scores_digest(scores, samples), record)
+    hold(SCORES, member, {})
     return True
-
-
-def _there(root: Path, path: Path) -> Path:
-    if not (root / path).exists():
-        raise LamarckError(f"{path} is missing")
-    return root / path
-
-
-def _must_equal(what: Path, digest: str, record: Record) -> None:
-    if record.digest != digest:
-        raise LamarckError(f"{what} is not what its record says")
-
-
-def _must_come_from(what: Path, record: Record, parts: dict[str, str]) -> None:
-    for part, digest in parts.items():
-        if record.inputs.get(part) != digest:
-            raise LamarckError(f"{what} was made from another {part} than the one that is there")

@@ -9,17 +9,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, file_digests, read_json
 from lamarck.gate.signature import signature_of
-from lamarck.lineage import STUDENT, WEIGHTS_RECORD, Generation, parse_generation
+from lamarck.lineage.artifacts import SCORES, TABLE
+from lamarck.lineage.generation import CONTROL, WEIGHTS_RECORD, Generation, parse_generation
 
 MANIFEST = "lamarck.json"
 # Data only: nothing that a library would run, and no name that leaves the directory it stands in.
-ALLOWED = re.compile(
-    r"results/g0/(weights|student)/\w[\w.-]*\.(safetensors|json|jinja|txt|model)"
-    r"|results/(control/)?g\d+/adapter/\w[\w-]*\.(safetensors|json)"
-    r"|results/(control/)?g\d+/(curriculum\.(jsonl|json|md)|eval\.(json|record\.json)|samples\.jsonl)"
-    r"|results/g[1-9]\d*/plan\.json"
-    r"|approvals/g[1-9]\d*\.ok(\.sig)?"
-)
+DATA = r"\w[\w.-]*\.(safetensors|json|jinja|txt|model)"
+
+
+def allowed_paths() -> re.Pattern[str]:
+    """Paths that a published lineage may have: those of the table of artifacts, and approvals."""
+    patterns = [r"approvals/g[1-9]\d*\.ok(\.sig)?"]
+    for kind in filter(lambda kind: kind.published, TABLE):
+        generation = {"founder": "g0", "child": r"g[1-9]\d*", "every": r"g\d+"}[kind.made_for]
+        arm = "" if kind.for_both_arms or kind.made_for == "founder" else f"({CONTROL}/)?"
+        for path in kind.files.values():
+            inside = "" if Path(path).suffix else f"/{DATA}"
+            patterns.append(f"results/{arm}{generation}/{re.escape(path)}{inside}")
+    return re.compile("|".join(patterns))
+
+
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -48,8 +57,9 @@ def read_manifest(path: Path) -> Manifest:
         manifest = Manifest.model_validate(read_json(path))
     except ValidationError as error:
         raise LamarckError(f"its {MANIFEST} is not one of a published lineage") from error
+    allowed = allowed_paths()
     for name, digest in manifest.files.items():
-        if not ALLOWED.fullmatch(name) or not SHA256.fullmatch(digest):
+        if not allowed.fullmatch(name) or not SHA256.fullmatch(digest):
             raise LamarckError(f"its {MANIFEST} names {name!r}, which no lineage has")
         number = int(re.findall(r"g(\d+)", name)[0])
         if number > manifest.last.number:
@@ -75,32 +85,30 @@ def make_manifest(root: Path, last: Generation, unscored: set[str], withheld: se
     """
     files: dict[str, str] = {}
     for member in members(root, last):
-        for path in _directories(root, member):
-            skip = {file.name for file in (root / path).iterdir()} - {WEIGHTS_RECORD} if path in withheld else set()
-            files |= {(path / name).as_posix(): digest for name, digest in file_digests(root / path, skip).items()}
-        for path in _files(member, member.name not in unscored):
-            if (root / path).exists():
-                files[path.as_posix()] = digest_file(root / path)
-    unknown = next((name for name in sorted(files) if not ALLOWED.fullmatch(name)), None)
+        for kind in filter(lambda kind: kind.published, TABLE):
+            if not kind.made_for_number(member) or (kind is SCORES and member.name in unscored):
+                continue
+            for path in kind.paths(member).values():
+                files |= _digests(root, path, path in withheld)
+        if member.number and not member.is_control:
+            files |= _digests(root, member.approval) | _digests(root, signature_of(member.approval))
+    allowed = allowed_paths()
+    unknown = next((name for name in sorted(files) if not allowed.fullmatch(name)), None)
     if unknown:
         raise LamarckError(f"{unknown} belongs to no lineage: move it away")
     return Manifest(generation=last.name, files=dict(sorted(files.items())))
 
 
-def _directories(root: Path, member: Generation) -> list[Path]:
-    return [member.adapter] if member.number else [path for path in (member.weights, STUDENT) if (root / path).exists()]
-
-
-def _files(member: Generation, scored: bool) -> list[Path]:
-    found = [member.scores, member.samples, member.scores_record] if scored else []
-    if member.number:
-        found += [member.curriculum, member.card, member.dataset_card]
-    if member.number and not member.is_control:
-        found += [member.plan, member.approval, signature_of(member.approval)]
-    return found
+def _digests(root: Path, path: Path, only_record: bool = False) -> dict[str, str]:
+    """Path -> sha256 of a file, or of those in a directory, as far as they are there."""
+    if not (root / path).is_dir():
+        return {path.as_posix(): digest_file(root / path)} if (root / path).exists() else {}
+    skip = {file.name for file in (root / path).iterdir()} - {WEIGHTS_RECORD} if only_record else set()
+    return {(path / name).as_posix(): digest for name, digest in file_digests(root / path, skip).items()}
 
 
 def unit_of(name: str) -> PurePosixPath:
     """What of a lineage is put in place as one: a directory with its record, or a file."""
     path = PurePosixPath(name)
-    return path.parent if path.parent.name in ("weights", "student", "adapter") else path
+    directories = {file for kind in TABLE for file in kind.files.values() if not PurePosixPath(file).suffix}
+    return path.parent if path.parent.name in directories else path

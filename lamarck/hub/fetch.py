@@ -12,7 +12,8 @@ from lamarck.errors import LamarckError
 from lamarck.files import digest_file, file_digests, write_json, write_text
 from lamarck.hub.check import check_lineage
 from lamarck.hub.contents import MANIFEST, Manifest, read_manifest, unit_of
-from lamarck.lineage import WEIGHTS_RECORD, Generation, Published, read_record
+from lamarck.lineage.generation import WEIGHTS_RECORD, Generation
+from lamarck.lineage.records import Published, read_record
 from lamarck.models.hub import connect, refusals_as_sentences
 from lamarck.report.lineage import LINEAGE, TABLE, build_lineage, scores_table
 

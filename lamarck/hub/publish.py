@@ -9,7 +9,8 @@ from lamarck.files import canonical_json, read_json
 from lamarck.hub.card import model_card
 from lamarck.hub.check import check_lineage
 from lamarck.hub.contents import MANIFEST, Manifest, make_manifest
-from lamarck.lineage import STUDENT, WEIGHTS_RECORD, Generation, Published
+from lamarck.lineage.generation import STUDENT, WEIGHTS_RECORD, Generation
+from lamarck.lineage.records import Published
 from lamarck.models.hub import check_may_write, connect, refusals_as_sentences
 from lamarck.suites.suite import student_kind
 

@@ -8,7 +8,7 @@ from typing import Any, TypeGuard, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lamarck import strict_json
-from lamarck.config import Section
+from lamarck.config.section import Section
 from lamarck.engine.answer import code_of
 
 M = TypeVar("M", bound=BaseModel)

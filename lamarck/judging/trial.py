@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from lamarck.config import Section
+from lamarck.config.section import Section
 from lamarck.judging.sandbox import Limits, Sandbox
 
 STUDENT = Path(__file__).with_name("micro_student.py")

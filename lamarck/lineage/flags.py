@@ -7,8 +7,8 @@ from typing import Any
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
-from lamarck.lineage import ADAPTER_RECORD, Generation
-from lamarck.suites.suite import SANITY
+from lamarck.lineage.generation import ADAPTER_RECORD, Generation
+from lamarck.lineage.records import SANITY
 
 RED_FLAG_POINTS = 5.0
 

@@ -1,273 +1,187 @@
 """Is an artifact still what its inputs make? Decided by content, never by clocks. Light: no torch.
 
-Every record lists the digests of the inputs that decided its artifact's bytes. An artifact is *fresh* when its bytes
+Every record lists the digests of the inputs that decided its artifact's bytes. An artifact is *whole* when its bytes
 match its record and that list equals the one computed from the files as they are now. This holds after `git clone` and
 `dvc pull`, where modification times say nothing.
 """
 
-import os
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from lamarck.config import Config, LocalFounder
-from lamarck.curriculum.strategy import Strategy, load_strategy
+from lamarck.config import Config
 from lamarck.errors import LamarckError
-from lamarck.files import SNAKEMAKE_MARKER, digest_directory, digest_file, digest_value, file_digests, read_json
-from lamarck.gate.check import changed_parts
-from lamarck.gate.plan import Plan, read_plan
-from lamarck.lineage import (
-    ADAPTER_RECORD,
-    STUDENT,
-    WEIGHTS_RECORD,
-    Generation,
-    Published,
-    adapter_digest,
-    generation_digest,
-    read_record,
-    suite_digest,
-    weights_digest,
-)
+from lamarck.files import write_text
+from lamarck.lineage.artifacts import CURRICULUM, TABLE, Kind, arms
+from lamarck.lineage.configured import config_of
+from lamarck.lineage.digest import short
+from lamarck.lineage.generation import Generation
+from lamarck.lineage.records import Record, read_record
 
-BENCHMARKS = {"curriculum.jsonl": "curriculum", "adapter": "train", "eval.json": "eval"}
+BENCHMARKS = {"curriculum": "curriculum", "adapter": "train", "scores": "eval"}
 BYTES_DIFFER = "its bytes differ from its record"
+MISSING = "missing"
 
-
-def weights_inputs(config: Config) -> dict[str, str]:
-    """What decides the founder's bytes: its section, the seed, and for a tiny one the suite it must not see."""
-    inputs = {"founder": digest_value(config.founder.model_dump(mode="json"))}
-    if config.founder.kind == "tiny":
-        inputs |= {"seed": str(config.seed), "suite": suite_digest(Path(config.suite))}
-        inputs["threads"] = str(config.engine.founder_threads)
-    if isinstance(config.founder, LocalFounder):
-        inputs["source"] = digest_directory(Path(config.founder.path))
-    return inputs
-
-
-def student_inputs(suite: Path) -> dict[str, str]:
-    return {"suite": suite_digest(suite)}
-
-
-def curriculum_inputs(
-    config: Config, strategy: Strategy, parent_digest: str, earlier: list[Path], like: Path | None
-) -> dict[str, str]:
-    inputs = {
-        "parent": parent_digest,
-        "strategy": strategy.digest(),
-        "engine": config.engine.digest(),
-        "suite": suite_digest(Path(config.suite)),
-        "seed": str(config.seed),
-        "earlier": digest_value([digest_file(path) for path in earlier]),
-    }
-    return inputs if like is None else inputs | {"like": digest_file(like)}
-
-
-def adapter_inputs(config: Config, plan: Path, curriculum: Path, parent_digest: str) -> dict[str, str]:
-    return {
-        "plan": digest_file(plan),
-        "curriculum": digest_file(curriculum),
-        "parent": parent_digest,
-        "recipe": config.recipe.digest(),
-    }
-
-
-def scores_inputs(config: Config, model: str) -> dict[str, str]:
-    return {
-        "model": model,
-        "suite": suite_digest(Path(config.suite)),
-        "student": weights_digest(STUDENT),
-        "engine": config.engine.digest(),
-    }
-
-
-def scores_digest(scores: Path, samples: Path) -> str:
-    return digest_value({"eval": digest_file(scores), "samples": digest_file(samples)})
+# absent: never made. missing: its record is there and it is not, or the reverse. unreadable: its record is damaged.
+# altered: its bytes are not what its record states. outdated: an input is another one than its record names.
+State = Literal["whole", "absent", "missing", "unreadable", "altered", "outdated"]
+BROKEN: tuple[State, ...] = ("missing", "unreadable", "altered")
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """One thing a rule writes: its files, and why it is not what its inputs make now (None when it is fresh)."""
+    """One artifact as it lies there. `stated` is the digest in its record, `found` that of its bytes."""
 
-    name: str
-    files: tuple[Path, ...]
-    stale: str | None
+    kind: Kind
+    generation: Generation
+    state: State
+    reason: str = ""
+    record: Record | None = None
+    found: str | None = None
+    changed: Mapping[str, str | None] = field(default_factory=dict)  # input that is another one -> its digest now
+    torn: bool = False  # outdated by another artifact, not by a setting: the pieces here do not belong together
+
+    @property
+    def name(self) -> str:
+        return f"{self.generation.name}/{self.kind.path(self.generation).name}"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return tuple(self.kind.paths(self.generation).values())
+
+    @property
+    def stale(self) -> str | None:
+        """Why a rule has to make it again; None when it is fresh."""
+        return None if self.state == "whole" else self.reason
+
+    @property
+    def stated(self) -> str | None:
+        return self.record.digest if self.record else None
 
     @property
     def benchmark(self) -> Path:
         """Where the rule's `benchmark:` lies: Snakemake takes its time for an output's."""
-        generation, file = self.name.rsplit("/", 1)
-        return Path("logs") / generation / f"{BENCHMARKS.get(file, file)}.tsv"
+        return Path("logs") / self.generation.name / f"{BENCHMARKS.get(self.kind.name, self.kind.name)}.tsv"
 
 
-def survey(config: Config, prefix: str = "") -> list[Artifact]:
+def survey(config: Config, lineage: str = "") -> list[Artifact]:
     """Every artifact that the lineage has or is meant to have, in the order in which the rules make them."""
-    found = [_weights(config), _student(config), _scores(config, Generation(0))]
-    for number in range(1, config.generations + 1):
-        child = Generation(number, prefix)
-        arms = [child, child.control] if config.control else [child]
-        found += [curriculum_state(config, arm) for arm in arms]
-        found += [_dataset_card(arm) for arm in arms]
-        found.append(_plan(config, child))
-        found += [_adapter(config, arm) for arm in arms]
-        if config.publish and not prefix:
-            trained = {path: digest for arm in arms for path, digest in _files(arm.adapter).items()}
-            found.append(_publication(config.publish.repo, child, child.published, trained))
-        found += [_scores(config, arm) for arm in arms]
-        if config.publish and not prefix:
-            scored = {path: digest for arm in arms for path, digest in _files(arm.scores, arm.samples).items()}
-            found.append(_publication(config.publish.repo, child, child.published_scores, scored))
-    return found
+    config = config_of(config, lineage)
+    return [examine(kind, generation, config) for kind, generation in members(config, lineage)]
 
 
-def earlier_curricula(child: Generation) -> list[Path]:
-    """The curricula of the generations between the founder and the child: what the child's may replay."""
-    return [Generation(number, child.prefix).curriculum for number in range(1, child.number)]
+def members(config: Config, lineage: str = "") -> Iterator[tuple[Kind, Generation]]:
+    """Every kind and generation that the lineage has or is meant to have. `config`: its own."""
+    founder = Generation(1, lineage).founder
+    for number in range(config.generations + 1):
+        generation = Generation(number, lineage) if number else founder
+        for kind in TABLE:
+            for arm in arms(config, generation):
+                if kind.is_made_for(config, arm):
+                    yield kind, arm
 
 
-def _weights(config: Config) -> Artifact:
-    weights = Generation(0).weights
-    record = weights / WEIGHTS_RECORD
-    reason = _why_stale((weights,), record, lambda: weights_digest(weights), lambda: weights_inputs(config))
-    return Artifact("g0/weights", (weights,), reason)
+def examine(kind: Kind, generation: Generation, config: Config | None) -> Artifact:
+    """What lies there, and whether it is what its inputs make now.
 
-
-def _student(config: Config) -> Artifact:
-    record = STUDENT / WEIGHTS_RECORD
-    reason = _why_stale((STUDENT,), record, lambda: weights_digest(STUDENT), lambda: student_inputs(Path(config.suite)))
-    return Artifact("g0/student", (STUDENT,), reason)
-
-
-def curriculum_state(config: Config, child: Generation) -> Artifact:
-    def inputs() -> dict[str, str]:
-        like = child.planned_by.curriculum if child.is_control else None
-        strategy = load_strategy(config.strategy_of(child.number))
-        return curriculum_inputs(config, strategy, generation_digest(child.parent), earlier_curricula(child), like)
-
-    files = (child.curriculum, child.card)
-    reason = _why_stale(files, child.card, lambda: digest_file(child.curriculum), inputs)
-    return Artifact(f"{child.name}/curriculum.jsonl", files, reason)
-
-
-def _dataset_card(child: Generation) -> Artifact:
-    """Fresh as long as it names the curriculum that is there: a person may say more in it than we do."""
-    reason: str | None = "missing"
-    if child.card.exists() and child.dataset_card.exists():
-        try:
-            named = read_record(child.card).digest in child.dataset_card.read_text(encoding="utf-8")
-            reason = None if named else "it does not name this curriculum's digest: delete it, and it is made again"
-        except (LamarckError, UnicodeDecodeError) as error:
-            reason = str(error)
-    return Artifact(f"{child.name}/curriculum.md", (child.dataset_card,), reason)
-
-
-def _plan(config: Config, child: Generation) -> Artifact:
-    """A plan carries no record: what it says is compared with the files as they are."""
-    if not child.plan.exists():
-        return Artifact(f"{child.name}/plan.json", (child.plan,), "missing")
+    `config`: the lineage's own; without it only the lineage's other artifacts are looked at, and no setting.
+    """
     try:
-        plan = read_plan(child.plan)
-        changed = _changed_parts(config, child, plan)
-        if (plan.control is not None) != config.control:
-            changed.append("control arm")
-        elif config.control:
-            changed += [f"control's {part}" for part in _changed_parts(config, child.control, plan)]
-        if child.adapter.exists():
-            # Another machine would have made the same adapter: only one that is still to be made is asked about again.
-            changed = [part for part in changed if not part.endswith("machine")]
-        before = read_plan(child.parent.plan).budget.device_seconds if child.parent.number else None
-        if plan.budget.parent_device_seconds != before:
-            changed.append("parent's budget")
-        reason = f"changed since: {', '.join(changed)}" if changed else None
-    except (LamarckError, FileNotFoundError) as error:
-        reason = _sentence(error)
-    return Artifact(f"{child.name}/plan.json", (child.plan,), reason)
+        return _examine(kind, generation, config)
+    except LamarckError as error:
+        return Artifact(kind, generation, "unreadable", str(error))
+    except OSError as error:
+        return Artifact(kind, generation, "outdated", f"{error.filename} {_cannot(error)}", torn=True)
 
 
-def _changed_parts(config: Config, child: Generation, plan: Plan) -> list[str]:
-    parent_adapter = child.parent.adapter if child.parent.number else None
-    return changed_parts(config, child, plan, child.weights, parent_adapter, child.curriculum)
+def _cannot(error: OSError) -> str:
+    return "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
 
 
-def _adapter(config: Config, child: Generation) -> Artifact:
-    def inputs() -> dict[str, str]:
-        return adapter_inputs(config, child.plan, child.curriculum, generation_digest(child.parent))
-
-    record = child.adapter / ADAPTER_RECORD
-    reason = _why_stale((child.adapter,), record, lambda: adapter_digest(child.adapter), inputs)
-    return Artifact(f"{child.name}/adapter", (child.adapter,), reason)
-
-
-def _scores(config: Config, generation: Generation) -> Artifact:
-    files = (generation.scores, generation.samples, generation.scores_record)
-    reason = _why_stale(
-        files,
-        generation.scores_record,
-        lambda: scores_digest(generation.scores, generation.samples),
-        lambda: scores_inputs(config, generation_digest(generation)),
-    )
-    return Artifact(f"{generation.name}/eval.json", files, reason)
-
-
-def _publication(repo: str, child: Generation, path: Path, files: dict[str, str]) -> Artifact:
-    """Fresh as long as what lies on the hub, as `path` records it, are the files that are here."""
-    reason: str | None = "missing"
-    if path.exists():
-        try:
-            published = Published.model_validate(read_json(path))
-            if published.repo != repo:
-                reason = f"published in {published.repo}, not in {repo}"
-            else:
-                changed = [name for name, digest in files.items() if published.files.get(name) != digest]
-                reason = f"changed since: {', '.join(changed)}" if changed else None
-        except (LamarckError, ValueError) as error:
-            reason = f"{path} cannot be read: {str(error).splitlines()[0]}"
-    return Artifact(f"{child.name}/{path.name}", (path,), reason)
+def _examine(kind: Kind, generation: Generation, config: Config | None) -> Artifact:
+    if kind.digest is None:
+        return _without_record(kind, generation, config)
+    record_file = kind.record_file(generation)
+    there = {path: path.exists() for path in (*kind.paths(generation).values(), record_file)}
+    if not any(there.values()):
+        return Artifact(kind, generation, "absent", MISSING)
+    record = read_record(record_file) if there[record_file] else None
+    if not all(there.values()):
+        return Artifact(kind, generation, "missing", MISSING, record)
+    assert record  # it is there
+    found = kind.digest(generation)
+    if found != record.digest:
+        return Artifact(kind, generation, "altered", BYTES_DIFFER, record, found)
+    changed, torn = _changed_inputs(kind, generation, config, record)
+    if changed:
+        reason = f"changed since: {', '.join(changed)}"
+        return Artifact(kind, generation, "outdated", reason, record, found, changed, torn)
+    return Artifact(kind, generation, "whole", "", record, found)
 
 
-def _files(*paths: Path) -> dict[str, str]:
-    """Path -> sha256 of these files and of those in these directories, as far as they are there."""
-    found: dict[str, str] = {}
-    for path in paths:
-        if path.is_dir():
-            found |= {str(path / name): digest for name, digest in file_digests(path).items()}
-        elif path.exists():
-            found[str(path)] = digest_file(path)
-    return found
+def _without_record(kind: Kind, generation: Generation, config: Config | None) -> Artifact:
+    assert kind.why_stale  # whatever has no record says so itself
+    if config is None:
+        return Artifact(kind, generation, "whole" if kind.path(generation).exists() else "absent", MISSING)
+    reason = kind.why_stale(config, generation)
+    if reason is None:
+        return Artifact(kind, generation, "whole")
+    return Artifact(kind, generation, "absent" if reason == MISSING else "outdated", reason)
 
 
-def _why_stale(
-    files: tuple[Path, ...], record_file: Path, digest: Callable[[], str], inputs: Callable[[], dict[str, str]]
-) -> str | None:
-    if not all(path.exists() for path in (*files, record_file)):
-        return "missing"
-    try:
-        record = read_record(record_file)
-        if record.digest != digest():
-            return BYTES_DIFFER
-        expected = inputs()
-    except (LamarckError, FileNotFoundError) as error:
-        return _sentence(error)
-    changed = sorted(name for name in record.inputs.keys() | expected if record.inputs.get(name) != expected.get(name))
-    return f"changed since: {', '.join(changed)}" if changed else None
+def _changed_inputs(
+    kind: Kind, generation: Generation, config: Config | None, record: Record
+) -> tuple[dict[str, str | None], bool]:
+    """The inputs that are others now than the record lists, and whether one of them is another artifact."""
+    pieces = kind.piece_digests(generation)
+    now = pieces if config is None else kind.input_digests(config, generation)
+    settled = kind.once_trained if generation.adapter.exists() else frozenset()
+    known = now.keys() if config is None else record.inputs.keys() | now.keys()
+    changed = {name: now.get(name) for name in sorted(known - settled) if record.inputs.get(name) != now.get(name)}
+    return changed, bool(pieces.keys() & changed.keys())
 
 
-def _sentence(error: LamarckError | FileNotFoundError) -> str:
-    return str(error) if isinstance(error, LamarckError) else f"{error.filename} does not exist"
+def hold(kind: Kind, generation: Generation, made_from: Mapping[str, str]) -> Record:
+    """The record of an artifact that is there, is what the record states, and was made from these inputs.
+
+    `made_from`: name of an input -> its digest; those that the artifact does not have are passed over.
+    Errors: LamarckError with what does not hold.
+    """
+    record_file = kind.record_file(generation)
+    assert kind.digest  # only what has a record can hold
+    for path in (*kind.paths(generation).values(), record_file):
+        if not path.exists():
+            raise LamarckError(f"{path} is missing: restore it with `dvc pull`, or let `snakemake` make it again")
+    record = read_record(record_file)
+    if record.digest != kind.digest(generation):
+        raise LamarckError(
+            f"{kind.path(generation)} is not what its record says: restore it with `dvc checkout`, or let `snakemake` "
+            "make it again"
+        )
+    for name, digest in made_from.items():
+        if name in record.inputs and record.inputs[name] != digest:
+            raise LamarckError(
+                f"{kind.path(generation)} was made from another {name} than the one that is there: `lamarck status` "
+                "says more"
+            )
+    return record
 
 
-def bless(artifacts: list[Artifact]) -> None:
-    """Tell Snakemake, which knows only modification times, what content says: fresh artifacts get the present time,
-    stale ones a time before everything, so that just those and what hangs on them are made again."""
-    now = time.time()
-    for place, artifact in enumerate(artifacts):
-        # A millisecond apart, in the order of the chain: an output as old as its input would count as outdated.
-        moment = 1.0 if artifact.stale else now + place / 1000
-        for path in (*artifact.files, artifact.benchmark):
-            if path.is_dir():
-                path = path / SNAKEMAKE_MARKER
-                path.touch()
-            if path.exists():
-                os.utime(path, (moment, moment))
-                # A cache may have linked the file in: Snakemake looks at the link's own time too.
-                os.utime(path, (moment, moment), follow_symlinks=False)
+def keep_edits(artifacts: Iterable[Artifact]) -> list[str]:
+    """Copy every curriculum whose bytes were changed by hand to a file beside it, before it is made again.
+
+    Returns a sentence for each.
+    """
+    sentences = []
+    for artifact in artifacts:
+        if artifact.kind is CURRICULUM and artifact.state == "altered" and artifact.found:
+            curriculum = artifact.generation.curriculum
+            kept = curriculum.with_name(f"curriculum.edited-{short(artifact.found)}.jsonl")
+            if not kept.exists():
+                write_text(kept, curriculum.read_text(encoding="utf-8"))
+            sentences.append(
+                f"{curriculum} was edited by hand and is made again; your version is kept in {kept}: "
+                f"`lamarck review {artifact.generation.planned_by.name} --edit` is the way to change items"
+            )
+    return sentences

@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lamarck.files import read_json
-from lamarck.gate.plan import read_plan, short
-from lamarck.lineage import Generation, read_record
+from lamarck.lineage.digest import short
+from lamarck.lineage.generation import Generation
+from lamarck.lineage.records import read_record
 
 LEAST_PAIRS = 3  # of which a rank correlation can say anything
 
@@ -39,21 +40,22 @@ class Routing(BaseModel):
     rank_correlation: float | None
 
 
-def route_rewards(generations: int, prefix: str = "") -> Routing:
-    """The scores of g1 .. gN, routed to the strategies of the lineage under `prefix`, in the order of their use.
+def route_rewards(generations: int, lineage: str = "") -> Routing:
+    """The scores of g1 .. gN, routed to the strategies of `lineage`, in the order of their use.
 
-    Errors: LamarckError where a plan or a curriculum's record is broken.
+    Errors: LamarckError where a curriculum's record is damaged.
     """
     found: dict[str, StrategyScores] = {}
     pairs = []
     for number in range(generations):
-        teacher, child = Generation(number, prefix if number else ""), Generation(number + 1, prefix)
-        if not (child.card.exists() and child.plan.exists()):
+        child = Generation(number + 1, lineage)
+        teacher = child.parent
+        if not child.card.exists():
             break
         digest = read_record(child.card).inputs["strategy"]
-        path = read_plan(child.plan).strategy.path
+        path = read_json(child.card)["strategy"]
         entry = found.setdefault(digest, StrategyScores(digest=digest, path=path, proxies={}, rewards={}))
-        proxy, reward = proxy_of(teacher, prefix), reward_of(teacher, prefix)
+        proxy, reward = proxy_of(teacher, lineage), reward_of(teacher, lineage)
         if proxy is not None:
             entry.proxies[teacher.name] = proxy
         if reward is not None:
@@ -63,14 +65,14 @@ def route_rewards(generations: int, prefix: str = "") -> Routing:
     return Routing(by_strategy=list(found.values()), pairs=len(pairs), rank_correlation=rank_correlation(pairs))
 
 
-def proxy_of(teacher: Generation, prefix: str) -> float | None:
+def proxy_of(teacher: Generation, lineage: str) -> float | None:
     """The child's score."""
-    return _score(Generation(teacher.number + 1, prefix))
+    return _score(Generation(teacher.number + 1, lineage))
 
 
-def reward_of(teacher: Generation, prefix: str) -> float | None:
+def reward_of(teacher: Generation, lineage: str) -> float | None:
     """The grandchild's score."""
-    return _score(Generation(teacher.number + 2, prefix))
+    return _score(Generation(teacher.number + 2, lineage))
 
 
 def _score(generation: Generation) -> float | None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lamarck.errors import LamarckError
 from lamarck.files import cached_digest, file_digests, read_json
-from lamarck.lineage import WEIGHTS_RECORD
+from lamarck.lineage.generation import WEIGHTS_RECORD
 
 SHARDS = "shards.json"
 

@@ -8,20 +8,21 @@ from typing import Any
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, digest_file, read_json
-from lamarck.lineage import ADAPTER_RECORD, Generation, generation_digest, read_record
+from lamarck.lineage.digest import generation_digest
 from lamarck.lineage.flags import cut_short, red_flags
-from lamarck.lineage.freshness import Artifact
+from lamarck.lineage.generation import ADAPTER_RECORD, Generation
+from lamarck.lineage.records import read_record
 from lamarck.lineage.reward import proxy_of, reward_of, route_rewards
 
 
-def build_lineage(config: Config, prefix: str = "") -> dict[str, Any]:
-    """The lineage under `prefix` as far as it has been scored, its control arm, and what its strategies earned."""
-    generations = [Generation(number, prefix if number else "") for number in range(config.generations + 1)]
+def build_lineage(config: Config, lineage: str = "") -> dict[str, Any]:
+    """The lineage `lineage` as far as it has been scored, its control arm, and what its strategies earned."""
+    generations = Generation(config.generations, lineage).line
     arms = {"main": generations}
     if config.control:
         arms["control"] = [generation.control for generation in generations[1:]]
-    lineage = {arm: [_entry(member) for member in members if _is_complete(member)] for arm, members in arms.items()}
-    return lineage | {"strategies": route_rewards(config.generations, prefix).model_dump()}
+    entries = {arm: [_entry(member) for member in members if _is_complete(member)] for arm, members in arms.items()}
+    return entries | {"strategies": route_rewards(config.generations, lineage).model_dump()}
 
 
 def _is_complete(generation: Generation) -> bool:
@@ -47,8 +48,8 @@ def _entry(generation: Generation) -> dict[str, Any]:
         "suite": scores["suite"],
         "tiers": {tier: figures["score"] for tier, figures in scores["tiers"].items()},
         "flags": red_flags(scores, read_json(Generation(0).scores)),
-        "reward": reward_of(generation, generation.prefix),
-        "proxy": proxy_of(generation, generation.prefix),
+        "reward": reward_of(generation, generation.lineage),
+        "proxy": proxy_of(generation, generation.lineage),
         "cost": {"evaluation_seconds": read_record(generation.scores_record).device_seconds},
     }
     if generation.number:
@@ -66,20 +67,19 @@ def _entry(generation: Generation) -> dict[str, Any]:
 
 
 ARMS = ("main", "control")
-LINEAGE, TABLE = Path("results/lineage.json"), Path("results/scores.csv")
+SUMMARY_FILES = LINEAGE, TABLE = Path("results/lineage.json"), Path("results/scores.csv")
 
 
-def summary(config: Config) -> Artifact:
-    """The derived files: fresh when deriving them again changes nothing."""
-    reason: str | None = "missing"
-    if LINEAGE.exists() and TABLE.exists():
-        try:
-            lineage = build_lineage(config)
-            same = (LINEAGE.read_text(), TABLE.read_text()) == (canonical_json(lineage), scores_table(lineage))
-            reason = None if same else "derived from older results"
-        except LamarckError as error:
-            reason = str(error)
-    return Artifact("summary/lineage.json", (LINEAGE, TABLE), reason)
+def why_stale(config: Config) -> str | None:
+    """Why the derived files are to be derived again; None where that would change nothing."""
+    if not (LINEAGE.exists() and TABLE.exists()):
+        return "missing"
+    try:
+        lineage = build_lineage(config)
+    except LamarckError as error:
+        return str(error)
+    same = (LINEAGE.read_text(), TABLE.read_text()) == (canonical_json(lineage), scores_table(lineage))
+    return None if same else "derived from older results"
 
 
 def scores_table(lineage: dict[str, Any]) -> str:

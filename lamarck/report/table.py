@@ -10,8 +10,8 @@ from rich.text import Text
 from lamarck.config import Config
 from lamarck.eval.compare import Comparison, compare, interval
 from lamarck.files import read_json, read_jsonl
-from lamarck.lineage import Generation
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
+from lamarck.lineage.generation import Generation
 from lamarck.suites.suite import suite_weights
 
 

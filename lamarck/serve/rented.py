@@ -27,7 +27,7 @@ from snakemake_executor_plugin_runpod.ssh import Remote
 
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
-from lamarck.lineage import Generation
+from lamarck.lineage.generation import Generation
 from lamarck.serve import EngineKind
 from lamarck.serve.model import servable
 from lamarck.serve.run import chosen_engine
@@ -187,14 +187,10 @@ def read_profile(profile: Path, max_dollars: float | None) -> tuple[ExecutorSett
 
 
 def files_of(generation: Generation) -> list[Path]:
-    """What a server checks before it serves `generation`: founder, every adapter down to it, plan and approval."""
-    files = [generation.weights]
-    if generation.number:
-        files += [generation.plan, generation.approval]
-    while generation.number:
-        files.append(generation.adapter)
-        generation = generation.parent
-    return files
+    """What a server checks before it serves `generation`: founder, every child down to it, plan and approval."""
+    children = generation.line[1:]
+    answered = [generation.plan, generation.approval] if children else []
+    return [generation.weights, *answered, *(child.adapter for child in reversed(children))]
 
 
 def _tracked() -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lamarck.config import Config, load_config
-from lamarck.lineage import Generation
+from lamarck.lineage.generation import Generation
 from lamarck.serve import EngineKind, hf
 from lamarck.serve.address import bind
 from lamarck.serve.model import servable

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
-from lamarck.lineage import Generation
+from lamarck.lineage.generation import Generation
 from lamarck.models.chat import conversation_tokens, opened_reasoning
 from lamarck.serve.model import load, servable
 from lamarck.visible import visible_text

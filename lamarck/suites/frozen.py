@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lamarck.errors import LamarckError
 from lamarck.files import file_digests, write_text
-from lamarck.lineage import FROZEN, NOT_MEASURED, suite_digest
+from lamarck.lineage.digest import FROZEN, NOT_MEASURED, suite_digest
 from lamarck.suites.suite import load_suite
 
 

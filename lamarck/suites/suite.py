@@ -19,15 +19,18 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import Field
 
-from lamarck.config import HubFounder, Recipe, Section, TinyFounder, check_section, load_section
+from lamarck.config import HubFounder, Recipe, TinyFounder
+from lamarck.config.section import Section, check_section, load_section
 from lamarck.errors import LamarckError
 from lamarck.files import read_jsonl
+from lamarck.lineage.records import SANITY
 from lamarck.skills.base import PROMPT_END
 from lamarck.suites.tasks.base import Domain, EngineeringTask
 
 R = TypeVar("R", bound=Section)
 
-SANITY, ENGINEERING, TEACHING = TIERS = ("sanity", "engineering", "teaching")
+ENGINEERING, TEACHING = "engineering", "teaching"
+TIERS = (SANITY, ENGINEERING, TEACHING)
 SCORING = "1"  # Of our own rules for what an answer is worth: raised with every change of them.
 CORPUS = "corpus"  # The name of the bits-per-byte task, beside the tasks that suite.yaml lists.
 

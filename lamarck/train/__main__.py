@@ -10,10 +10,10 @@ import time
 from functools import partial
 from pathlib import Path
 
-from lamarck.config import load_config
 from lamarck.errors import exit_with_sentence
 from lamarck.gate.check import check_gate
-from lamarck.lineage import parse_generation
+from lamarck.lineage.configured import load_config_of
+from lamarck.lineage.generation import parse_generation
 from lamarck.run_lock import take_lock
 from lamarck.train.run import Job, make_child
 
@@ -21,8 +21,8 @@ from lamarck.train.run import Job, make_child
 def main() -> None:
     arguments = _arguments()
     started = time.time()
-    config = load_config(arguments.config)
     child = parse_generation(arguments.generation)
+    config = load_config_of(arguments.config, child)
     approved = check_gate(
         config,
         child,

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamarck.config import Config
+from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import read_curriculum
-from lamarck.curriculum.strategy import load_strategy
 from lamarck.files import atomic_directory, digest_value, write_json
 from lamarck.gate.plan import Plan
-from lamarck.lineage import ADAPTER_RECORD, Generation, adapter_digest, make_record, model_digest
-from lamarck.lineage.freshness import adapter_inputs
+from lamarck.lineage.artifacts import ADAPTER, Files
+from lamarck.lineage.digest import adapter_digest
+from lamarck.lineage.generation import ADAPTER_RECORD, Generation
+from lamarck.lineage.records import make_record
 from lamarck.progress import count_up
 from lamarck.seeds import seed_for
 
@@ -41,6 +43,13 @@ class Job:
     metrics: Path
     output: Path
     threads: int
+
+    @property
+    def files(self) -> Files:
+        """Its inputs as the table of artifacts names them."""
+        files: dict[str, tuple[Path, ...]] = {"plan": (self.plan,), "curriculum": (self.curriculum,)}
+        files |= {"weights": (self.weights,)}
+        return files | ({"adapter": (self.parent_adapter,)} if self.parent_adapter else {})
 
 
 def make_child(job: Job, team: "Team") -> None:
@@ -77,7 +86,7 @@ def make_child(job: Job, team: "Team") -> None:
             torch.manual_seed(seed_for(seed, "process", str(team.rank)))
         easy_to_hard = load_strategy(config.strategy_of(child.number)).ordering == "easy_to_hard"
         batches = Batches(data.examples, recipe.batch_size, seed, tokenizer.eos_token_id, easy_to_hard)
-        inputs = adapter_inputs(config, job.plan, job.curriculum, model_digest(job.weights, job.parent_adapter))
+        inputs = ADAPTER.input_digests(config, child, job.files)
         steps_counted = count_up(f"{child.name} is trained", "steps", recipe.steps)
         with steps_counted if team.leads else contextlib.nullcontext(lambda steps: None) as on_step:
             progress = train(

@@ -10,7 +10,7 @@ from lamarck.cli import app
 from lamarck.curriculum.item import item_id
 from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_jsonl
-from lamarck.lineage import Generation
+from lamarck.lineage.generation import Generation
 from tests.curriculum.lines import card, items
 
 G1, G2 = Generation(1), Generation(2)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lamarck.commands.status import show
-from lamarck.lineage import ADAPTER_RECORD, Generation
+from lamarck.lineage.generation import ADAPTER_RECORD, Generation
 from tests.report.page.conftest import lineage, made  # noqa: F401  two generations with control arms
 
 

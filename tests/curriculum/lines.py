@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
-from lamarck.lineage import make_record
+from lamarck.lineage.records import make_record
 from lamarck.skills import get_skill
 
 

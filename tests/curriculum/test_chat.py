@@ -7,16 +7,17 @@ import pytest
 from transformers import AutoTokenizer
 
 from lamarck.config import HFEngineConfig, ServerEngineConfig
+from lamarck.config.strategy import Strategy
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, Teacher
 from lamarck.curriculum.propose import Author, Proposal
-from lamarck.curriculum.strategy import Strategy
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
 from lamarck.founder.tiny import pretrain
-from lamarck.lineage import Generation, model_digest, served_name
+from lamarck.lineage.digest import model_digest, served_name
+from lamarck.lineage.generation import Generation
 from lamarck.serve.app import build_app
 from tests.serving import serving
 

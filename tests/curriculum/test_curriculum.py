@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lamarck.config import LocalFounder
+from lamarck.config.strategy import Strategy
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.anchor import draw_anchors
 from lamarck.curriculum.cell import Cell
@@ -16,7 +17,6 @@ from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import DATA, Item, Teacher
 from lamarck.curriculum.mix import as_written, replay
 from lamarck.curriculum.propose import Author, Proposal
-from lamarck.curriculum.strategy import Strategy
 from lamarck.engine import Engine
 from lamarck.engine.rule import RuleEngine
 from lamarck.errors import LamarckError

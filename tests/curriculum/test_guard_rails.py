@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from lamarck.config import check_section
+from lamarck.config.limits import Limit, broken_limits
+from lamarck.config.section import check_section
+from lamarck.config.strategy import Strategy
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.guard_rails import distinct_ngrams, measure, vendi
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
-from lamarck.curriculum.limits import Limit, broken_limits
-from lamarck.curriculum.strategy import Strategy
 from lamarck.errors import LamarckError
 
 WORDS = [f"word{number}" for number in range(300)]

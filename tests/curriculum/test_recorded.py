@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Teacher
 from lamarck.curriculum.propose import Author, Proposal
-from lamarck.curriculum.strategy import Strategy
 from lamarck.engine.rule import RuleEngine
 from lamarck.skills import get_skill
 

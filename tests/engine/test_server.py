@@ -15,14 +15,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from transformers import AutoTokenizer
 
-from lamarck.config import Config, HFEngineConfig, ServerEngineConfig, check_section
+from lamarck.config import Config, HFEngineConfig, ServerEngineConfig
+from lamarck.config.section import check_section
 from lamarck.engine import load_engine
 from lamarck.engine.answer import reasoning_and_answer
 from lamarck.engine.hf import HFEngine
 from lamarck.engine.http import retry_after
 from lamarck.engine.server import ServerEngine
 from lamarck.errors import LamarckError
-from lamarck.lineage import Generation, model_digest, served_name
+from lamarck.lineage.digest import model_digest, served_name
+from lamarck.lineage.generation import Generation
 from lamarck.serve.app import build_app
 from tests.gate.project import config as project_config
 from tests.serving import serving
@@ -119,7 +121,7 @@ def test_in_its_chat_form_too(tiny_model: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(tiny_model, tmp_path / "chat")
     tokenizer.save_pretrained(copy)
     beside = HFEngine(HFEngineConfig(), copy, None)
-    name = served_name(Generation(2, "control/"), model_digest(copy, None))
+    name = served_name(Generation(2, "control"), model_digest(copy, None))
     with serving(build_app(beside, name, None, ["*"])) as url:
         answers = ServerEngine(settings(url, chat=True), copy, None).generate(PROMPTS[:20], max_new_tokens=30)
         with pytest.raises(LamarckError, match=r"set engine\.chat to true"):

@@ -16,7 +16,8 @@ from lamarck.eval import __main__ as stage
 from lamarck.eval.compare import compare
 from lamarck.eval.run import evaluate
 from lamarck.files import digest_file, digest_value
-from lamarck.lineage import model_digest, read_record, suite_digest, weights_digest
+from lamarck.lineage.digest import model_digest, suite_digest, weights_digest
+from lamarck.lineage.records import read_record
 from lamarck.suites.suite import Suite, suite_weights
 
 CONFIG = """

@@ -10,7 +10,8 @@ from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
 from lamarck.eval.engineering_tier import run_engineering
 from lamarck.eval.sanity import run_sanity
-from lamarck.lineage import Generation, model_digest, served_name
+from lamarck.lineage.digest import model_digest, served_name
+from lamarck.lineage.generation import Generation
 from lamarck.serve.app import build_app
 from lamarck.suites.suite import LadderTask, Suite
 from tests.serving import serving

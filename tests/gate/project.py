@@ -7,15 +7,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lamarck.config import Config, check_section
+from lamarck.config import Config
+from lamarck.config.section import check_section
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
 from lamarck.errors import LamarckError
-from lamarck.files import write_json, write_jsonl
+from lamarck.files import digest_file, write_json, write_jsonl
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
 from lamarck.gate.check import check_gate
-from lamarck.gate.plan import ControlInputs, Plan, build_plan, plan_digest, short
-from lamarck.lineage import Generation
+from lamarck.gate.plan import ControlInputs, Plan, build_plan, plan_digest
+from lamarck.lineage.artifacts import PLAN
+from lamarck.lineage.digest import short
+from lamarck.lineage.generation import Generation
+from lamarck.lineage.records import make_record
 from lamarck.skills import get_skill
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +71,8 @@ def make_grandchild_plan(
 
 def write_plan(settings: Config) -> None:
     write_json(G1.plan, make_plan(settings).model_dump(mode="json"))
+    record = make_record(digest_file(G1.plan), PLAN.input_digests(settings, G1), 0, "cpu", 0.1, 0.0)
+    write_json(PLAN.record_file(G1), {"record": record.model_dump(mode="json")})
 
 
 def say_yes(key: Path | None = None) -> None:

@@ -12,13 +12,14 @@ from typer.testing import CliRunner
 
 from lamarck import run_lock
 from lamarck.cli import app
-from lamarck.config import Config, check_section
+from lamarck.config import Config
+from lamarck.config.section import check_section
 from lamarck.curriculum.item import read_curriculum
-from lamarck.curriculum.strategy import load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, write_json
-from lamarck.lineage import generation_digest, make_record, read_record
-from lamarck.lineage.freshness import curriculum_inputs, curriculum_state, survey
+from lamarck.lineage.artifacts import CURRICULUM
+from lamarck.lineage.freshness import examine, survey
+from lamarck.lineage.records import make_record, read_record
 from tests.curriculum.lines import card
 from tests.gate.project import G1, ROOT, config
 
@@ -43,8 +44,7 @@ def written(planned: None, monkeypatch: pytest.MonkeyPatch) -> Config:
     Path("config/default.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     # As the stage reads it again: a tuple is a list there.
     settings = check_section(yaml.safe_load(Path("config/default.yaml").read_text()), Config, "test")
-    strategy = load_strategy(Path(settings.strategy))
-    inputs = curriculum_inputs(settings, strategy, generation_digest(G1.parent), [], None)
+    inputs = CURRICULUM.input_digests(settings, G1)
     rows = [json.loads(line) for line in G1.curriculum.read_text().splitlines()]
     for row in rows:
         row["teacher"]["digest"] = inputs["parent"]
@@ -93,7 +93,7 @@ def test_an_edit_is_recorded_and_the_curriculum_stays_fresh(written: Config, mon
     assert (content["items"], content["kept"], content["cells"][0]["kept"]) == (4, 4, 4)
     assert content["measures"]["vocabulary"] > 5
     assert "Human-edited by A Tester: 1 problems dropped, 1 changed." in G1.dataset_card.read_text()
-    assert curriculum_state(written, G1).stale is None
+    assert examine(CURRICULUM, G1, written).stale is None
     stale = {artifact.name: artifact.stale for artifact in survey(written)}
     assert stale["g1/curriculum.md"] is None
     assert "curriculum" in str(stale["g1/plan.json"])

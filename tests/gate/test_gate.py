@@ -11,7 +11,8 @@ from lamarck.errors import LamarckError
 from lamarck.files import write_json
 from lamarck.gate.approve import approve
 from lamarck.gate.check import check_gate, gate_state
-from lamarck.gate.plan import Plan, build_plan, plan_digest, short
+from lamarck.gate.plan import Plan, build_plan, plan_digest
+from lamarck.lineage.digest import short
 from tests.gate.project import G1, G2, ME, append_line_end, check, config, flip_last_byte, refusal, say_yes
 
 

@@ -10,7 +10,7 @@ import pytest
 from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_jsonl
 from lamarck.gate.plan import build_plan, count_parameters, plan_digest
-from lamarck.lineage import Generation
+from lamarck.lineage.generation import Generation
 from tests.gate.project import (
     G1,
     append_line_end,
@@ -73,7 +73,7 @@ def test_a_child_may_not_cost_more_than_its_parent() -> None:
 
 
 def test_the_ceiling_holds_in_a_lineage_under_a_prefix() -> None:
-    child = Generation(2, "search/r1/c03/")
+    child = Generation(2, "search/r1/c03")
     previous = Path("previous.json")
     write_json(previous, make_plan(config()).model_dump(mode="json") | {"generation": child.parent.name})
     with pytest.raises(LamarckError, match="search/r1/c03/g2 asks for 121 device-seconds"):
@@ -93,7 +93,7 @@ def test_leaving_out_the_parents_plan_is_no_way_round_the_ceiling() -> None:
 
 def test_another_lineages_plan_is_not_the_parents() -> None:
     with pytest.raises(LamarckError, match="needs the plan of its parent search/g1, not g1"):
-        make_grandchild_plan(config(), child=Generation(2, "search/"))
+        make_grandchild_plan(config(), child=Generation(2, "search"))
 
 
 def test_the_founder_has_no_plan() -> None:

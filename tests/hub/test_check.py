@@ -10,7 +10,7 @@ import pytest
 from lamarck.errors import LamarckError
 from lamarck.hub.check import check_lineage
 from lamarck.hub.contents import make_manifest
-from lamarck.lineage import Generation
+from lamarck.lineage.generation import Generation
 from tests.gate.project import flip_last_byte
 from tests.report.page.conftest import lineage, made  # noqa: F401  two generations with control arms
 
@@ -52,17 +52,17 @@ def test_one_byte_that_differs(lineage: Path, name: str) -> None:  # noqa: F811
 
 def test_a_plan_that_was_written_anew(lineage: Path) -> None:  # noqa: F811
     edit(lineage / "results/g1/plan.json", lambda plan: plan.update(seed=2))
-    assert refusal(lineage) == "results/g1/adapter was made from another plan than the one that is there"
+    assert refusal(lineage).startswith("results/g1/plan.json is not what its record says")
 
 
 def test_a_parent_that_was_trained_anew(lineage: Path) -> None:  # noqa: F811
     """Its own record agrees with it; its child's does not."""
-    from lamarck.lineage import adapter_digest
+    from lamarck.lineage.digest import adapter_digest
 
     flip_last_byte(lineage / "results/g1/adapter/adapter_model.safetensors")()
     digest = adapter_digest(lineage / "results/g1/adapter")
     edit(lineage / "results/g1/adapter/training.json", lambda training: training["record"].update(digest=digest))
-    assert refusal(lineage) == "results/g2/curriculum.jsonl was made from another parent than the one that is there"
+    assert refusal(lineage).startswith("results/g2/curriculum.jsonl was made from another parent than the one that is")
 
 
 @pytest.mark.parametrize("name", ["results/g1/adapter", "results/control/g2/curriculum.jsonl", "results/g2/plan.json"])

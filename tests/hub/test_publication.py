@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lamarck.config import Config, check_section
+from lamarck.config import Config
+from lamarck.config.section import check_section
 from lamarck.errors import LamarckError
 from lamarck.files import write_json
 from lamarck.hub.check import check_lineage
 from lamarck.hub.contents import make_manifest
-from lamarck.lineage import Generation, Published
 from lamarck.lineage.freshness import survey
+from lamarck.lineage.generation import Generation
+from lamarck.lineage.records import Published
 from tests.gate.project import flip_last_byte
 from tests.report.page.conftest import lineage, made  # noqa: F401  two generations with control arms
 

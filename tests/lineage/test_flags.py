@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lamarck.errors import LamarckError
-from lamarck.lineage import ADAPTER_RECORD, Generation
 from lamarck.lineage.flags import cut_short, cut_short_among, flag_sentences, lost_points, red_flags
+from lamarck.lineage.generation import ADAPTER_RECORD, Generation
 
 
 def scores(**tasks: float) -> dict[str, object]:

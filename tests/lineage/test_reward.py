@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from lamarck.files import write_json
-from lamarck.lineage import Generation
+from lamarck.lineage.generation import Generation
 from lamarck.lineage.reward import rank_correlation, rewards_table, route_rewards
 from tests.curriculum.lines import card, items
 
@@ -24,27 +24,10 @@ def generation(number: int, strategy: str, score: float | None, partial: bool = 
     child = Generation(number)
     content = card(WRITTEN, child.name, child.parent.name)
     content["record"]["inputs"]["strategy"] = strategy
+    content["strategy"] = f"{strategy}.yaml"
     write_json(child.card, content)
-    write_json(
-        child.plan, PLAN | {"generation": child.name, "strategy": {"path": f"{strategy}.yaml", "digest": strategy}}
-    )
     if score is not None:
         write_json(child.scores, {"partial": partial, "score": score})
-
-
-PLAN = {
-    "parent": {"generation": "g0", "digest": "0"},
-    "curriculum": {"digest": "0", "items": 3},
-    "recipe": {"digest": "0", "settings": {}},
-    "suite": {"name": "suite", "digest": "0"},
-    "seed": 1,
-    "budget": {"device_seconds": 1.0, "parent_device_seconds": None, "dollars": None},
-    "cost": {
-        **{"steps": 1, "examples": 1, "longest_words": 1, "parameters": 1, "flops": 1.0},
-        "machine": {"gpu": "here", "count": 1, "memory_gib": None, "device_hours": None, "dollars": None},
-    },
-    "control": None,
-}
 
 
 def test_a_strategy_is_rewarded_with_its_users_grandchild() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lamarck.config import load_config
-from lamarck.lineage import Generation
+from lamarck.lineage.generation import Generation
 from lamarck.report.lineage import build_lineage, summary
 from tests.report.page.conftest import lineage, made  # noqa: F401  two generations with control arms
 

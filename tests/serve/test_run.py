@@ -15,15 +15,9 @@ from lamarck.engine.hf import HFEngine
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, write_json
 from lamarck.gate import approval as dates
-from lamarck.lineage import (
-    ADAPTER_RECORD,
-    WEIGHTS_RECORD,
-    Generation,
-    adapter_digest,
-    generation_digest,
-    make_record,
-    weights_digest,
-)
+from lamarck.lineage.digest import adapter_digest, generation_digest, weights_digest
+from lamarck.lineage.generation import ADAPTER_RECORD, WEIGHTS_RECORD, Generation
+from lamarck.lineage.records import make_record
 from lamarck.serve.model import servable
 from tests.gate.conftest import planned  # noqa: F401  a directory in which g1 waits for an answer
 from tests.gate.project import G1, ROOT, edit_approval, flip_last_byte, say_yes

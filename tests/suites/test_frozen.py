@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lamarck.errors import LamarckError
-from lamarck.lineage import suite_digest
+from lamarck.lineage.digest import suite_digest
 from lamarck.suites.frozen import freeze, verify
 
 SHIPPED = sorted(path.parent for path in (Path(__file__).parents[2] / "config/suites").glob("*/suite.yaml"))

@@ -18,8 +18,9 @@ from lamarck.curriculum.item import Item
 from lamarck.files import read_json, write_json, write_jsonl
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
-from lamarck.gate.plan import build_plan, plan_digest, short
-from lamarck.lineage import Generation
+from lamarck.gate.plan import build_plan, plan_digest
+from lamarck.lineage.digest import short
+from lamarck.lineage.generation import Generation
 
 ROOT = Path(__file__).parents[2]
 G1 = Generation(1)

@@ -12,11 +12,13 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from lamarck.config import Config, Section, check_section, load_config, load_section
-from lamarck.curriculum.strategy import Strategy
+from lamarck.config import Config, load_config
+from lamarck.config.section import Section, check_section, load_section
+from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value
-from lamarck.lineage import Generation, parse_generation, suite_digest
+from lamarck.lineage.digest import suite_digest
+from lamarck.lineage.generation import Generation, parse_generation
 
 ROOT = Path("results/ablations")
 # Where the files of one lineage's own configuration lie, inside its workspace.

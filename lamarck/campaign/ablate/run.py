@@ -14,7 +14,7 @@ import yaml
 from lamarck.campaign.ablate.plan import CONFIG, STRATEGY, AblationPlan, Lineage
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
-from lamarck.lineage import STUDENT, Generation
+from lamarck.lineage.generation import STUDENT, Generation
 from lamarck.progress import Advance
 
 PROGRAMS = Path(sys.executable).parent

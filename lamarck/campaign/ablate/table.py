@@ -10,8 +10,8 @@ from scipy import stats
 from lamarck.campaign.ablate.plan import AblationPlan, Arm
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
-from lamarck.lineage import parse_generation
 from lamarck.lineage.flags import cut_short_among
+from lamarck.lineage.generation import parse_generation
 
 CONFIDENCE = 0.95
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from lamarck.config import Config
 from lamarck.errors import LamarckError
-from lamarck.lineage import CONTROL
+from lamarck.lineage.generation import CONTROL
 from lamarck.lineage.reward import Routing, route_rewards
 from lamarck.report.page.curricula import Curriculum, find_curricula
 from lamarck.report.page.members import Member, find_members

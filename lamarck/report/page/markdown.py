@@ -9,7 +9,7 @@ from pathlib import Path
 from lamarck.commands.compare import outcomes, scores_at
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import compare
-from lamarck.lineage import CONTROL
+from lamarck.lineage.generation import CONTROL
 from lamarck.report.page.gather import Lineage
 from lamarck.report.page.scores import Score
 from lamarck.report.page.summary import answers, difference_text, score_text

@@ -5,35 +5,20 @@ digests that its record names: both need results/ alone.
 """
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 from lamarck.config import Config
 from lamarck.errors import LamarckError
-from lamarck.files import digest_file
 from lamarck.gate.approval import read_approval
 from lamarck.gate.check import gate_state
 from lamarck.gate.plan import plan_digest, read_plan
 from lamarck.gate.signature import signature_of
-from lamarck.lineage import (
-    ADAPTER_RECORD,
-    STUDENT,
-    WEIGHTS_RECORD,
-    Generation,
-    Record,
-    adapter_digest,
-    generation_digest,
-    parse_generation,
-    read_record,
-    weights_digest,
-)
-from lamarck.lineage.freshness import scores_digest
+from lamarck.lineage.artifacts import PLAN, TABLE, Kind
+from lamarck.lineage.freshness import Artifact, State, examine
+from lamarck.lineage.generation import RESULTS, Generation, parse_generation
+from lamarck.lineage.records import Record
 from lamarck.report.page.shown import Shown
 
-RESULTS = Path("results")
-
-State = Literal["absent", "whole", "missing", "altered", "unreadable", "outdated"]
 GONE = "is not there"
 BROKEN: tuple[State, ...] = ("missing", "altered", "unreadable", "outdated")
 
@@ -77,7 +62,7 @@ class Member(Shown):
 
     @property
     def generation(self) -> Generation:
-        return Generation(self.number, self.lane)
+        return Generation(self.number, self.lane.removesuffix("/"))
 
     @property
     def is_control(self) -> bool:
@@ -95,17 +80,18 @@ def find_members(config: Config) -> list[Member]:
         if path.is_dir() and re.fullmatch(r"g\d+", path.name):
             names.add(path.relative_to(RESULTS).as_posix())
     generations = [parse_generation(name) for name in names if re.fullmatch(r"(?:[\w-]+/)*g\d+", name)]
-    return [_member(each) for each in sorted(generations, key=lambda each: (each.prefix, each.number))]
+    return [_member(config, each) for each in sorted(generations, key=lambda each: (each.lineage, each.number))]
 
 
-def _member(generation: Generation) -> Member:
+def _member(config: Config, generation: Generation) -> Member:
     founder = generation.number == 0
+    pieces = [_piece(kind, generation) for kind in TABLE if kind.is_made_for(config, generation)]
     return Member(
         name=generation.name,
         number=generation.number,
         lane=generation.prefix,
         parent=None if founder else generation.parent.name,
-        pieces=_gone_since(_founder_pieces(generation) if founder else _pieces(generation)),
+        pieces=_gone_since(pieces),
         gate=None if founder or generation.is_control else _gate(generation),
     )
 
@@ -122,70 +108,37 @@ def _gone_since(pieces: list[Piece]) -> list[Piece]:
     ]
 
 
-def _founder_pieces(generation: Generation) -> list[Piece]:
-    weights = generation.weights
-    return [
-        _piece("weights", (weights,), weights / WEIGHTS_RECORD, lambda: weights_digest(weights)),
-        _piece("student", (STUDENT,), STUDENT / WEIGHTS_RECORD, lambda: weights_digest(STUDENT)),
-        _scores(generation),
-    ]
-
-
-def _pieces(generation: Generation) -> list[Piece]:
-    """In the order in which they are made from one another."""
-    curriculum, adapter = generation.curriculum, generation.adapter
-    parent = {"parent": lambda: generation_digest(generation.parent)}
-    training = {
-        "plan": lambda: digest_file(generation.plan),
-        "curriculum": lambda: digest_file(curriculum),
-        **parent,
+def _piece(kind: Kind, generation: Generation) -> Piece:
+    """As it lies there: whether it is what its record says, and made from the artifacts beside it."""
+    if kind is PLAN:
+        return _plan(generation)
+    artifact = examine(kind, generation, None)
+    files = [*kind.paths(generation).values(), *([kind.record_file(generation)] if kind.record else [])]
+    gone = ", ".join(dict.fromkeys(str(path) for path in files if not path.exists()))
+    sentences: dict[State, str] = {
+        "missing": f"{gone} {GONE}: restore it with `dvc pull`, or let `snakemake` make it again",
+        "altered": "its bytes are not what its record states: restore it with `dvc checkout`",
+        "unreadable": artifact.reason,
+        "outdated": _outdated(artifact),
     }
-    return [
-        _piece("curriculum", (curriculum,), generation.card, lambda: digest_file(curriculum), parent),
-        *([] if generation.is_control else [_plan(generation)]),
-        _piece("adapter", (adapter,), adapter / ADAPTER_RECORD, lambda: adapter_digest(adapter), training),
-        _scores(generation),
-    ]
-
-
-def _scores(generation: Generation) -> Piece:
-    return _piece(
-        "scores",
-        (generation.scores, generation.samples),
-        generation.scores_record,
-        lambda: scores_digest(generation.scores, generation.samples),
-        {"model": lambda: generation_digest(generation), "student": lambda: weights_digest(STUDENT)},
+    return Piece(
+        kind=kind.name,
+        path=str(kind.path(generation)),
+        state=artifact.state,
+        sentence=sentences.get(artifact.state, ""),
+        stated=artifact.stated,
+        found=artifact.found,
+        record=artifact.record,
     )
 
 
-def _piece(
-    kind: str,
-    files: tuple[Path, ...],
-    record_file: Path,
-    digest: Callable[[], str],
-    inputs: dict[str, Callable[[], str]] | None = None,
-) -> Piece:
-    """`inputs`: those of the record's inputs that lie under results/ -> what their digest is now."""
-    path = str(files[0])
-    gone = [str(file) for file in (*files, record_file) if not file.exists()]
-    if len(gone) == len(files) + 1:
-        return Piece(kind=kind, path=path, state="absent")
-    try:
-        record = read_record(record_file) if record_file.exists() else None
-    except LamarckError as error:
-        return Piece(kind=kind, path=path, state="unreadable", sentence=str(error))
-    stated = record.digest if record else None
-    if record is None or gone:
-        sentence = f"{', '.join(gone)} {GONE}: restore it with `dvc pull`, or let `snakemake` make it again"
-        return Piece(kind=kind, path=path, state="missing", sentence=sentence, stated=stated, record=record)
-    found = digest()
-    if found != stated:
-        state: State = "altered"
-        sentence = "its bytes are not what its record states: restore it with `dvc checkout`"
-    else:
-        sentence = _outdated(record, inputs or {})
-        state = "outdated" if sentence else "whole"
-    return Piece(kind=kind, path=path, state=state, sentence=sentence, stated=stated, found=found, record=record)
+def _outdated(artifact: Artifact) -> str:
+    """Which of its inputs a record names otherwise than they lie there."""
+    if not (artifact.record and artifact.changed):
+        return artifact.reason
+    name, now = next(iter(artifact.changed.items()))
+    made_from = artifact.record.inputs.get(name)
+    return f"made from another {name} ({_short(made_from)}) than the one that lies here ({_short(now)})"
 
 
 def _plan(generation: Generation) -> Piece:
@@ -202,19 +155,6 @@ def _plan(generation: Generation) -> Piece:
         return Piece(kind="plan", path=path, state="whole", stated=approval.plan if approval else None, found=found)
     sentence = "it is not the plan that was approved: `lamarck review` shows the one that lies here"
     return Piece(kind="plan", path=path, state="altered", sentence=sentence, stated=approval.plan, found=found)
-
-
-def _outdated(record: Record, inputs: dict[str, Callable[[], str]]) -> str:
-    """Which of its inputs a record names otherwise than they lie there; an input that is gone tells nothing."""
-    for name, digest in inputs.items():
-        try:
-            now = digest()
-        except (LamarckError, FileNotFoundError):
-            continue
-        made_from = record.inputs.get(name)
-        if made_from != now:
-            return f"made from another {name} ({_short(made_from)}) than the one that lies here ({_short(now)})"
-    return ""
 
 
 def _short(digest: str | None) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lamarck.files import read_jsonl
-from lamarck.lineage import Generation
+from lamarck.lineage.generation import Generation
 
 
 class Key(NamedTuple):

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from lamarck.config import Config
 from lamarck.curriculum.item import Item, read_curriculum
-from lamarck.gate.plan import Plan, plan_digest, read_plan, short
+from lamarck.gate.plan import Plan, plan_digest, read_plan
 from lamarck.gate.review import run_rows
-from lamarck.lineage import Generation
+from lamarck.lineage.digest import short
+from lamarck.lineage.generation import Generation
 from lamarck.report.page.gather import Lineage, Texts, gather
 from lamarck.report.page.members import BROKEN, Member
 from lamarck.report.page.outcomes import Outcomes

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lamarck.lineage import CONTROL
+from lamarck.lineage.generation import CONTROL
 from lamarck.report.page import summary
 from lamarck.report.page.gather import Lineage, Texts
 from lamarck.report.page.pending import Pending, questions

@@ -6,8 +6,8 @@ from typing import Any
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.gate.plan import Plan, read_plan
-from lamarck.lineage import ADAPTER_RECORD
 from lamarck.lineage.flags import cut_short
+from lamarck.lineage.generation import ADAPTER_RECORD
 from lamarck.report.page.members import Member
 from lamarck.report.page.shown import Shown
 

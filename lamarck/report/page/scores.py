@@ -10,8 +10,9 @@ from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import Comparison, Interval, compare, interval
 from lamarck.files import read_json
-from lamarck.lineage import Generation, suite_digest
+from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.flags import red_flags
+from lamarck.lineage.generation import Generation
 from lamarck.report.page.members import Member
 from lamarck.report.page.outcomes import Outcomes
 from lamarck.report.page.shown import Shown

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lamarck.errors import LamarckError
-from lamarck.lineage import CONTROL
+from lamarck.lineage.generation import CONTROL
 from lamarck.report.page.members import Member
 from lamarck.report.page.outcomes import Key, Outcomes, key_of
 from lamarck.report.page.shown import Shown

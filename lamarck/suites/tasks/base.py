@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from lamarck.config import Section
+from lamarck.config.section import Section
 from lamarck.judging.sandbox import Sandbox
 
 # The suite measures machine-learning capability and nothing else: a task of another domain is refused.

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from lamarck.config import Section
+from lamarck.config.section import Section
 from lamarck.judging.design import (
     Stage,
     Totals,

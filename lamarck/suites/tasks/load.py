@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from lamarck.config import check_section
+from lamarck.config.section import check_section
 from lamarck.errors import LamarckError
 from lamarck.suites.tasks.base import EngineeringTask
 from lamarck.suites.tasks.curriculum_design import CurriculumDesign

@@ -24,7 +24,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from lamarck.config import Section
+from lamarck.config.section import Section
 from lamarck.engine.answer import code_of
 from lamarck.judging.sandbox import MIB, OUT, TASK, Limits, Sandbox
 from lamarck.suites.tasks.base import EngineeringTask

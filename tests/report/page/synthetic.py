@@ -18,19 +18,10 @@ from lamarck.files import digest_file, file_digests, write_json, write_jsonl, wr
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
 from lamarck.gate.plan import build_plan, plan_digest
-from lamarck.lineage import (
-    ADAPTER_RECORD,
-    STUDENT,
-    WEIGHTS_RECORD,
-    Code,
-    Generation,
-    Record,
-    adapter_digest,
-    generation_digest,
-    suite_digest,
-    weights_digest,
-)
-from lamarck.lineage.freshness import scores_digest
+from lamarck.lineage.artifacts import ADAPTER, CURRICULUM, PLAN, SCORES, scores_digest
+from lamarck.lineage.digest import adapter_digest, suite_digest, weights_digest
+from lamarck.lineage.generation import ADAPTER_RECORD, STUDENT, WEIGHTS_RECORD, Generation
+from lamarck.lineage.records import Code, Record
 from lamarck.skills import get_skill
 from lamarck.suites.suite import Suite, load_suite
 
@@ -60,10 +51,10 @@ def write_lineage(generations: int, candidates: int, items: int, outcomes: int) 
     suite = load_suite(SUITE)
     _write_founder(suite, outcomes)
     for number in range(1, generations + 1):
-        for arm in (Generation(number), Generation(number, "control/")):
+        for arm in (Generation(number), Generation(number, "control")):
             _write_child(suite, arm, items, outcomes)
     for candidate in range(candidates):
-        _write_child(suite, Generation(1, f"search/r1/c{candidate:03}/"), items // 10, outcomes)
+        _write_child(suite, Generation(1, f"search/r1/c{candidate:03}"), items // 10, outcomes)
 
 
 def _record(digest: str, inputs: dict[str, str], seconds: float) -> Record:
@@ -97,13 +88,7 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
     if not child.is_control:
         _write_plan(child)
     write_text(child.adapter / "adapter_model.safetensors", child.name)
-    inputs = {
-        "curriculum": digest_file(child.curriculum),
-        "parent": generation_digest(child.parent),
-        "recipe": "0" * 64,
-    }
-    if child.plan.exists():
-        inputs["plan"] = digest_file(child.plan)
+    inputs = ADAPTER.piece_digests(child) | {"recipe": "0" * 64}
     training = {
         "record": _record(adapter_digest(child.adapter), inputs, 15.0).model_dump(mode="json"),
         "log": [
@@ -133,6 +118,8 @@ def _write_plan(child: Generation) -> None:
     config = load_config(Path("config/default.yaml"))
     plan = build_plan(config, child, child.weights, adapter, child.curriculum, previous, None)
     write_json(child.plan, plan.model_dump(mode="json"))
+    record = _record(digest_file(child.plan), PLAN.piece_digests(child), 0.1)
+    write_json(child.plan.with_name("plan.record.json"), {"record": record.model_dump(mode="json")})
     approve(child, plan_digest(plan), Approver(name="A Tester"))
 
 
@@ -155,10 +142,11 @@ def _write_curriculum(rng: random.Random, child: Generation, items: int) -> None
             }
         )
     write_jsonl(child.curriculum, rows)
-    inputs = {"parent": generation_digest(child.parent), "strategy": "0" * 64}
+    inputs = CURRICULUM.piece_digests(child) | {"strategy": "0" * 64}
     card = {
         "generation": child.name,
         "parent": child.parent.name,
+        "strategy": "config/strategies/frontier.yaml",
         "items": items,
         "sampled": 3 * items,
         "answered": items,
@@ -222,6 +210,6 @@ def _write_scores(suite: Suite, generation: Generation, outcomes: int) -> None:
     }
     write_json(generation.scores, scores_file)
     write_jsonl(generation.samples, rows)
-    inputs = {"model": generation_digest(generation), "student": weights_digest(STUDENT)}
-    record = _record(scores_digest(generation.scores, generation.samples), inputs, 8.0)
+    digest = scores_digest(generation.scores, generation.samples)
+    record = _record(digest, SCORES.piece_digests(generation), 8.0)
     write_json(generation.scores_record, {"record": record.model_dump(mode="json")})

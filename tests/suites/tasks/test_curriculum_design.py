@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from lamarck.config import check_section
+from lamarck.config.section import check_section
 from lamarck.errors import LamarckError
 from lamarck.judging.micro_student import Machine, _batches, _without, guess, solve
 from lamarck.judging.sandbox import Run, Sandbox

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lamarck.config import check_section
+from lamarck.config.section import check_section
 from lamarck.judging.sandbox import Sandbox
 from lamarck.suites.tasks.custom_code import CustomCode, is_plain
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lamarck.config import check_section
+from lamarck.config.section import check_section
 from lamarck.errors import LamarckError
 from lamarck.judging.sandbox import Sandbox
 from lamarck.suites.tasks.diagnosis import PROMPT, Diagnosis, value_of

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lamarck.config import check_section
+from lamarck.config.section import check_section
 from lamarck.judging.sandbox import Sandbox
 from lamarck.suites.tasks import training_room
 from lamarck.suites.tasks.training_loop import TrainingLoop, _trains

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from lamarck.config import Section
+from lamarck.config.section import Section
 
 # What lamarck.curriculum.guard_rails measures of every curriculum, whatever the suites.
 Measure = Literal[

@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lamarck.config import Section, load_section
-from lamarck.curriculum.limits import Limit, Measure
-from lamarck.curriculum.prompts import Prompts, load_prompts
-from lamarck.errors import LamarckError
+from lamarck.config.limits import Limit, Measure
+from lamarck.config.prompts import Prompts, load_prompts
+from lamarck.config.section import Section, load_section
 from lamarck.files import digest_value
 
 
@@ -116,18 +115,11 @@ class Strategy(Section):
 
     def digest(self) -> str:
         """Of the strategy and of the templates that it names."""
-        return digest_value([self.model_dump(mode="json"), self.wording().model_dump(mode="json")])
+        return digest_value([super().digest(), self.wording().digest()])
 
 
 def load_strategy(path: Path) -> Strategy:
-    """Read a strategy; a skill or a difficulty that does not exist is refused by name."""
-    from lamarck.skills import get_skill
-
+    """Read a strategy and the templates it names. Errors: LamarckError with one sentence that names the key."""
     strategy = load_section(path, Strategy)
-    for name, part in strategy.skills.items():
-        known = get_skill(name).difficulties
-        unknown = [difficulty for difficulty in part.difficulties if difficulty not in known]
-        if unknown:
-            raise LamarckError(f"{path}: skills.{name}: difficulties run from {known[0]} to {known[-1]}, not {unknown}")
     strategy.wording()
     return strategy

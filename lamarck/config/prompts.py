@@ -10,7 +10,7 @@ from string import Formatter
 
 from pydantic import Field, field_validator
 
-from lamarck.config import Section, load_section
+from lamarck.config.section import Section, load_section
 
 
 class Prompts(Section):

@@ -1,0 +1,444 @@
+"""THE table of artifacts: what a lineage consists of, what each piece is made from, and where it goes. Light.
+
+Rules, freshness, gate, pages, hub, server and dvc.yaml are derived from it. A new kind of artifact is one entry here,
+and a rule that makes it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from lamarck.config import Config
+from lamarck.config.strategy import load_strategy
+from lamarck.errors import LamarckError
+from lamarck.files import digest_file, digest_value, file_digests
+from lamarck.lineage.digest import (
+    adapter_digest,
+    model_digest,
+    source_digest,
+    suite_digest,
+    weights_digest,
+)
+from lamarck.lineage.generation import ADAPTER_RECORD, STUDENT, WEIGHTS_RECORD, Generation
+from lamarck.lineage.records import read_published
+
+Files = Mapping[str, tuple[Path, ...]]  # name of a rule's input or output -> its files
+
+
+NONE_GIVEN: Files = {}
+
+
+def _no_files(config: Config, generation: Generation) -> Files:
+    return {}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An input that is another artifact of the lineage.
+
+    `files`: None where an artifact of this generation does not have the input. `digest`: what the artifact's record
+    must name; None for what only has to be there first.
+    """
+
+    name: str
+    files: Callable[[Generation], Files | None]
+    digest: Callable[[Files], str] | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An input that the configuration decides: settings, and the files that they name. As `Piece` otherwise."""
+
+    name: str
+    digest: Callable[[Config, Generation, Files], str] | None
+    files: Callable[[Config, Generation], Files | None] = _no_files
+
+
+Input = Piece | Setting
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of artifact. Paths are relative to its generation's directory; the first file is the artifact itself."""
+
+    name: str
+    files: Mapping[str, str]
+    made_for: Literal["founder", "child", "every"]
+    inputs: tuple[Input, ...]
+    digest: Callable[[Generation], str] | None = None  # over its bytes; None: it has no record
+    record: str | None = None  # the file that carries its record
+    why_stale: Callable[[Config, Generation], str | None] | None = None  # where there is no record
+    for_both_arms: bool = False  # a control arm has none of its own
+    wanted: Callable[[Config, Generation], bool] = lambda config, generation: True
+    before_gate: bool = False  # what the gate of its generation is asked about
+    published: bool = True
+    dvc: Mapping[str, Literal["out", "metric"]] = field(default_factory=dict)
+    once_trained: frozenset[str] = frozenset()  # inputs that no longer count when the child is there
+
+    def paths(self, generation: Generation) -> dict[str, Path]:
+        """Name of a rule's output -> its file."""
+        return {name: generation.directory / path for name, path in self.files.items()}
+
+    def path(self, generation: Generation) -> Path:
+        """The artifact itself."""
+        return next(iter(self.paths(generation).values()))
+
+    def contents(self, generation: Generation) -> dict[str, str]:
+        """Path -> sha256 of its files, directories walked, as far as they are there."""
+        found: dict[str, str] = {}
+        for path in self.paths(generation).values():
+            if path.is_dir():
+                found |= {str(path / name): digest for name, digest in file_digests(path).items()}
+            elif path.exists():
+                found[str(path)] = digest_file(path)
+        return found
+
+    def record_file(self, generation: Generation) -> Path:
+        """The file that carries its record. Errors: LamarckError for a kind without one."""
+        if self.record is None:
+            raise LamarckError(f"{self.name} carries no record")
+        return generation.directory / self.record
+
+    def made_for_number(self, generation: Generation) -> bool:
+        """Whether a generation of this number and arm has one, where the configuration wants it."""
+        if self.for_both_arms and generation.is_control:
+            return False
+        return self.made_for == "every" or (self.made_for == "founder") == (generation.number == 0)
+
+    def is_made_for(self, config: Config, generation: Generation) -> bool:
+        return self.made_for_number(generation) and self.wanted(config, generation)
+
+    def input_files(self, config: Config, generation: Generation) -> Files:
+        """Every file that it is made from: name of a rule's input -> its files."""
+        found: dict[str, tuple[Path, ...]] = {}
+        for each in self.inputs:
+            found |= (each.files(generation) if isinstance(each, Piece) else each.files(config, generation)) or {}
+        return found
+
+    def piece_digests(self, generation: Generation, given: Files = NONE_GIVEN) -> dict[str, str]:
+        """What its record must list of the lineage's other artifacts, as they are now.
+
+        `given`: where files lie instead of at their usual places. Errors: LamarckError or OSError for what is missing
+        or damaged.
+        """
+        found = {}
+        for each in self.inputs:
+            if isinstance(each, Piece) and each.digest and (files := each.files(generation)) is not None:
+                found[each.name] = each.digest(_replaced(files, given))
+        return found
+
+    def input_digests(self, config: Config, generation: Generation, given: Files = NONE_GIVEN) -> dict[str, str]:
+        """What its record must list: the other artifacts, and the settings. As `piece_digests` otherwise."""
+        found = self.piece_digests(generation, given)
+        for each in self.inputs:
+            if isinstance(each, Setting) and each.digest and (files := each.files(config, generation)) is not None:
+                found[each.name] = each.digest(config, generation, _replaced(files, given))
+        return found
+
+
+def _replaced(files: Files, given: Files) -> Files:
+    return {name: given.get(name, paths) for name, paths in files.items()}
+
+
+def model_files(generation: Generation) -> Files:
+    """What a generation is made of: the founder's weights and, for a child, its adapter."""
+    files: dict[str, tuple[Path, ...]] = {"weights": (generation.weights,)}
+    return files | {"adapter": (generation.adapter,)} if generation.number else files
+
+
+def _digest_of_model(files: Files) -> str:
+    (weights,), adapter = files["weights"], files.get("adapter", ())
+    return model_digest(weights, adapter[0] if adapter else None)
+
+
+def _one_file(name: str) -> Callable[[Files], str]:
+    return lambda files: digest_file(files[name][0])
+
+
+def _of_child(name: str, path: Callable[[Generation], Path]) -> Piece:
+    """An input that is one file of the child's own."""
+    return Piece(name, lambda child: {name: (path(child),)}, _one_file(name))
+
+
+PARENT = Piece("parent", lambda child: model_files(child.parent), _digest_of_model)
+MODEL = Piece("model", model_files, _digest_of_model)
+SUITE = Setting(
+    "suite",
+    lambda config, generation, files: suite_digest(files["suite"][0].parent),
+    lambda config, generation: {"suite": (Path(config.suite) / "suite.yaml",)},
+)
+STRATEGY = Setting(
+    "strategy",
+    lambda config, child, files: load_strategy(files["strategy"][0]).digest(),
+    lambda config, child: {"strategy": _strategy_files(config, child)},
+)
+ENGINE = Setting("engine", lambda config, generation, files: config.engine.digest())
+RECIPE = Setting("recipe", lambda config, child, files: config.recipe.digest())
+SEED = Setting("seed", lambda config, generation, files: str(config.seed))
+
+
+def _strategy_files(config: Config, child: Generation) -> tuple[Path, ...]:
+    """The strategy's own file, and that of the templates it names."""
+    path = config.strategy_of(child.number)
+    prompts = load_strategy(path).prompts
+    return (path, Path(prompts)) if prompts else (path,)
+
+
+def earlier_curricula(child: Generation) -> tuple[Path, ...]:
+    """The curricula of the generations between the founder and the child: what the child's may replay."""
+    return tuple(each.curriculum for each in child.line[1:-1])
+
+
+def _founder_inputs() -> tuple[Input, ...]:
+    def tiny(setting: Setting) -> Setting:
+        """Only what is pretrained here depends on it."""
+        return Setting(
+            setting.name,
+            setting.digest,
+            lambda config, founder: setting.files(config, founder) if config.founder.kind == "tiny" else None,
+        )
+
+    def source(config: Config, founder: Generation) -> Files | None:
+        return {"source": (Path(config.founder.path),)} if config.founder.kind == "local" else None
+
+    return (
+        Setting("founder", lambda config, founder, files: config.founder.digest()),
+        tiny(SUITE),  # whose problems it must not see
+        tiny(SEED),
+        tiny(Setting("threads", lambda config, founder, files: str(config.engine.founder_threads))),
+        Setting("source", lambda config, founder, files: source_digest(files["source"][0]), source),
+    )
+
+
+def _like(child: Generation) -> Files | None:
+    """Control arm: the verified curriculum whose size to match."""
+    return {"like": (child.planned_by.curriculum,)} if child.is_control else None
+
+
+def _first_card(child: Generation) -> Files | None:
+    """The founder's own curriculum, relative to which limits are set."""
+    return {"first": (child.line[1].card,)} if child.number > 1 else None
+
+
+def _previous_plan(child: Generation) -> Files | None:
+    return {"previous_plan": (child.parent.plan,)} if child.parent.number else None
+
+
+def _control_curriculum(config: Config, child: Generation) -> Files | None:
+    return {"control_curriculum": (child.control.curriculum,)} if config.control else None
+
+
+def _control_parent(config: Config, child: Generation) -> Files | None:
+    if not config.control:
+        return None
+    files = model_files(child.control.parent)
+    return {"weights": files["weights"]} | ({"control_adapter": files["adapter"]} if "adapter" in files else {})
+
+
+def _digest_of_control_parent(files: Files) -> str:
+    return _digest_of_model({"weights": files["weights"], "adapter": files.get("control_adapter", ())})
+
+
+PLAN_INPUTS = (
+    PARENT,
+    _of_child("curriculum", lambda child: child.curriculum),
+    STRATEGY,
+    Setting("recipe", lambda config, child, files: digest_value(config.recipe.decisive_settings())),
+    SUITE,
+    SEED,
+    Setting("budget", lambda config, child, files: digest_value(list(config.budget.ceilings(child.number)))),
+    # What a human agrees to rent. Its price and its speed may be known better by now: they close no gate.
+    Setting("machine", lambda config, child, files: digest_value(list(config.machines.train.place))),
+    Piece("parent's plan", _previous_plan, _one_file("previous_plan")),
+    Setting("control's parent", lambda config, child, files: _digest_of_control_parent(files), _control_parent),
+    Setting(
+        "control's curriculum",
+        lambda config, child, files: digest_file(files["control_curriculum"][0]),
+        _control_curriculum,
+    ),
+)
+
+
+def _scores_digest(generation: Generation) -> str:
+    return scores_digest(generation.scores, generation.samples)
+
+
+def scores_digest(scores: Path, samples: Path) -> str:
+    return digest_value({"eval": digest_file(scores), "samples": digest_file(samples)})
+
+
+WEIGHTS = Kind(
+    "weights",
+    {"weights": "weights"},
+    "founder",
+    _founder_inputs(),
+    lambda founder: weights_digest(founder.weights),
+    f"weights/{WEIGHTS_RECORD}",
+    dvc={"weights": "out"},
+)
+STUDENT_MODEL = Kind(
+    "student",
+    {"student": "student"},
+    "founder",
+    (SUITE,),
+    lambda founder: weights_digest(STUDENT),
+    f"student/{WEIGHTS_RECORD}",
+    wanted=lambda config, founder: not founder.lineage,
+    dvc={"student": "out"},
+)
+CURRICULUM = Kind(
+    "curriculum",
+    {"curriculum": "curriculum.jsonl", "card": "curriculum.json"},
+    "child",
+    (
+        PARENT,
+        STRATEGY,
+        ENGINE,
+        SUITE,
+        SEED,
+        Piece(
+            "earlier",
+            lambda child: {"earlier": earlier_curricula(child)},
+            lambda files: digest_value([digest_file(path) for path in files["earlier"]]),
+        ),
+        Piece("like", _like, _one_file("like")),
+        Piece("first", _first_card, None),
+    ),
+    lambda child: digest_file(child.curriculum),
+    "curriculum.json",
+    before_gate=True,
+    dvc={"curriculum": "out"},
+)
+DATASET_CARD = Kind(
+    "dataset_card",
+    {"dataset_card": "curriculum.md"},
+    "child",
+    (Piece("card", lambda child: {"card": (child.card,)}, None),),
+    why_stale=lambda config, child: _why_card_is_stale(child),
+    before_gate=True,
+)
+PLAN = Kind(
+    "plan",
+    {"plan": "plan.json", "record": "plan.record.json"},
+    "child",
+    PLAN_INPUTS,
+    lambda child: digest_file(child.plan),
+    "plan.record.json",
+    for_both_arms=True,
+    before_gate=True,
+    # Another machine would have made the same child: only one that is still to be made is asked about again.
+    once_trained=frozenset({"machine"}),
+)
+ADAPTER = Kind(
+    "adapter",
+    {"adapter": "adapter"},
+    "child",
+    (
+        _of_child("plan", lambda child: child.plan),
+        _of_child("curriculum", lambda child: child.curriculum),
+        PARENT,
+        RECIPE,
+        # They decide the order of sums, and so the last digits.
+        Setting("threads", lambda config, child, files: str(config.engine.threads)),
+    ),
+    lambda child: adapter_digest(child.adapter),
+    f"adapter/{ADAPTER_RECORD}",
+    dvc={"adapter": "out"},
+)
+PUBLICATION = Kind(
+    "published",
+    {"published": "published.json"},
+    "child",
+    (Setting("adapters", None, lambda config, child: {"adapters": tuple(arm.adapter for arm in arms(config, child))}),),
+    why_stale=lambda config, child: _why_unpublished(config, child, child.published, (ADAPTER,)),
+    for_both_arms=True,
+    wanted=lambda config, child: config.publish is not None and not child.lineage,
+    published=False,
+)
+SCORES = Kind(
+    "scores",
+    {"scores": "eval.json", "samples": "samples.jsonl", "record": "eval.record.json"},
+    "every",
+    (
+        MODEL,
+        SUITE,
+        Piece(
+            "student",
+            lambda generation: {"student": (STUDENT,)},
+            lambda files: weights_digest(files["student"][0]),
+        ),
+        ENGINE,
+    ),
+    _scores_digest,
+    "eval.record.json",
+    dvc={"samples": "out", "scores": "metric"},
+)
+PUBLICATION_OF_SCORES = Kind(
+    "published_scores",
+    {"published": "published.scores.json"},
+    "child",
+    (
+        Piece("published", lambda child: {"published": (child.published,)}, None),
+        Setting("scores", None, lambda config, child: {"scores": tuple(arm.scores for arm in arms(config, child))}),
+        # The model card says how far a generation is from the founder.
+        Piece("founder_scores", lambda child: {"founder_scores": (child.founder.scores,)}, None),
+    ),
+    why_stale=lambda config, child: _why_unpublished(config, child, child.published_scores, (SCORES,)),
+    for_both_arms=True,
+    wanted=PUBLICATION.wanted,
+    published=False,
+)
+
+# In the order in which a generation's artifacts are made from one another.
+TABLE: tuple[Kind, ...] = (
+    WEIGHTS,
+    STUDENT_MODEL,
+    CURRICULUM,
+    DATASET_CARD,
+    PLAN,
+    ADAPTER,
+    PUBLICATION,
+    SCORES,
+    PUBLICATION_OF_SCORES,
+)
+
+
+def kind_of(name: str) -> Kind:
+    return next(kind for kind in TABLE if kind.name == name)
+
+
+def arms(config: Config, child: Generation) -> list[Generation]:
+    """A generation, and its control arm where the configuration has one."""
+    return [child, child.control] if config.control and child.number else [child]
+
+
+def _why_card_is_stale(child: Generation) -> str | None:
+    """Fresh as long as it names the curriculum that is there: a person may say more in it than we do."""
+    if not (child.card.exists() and child.dataset_card.exists()):
+        return "missing"
+    try:
+        text = child.dataset_card.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        return str(error)
+    named = digest_file(child.curriculum) if child.curriculum.exists() else None
+    return (
+        None
+        if named and named in text
+        else "it does not name this curriculum's digest: delete it, and it is made again"
+    )
+
+
+def _why_unpublished(config: Config, child: Generation, path: Path, kinds: tuple[Kind, ...]) -> str | None:
+    """Published as long as what lies on the hub, as `path` records it, are the files that are here."""
+    assert config.publish  # else it is not wanted
+    if not path.exists():
+        return "missing"
+    published = read_published(path)
+    if published.repo != config.publish.repo:
+        return f"published in {published.repo}, not in {config.publish.repo}"
+    here = {
+        name: digest for kind in kinds for arm in arms(config, child) for name, digest in kind.contents(arm).items()
+    }
+    changed = [name for name, digest in here.items() if published.files.get(name) != digest]
+    return f"changed since: {', '.join(changed)}" if changed else None

@@ -1,0 +1,37 @@
+"""The configuration of one lineage: the project's, with what the lineage's own description changes. Light."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lamarck.config import Config, load_config
+from lamarck.config.section import check_section
+from lamarck.lineage.generation import Generation, described, description_file
+
+
+def load_config_of(path: Path, generation: Generation) -> Config:
+    """The configuration file at `path` as it holds for the lineage of `generation`. Errors: LamarckError."""
+    return config_of(load_config(path), generation.lineage)
+
+
+def config_of(config: Config, lineage: str) -> Config:
+    """`config` as it holds for a lineage; a control arm's is that of the lineage which it controls.
+
+    Errors: LamarckError where the description changes a key that there is not, or to a value that is not valid.
+    """
+    lineage = Generation(1, lineage).planned_by.lineage
+    overlay = described(lineage).overlay
+    if not overlay:
+        return config
+    return check_section(_merged(config.model_dump(mode="json"), overlay), Config, str(description_file(lineage)))
+
+
+def _merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections are merged key by key; one of another kind replaces the whole section."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping) and value.get("kind") in (None, below.get("kind")):
+            value = _merged(below, value)
+        merged[key] = value
+    return merged

@@ -1,0 +1,193 @@
+"""A generation as data: its lineage, its number, its parents, and where its files lie. Light.
+
+A lineage is a founder with the generations raised from it. The empty id is the main one; `control`, `cross` and
+`search/NAME/r1/c03` are others, and a control arm is the lineage `ID/control` of the one that it controls. A lineage
+that is not the plain chain from the main founder says so in `results/ID/lineage.yaml`.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lamarck.errors import LamarckError
+
+CONTROL = "control"
+RESULTS = Path("results")
+WEIGHTS_RECORD = "source.json"
+ADAPTER_RECORD = "training.json"
+STUDENT = Path("results/g0/student")  # whom every generation teaches in the suite's third tier
+ID = r"(?:[\w-]+(?:/[\w-]+)*)?"
+
+Form = Literal["adapter", "delta", "weights"]
+
+
+class Described(BaseModel):
+    """The content of results/ID/lineage.yaml: what makes this lineage another than the plain chain."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    founder: str = Field("", pattern=f"^{ID}$", description="Id of the lineage whose g0 it starts from.")
+    parents: dict[int, tuple[str, ...]] = Field(
+        {}, description="Number of a generation -> the one or two generations that it is made from."
+    )
+    overlay: dict[str, Any] = Field({}, description="Keys of the configuration that are others for this lineage.")
+
+
+@dataclass(frozen=True)
+class Generation:
+    """gN of a lineage. Every path is relative to the project's root.
+
+    A control arm shares the plan and the approval of the lineage it controls: one yes covers both runs.
+    """
+
+    number: int
+    lineage: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """The lineage's id as it stands before `gN` in names and paths."""
+        return f"{self.lineage}/" if self.lineage else ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.prefix}g{self.number}"
+
+    @property
+    def directory(self) -> Path:
+        return RESULTS / self.name
+
+    @property
+    def is_control(self) -> bool:
+        return self.lineage.rsplit("/", 1)[-1] == CONTROL
+
+    @property
+    def founder(self) -> "Generation":
+        """The g0 that its lineage starts from."""
+        return Generation(0, described(self.planned_by.lineage).founder)
+
+    @property
+    def parents(self) -> tuple["Generation", ...]:
+        """The one or two generations that it is made from. Errors: LamarckError for a founder."""
+        if self.number == 0:
+            raise LamarckError(f"{self.name} is a founder: it has no parent")
+        named = described(self.planned_by.lineage).parents.get(self.number)
+        if named:
+            return tuple(parse_generation(name) for name in named)
+        return (Generation(self.number - 1, self.lineage) if self.number > 1 else self.founder,)
+
+    @property
+    def parent(self) -> "Generation":
+        """The first of its parents: the teacher, where it has a curriculum."""
+        return self.parents[0]
+
+    @property
+    def line(self) -> list["Generation"]:
+        """Itself and its forebears through the first parents, the founder first."""
+        return [*self.parent.line, self] if self.number else [self]
+
+    @property
+    def planned_by(self) -> "Generation":
+        """The generation whose plan and approval cover this one."""
+        return (
+            Generation(self.number, self.lineage.removesuffix(CONTROL).removesuffix("/")) if self.is_control else self
+        )
+
+    @property
+    def control(self) -> "Generation":
+        return Generation(self.number, f"{self.prefix}{CONTROL}")
+
+    @property
+    def weights(self) -> Path:
+        return self.founder.directory / "weights" if self.number else self.directory / "weights"
+
+    @property
+    def adapter(self) -> Path:
+        return self.directory / "adapter"
+
+    @property
+    def curriculum(self) -> Path:
+        return self.directory / "curriculum.jsonl"
+
+    @property
+    def card(self) -> Path:
+        return self.directory / "curriculum.json"
+
+    @property
+    def dataset_card(self) -> Path:
+        return self.directory / "curriculum.md"
+
+    @property
+    def plan(self) -> Path:
+        return self.planned_by.directory / "plan.json"
+
+    @property
+    def approval(self) -> Path:
+        return Path("approvals") / f"{self.planned_by.name}.ok"
+
+    @property
+    def scores(self) -> Path:
+        return self.directory / "eval.json"
+
+    @property
+    def samples(self) -> Path:
+        return self.directory / "samples.jsonl"
+
+    @property
+    def scores_record(self) -> Path:
+        return self.directory / "eval.record.json"
+
+    @property
+    def published(self) -> Path:
+        """Where it stands that the trained generation, its control arm's with it, is on the hub."""
+        return self.planned_by.directory / "published.json"
+
+    @property
+    def published_scores(self) -> Path:
+        """The same of its scores, which come later."""
+        return self.planned_by.directory / "published.scores.json"
+
+
+def parse_generation(name: str) -> Generation:
+    """`g2`, `control/g1`, `search/r1/c03/g2` -> Generation."""
+    match = re.fullmatch(r"((?:[\w-]+/)*)g(\d+)", name)
+    if not match:
+        raise LamarckError(f"{name!r} is not a generation: write g1, g2, ... or control/g1")
+    return Generation(int(match[2]), match[1].removesuffix("/"))
+
+
+def description_file(lineage: str) -> Path:
+    return RESULTS / lineage / "lineage.yaml"
+
+
+def described_lineages() -> list[str]:
+    """Ids of the lineages that have a description, in their order."""
+    return sorted(path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.glob("**/lineage.yaml"))
+
+
+def described(lineage: str) -> Described:
+    """What results/ID/lineage.yaml says; the plain chain from the main founder where there is no such file.
+
+    Errors: LamarckError where it is not valid.
+    """
+    path = description_file(lineage)
+    if not lineage or not path.exists():
+        return Described()
+    stat = path.stat()
+    return _described(path.absolute(), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _described(path: Path, *identity: int) -> Described:
+    try:
+        return Described.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LamarckError(f"{path} is not valid YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise LamarckError(f"{path} does not describe a lineage ({place}: {first['msg']})") from error

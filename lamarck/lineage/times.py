@@ -1,0 +1,85 @@
+"""What Snakemake takes for modification times: the order that content says, without touching a file.
+
+Snakemake decides by times alone what is to be made again. So it is given times that mean content: whole artifacts lie
+in the order of the chain, stale ones before everything, and files that no rule makes decide nothing, since an artifact
+that one of them outdates is stale already. What this run makes has its own time, which is later than all of these.
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamarck.files import SNAKEMAKE_MARKER
+
+STALE = 1.0  # seconds since the epoch: before everything
+UNTIMED = 0.0  # of a file that no rule makes
+MARGIN = 1.0  # file systems round times down
+STEP = 0.001  # an output as old as its input would count as outdated
+
+
+@dataclass(frozen=True)
+class Made:
+    """The files of one artifact, and whether it has to be made again."""
+
+    files: tuple[Path, ...]
+    stale: bool
+
+
+Identity = tuple[int, int, int, int]
+
+
+class ContentTimes:
+    """Path -> time, as content says, for as long as a file is the one that was there at the start of the run."""
+
+    def __init__(self, artifacts: Iterable[Made]) -> None:
+        """`artifacts`: in the order in which they are made from one another."""
+        listed = list(artifacts)
+        begin = time.time() - MARGIN - STEP * len(listed)
+        self._times: dict[str, float] = {}
+        self._before: dict[str, Identity | None] = {}
+        for place, artifact in enumerate(listed):
+            for path in artifact.files:
+                name = os.path.normpath(path)
+                self._times[name] = STALE if artifact.stale else begin + STEP * place
+                self._before[name] = _identity(name)
+
+    def of(self, path: str) -> float:
+        """Seconds since the epoch. Errors: FileNotFoundError where there is no such file."""
+        name = os.path.normpath(path)
+        identity = _identity(name)
+        if identity is None:
+            raise FileNotFoundError(path)
+        if name in self._times:
+            if identity == self._before[name]:
+                return self._times[name]
+            # Made in this run. Its change time, since no program can set that.
+            return identity[-1] / 1e9
+        return UNTIMED
+
+
+def _identity(path: str) -> Identity | None:
+    """Inode, size, modification and change time; of a directory those of the marker that Snakemake leaves in it."""
+    try:
+        found = os.stat(path)
+        if os.path.isdir(path):
+            marker = os.path.join(path, SNAKEMAKE_MARKER)
+            found = os.stat(marker) if os.path.exists(marker) else found
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def decide_by(times: ContentTimes) -> None:
+    """Let Snakemake, in this process, ask `times` instead of the file system.
+
+    It has no setting for that: with `rerun-triggers: [mtime]` every decision comes from this one method.
+    """
+    from snakemake.io import _IOFile
+    from snakemake_interface_storage_plugins.io import Mtime
+
+    async def mtime_uncached(file: _IOFile, skip_storage: bool = False) -> Mtime:
+        return Mtime(local=times.of(str(file.file)))
+
+    _IOFile.mtime_uncached = mtime_uncached  # type: ignore[method-assign,unused-ignore]
