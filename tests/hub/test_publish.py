@@ -182,4 +182,4 @@ def test_what_is_not_there_is_said(place: Place, tmp_path: Path) -> None:
     assert "its control arm goes with it" in place.publish(generation="control/g1", fails=True)
     assert "owner/name" in place.run("publish", "g1", "--repo", "just-a-name", fails=True)
     shutil.rmtree(place.root / "results/g1/adapter")
-    assert "results/g1/adapter/training.json is missing" in place.publish(fails=True)
+    assert "results/g1/adapter is missing" in place.publish(fails=True)

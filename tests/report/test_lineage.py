@@ -6,7 +6,7 @@ import pytest
 
 from lamarck.config import load_config
 from lamarck.lineage.generation import Generation
-from lamarck.report.lineage import build_lineage, summary
+from lamarck.report.lineage import build_lineage, why_stale
 from tests.report.page.conftest import lineage, made  # noqa: F401  two generations with control arms
 
 G2 = Generation(2)
@@ -21,4 +21,4 @@ def test_a_generation_with_a_file_missing_is_left_out(lineage: Path, deleted: Pa
     assert [entry["generation"] for entry in build_lineage(config)["main"]] == ["g0", "g1", "g2"]
     deleted.unlink()
     assert [entry["generation"] for entry in build_lineage(config)["main"]] == ["g0", "g1"]
-    assert summary(config).stale is not None
+    assert why_stale(config) is not None

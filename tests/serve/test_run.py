@@ -88,13 +88,13 @@ def test_bytes_that_are_not_the_records(trained: None, path: Path) -> None:
 def test_an_adapter_of_another_founder(trained: None) -> None:
     flip_last_byte(FOUNDER.weights / "model.safetensors")()
     write_record(FOUNDER.weights, WEIGHTS_RECORD, weights_digest(FOUNDER.weights))
-    assert "trained with another parent" in refusal()
+    assert "made from another parent" in refusal()
 
 
 def test_an_adapter_of_an_earlier_plan(trained: None) -> None:
     inputs = {"plan": "0" * 64, "parent": generation_digest(FOUNDER)}
     write_record(G1.adapter, ADAPTER_RECORD, adapter_digest(G1.adapter), **inputs)
-    assert "trained with another plan" in refusal()
+    assert "made from another plan" in refusal()
 
 
 @pytest.fixture(scope="module")

@@ -55,14 +55,14 @@ class Gate(Shown):
 class Member(Shown):
     name: str
     number: int
-    lane: str  # the prefix under results/: "" is the main lineage
+    lane: str  # id of its lineage: "" is the main one
     parent: str | None
     pieces: list[Piece]
     gate: Gate | None
 
     @property
     def generation(self) -> Generation:
-        return Generation(self.number, self.lane.removesuffix("/"))
+        return Generation(self.number, self.lane)
 
     @property
     def is_control(self) -> bool:
@@ -89,7 +89,7 @@ def _member(config: Config, generation: Generation) -> Member:
     return Member(
         name=generation.name,
         number=generation.number,
-        lane=generation.prefix,
+        lane=generation.lineage,
         parent=None if founder else generation.parent.name,
         pieces=_gone_since(pieces),
         gate=None if founder or generation.is_control else _gate(generation),

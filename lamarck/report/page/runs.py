@@ -111,7 +111,7 @@ def find_costs(members: Sequence[Member]) -> list[Cost]:
     return [
         Cost(
             generation=member.name,
-            stage=STAGES[piece.kind],
+            stage=STAGES.get(piece.kind, piece.kind),
             device=piece.record.device,
             device_seconds=piece.record.device_seconds,
             wall_seconds=piece.record.wall_seconds,

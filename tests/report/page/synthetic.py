@@ -174,6 +174,7 @@ def _write_curriculum(rng: random.Random, child: Generation, items: int) -> None
         "record": _record(digest_file(child.curriculum), inputs, 20.0).model_dump(mode="json"),
     }
     write_json(child.card, card)
+    write_text(child.dataset_card, f"The curriculum {digest_file(child.curriculum)}.\n")
 
 
 def _write_scores(suite: Suite, generation: Generation, outcomes: int) -> None:

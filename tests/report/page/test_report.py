@@ -76,7 +76,7 @@ def test_a_generation_in_training_is_unfinished_and_not_broken(lineage: Path) ->
         path = Path("results/g2") / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     found = gathered()
-    assert [each.state for each in member(found, "g2").pieces] == ["whole", "whole", "absent", "absent"]
+    assert [each.state for each in member(found, "g2").pieces] == ["whole", "whole", "whole", "absent", "absent"]
     assert "results/g2" not in first_lines(found)
 
 

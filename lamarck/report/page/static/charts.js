@@ -4,7 +4,7 @@
 const MOST_LANES = 12;
 const ARMS = { domain: ["main", "control", "other"], range: ["var(--main)", "var(--control)", "var(--other)"] };
 
-const armOf = (member) => (member.lane === "" ? "main" : member.lane.endsWith("control/") ? "control" : "other");
+const armOf = (member) => (member.lane === "" ? "main" : /(^|\/)control$/.test(member.lane) ? "control" : "other");
 const byName = new Map(page.members.map((member) => [member.name, member]));
 const stateOf = (member) => {
   const states = member.pieces.map((piece) => piece.state);
@@ -14,13 +14,13 @@ const stateOf = (member) => {
   return score?.partial ? "partial" : score ? "scored" : "unfinished";
 };
 const trainings = Object.values(page.trainings);
-const laneName = (lane) => (lane === "" ? "main" : lane.replace(/\/$/, ""));
+const laneName = (lane) => (lane === "" ? "main" : lane);
 const oneDecimal = (value) => (value === null || value === undefined ? "" : value.toFixed(1));
 
 // The main lineage and its control arm first, then the others, best score first.
 function lanes() {
   const best = d3.rollup(page.members, (own) => d3.max(own, (member) => page.scores[member.name]?.score), (member) => member.lane);
-  const first = ["", "control/"].filter((lane) => best.has(lane));
+  const first = ["", "control"].filter((lane) => best.has(lane));
   const others = [...best.keys()].filter((lane) => !first.includes(lane));
   return [...first, ...d3.sort(others, (lane) => -(best.get(lane) ?? -1))];
 }
