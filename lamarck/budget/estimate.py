@@ -15,12 +15,11 @@ from lamarck.budget.machine import (
 )
 from lamarck.budget.memory import GIB, Memory, loading_memory, training_memory
 from lamarck.budget.shape import Shape
-from lamarck.budget.work import Work, curriculum_work, evaluation_work, training_work
+from lamarck.budget.work import Work, curriculum_work, evaluation_work, rows_at_once, training_work
 from lamarck.budget.writer import GPUS, Writer, writes_on
 from lamarck.config import HERE, Config, Machine, Recipe
 from lamarck.config.strategy import load_strategy
 from lamarck.errors import LamarckError
-from lamarck.train import rows_at_once
 
 Step = Literal["curriculum", "train", "eval"]
 

@@ -8,6 +8,14 @@ from lamarck.config.strategy import Strategy
 from lamarck.suites.outlook import outlook
 from lamarck.suites.suite import load_suite
 
+# A step's batch is split by length: short skills beside long ones are mostly padding, and more parts gain no more.
+PARTS = 3
+
+
+def rows_at_once(examples: int) -> int:
+    """Of the examples of a step that one process has, those that it computes side by side."""
+    return -(-examples // PARTS)
+
 
 @dataclass(frozen=True)
 class Work:

@@ -8,11 +8,11 @@ from typing import Literal
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from lamarck.budget.work import rows_at_once
 from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
 from lamarck.models.chat import answer_text, opened_reasoning, prompt_tokens
 from lamarck.seeds import seed_for
-from lamarck.train import rows_at_once
 
 IGNORED = -100  # The label that torch's cross-entropy leaves out.
 

@@ -13,7 +13,7 @@ from lamarck.config.prompts import load_prompts
 from lamarck.curriculum.cell import checked_strategy
 from lamarck.errors import LamarckError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEFAULT = yaml.safe_load((ROOT / "config/default.yaml").read_text())
 
 

@@ -1,0 +1,91 @@
+"""The order of the rooms: a lower one never imports a higher one. It stands here, once; `make check` runs this."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "lamarck"
+
+# From the ground up. Rooms on one line do not know each other.
+ORDER: tuple[tuple[str, ...], ...] = (
+    ("errors", "visible", "seeds", "strict_json", "strict_yaml"),
+    ("files", "progress", "run_lock"),
+    ("config",),
+    ("lineage",),
+    ("models",),
+    ("engine",),
+    ("judging",),
+    ("skills",),
+    ("suites",),
+    ("founder",),
+    ("curriculum",),
+    ("budget",),
+    ("gate",),
+    ("train",),
+    ("eval",),
+    ("campaign",),
+    ("report",),
+    ("serve", "hub"),
+    ("export",),
+    ("commands",),
+    ("cli",),
+    ("__main__",),
+)
+# What a room may not import although that lies lower, and the files that still do.
+# A suite's ruler must not move when the trainer of the children does.
+APART = {"eval": "train"}
+NOT_YET_APART = {"lamarck/eval/teaching.py"}
+LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
+
+
+def imports(source: str) -> Iterator[str]:
+    """Names of the modules of this package that a source imports, anywhere in it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def room_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if parts[0] == "lamarck" and len(parts) > 1 else None
+
+
+def upward(path: Path, source: str) -> list[str]:
+    """What a file imports that lies above its own room, beside it on the same line, or apart from it."""
+    own = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    found = []
+    for module in imports(source):
+        room = room_of(module)
+        if room is None or room == own:
+            continue
+        name = path.relative_to(ROOT.parent).as_posix()
+        if LEVEL[room] >= LEVEL[own]:
+            found.append(f"{name} imports {module}, which lies above {own}")
+        if APART.get(own) == room and name not in NOT_YET_APART:
+            found.append(f"{name} imports {module}, which {own} does without")
+    return found
+
+
+def test_every_room_has_its_place() -> None:
+    rooms = {
+        path.name.removesuffix(".py") for path in ROOT.iterdir() if path.name[0] != "." and path.name != "__init__.py"
+    }
+    assert rooms - {"__pycache__"} == set(LEVEL)
+
+
+def test_no_room_imports_a_higher_one() -> None:
+    found = [each for path in sorted(ROOT.rglob("*.py")) for each in upward(path, path.read_text(encoding="utf-8"))]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "source", ["from lamarck.eval import run", "def later():\n    import lamarck.cli", "import lamarck.gate.plan"]
+)
+def test_an_import_upwards_is_found(source: str) -> None:
+    """Also one that hides in a function."""
+    assert upward(ROOT / "skills" / "new.py", source)
+    assert not upward(ROOT / "cli" / "new.py", "from lamarck.eval import run")
