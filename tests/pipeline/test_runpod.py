@@ -107,7 +107,7 @@ def test_vllm_answers_from_a_pod_until_nobody_asks(
     project = tmp_path / "project"
     python = vllm_python.parents[1].resolve() / "bin/python"
     config = yaml.safe_load((project / "config/default.yaml").read_text())
-    config["engine"] = {"kind": "vllm", "python": str(python), "memory_share": 0.05}
+    config["engine"] = {"kind": "vllm", "python": str(python)}
     (project / "config/vllm.yaml").write_text(yaml.safe_dump(config))
     subprocess.run(["git", "add", "config/vllm.yaml"], cwd=project, check=True)
     server = served("--engine", "vllm", "--port", "0", "--idle-minutes", "0.2", "--configfile", "config/vllm.yaml")

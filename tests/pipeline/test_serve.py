@@ -116,7 +116,7 @@ class Crowd(NamedTuple):
 @pytest.fixture(scope="module")
 def crowd(finished: Project, vllm_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
     config = yaml.safe_load((finished.root / "config/default.yaml").read_text())
-    engine = {"kind": "vllm", "python": str(vllm_python), "memory_share": 0.05}
+    engine = {"kind": "vllm", "python": str(vllm_python)}
     path = tmp_path_factory.mktemp("vllm") / "config.yaml"
     path.write_text(yaml.safe_dump(config | {"engine": engine}))
     watcher = subprocess.Popen(

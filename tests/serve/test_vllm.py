@@ -21,7 +21,7 @@ def serve(recorded: Path, vllm_python: Path, tmp_path: Path) -> Iterator[Callabl
     started: list[Started] = []
 
     def start(**changes: object) -> Started:
-        engine = {"kind": "vllm", "python": str(vllm_python), "memory_share": 0.05} | changes
+        engine = {"kind": "vllm", "python": str(vllm_python)} | changes
         config = yaml.safe_load((recorded / "config/default.yaml").read_text()) | {"engine": engine}
         (tmp_path / "vllm.yaml").write_text(yaml.safe_dump(config))
         started.append(lamarck(recorded, "serve", "g0", "--port", "0", "--configfile", str(tmp_path / "vllm.yaml")))
