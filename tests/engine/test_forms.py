@@ -91,7 +91,7 @@ def url(vllm_python: Path, untrained: Path) -> Iterator[str]:
         "import sys\n"
         "from pathlib import Path\n"
         "from lamarck.config import VLLMEngineConfig\n"
-        "from lamarck.lineage import model_digest\n"
+        "from lamarck.lineage.digest import model_digest\n"
         "from lamarck.serve.address import bind\n"
         "from lamarck.serve.model import Servable\n"
         "from lamarck.serve.vllm import answer\n"
