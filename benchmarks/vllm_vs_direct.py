@@ -24,7 +24,8 @@ from lamarck.suites.suite import load_suite
 PAIRS = 7
 MAX_NEW_TOKENS = 64
 SHARE = SkillShare(share=1, weights=(1,))
-CONFIG = VLLMEngineConfig(kind="vllm", memory_share=0.1)
+CONFIG = VLLMEngineConfig(kind="vllm")
+CACHE_BYTES = 2**30  # of the peer: room for all texts at once
 # The peer's process: the first line says what to load, each further one is a batch.
 DIRECT = """
 import json, os, sys, time
@@ -101,7 +102,7 @@ def start_direct(weights: Path, program: Path) -> Worker:
     model = {
         "model": str(weights),
         "dtype": CONFIG.dtype,
-        "gpu_memory_utilization": CONFIG.memory_share,
+        "kv_cache_memory_bytes": CACHE_BYTES,
         "max_num_seqs": CONFIG.batch_size,
         "enforce_eager": True,
     }

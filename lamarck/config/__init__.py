@@ -171,12 +171,18 @@ class VLLMEngineConfig(AnyEngine):
     )
     tensor_parallel: int = Field(1, ge=1, description="GPUs that the model is split over.")
     memory_share: float = Field(
-        0.9, gt=0, le=1, description="Of each GPU's memory that vLLM takes; without a GPU, of the machine's."
+        0.9,
+        gt=0,
+        le=1,
+        description="Of each GPU's memory that vLLM takes. Without a GPU it is not used: there vLLM takes what the "
+        "weights, its processes, and `batch_size` texts of `max_length` tokens need.",
     )
     max_length: int | None = Field(
         None, ge=1, description="Tokens of the longest prompt with its answer; the model's context when left out."
     )
-    batch_size: int = Field(256, ge=1, description="Texts decoded side by side, at most: memory may allow fewer.")
+    batch_size: int = Field(
+        256, ge=1, description="Texts decoded side by side, at most: the memory of GPUs may allow fewer."
+    )
     forms: Forms = "free"
 
 

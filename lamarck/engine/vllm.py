@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from lamarck.config import VLLMEngineConfig
 from lamarck.engine.tokens import end_tokens, generation_config, start_token
 from lamarck.engine.vllm_process import environment, model_settings, vllm_python
-from lamarck.engine.worker import Worker
+from lamarck.engine.worker import Refused, Worker
 from lamarck.errors import LamarckError
 from lamarck.models.chat import BEFORE_ANSWER, ends_reasoning, opened_reasoning, prompt_tokens
 from lamarck.seeds import seed_for
@@ -40,6 +40,8 @@ class VLLMEngine:
         self.worker = Worker(python, PROGRAM, environment(config))
         try:
             loaded = self.worker.ask(settings)
+        except Refused:
+            raise
         except LamarckError as error:
             raise LamarckError(f"vLLM did not start: {error}; `make vllm` makes its environment") from None
         self._device: str = loaded["device"]

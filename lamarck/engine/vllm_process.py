@@ -11,6 +11,9 @@ from lamarck.models.shards import model_directory
 
 QUANTIZATIONS = {"none": None, "fp8": "fp8_per_channel"}  # as vLLM calls them
 
+# Where it is set, vLLM for CPUs takes a cache of so many GiB, whatever it is asked for.
+OLD_CACHE_SIZE = "VLLM_CPU_KVCACHE_SPACE"
+
 
 def vllm_python(config: VLLMEngineConfig) -> Path:
     """The Python of vLLM's environment. Errors: LamarckError where that has not been made."""
@@ -58,4 +61,5 @@ def environment(config: VLLMEngineConfig) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "TQDM_DISABLE": "1",
     }
-    return {"VLLM_LOGGING_LEVEL": "WARNING"} | os.environ | own
+    theirs = {name: value for name, value in os.environ.items() if name != OLD_CACHE_SIZE}
+    return {"VLLM_LOGGING_LEVEL": "WARNING"} | theirs | own

@@ -11,12 +11,14 @@ import json
 import logging
 import os
 import queue
+import runpy
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, TextIO, get_args
 
 REASONING = "deepseek_r1"  # vLLM's parser of reasoning that ends at </think>
@@ -97,7 +99,8 @@ class Model:
         own = {"structured_outputs_config": {"reasoning_parser": REASONING} if settings["reasons"] else None}
         # Tokens go in and come out: the one that asks has the tokenizer. To hold a text to its form vLLM must know how
         # tokens are spelt.
-        self._llm = vllm.LLM(skip_tokenizer_init=not settings["forms"], **own, **engine_arguments(settings, eager))
+        arguments = engine_arguments(settings, eager, front=1, at_least=settings["batch_size"])
+        self._llm = vllm.LLM(skip_tokenizer_init=not settings["forms"], **own, **arguments)
 
     def describe(self) -> dict[str, Any]:
         length = self._llm.llm_engine.model_config.max_model_len
@@ -152,23 +155,31 @@ def _held_to(form: str | None) -> Any:
     return None if form is None else StructuredOutputsParams(regex=form)
 
 
-def engine_arguments(settings: Request, eager: bool) -> dict[str, Any]:
-    """How vLLM is to hold the model, in the words of its EngineArgs; lamarck/serve/vllm_server.py asks for the same."""
+def engine_arguments(settings: Request, on_cpu: bool, front: int, at_least: int) -> dict[str, Any]:
+    """How vLLM is to hold the model, in the words of its EngineArgs; lamarck/serve/vllm_server.py asks for the same.
+
+    `front`: processes beside the workers. `at_least`: texts of any length that must fit side by side, on a CPU. Where
+    they do not fit the process ends.
+    """
     adapter = settings["adapter"]
-    return {
+    arguments = {
         "model": settings["weights"],
         "load_format": "safetensors",
         "use_tqdm_on_load": False,
         "dtype": settings["dtype"],
         "quantization": settings["quantization"],
         "tensor_parallel_size": settings["tensor_parallel"],
-        "gpu_memory_utilization": settings["memory_share"],
         "max_model_len": settings["max_length"],
         "max_num_seqs": settings["batch_size"],
         "enable_prefix_caching": True,
-        "enforce_eager": eager,
+        "enforce_eager": on_cpu,
         **(_room_for(adapter) if adapter else {}),
     }
+    if not on_cpu:
+        return arguments | {"gpu_memory_utilization": settings["memory_share"]}
+    # By its path: this process is isolated, and finds no module of ours.
+    memory = runpy.run_path(str(Path(__file__).with_name("vllm_memory.py")))
+    return arguments | {"kv_cache_memory_bytes": memory["cache_or_exit"](arguments, adapter, front, at_least)}
 
 
 def _room_for(adapter: dict[str, Any]) -> dict[str, Any]:

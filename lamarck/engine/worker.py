@@ -21,7 +21,12 @@ LAST_LINES = 4
 LONGEST_LINE = 300  # characters of each
 # Of a traceback, as Python prints it or vLLM logs it: what is not its reason.
 FRAME = re.compile(r"(\(\w+ pid=\d+\) (ERROR \S+ \S+ \[\S+\] )?)?(Traceback \(.*|  File \".*|    .*)")
+REFUSED = 3  # the exit code of a helper whose last line is all there is to say
 PATIENCE = 30.0  # seconds that a helper has to end after its input did
+
+
+class Refused(LamarckError):
+    """A helper's own sentence about why it cannot do what it was told."""
 
 
 class Helper:
@@ -70,10 +75,12 @@ class Helper:
             raise self.obituary() from None
 
     def obituary(self) -> LamarckError:
-        """How it ended, after the end of all that it has started."""
+        """How it ended, after the end of all that it has started: Refused where it says so itself."""
         self.end()
         self._pump.join(timeout=1)
         code = self._process.returncode
+        if code == REFUSED and self._last:
+            return Refused(visible(self._last[-1], LONGEST_LINE))
         how = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"
         said = " / ".join(visible(line, LONGEST_LINE) for line in self._last)
         return LamarckError(f"it ended with {how}; its last words: {said or 'none'}")

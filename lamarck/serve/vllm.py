@@ -14,7 +14,7 @@ import httpx2
 
 from lamarck.config import Config, VLLMEngineConfig
 from lamarck.engine.vllm_process import environment, model_settings, vllm_python
-from lamarck.engine.worker import Helper
+from lamarck.engine.worker import Helper, Refused
 from lamarck.errors import LamarckError
 from lamarck.progress import LINE_EVERY_SECONDS
 from lamarck.serve.address import Address
@@ -24,8 +24,6 @@ PROGRAM = Path(__file__).with_name("vllm_server.py")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_SECONDS = 0.5
 HTTP_SECONDS = 10.0  # for one look: a busy server answers late
-# Where the configuration says nothing about vLLM, this may be a laptop without a GPU: a share that is free there.
-MEMORY_SHARE = 0.2
 # What a variable of vLLM's could open to clients: a second key, other adapters, orders to its processes.
 CLOSED = {
     "VLLM_API_KEY": "",
@@ -43,7 +41,7 @@ def vllm_config(config: Config) -> VLLMEngineConfig:
     """How this configuration, which may generate with another engine, serves with vLLM."""
     if isinstance(config.engine, VLLMEngineConfig):
         return config.engine
-    return VLLMEngineConfig(kind="vllm", threads=config.engine.threads, memory_share=MEMORY_SHARE)
+    return VLLMEngineConfig(kind="vllm", threads=config.engine.threads)
 
 
 def check_environment(config: Config) -> None:
@@ -118,7 +116,8 @@ def _wait_until_it_answers(server: Helper, client: httpx2.Client) -> None:
             said = now
             print(f"vLLM is loading: {now - began:.0f} s", file=sys.stderr)
         time.sleep(LOOK_SECONDS)
-    raise LamarckError(f"vLLM did not start: {server.obituary()}")
+    end = server.obituary()
+    raise end if isinstance(end, Refused) else LamarckError(f"vLLM did not start: {end}")
 
 
 class Asked:

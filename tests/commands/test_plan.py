@@ -9,7 +9,7 @@ import pytest
 
 def lamarck(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from lamarck.cli import main; main()", "plan", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
 def test_the_table_of_the_original_fits_80_columns() -> None:

@@ -45,7 +45,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(vllm_python: Path, untrained: Path) -> Iterator[VLLMEngine]:
-    settings = {"kind": "vllm", "python": str(vllm_python), "memory_share": 0.03, "forms": "enforced"}
+    settings = {"kind": "vllm", "python": str(vllm_python), "batch_size": 40, "forms": "enforced"}
     loaded = load_engine(VLLMEngineConfig.model_validate(settings), untrained, None)
     assert isinstance(loaded, VLLMEngine)
     yield loaded
@@ -91,12 +91,12 @@ def url(vllm_python: Path, untrained: Path) -> Iterator[str]:
         "import sys\n"
         "from pathlib import Path\n"
         "from lamarck.config import VLLMEngineConfig\n"
-        "from lamarck.lineage import model_digest\n"
+        "from lamarck.lineage.digest import model_digest\n"
         "from lamarck.serve.address import bind\n"
         "from lamarck.serve.model import Servable\n"
         "from lamarck.serve.vllm import answer\n"
         "from tests.gate.project import config\n"
-        "engine = VLLMEngineConfig(kind='vllm', python=sys.argv[1], memory_share=0.03)\n"
+        "engine = VLLMEngineConfig(kind='vllm', python=sys.argv[1])\n"
         "weights = Path(sys.argv[2])\n"
         "model = Servable('g0-' + model_digest(weights, None)[:12], weights, None)\n"
         "answer(model, config().model_copy(update={'engine': engine}), bind('127.0.0.1', 0), None)\n"

@@ -73,7 +73,8 @@ def test_figures_equal_plain_lm_eval(
         assert figures["score"] == round(100 * theirs[task]["exact_match,none"], 6)
         assert figures["stderr"] == round(100 * theirs[task]["exact_match_stderr,none"], 6)
         assert 0 < figures["score"] < 100
-    assert outcome.facts["bits_per_byte"] == round(theirs[CORPUS]["bits_per_byte,none"], 6)
+    # Texts are batched otherwise, so the last digits of their sums may differ.
+    assert outcome.facts["bits_per_byte"] == pytest.approx(theirs[CORPUS]["bits_per_byte,none"], abs=1e-5)
     answers = {(row["task"], row["index"]): row["answer"] for row in outcome.samples}
     for task in answerable.sanity_tasks:
         for sample in found["samples"][task.name]:

@@ -41,7 +41,7 @@ class Place:
     def run(self, *arguments: str, token: str | None = WRITER, fails: bool = False) -> str:
         """Both streams of a command that ends well, or with `fails`, with one sentence."""
         process = self.start(*arguments, token=token)
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=600)
         assert process.returncode == int(fails), output
         if fails:
             assert output.splitlines()[-1].startswith("error: "), output

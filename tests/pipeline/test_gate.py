@@ -105,13 +105,13 @@ def test_a_budget_above_the_parents_is_refused_at_planning(finished: Project, tm
 def test_a_training_that_its_ceiling_ended_is_a_red_flag(at_gate: Project, tmp_path: Path) -> None:
     """How far it came is the machine's doing: whoever reads its score has to know."""
     project = at_gate.copy(tmp_path / "project")
-    project.config(generations=1, control=False, budget={"device_seconds": 0.05})
+    project.config(generations=1, control=False, budget={"device_seconds": 0.001})
     project.snakemake()
     project.approve("g1")
     project.snakemake()
     steps = project.read("results/g1/adapter/training.json")["steps"]
     assert 0 < steps < 30
-    sentence = f"g1 was trained for {steps} of its 30 steps, then its ceiling of 0.05 device-seconds ended that"
+    sentence = f"g1 was trained for {steps} of its 30 steps, then its ceiling of 0.001 device-seconds ended that"
     assert project.read("results/lineage.json")["main"][1]["cut_short"] == sentence
     for command in (("status",), ("compare", "g1", "g0"), ("report", "--md")):
         assert sentence in " ".join(project.run("lamarck", *command).stdout.replace("\\", "").split()), command

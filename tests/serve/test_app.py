@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,8 +51,14 @@ def test_the_official_client_gets_the_engines_text(client: openai.OpenAI, engine
     expected = engine.generate(PROMPTS[:8], max_new_tokens=24)
     answer = client.completions.create(model=NAME, prompt=PROMPTS[:8], max_tokens=24, temperature=0)
     assert [choice.text for choice in answer.choices] == expected
-    assert {choice.finish_reason for choice in answer.choices} == {"stop", "length"}
     words = [len(text.split()) for text in expected]
+    # Which answers end within 24 words is what this processor's training made of the model.
+    assert [choice.finish_reason for choice in answer.choices] == [
+        "length" if count == 24 else "stop" for count in words
+    ]
+    assert min(words) < 24
+    cut = client.completions.create(model=NAME, prompt=PROMPTS[:8], max_tokens=1, temperature=0)
+    assert [choice.finish_reason for choice in cut.choices] == ["length" if count else "stop" for count in words]
     assert answer.usage
     assert answer.usage.completion_tokens == sum(words)
     for prompt, text in zip(PROMPTS[:4], expected, strict=False):
@@ -115,24 +120,28 @@ def test_a_stop_string_ends_the_answer(client: openai.OpenAI, engine: HFEngine) 
 
 
 def test_a_client_that_hangs_up_frees_the_model(engine: HFEngine) -> None:
-    """The longest answers there can be, and nobody waits for them: the next one is not behind them."""
+    """The longest answers there can be, and nobody waits for them: they are not decoded to their end."""
+    longest, steps = 3900, 0
+
+    def count(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+
     endless = HFEngine.__new__(HFEngine)
     endless.__dict__.update(engine.__dict__ | {"end": [10**6]})  # no token ends a text
     endless.model.config.max_position_embeddings = 4000
+    counted = endless.model.register_forward_hook(count)
     try:
         with serving(build_app(endless, NAME, None, ["*"])) as url:
-            body = {"model": NAME, "prompt": PROMPTS[0], "max_tokens": 3900}
+            body = {"model": NAME, "prompt": PROMPTS[0], "max_tokens": longest}
             with pytest.raises(httpx2.ReadTimeout):
-                httpx2.post(f"{url}/v1/completions", json=body, timeout=0.5)
+                httpx2.post(f"{url}/v1/completions", json=body, timeout=httpx2.Timeout(600, read=0.5))
             with httpx2.stream("POST", f"{url}/v1/completions", json=body | {"stream": True}) as response:
                 next(response.iter_lines())
-            started = time.monotonic()
-            httpx2.post(f"{url}/v1/completions", json=body | {"max_tokens": 2}, timeout=60).raise_for_status()
-            freed = time.monotonic() - started
-            started = time.monotonic()
-            httpx2.post(f"{url}/v1/completions", json=body | {"max_tokens": 1000}, timeout=300).raise_for_status()
-            assert freed < time.monotonic() - started
+            httpx2.post(f"{url}/v1/completions", json=body | {"max_tokens": 2}, timeout=600).raise_for_status()
+            assert 0 < steps < longest
     finally:
+        counted.remove()
         endless.model.config.max_position_embeddings = 128
 
 

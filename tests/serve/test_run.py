@@ -135,10 +135,10 @@ def test_it_serves_and_ends_cleanly(recorded: Path, number: signal.Signals) -> N
         models = httpx2.get(f"{url}/models").json()
         assert models["data"][0]["id"].startswith("g0-")
         taken = lamarck(recorded, "serve", "g0", "--port", url.rsplit(":", 1)[1].removesuffix("/v1"))
-        assert "give another --port" in taken.communicate(timeout=120)[0]
+        assert "give another --port" in taken.communicate(timeout=600)[0]
         assert taken.returncode == 1
         server.send_signal(number)
-        assert "stopped" in server.communicate(timeout=240)[0]
+        assert "stopped" in server.communicate(timeout=600)[0]
         assert server.returncode == 0
     finally:
         server.kill()
@@ -147,7 +147,7 @@ def test_it_serves_and_ends_cleanly(recorded: Path, number: signal.Signals) -> N
 
 def test_lines_of_a_pipe_are_asked_and_answered(recorded: Path, tiny_model: Path) -> None:
     talk = lamarck(recorded, "chat", "g0")
-    printed, _ = talk.communicate(f"{PROMPTS[0]}\n\n{PROMPTS[1]}\n", timeout=240)
+    printed, _ = talk.communicate(f"{PROMPTS[0]}\n\n{PROMPTS[1]}\n", timeout=600)
     assert talk.returncode == 0, printed
     engine = HFEngine(HFEngineConfig(), tiny_model, None)
     expected = [engine.generate([prompt], max_new_tokens=128 - len(prompt.split()))[0] for prompt in PROMPTS[:2]]
@@ -156,6 +156,6 @@ def test_lines_of_a_pipe_are_asked_and_answered(recorded: Path, tiny_model: Path
 
 def test_a_model_without_a_chat_template_takes_no_system_message(recorded: Path) -> None:
     talk = lamarck(recorded, "chat", "g0", "--system", "Be brief.")
-    printed, _ = talk.communicate("", timeout=240)
+    printed, _ = talk.communicate("", timeout=600)
     assert talk.returncode == 1
     assert "error: g0 has no chat template" in printed

@@ -126,7 +126,7 @@ def test_no_matching_layer_is_an_error(weights: Path) -> None:
 
 
 def test_the_ceiling_stops_the_run(weights: Path, items: list[Item], tmp_path: Path) -> None:
-    assert run(weights, items, tmp_path, recipe(steps=1000), ceiling=0.05) < 1000
+    assert run(weights, items, tmp_path, recipe(steps=1000), ceiling=0.001) < 1000
     assert (tmp_path / "adapter_model.safetensors").exists()
 
 
