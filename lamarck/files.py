@@ -1,11 +1,15 @@
 """Files as the whole project writes and reads them: atomic, canonical, content-addressed."""
 
+import fcntl
+import glob
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,12 +36,18 @@ def digest_value(value: Any) -> str:
 
 def digest_file(path: Path) -> str:
     """sha256 of a file's bytes; within one process a file that has not changed is read once."""
+    if _reading_all.get():
+        return _read_digest(path)
     stat = path.stat()
     return _digest_file(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 @lru_cache(maxsize=4096)
 def _digest_file(path: Path, *identity: int) -> str:
+    return _read_digest(path)
+
+
+def _read_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -55,37 +65,120 @@ def digest_directory(directory: Path, skip: Iterable[str] = ()) -> str:
     return digest_value(file_digests(directory, skip))
 
 
+PARTIAL = ".partial"
+# Beside Snakemake's own notes: to look at a lineage changes nothing else.
+MEMORY = Path(".snakemake") / "lamarck" / "digests"
+_reading_all = ContextVar("_reading_all", default=False)
+
+
+@contextmanager
+def every_byte_read() -> Iterator[None]:
+    """Within it no digest is taken from memory, whatever a file's times say."""
+    token = _reading_all.set(True)
+    try:
+        yield
+    finally:
+        _reading_all.reset(token)
+
+
 def cached_digest(path: Path) -> str:
     """sha256 of a file, remembered by inode, size and times: 140 GB of weights are read once, not at every command.
 
     Small files are always read: that is as quick as looking them up.
     """
+    if _reading_all.get():
+        return _read_digest(path)
     if path.stat().st_size < 64 * 2**20:
         return digest_file(path)
     stat = path.stat()
     identity = digest_value([str(path.resolve()), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns])
-    remembered = Path(".lamarck") / "digests" / identity
+    remembered = MEMORY / identity
     if remembered.exists():
         return remembered.read_text()
     digest = digest_file(path)
-    write_text(remembered, digest)
+    with suppress(LamarckError):  # in a checkout that may only be read it is computed each time
+        write_text(remembered, digest)
     return digest
 
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` so that a reader, or a power cut, sees the old file or the new one, never a half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with _in_place_of(path, f"cannot write {path}: {{}}; nothing was changed") as partial:
         with partial.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+
+
+@contextmanager
+def _in_place_of(final: Path, sentence: str, directory: bool = False) -> Iterator[Path]:
+    """A new, empty file or directory beside `final`, to be renamed to it; it vanishes with the block.
+
+    What a process that was killed left there is swept first. A lock, not a process id, says whose it is: ids come
+    again, in a restarted container always. Errors: LamarckError, `sentence` with the reason in it.
+    """
+    held: int | None = None
+    partial: Path | None = None
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(final)
+        while held is None:
+            partial = _new_beside(final, directory)
+            descriptor = os.open(partial, os.O_RDONLY)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Another writer of the same file may have swept it before it was locked.
+            if partial.exists():
+                held = descriptor
+            else:
+                os.close(descriptor)
+        assert partial  # it is what is held
+        yield partial
     except OSError as error:
-        raise LamarckError(f"cannot write {path}: {error.strerror}; nothing was changed") from error
+        raise LamarckError(sentence.format(error.strerror or error)) from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial:
+            _remove(partial)
+        if held is not None:
+            os.close(held)
+
+
+def _new_beside(final: Path, directory: bool) -> Path:
+    if directory:
+        made = tempfile.mkdtemp(prefix=f".{final.name}.", suffix=PARTIAL, dir=final.parent)
+        os.chmod(made, 0o777 & ~_umask())
+        return Path(made)
+    descriptor, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=PARTIAL, dir=final.parent)
+    os.fchmod(descriptor, 0o666 & ~_umask())
+    os.close(descriptor)
+    return Path(name)
+
+
+@lru_cache(maxsize=1)
+def _umask() -> int:
+    """What a new file's mode leaves out; it can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _sweep(final: Path) -> None:
+    """Remove what dead writers of `final` left beside it: what nobody holds a lock of."""
+    for leftover in final.parent.glob(f".{glob.escape(final.name)}.*{PARTIAL}"):
+        with suppress(OSError):
+            descriptor = os.open(leftover, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(leftover)
+            finally:
+                os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -126,10 +219,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
 @contextmanager
 def atomic_directory(final: Path) -> Iterator[Path]:
     """Yield an empty directory beside `final` that takes its place when the block ends well, and vanishes otherwise."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
-    partial.mkdir()
-    try:
+    with _in_place_of(final, f"cannot write {final}: {{}}", directory=True) as partial:
         yield partial
         for path in partial.rglob("*"):
             if path.is_file():
@@ -138,7 +228,3 @@ def atomic_directory(final: Path) -> Iterator[Path]:
         if final.exists():
             shutil.rmtree(final)
         os.replace(partial, final)
-    except OSError as error:
-        raise LamarckError(f"cannot write {final}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -1,5 +1,6 @@
 """Writes are atomic: whatever happens, a reader finds the old file or the new one."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from lamarck.errors import LamarckError
-from lamarck.files import atomic_directory, digest_directory, read_jsonl, write_text
+from lamarck.files import (
+    atomic_directory,
+    cached_digest,
+    digest_directory,
+    every_byte_read,
+    read_jsonl,
+    write_text,
+)
 
 FULL_DISK = """
 import resource, signal, sys
@@ -60,6 +68,62 @@ def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with atomic_directory(final) as directory:
         (directory / "whole").write_text("x")
     assert [path.name for path in final.iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_restarted_container_goes_on(tmp_path: Path, directory: bool) -> None:
+    """Its processes have the ids of those that were killed: what those left is swept, and in nobody's way."""
+    final = tmp_path / "final"
+    code = f"""
+import os, signal
+from pathlib import Path
+from lamarck import files
+made = files._in_place_of(Path({str(final)!r}), "{{}}", {directory})
+made.__enter__()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    [leftover] = tmp_path.iterdir()
+    leftover.rename(tmp_path / f".final.{os.getpid()}.partial")
+    if directory:
+        with atomic_directory(final) as made:
+            (made / "whole").write_text("x")
+    else:
+        write_text(final, "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]
+
+
+def test_what_another_writer_is_at_stays(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    with atomic_directory(final) as first:
+        (first / "a").write_text("1")
+        with atomic_directory(final) as second:
+            (second / "b").write_text("2")
+        assert (first / "a").exists()
+    assert [path.name for path in final.iterdir()] == ["a"]
+
+
+def test_files_have_the_mode_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write_text(tmp_path / "written", "x")
+    with atomic_directory(tmp_path / "directory"):
+        pass
+    (tmp_path / "new").mkdir()
+    assert (tmp_path / "written").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "directory").stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
+def test_a_digest_from_memory_or_from_every_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`status` may remember; `verify` reads, so a file that looks untouched is found out."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "large"
+    path.write_bytes(b"x" * (65 * 2**20))
+    before = cached_digest(path)
+    [memory] = (tmp_path / ".snakemake").rglob("*/digests/*")
+    memory.write_text("remembered")
+    assert cached_digest(path) == "remembered"
+    with every_byte_read():
+        assert cached_digest(path) == before
 
 
 def test_a_directorys_digest_is_of_its_content(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_changed_byte_is_found_and_made_again(finished: Project, tmp_path: Pat
     path.write_bytes(data)
     done = project.run("lamarck", "verify", check=False)
     assert done.returncode == 1
-    assert "results/g1/adapter is not what its record says" in done.stdout
+    assert "results/g1/adapter does not hold" in done.stdout
     project.snakemake()
     assert contents(project) == before
 
