@@ -78,7 +78,7 @@ def test_p_agrees_with_a_sign_flip_of_every_item() -> None:
 
 
 def test_p_belongs_to_the_difference_that_is_shown() -> None:
-    """Many light items lost, few heavy ones gained: a test that counts items answers for the other side, p 8e-13."""
+    """Many light items lost, few heavy ones gained: a test that counts items answers for the other side, p 2e-10."""
     differences = {"light": right_or_wrong(100, 230, 1000), "heavy": right_or_wrong(15, 3, 100)}
     found = compare_differences(differences, {"light": 0.5, "heavy": 0.95})
     assert found.difference > 3
