@@ -82,25 +82,25 @@ def differences(
     return drawn, 100 * truth
 
 
-def pairs(suite: Shape, differing: float, gain: float, simulations: int) -> Rates:
+def pairs(suite: Shape, differing: float, gain: float, simulations: int, resamples: int = RESAMPLES) -> Rates:
     """How often the interval holds the true difference, and how often there is a verdict."""
     generator = np.random.default_rng(SEED)
     covered = verdicts = 0
     for _ in range(simulations):
         drawn, truth = differences(suite, differing, gain, generator)
-        found = compare_differences(drawn, suite.weights, suite.kinds, RESAMPLES)
+        found = compare_differences(drawn, suite.weights, suite.kinds, resamples)
         covered += found.interval.low - 1e-6 <= truth <= found.interval.high + 1e-6
         verdicts += found.verdict != NO_DIFFERENCE
     return Rates(covered / simulations, verdicts / simulations)
 
 
-def scores(suite: Shape, solved: float, simulations: int) -> float:
+def scores(suite: Shape, solved: float, simulations: int, resamples: int = RESAMPLES) -> float:
     """How often the interval of a generation that climbs each rung with probability `solved` holds its true score."""
     generator = np.random.default_rng(SEED)
     covered = 0
     for _ in range(simulations):
         drawn = {task: (generator.binomial(n, solved, k) / n).tolist() for task, (k, n) in suite.tasks.items()}
-        found = score_interval(drawn, suite.weights, suite.kinds, RESAMPLES)
+        found = score_interval(drawn, suite.weights, suite.kinds, resamples)
         covered += found.low <= 100 * solved <= found.high
     return covered / simulations
 
