@@ -204,17 +204,17 @@ def two_errors(simulations: int) -> float:
 
 def test_errors_on_a_shipped_suite_where_few_items_differ() -> None:
     """A slice of `python -m benchmarks.verdicts`: 4% of the items of v1 differ."""
-    none, better = (verdicts.pairs(v1(), 0.04, gain, 120, resamples=1000) for gain in (0.5, 0.7))
-    assert none.verdicts <= 0.06 + two_errors(120)
-    assert min(none.covered, better.covered) >= 0.94 - two_errors(120)
+    none, better = (verdicts.pairs(v1(), 0.04, gain, 100, resamples=500) for gain in (0.5, 0.7))
+    assert none.verdicts <= 0.06 + two_errors(100)
+    assert min(none.covered, better.covered) >= 0.94 - two_errors(100)
     generator = np.random.default_rng(verdicts.SEED)
-    drawn = [verdicts.differences(v1(), 0.04, 0.5, generator)[0] for _ in range(400)]
-    assert sum(plain_bootstrap(each, v1().weights) for each in drawn) / 400 > 0.06 + two_errors(400)
+    drawn = [verdicts.differences(v1(), 0.04, 0.5, generator)[0] for _ in range(300)]
+    assert sum(plain_bootstrap(each, v1().weights) for each in drawn) / 300 > 0.06 + two_errors(300)
 
 
 def test_the_interval_of_a_score_holds_it_also_near_zero() -> None:
     for solved in (0.02, 0.5):
-        assert verdicts.scores(v1(), solved, 60, resamples=1000) >= 0.94 - two_errors(60)
+        assert verdicts.scores(v1(), solved, 40, resamples=500) >= 0.94 - two_errors(40)
 
 
 def test_the_same_samples_give_the_same_bytes() -> None:
