@@ -15,15 +15,14 @@ from lamarck.files import read_json
 from lamarck.lineage.flags import cut_short_among, flag_sentences, lost_points
 from lamarck.lineage.generation import Generation, parse_generation
 from lamarck.report.table import comparison_sentences, comparison_table, read_samples
-from lamarck.suites.suite import sanity_names, suite_weights
+from lamarck.suites.suite import sanity_names, suite_kinds, suite_weights
 
 IS_HERE = re.compile(r"(?:[\w-]+/)*g\d+")  # a generation of this checkout, not of a revision
 
 
 def show(first: str, second: str, config_path: Path, as_json: bool) -> None:
     suite = Path(load_config(config_path).suite)
-    weights = suite_weights(suite)
-    comparison = compare(outcomes(first), outcomes(second), weights)
+    comparison = compare(outcomes(first), outcomes(second), suite_weights(suite), suite_kinds(suite))
     if as_json:
         print(json.dumps(comparison.model_dump(), indent=2, sort_keys=True))
         return

@@ -21,7 +21,7 @@ from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.generation import parse_generation
 from lamarck.lineage.records import Record, make_record
 from lamarck.progress import count_up
-from lamarck.suites.suite import Suite, load_suite, suite_weights
+from lamarck.suites.suite import Suite, load_suite, suite_kinds, suite_weights
 
 
 def main() -> None:
@@ -44,7 +44,8 @@ def main() -> None:
     scores, samples, seconds = _measure(suite, engine, arguments.student)
     result = {"generation": generation.name, "suite": {"name": suite.name, "digest": inputs["suite"]}, **scores}
     if not scores["partial"]:
-        result["interval"] = interval(samples, suite_weights(arguments.suite)).model_dump()
+        weights, kinds = suite_weights(arguments.suite), suite_kinds(arguments.suite)
+        result["interval"] = interval(samples, weights, kinds).model_dump()
     # The scores come last, and old ones go first: whenever eval.json is there, so are the samples behind it.
     arguments.output.unlink(missing_ok=True)
     write_jsonl(arguments.samples, samples)

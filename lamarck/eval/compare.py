@@ -1,24 +1,46 @@
-"""Is this generation better than that one? Paired statistics over the items that both have answered. Light."""
+"""Is this generation better than that one? Paired statistics over the items that both have answered. Light.
+
+The p value belongs to the difference that is shown: a sign-flip test of the weighted difference itself (Fisher 1935,
+section 21; Romano 1990, doi:10.1080/01621459.1990.10474928). Where neither is better, an item's difference is as likely
+to be positive as negative, whatever its size: so the signs are drawn again, and p is the share of draws in which the
+difference is at least as far from zero. The interval resamples items within strata by the Bayesian bootstrap
+(Rubin 1981, doi:10.1214/aos/1176345338), with a small part of an item added at either end of the
+scale: where nothing was seen to vary, something still may. `python -m benchmarks.verdicts` simulates what both
+are worth.
+"""
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from lamarck.errors import LamarckError
 
-RESAMPLES = 2000
+RESAMPLES = 20_000
 SEED = 20260101
+SIGNIFICANT = 0.05
 # Standard normal quantiles: .975 (two-sided 95%) and .8 (power), so that a true difference of their sum times the
 # standard error is found four times in five (Bloom 1995, doi:10.1177/0193841X9501900504).
 DETECTABLE = 1.959964 + 0.841621
 
-# Below six differing items no exact test at 5% can decide (2 / 2**5 > .05), while a bootstrap of so few may seem to.
-FEWEST_DIFFERING = 6
-
+NO_DIFFERENCE: Final = "no difference shown"
 Verdict = Literal["better", "worse", "no difference shown"]
+
+
+class _Scale(NamedTuple):
+    """What an item's value lies between, and the part of an item added at either end, for the suite as a whole."""
+
+    low: float
+    high: float
+    pseudo: float
+
+
+SCORES = _Scale(0.0, 1.0, 0.5)  # as Jeffreys' prior has it
+# Of two children of one house few items differ: half an item at either end would be most of their variance. Chosen by
+# simulation, as the least with which 95% intervals hold where 2% of the items differ.
+DIFFERENCES = _Scale(-1.0, 1.0, 0.1)
 
 
 class Interval(BaseModel):
@@ -36,104 +58,101 @@ class Comparison(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     difference: float
-    interval: Interval
-    # Exact sign test over the items that differ, every item counting alike; for items that are right or wrong this is
-    # McNemar's test.
-    p_value: float
+    interval: Interval  # holds zero exactly where the verdict is that no difference was shown
+    p_value: float  # two-sided, of `difference` being zero: weighted sign-flip test; 1 / (RESAMPLES + 1) at the least
     child_ahead: int  # items on which the child scored higher: for right or wrong, those that it alone got right
     parent_ahead: int
     n: int
     tasks: dict[str, float]
-    detectable: float | None  # smallest difference found with 80% power at this n; None when no outcome differs
+    detectable: float  # smallest true difference that is found four times in five by this many items that vary so
     verdict: Verdict
 
 
-class _Pairs(NamedTuple):
-    """One task's paired outcomes. Scores of items are shares of 0..1; for a question of right or wrong, 0 or 1."""
+class _Stratum(NamedTuple):
+    """Items that could stand for one another: those of a task, or the tasks of a kind that have one item each.
 
-    counts: dict[float, int]  # difference of an item's two scores -> how many items differ so
+    `counts`: (share of the suite's score that the item decides, its value in 0..1 or its difference in -1..1) -> items.
+    """
+
+    counts: dict[tuple[float, float], int]
 
     @property
     def n(self) -> int:
         return sum(self.counts.values())
 
     @property
-    def difference(self) -> float:
-        return sum(value * count for value, count in self.counts.items()) / self.n
+    def share(self) -> float:
+        return sum(share * count for (share, _), count in self.counts.items())
 
     @property
-    def variance(self) -> float:
-        """Of `difference`."""
-        if self.n == 1:
-            return 0.0
-        squares = sum(value**2 * count for value, count in self.counts.items())
-        return max(0.0, squares - self.n * self.difference**2) / (self.n - 1) / self.n
-
-    @property
-    def child_ahead(self) -> int:
-        return sum(count for value, count in self.counts.items() if value > 0)
-
-    @property
-    def parent_ahead(self) -> int:
-        return sum(count for value, count in self.counts.items() if value < 0)
+    def part(self) -> float:
+        """What it adds to the suite's score or difference."""
+        return sum(share * value * count for (share, value), count in self.counts.items())
 
 
 def compare(
-    child: Sequence[Mapping[str, Any]], parent: Sequence[Mapping[str, Any]], weights: Mapping[str, float]
+    child: Sequence[Mapping[str, Any]],
+    parent: Sequence[Mapping[str, Any]],
+    weights: Mapping[str, float],
+    kinds: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Compare two lists of outcomes (the rows of samples.jsonl) under the suite's `weights`, task -> weight.
 
-    The interval is a paired bootstrap stratified by task (Efron & Tibshirani 1993, chapters 8 and 13), seeded; the
-    verdict follows from it. Errors: LamarckError when the two did not answer exactly the same items of every task.
+    `kinds`: the kind of those tasks that are a single item drawn from one; what they show is how the kind varies.
+    A difference is shown where p is at most .05 and the interval leaves zero out; an interval is widened to zero where
+    the test does not exclude it. Errors: LamarckError when the two did not answer the same items of every task.
     """
-    pairs = _pair(_by_task(child, weights), _by_task(parent, weights))
-    shares = _shares(weights)
-    difference = sum(shares[task] * pair.difference for task, pair in pairs.items())
-    child_ahead = sum(pair.child_ahead for pair in pairs.values())
-    parent_ahead = sum(pair.parent_ahead for pair in pairs.values())
-    bounds = _bootstrap(pairs, shares)
-    error = math.sqrt(sum(shares[task] ** 2 * pair.variance for task, pair in pairs.items()))
+    return compare_differences(_pair(_by_task(child, weights), _by_task(parent, weights)), weights, kinds)
+
+
+def compare_differences(
+    differences: Mapping[str, Sequence[float]],
+    weights: Mapping[str, float],
+    kinds: Mapping[str, str] | None = None,
+    resamples: int = RESAMPLES,
+) -> Comparison:
+    """The same from each task's paired differences, -1..1 an item: what is simulated, with fewer `resamples`."""
+    strata = _strata(differences, weights, kinds or {})
+    difference = sum(stratum.part for stratum in strata)
+    p_value = _sign_flip_p(strata, difference, resamples)
+    bounds = _bootstrap(strata, difference, DIFFERENCES, resamples)
+    if p_value > SIGNIFICANT:
+        bounds = Interval(low=min(bounds.low, 0.0), high=max(bounds.high, 0.0))
+    every = [value for values in differences.values() for value in values]
     return Comparison(
         difference=_points(difference),
         interval=bounds,
-        p_value=float(f"{mcnemar_p(child_ahead, parent_ahead):.4g}"),
-        child_ahead=child_ahead,
-        parent_ahead=parent_ahead,
-        n=sum(pair.n for pair in pairs.values()),
-        tasks={task: _points(pair.difference) for task, pair in sorted(pairs.items())},
-        detectable=_points(DETECTABLE * error) if error else None,
-        verdict=_verdict(bounds, child_ahead + parent_ahead),
+        p_value=float(f"{p_value:.4g}"),
+        child_ahead=sum(value > 0 for value in every),
+        parent_ahead=sum(value < 0 for value in every),
+        n=len(every),
+        tasks={task: _points(sum(values) / len(values)) for task, values in sorted(differences.items())},
+        detectable=_points(DETECTABLE * _error(strata, DIFFERENCES)),
+        verdict="better" if bounds.low > 0 else "worse" if bounds.high < 0 else NO_DIFFERENCE,
     )
 
 
-def interval(samples: Sequence[Mapping[str, Any]], weights: Mapping[str, float]) -> Interval:
-    """95% bootstrap interval of one generation's score, stratified by task.
+def interval(
+    samples: Sequence[Mapping[str, Any]], weights: Mapping[str, float], kinds: Mapping[str, str] | None = None
+) -> Interval:
+    """95% interval of one generation's score; `weights` and `kinds` as in `compare`.
 
     Errors: LamarckError when a task of `weights` was not answered.
     """
-    # One generation is compared with one that answers nothing: the differences are its own scores.
-    own = {
-        task: _Pairs(Counter(float(row["score"]) for row in rows.values()))
-        for task, rows in _by_task(samples, weights).items()
-    }
-    return _bootstrap(own, _shares(weights))
+    found = _by_task(samples, weights)
+    scores = {task: [float(row["score"]) for row in rows.values()] for task, rows in found.items()}
+    return score_interval(scores, weights, kinds)
 
 
-def mcnemar_p(child_ahead: int, parent_ahead: int) -> float:
-    """Two-sided exact p of McNemar's test (1947, doi:10.1007/BF02295996): a fair coin over the discordant items."""
-    discordant = child_ahead + parent_ahead
-    # Each binomial coefficient from the one before: computed afresh, those of thousands of items take a second.
-    tail = coefficient = 1
-    for wins in range(min(child_ahead, parent_ahead)):
-        coefficient = coefficient * (discordant - wins) // (wins + 1)
-        tail += coefficient
-    return min(1.0, 2 * tail / (1 << discordant))
-
-
-def _verdict(interval: Interval, differing: int) -> Verdict:
-    if differing < FEWEST_DIFFERING:
-        return "no difference shown"
-    return "better" if interval.low > 0 else "worse" if interval.high < 0 else "no difference shown"
+def score_interval(
+    scores: Mapping[str, Sequence[float]],
+    weights: Mapping[str, float],
+    kinds: Mapping[str, str] | None = None,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """The same from each task's scores, 0..1 an item."""
+    strata = _strata(scores, weights, kinds or {})
+    return _bootstrap(strata, sum(stratum.part for stratum in strata), SCORES, resamples)
 
 
 def _by_task(
@@ -155,42 +174,104 @@ def _by_task(
 
 def _pair(
     child: Mapping[str, Mapping[int, Mapping[str, Any]]], parent: Mapping[str, Mapping[int, Mapping[str, Any]]]
-) -> dict[str, _Pairs]:
-    pairs = {}
+) -> dict[str, list[float]]:
+    """Task -> difference of each item's two scores."""
+    differences = {}
     for task, ours in child.items():
         theirs = parent[task]
         if {index: _item(row) for index, row in ours.items()} != {index: _item(row) for index, row in theirs.items()}:
             raise LamarckError(f"the two did not answer the same items of {task}: evaluate both on the same suite")
         # Rounded, because thirds and quarters that mean the same must count as one value.
-        pairs[task] = _Pairs(Counter(round(row["score"] - theirs[index]["score"], 9) for index, row in ours.items()))
-    return pairs
+        differences[task] = [round(row["score"] - theirs[index]["score"], 9) for index, row in ours.items()]
+    return differences
 
 
 def _item(row: Mapping[str, Any]) -> str:
     return str(row["item"])
 
 
-def _shares(weights: Mapping[str, float]) -> dict[str, float]:
+def _strata(
+    values: Mapping[str, Sequence[float]], weights: Mapping[str, float], kinds: Mapping[str, str]
+) -> list[_Stratum]:
+    """What may be drawn for what. A stratum of one item shows no variance: such items are taken together."""
     total = sum(weights.values())
-    return {task: weight / total for task, weight in weights.items()}
+    counts: dict[tuple[bool, str], Counter[tuple[float, float]]] = defaultdict(Counter)
+    for task, items in values.items():
+        share = weights[task] / total / len(items)
+        counts[task in kinds, kinds.get(task, task)].update((share, value) for value in items)
+    alone = [name for name, items in counts.items() if items.total() == 1]
+    if len(alone) > 1:
+        counts[True, ""] = sum((counts.pop(name) for name in alone), Counter())
+    return [_Stratum(dict(sorted(items.items()))) for _, items in sorted(counts.items())]
 
 
-def _bootstrap(pairs: Mapping[str, _Pairs], shares: Mapping[str, float]) -> Interval:
-    """Percentile interval of the weighted difference over `RESAMPLES` draws of the items, with replacement.
+def _sign_flip_p(strata: Sequence[_Stratum], difference: float, resamples: int) -> float:
+    """Two-sided p of the weighted difference: how often random signs bring it as far from zero.
 
-    Only how often each value occurs matters, and under resampling those counts are multinomial: drawing them is the
-    same bootstrap, without touching an item.
+    Only how many of the differences of one size turn positive matters, and that is binomial: drawing it is the same
+    test, without touching an item.
     """
     import numpy as np  # a tenth of a second that a command without statistics must not pay
 
+    sizes: Counter[float] = Counter()
+    for stratum in strata:
+        for (share, value), count in stratum.counts.items():
+            sizes[round(abs(share * value), 12)] += count if value else 0
     generator = np.random.default_rng(SEED)
-    total = np.zeros(RESAMPLES)
-    for task, pair in sorted(pairs.items()):
-        values = sorted(pair.counts)
-        counts = generator.multinomial(pair.n, [pair.counts[value] / pair.n for value in values], RESAMPLES)
-        total += shares[task] * (counts @ np.array(values)) / pair.n
+    drawn = np.zeros(resamples)
+    for size, count in sorted(sizes.items()):
+        if count:
+            drawn += size * (2 * generator.binomial(count, 0.5, resamples) - count)
+    # What means the same must tie, whatever the last digits of the sums.
+    as_far = int((np.abs(drawn) >= abs(difference) - 1e-9).sum())
+    return (1 + as_far) / (1 + resamples)
+
+
+def _bootstrap(strata: Sequence[_Stratum], estimate: float, scale: _Scale, resamples: int) -> Interval:
+    """Quantiles of the score or difference over `resamples` draws of how much each item weighs in its stratum.
+
+    Items of one stratum that are alike are drawn together: sums of exponential variables are gamma variables.
+    """
+    import numpy as np
+
+    generator = np.random.default_rng(SEED)
+    total = np.zeros(resamples)
+    for stratum, pseudo in zip(strata, _pseudo(strata, scale), strict=True):
+        weighed, sums = np.zeros(resamples), np.zeros(resamples)
+        for share, value, count in _smoothed(stratum, pseudo, scale):
+            drawn = share * generator.standard_gamma(count, resamples)
+            weighed += drawn
+            sums += value * drawn
+        total += stratum.share * sums / weighed
     low, high = np.quantile(total, [0.025, 0.975])
-    return Interval(low=_points(float(low)), high=_points(float(high)))
+    # What is added at the ends draws a score of 0 or 100 inwards: what was seen lies within its own interval.
+    return Interval(low=_points(min(float(low), estimate)), high=_points(max(float(high), estimate)))
+
+
+def _error(strata: Sequence[_Stratum], scale: _Scale) -> float:
+    """Standard deviation of what `_bootstrap` draws."""
+    variance = 0.0
+    for stratum, pseudo in zip(strata, _pseudo(strata, scale), strict=True):
+        items = list(_smoothed(stratum, pseudo, scale))
+        weight = sum(share * count for share, _, count in items)
+        mean = sum(share * value * count for share, value, count in items) / weight
+        squares = sum(count * (share * (value - mean)) ** 2 for share, value, count in items)
+        number = sum(count for _, _, count in items)
+        # Var of a weighted Dirichlet mean, of `number` in all: by the delta method where shares differ, else exact.
+        variance += (stratum.share / weight) ** 2 * squares * number / (number + 1)
+    return math.sqrt(variance)
+
+
+def _smoothed(stratum: _Stratum, pseudo: float, scale: _Scale) -> list[tuple[float, float, float]]:
+    """(share, value, count) of a stratum, with `pseudo` of an item at either end of the scale."""
+    seen = [(share, value, float(count)) for (share, value), count in stratum.counts.items()]
+    return [*seen, *((stratum.share / stratum.n, end, pseudo) for end in (scale.low, scale.high))]
+
+
+def _pseudo(strata: Sequence[_Stratum], scale: _Scale) -> list[float]:
+    """Each stratum's part of an item: as large as its part in the error would be, did all items vary alike."""
+    parts = [stratum.share**2 / stratum.n for stratum in strata]
+    return [scale.pseudo * part / sum(parts) for part in parts]
 
 
 def _points(share: float) -> float:

@@ -73,6 +73,16 @@ def task_scores(scores: Sequence[float]) -> dict[str, Any]:
     return {"score": round(100 * mean, DECIMALS), "n": len(scores), "stderr": error}
 
 
+def smoothed(score: float, n: int, stderr: float) -> tuple[float, float]:
+    """Mean and standard error, in points, with half an item of 0 and half an item of 100 added to a task's `n`.
+
+    Where all items agree the standard error is zero, and that there is no doubt is not what they show.
+    """
+    mean = (n * score + 50) / (n + 1)
+    squares = n * (n - 1) * stderr**2 + n * (score - mean) ** 2 + (mean**2 + (100 - mean) ** 2) / 2
+    return mean, math.sqrt(squares / (n + 1) / (n + 2))
+
+
 def reason(error: Exception) -> str:
     """The error's first line: messages of lm-eval and torch run over pages."""
     lines = str(error).splitlines()

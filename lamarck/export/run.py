@@ -19,7 +19,7 @@ from lamarck.lineage.generation import STUDENT, Generation
 from lamarck.progress import count_up
 from lamarck.report.table import comparison_sentences, comparison_table, read_samples
 from lamarck.serve.model import Servable, servable
-from lamarck.suites.suite import load_suite, suite_weights
+from lamarck.suites.suite import load_suite, suite_kinds, suite_weights
 
 RECORD = "export.json"
 
@@ -45,7 +45,8 @@ def export(generation: Generation, to: Path, gguf: bool, config_path: Path, as_j
             convert(converter, directory, directory / f"{model.name}.gguf")
         files = file_digests(directory)
         scores, outcomes = _score(config, directory)
-        comparison = compare(outcomes, own, suite_weights(Path(config.suite)))
+        suite = Path(config.suite)
+        comparison = compare(outcomes, own, suite_weights(suite), suite_kinds(suite))
         record = _record(generation, model, config, files, scores, comparison)
         write_json(directory / RECORD, record)
     if as_json:

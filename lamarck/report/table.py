@@ -12,7 +12,7 @@ from lamarck.eval.compare import Comparison, compare, interval
 from lamarck.files import read_json, read_jsonl
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
 from lamarck.lineage.generation import Generation
-from lamarck.suites.suite import suite_weights
+from lamarck.suites.suite import suite_kinds, suite_weights
 
 
 def read_samples(path: Path) -> list[dict[str, Any]]:
@@ -27,39 +27,41 @@ def scored_generations(config: Config) -> list[Generation]:
 
 def scores_rows(config: Config) -> list[dict[str, Any]]:
     """The table's content, for machines: one row a generation, its control arm's in `control`."""
-    weights = suite_weights(Path(config.suite))
+    weights, kinds = suite_weights(Path(config.suite)), suite_kinds(Path(config.suite))
     founder = Generation(0)
     rows = []
     for generation in scored_generations(config):
-        row = _row(generation, weights)
+        row = _row(generation, weights, kinds)
         if generation.number:
-            row["to_parent"] = _difference(generation, generation.parent, weights)
-            row["to_founder"] = _difference(generation, founder, weights)
+            row["to_parent"] = _difference(generation, generation.parent, weights, kinds)
+            row["to_founder"] = _difference(generation, founder, weights, kinds)
             if config.control and generation.control.samples.exists():
                 control = generation.control
-                row["control"] = _row(control, weights)
-                row["control"]["to_parent"] = _difference(control, control.parent, weights)
-                row["control"]["to_founder"] = _difference(control, founder, weights)
+                row["control"] = _row(control, weights, kinds)
+                row["control"]["to_parent"] = _difference(control, control.parent, weights, kinds)
+                row["control"]["to_founder"] = _difference(control, founder, weights, kinds)
         rows.append(row)
     return rows
 
 
-def _row(generation: Generation, weights: dict[str, float]) -> dict[str, Any]:
+def _row(generation: Generation, weights: dict[str, float], kinds: dict[str, str]) -> dict[str, Any]:
     scores = read_json(generation.scores)
     row = {"generation": generation.name, "partial": scores["partial"], "score": scores.get("score")}
     row["flags"] = red_flags(scores, read_json(Generation(0).scores))
     row["cut_short"] = cut_short_among([generation])
     if not scores["partial"]:
-        row["interval"] = interval(read_samples(generation.samples), weights).model_dump()
+        row["interval"] = interval(read_samples(generation.samples), weights, kinds).model_dump()
         row["bits_per_byte"] = scores["bits_per_byte"]
     return row
 
 
-def _difference(child: Generation, parent: Generation, weights: dict[str, float]) -> dict[str, Any] | None:
+def _difference(
+    child: Generation, parent: Generation, weights: dict[str, float], kinds: dict[str, str]
+) -> dict[str, Any] | None:
     """The paired comparison, or None where one side is partial: errors are never compared."""
     if any(read_json(side.scores)["partial"] for side in (child, parent)):
         return None
-    return compare(read_samples(child.samples), read_samples(parent.samples), weights).model_dump()
+    return compare(read_samples(child.samples), read_samples(parent.samples), weights, kinds).model_dump()
 
 
 def scores_table(rows: list[dict[str, Any]]) -> Table:
@@ -116,14 +118,11 @@ def comparison_table(names: tuple[str, str], comparison: Comparison) -> Table:
 
 def comparison_sentences(comparison: Comparison) -> list[str]:
     """What the table's last line means."""
-    sentences = [
-        f"{comparison.child_ahead} items gained, {comparison.parent_ahead} lost "
-        f"(McNemar's exact p = {comparison.p_value:g})",
-        f"verdict: {comparison.verdict}",
-    ]
-    if comparison.detectable is not None:
-        sentences.append(f"a true difference of {comparison.detectable:.1f} points would be found four times in five")
     return [
-        *sentences,
+        f"{comparison.child_ahead} items gained, {comparison.parent_ahead} lost",
+        f"verdict: {comparison.verdict} (p = {comparison.p_value:.2g} that the difference of the suite is none: "
+        "sign-flip test)",
+        f"a true difference of {comparison.detectable:.1f} points would be found four times in five",
+        "this is about these two models: what a recipe or strategy is worth takes several seeds of training",
         "per-task differences are not corrected for there being several: look for patterns, not for one",
     ]

@@ -227,6 +227,11 @@ def suite_weights(path: Path) -> dict[str, float]:
     }
 
 
+def suite_kinds(path: Path) -> dict[str, str]:
+    """Engineering task that is a file of its own, and so a single item -> the kind that it is drawn from."""
+    return {task.name: task.kind for task in _load_engineering(path)}
+
+
 def student_kind(path: Path) -> str:
     """tiny: the suite's student is pretrained here. hub: it is fetched from there."""
     return load_section(path / "suite.yaml", SuiteFile).tiers.teaching.student.kind

@@ -1,14 +1,31 @@
-"""Paired statistics against scipy, against a bootstrap that really draws items, and against figures worked by hand."""
+"""Paired statistics against scipy, against draws that touch every item, and against figures worked by hand."""
 
 import math
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import beta, binomtest
 
+from benchmarks import verdicts
 from lamarck.errors import LamarckError
-from lamarck.eval.compare import DETECTABLE, compare, interval, mcnemar_p
+from lamarck.eval.compare import (
+    DETECTABLE,
+    DIFFERENCES,
+    NO_DIFFERENCE,
+    RESAMPLES,
+    compare,
+    compare_differences,
+    interval,
+)
+
+
+@cache
+def v1() -> verdicts.Shape:
+    return verdicts.shape(Path("config/suites/v1"))
+
 
 Rows = list[dict[str, Any]]
 
@@ -33,16 +50,84 @@ def drawn(seed: int, shares: dict[str, float], n: int = 150) -> Rows:
     return rows({task: (generator.random(n) < share).astype(int).tolist() for task, share in shares.items()})
 
 
-@pytest.mark.parametrize(("wins", "losses"), [(0, 0), (1, 0), (5, 0), (6, 0), (12, 3), (7, 7), (8, 7), (200, 260)])
-def test_mcnemar_is_the_exact_binomial_test(wins: int, losses: int) -> None:
-    expected = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
-    assert mcnemar_p(wins, losses) == pytest.approx(expected, rel=1e-9)
+def right_or_wrong(gained: int, lost: int, n: int) -> list[float]:
+    """Differences of a task's `n` items."""
+    return [1.0] * gained + [-1.0] * lost + [0.0] * (n - gained - lost)
 
 
-def test_a_tiny_p_value_is_not_rounded_to_nothing() -> None:
-    assert compare(rows({"a": [1] * 100}), rows({"a": [0] * 100}), {"a": 1.0}).p_value == pytest.approx(
-        2 / 2**100, rel=1e-3
+@pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 0), (6, 0), (12, 3), (7, 7), (8, 7), (200, 230)])
+def test_p_of_one_task_is_mcnemars(gained: int, lost: int) -> None:
+    """Where all differences are of one size, the sign-flip test is the exact binomial test of McNemar (1947)."""
+    expected = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    found = compare_differences({"a": right_or_wrong(gained, lost, 500)}, {"a": 1.0}).p_value
+    assert found == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / RESAMPLES) + 1e-4)
+
+
+def test_p_agrees_with_a_sign_flip_of_every_item() -> None:
+    weights = {"a": 1.0, "b": 3.0}
+    child, parent = drawn(1, {"a": 0.6, "b": 0.55}), drawn(2, {"a": 0.55, "b": 0.5})
+    signed = {
+        task: np.array([c["score"] - p["score"] for c, p in zip(child, parent, strict=True) if c["task"] == task])
+        for task in weights
+    }
+    items = np.concatenate([weights[task] / 4 * values / len(values) for task, values in signed.items()])
+    flips = np.random.default_rng(0).choice([-1, 1], (20_000, len(items))) @ items
+    expected = (np.abs(flips) >= abs(items.sum()) - 1e-12).mean()
+    assert 0.01 < expected < 0.99
+    assert compare(child, parent, weights).p_value == pytest.approx(expected, abs=0.02)
+
+
+def test_p_belongs_to_the_difference_that_is_shown() -> None:
+    """Many light items lost, few heavy ones gained: a test that counts items answers for the other side, p 2e-10."""
+    differences = {"light": right_or_wrong(100, 230, 1000), "heavy": right_or_wrong(15, 3, 100)}
+    found = compare_differences(differences, {"light": 0.5, "heavy": 0.95})
+    assert found.difference > 3
+    counted = binomtest(found.child_ahead, found.child_ahead + found.parent_ahead)
+    assert counted.pvalue < 1e-6 and found.child_ahead < found.parent_ahead
+    assert found.p_value > 0.01
+    flipped = compare_differences(
+        {task: [-each for each in v] for task, v in differences.items()}, {"light": 0.5, "heavy": 0.95}
     )
+    assert flipped.p_value == pytest.approx(found.p_value, abs=0.005)
+
+
+def test_engineering_tasks_of_one_item_vary_as_their_kind_does() -> None:
+    """Five tasks won and three lost of fifty showed +2.0 [2.0, 2.0], better: half of the score had no variance."""
+    suite = v1()
+    differences = {task: [0.0] * items for task, (items, _) in suite.tasks.items()}
+    engineering = sorted(suite.kinds)
+    for task in engineering[:5]:
+        differences[task] = [1.0]
+    for task in engineering[20:23]:
+        differences[task] = [-1.0]
+    found = compare_differences(differences, suite.weights, suite.kinds)
+    assert (found.verdict, found.child_ahead, found.parent_ahead) == (NO_DIFFERENCE, 5, 3)
+    assert found.interval.low < 0 < found.difference < found.interval.high
+    assert found.p_value > 0.3
+    # A suite that does not name kinds has its single items taken together.
+    assert compare_differences(differences, suite.weights).interval.low < 0
+
+
+def test_kinds_vary_less_than_all_tasks_taken_together() -> None:
+    """Every task of one kind gained, none of the other: within kinds there is next to nothing to doubt."""
+    differences = {f"a{n}": [1.0] for n in range(10)} | {f"b{n}": [0.0] for n in range(10)}
+    weights, kinds = dict.fromkeys(differences, 1.0), {task: task[0] for task in differences}
+    within, together = (compare_differences(differences, weights, each).interval for each in (kinds, None))
+    assert within.high - within.low < 0.3 * (together.high - together.low)
+
+
+@pytest.mark.parametrize("right", [0, 100])
+def test_all_wrong_or_all_right_leaves_doubt(right: int) -> None:
+    """0 of 100 had an interval of width zero. Jeffreys' interval is the reference."""
+    found = interval(rows({"a": [1] * right + [0] * (100 - right)}), {"a": 1.0})
+    low, high = 100 * beta.ppf([0.025, 0.975], right + 0.5, 100 - right + 0.5)
+    assert found.low == pytest.approx(low if right else 0.0, abs=0.1)
+    assert found.high == pytest.approx(high if not right else 100.0, abs=0.1)
+
+
+def test_p_of_next_to_nothing_is_the_least_that_can_be_drawn() -> None:
+    found = compare(rows({"a": [1] * 100}), rows({"a": [0] * 100}), {"a": 1.0})
+    assert found.p_value == pytest.approx(1 / (1 + RESAMPLES), rel=1e-3)
 
 
 def test_difference_is_weighted_by_task() -> None:
@@ -54,9 +139,11 @@ def test_difference_is_weighted_by_task() -> None:
 
 
 def test_detectable_difference_by_hand() -> None:
-    # 100 items, 30 won and 10 lost: mean .2, variance (40 - 100 * .04) / 99.
+    # 100 items, 30 won and 10 lost, and a tenth of an item won and of one lost: mean 20 / 100.2, squares 40.2.
     child, parent = rows({"a": [1] * 30 + [0] * 70}), rows({"a": [0] * 30 + [1] * 10 + [0] * 60})
-    expected = 100 * DETECTABLE * math.sqrt((40 - 100 * 0.2**2) / 99 / 100)
+    assert DIFFERENCES.pseudo == 0.1
+    variance = 40.2 / 100.2 - (20 / 100.2) ** 2
+    expected = 100 * DETECTABLE * math.sqrt(variance / 101.2)
     assert compare(child, parent, {"a": 1.0}).detectable == pytest.approx(expected, abs=1e-5)
 
 
@@ -71,7 +158,7 @@ def test_interval_agrees_with_a_bootstrap_that_draws_items() -> None:
         totals += weight / 3 * gains[generator.integers(0, len(gains), (20_000, len(gains)))].mean(axis=1)
     low, high = 100 * np.quantile(totals, [0.025, 0.975])
     found = compare(child, parent, weights).interval
-    # 2,000 resamples place a bound to about a tenth of the standard error, which is 4 points here.
+    # The standard error is 4 points here.
     assert found.low == pytest.approx(low, abs=0.8)
     assert found.high == pytest.approx(high, abs=0.8)
 
@@ -89,14 +176,45 @@ def test_verdicts() -> None:
     assert compare(strong, weak, weights).verdict == "better"
     assert compare(weak, strong, weights).verdict == "worse"
     same = compare(strong, strong, weights)
-    assert (same.verdict, same.p_value, same.detectable) == ("no difference shown", 1.0, None)
+    assert (same.verdict, same.p_value) == (NO_DIFFERENCE, 1.0)
+    # That no item of 150 differs does not show that none would.
+    assert same.interval.low < 0 < same.interval.high and same.detectable > 0
 
 
 def test_a_handful_of_wins_decides_nothing() -> None:
-    """Five wins in 200 items bring the bootstrap's lower bound above zero, but p is .0625."""
+    """Five wins in 200 items bring a bootstrap's lower bound above zero, but p is .0625: the interval holds zero."""
     found = compare(rows({"a": [1] * 5 + [0] * 195}), rows({"a": [0] * 200}), {"a": 1.0})
-    assert found.interval.low > 0
-    assert (found.verdict, found.p_value) == ("no difference shown", 0.0625)
+    assert (found.verdict, found.interval.low) == (NO_DIFFERENCE, 0.0)
+    assert found.p_value == pytest.approx(0.0625, abs=0.01)
+    six = compare(rows({"a": [1] * 6 + [0] * 194}), rows({"a": [0] * 200}), {"a": 1.0})
+    assert (six.verdict, six.interval.low > 0) == ("better", True)
+
+
+def plain_bootstrap(differences: dict[str, list[float]], weights: dict[str, float]) -> bool:
+    """Wrong: a verdict wherever a bootstrap of the items within each task leaves zero out (by its own variance)."""
+    tasks = {task: np.array(values) for task, values in differences.items()}
+    total = sum(weights[task] * values.mean() for task, values in tasks.items())
+    variance = sum(weights[task] ** 2 * values.var() / len(values) for task, values in tasks.items())
+    return bool(abs(total) > 1.96 * math.sqrt(variance))
+
+
+def two_errors(simulations: int) -> float:
+    return 2 * math.sqrt(0.05 * 0.95 / simulations)
+
+
+def test_errors_on_a_shipped_suite_where_few_items_differ() -> None:
+    """A slice of `python -m benchmarks.verdicts`: 4% of the items of v1 differ."""
+    none, better = (verdicts.pairs(v1(), 0.04, gain, 100, resamples=500) for gain in (0.5, 0.7))
+    assert none.verdicts <= 0.06 + two_errors(100)
+    assert min(none.covered, better.covered) >= 0.94 - two_errors(100)
+    generator = np.random.default_rng(verdicts.SEED)
+    drawn = [verdicts.differences(v1(), 0.04, 0.5, generator)[0] for _ in range(300)]
+    assert sum(plain_bootstrap(each, v1().weights) for each in drawn) / 300 > 0.06 + two_errors(300)
+
+
+def test_the_interval_of_a_score_holds_it_also_near_zero() -> None:
+    for solved in (0.02, 0.5):
+        assert verdicts.scores(v1(), solved, 40, resamples=500) >= 0.94 - two_errors(40)
 
 
 def test_the_same_samples_give_the_same_bytes() -> None:

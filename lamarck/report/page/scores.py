@@ -9,6 +9,7 @@ from typing import Any
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import Comparison, Interval, compare, interval
+from lamarck.eval.outcome import smoothed
 from lamarck.files import read_json
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.flags import red_flags
@@ -16,7 +17,7 @@ from lamarck.lineage.generation import Generation
 from lamarck.report.page.members import Member
 from lamarck.report.page.outcomes import Outcomes
 from lamarck.report.page.shown import Shown
-from lamarck.suites.suite import TIERS, suite_weights
+from lamarck.suites.suite import TIERS, suite_kinds, suite_weights
 
 Z = 1.959964  # two-sided 95% of a standard normal
 
@@ -60,6 +61,7 @@ class Suite:
 
     def __init__(self, path: Path) -> None:
         self.weights = suite_weights(path)
+        self.kinds = suite_kinds(path)
         self.digest = suite_digest(path)
 
 
@@ -94,7 +96,7 @@ def _score(member: Member, suite: Suite | None, reason: str, outcomes: Outcomes)
         if generation.number == 1:
             compared["to_parent"] = compared["to_founder"]
         tiers = {tier: _with_interval(tier, shown, content["tasks"], suite) for tier, shown in bare.tiers.items()}
-        whole = interval(rows, suite.weights)
+        whole = interval(rows, suite.weights, suite.kinds)
     except (LamarckError, KeyError, TypeError) as error:
         return bare.model_copy(update={"note": f"no intervals, no differences: {error}"})
     return bare.model_copy(update={**compared, "tiers": tiers, "interval": whole})
@@ -114,7 +116,7 @@ def _difference(rows: Rows, other: Generation, suite: Suite, outcomes: Outcomes)
     """None where the other was not evaluated, or only in part, or its scores cannot be read, which stands with it."""
     if not (other.scores.exists() and other.samples.exists() and _is_whole(other)):
         return None
-    return compare(rows, outcomes.of(other), suite.weights)
+    return compare(rows, outcomes.of(other), suite.weights, suite.kinds)
 
 
 def _is_whole(generation: Generation) -> bool:
@@ -145,23 +147,29 @@ def _bare(name: str, content: dict[str, Any]) -> Score:
 
 
 def _task(shown: dict[str, Any]) -> TaskScore:
-    bounds = None if shown["stderr"] is None else _around(shown["score"], shown["stderr"])  # one item has none
+    bounds = None  # one item has no error
+    if shown["stderr"] is not None:
+        bounds = _around(shown["score"], *smoothed(shown["score"], shown["n"], shown["stderr"]))
     return TaskScore(tier=shown["tier"], score=shown["score"], n=shown["n"], interval=bounds)
 
 
-def _around(score: float, error: float) -> Interval:
-    return Interval(low=round(max(0.0, score - Z * error), 6), high=round(min(100.0, score + Z * error), 6))
+def _around(score: float, mean: float, error: float) -> Interval:
+    """95% about the smoothed mean; it holds the score, and stays on the scale."""
+    low, high = min(score, mean - Z * error), max(score, mean + Z * error)
+    return Interval(low=round(max(0.0, low), 6), high=round(min(100.0, high), 6))
 
 
 def _with_interval(tier: str, shown: TierScore, tasks: Mapping[str, Any], suite: Suite) -> TierScore:
     """Errors: KeyError for a task that the suite does not have."""
     own = {task: figures for task, figures in tasks.items() if figures["tier"] == tier}
-    errors = {task: figures["stderr"] for task, figures in own.items()}
-    if shown.score is None or None in errors.values():
+    if shown.score is None or any(figures["stderr"] is None for figures in own.values()):
         return shown
     total = sum(suite.weights[task] for task in own)
-    error = math.sqrt(sum((suite.weights[task] / total * errors[task]) ** 2 for task in own))
-    return shown.model_copy(update={"interval": _around(shown.score, error)})
+    shares = {task: suite.weights[task] / total for task in own}
+    each = {task: smoothed(figures["score"], figures["n"], figures["stderr"]) for task, figures in own.items()}
+    mean = sum(shares[task] * each[task][0] for task in own)
+    error = math.sqrt(sum((shares[task] * each[task][1]) ** 2 for task in own))
+    return shown.model_copy(update={"interval": _around(shown.score, mean, error)})
 
 
 def _unreadable(name: str, note: str) -> Score:
