@@ -20,8 +20,8 @@ from trl import SFTConfig, SFTTrainer
 from lamarck.config import Recipe
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
-from lamarck.founder.corpus import corpus
 from lamarck.founder.tiny import pretrain
+from lamarck.skills.corpus import corpus
 from lamarck.train.data import Batches, exercises, tokenize
 from lamarck.train.loop import train
 from lamarck.train.model import load_trainable

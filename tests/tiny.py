@@ -3,7 +3,7 @@
 from itertools import islice
 
 from lamarck.config.tiny import SkillShare, TinyFounder
-from lamarck.founder.corpus import corpus
+from lamarck.skills.corpus import corpus
 
 WORLD = TinyFounder(
     kind="tiny",

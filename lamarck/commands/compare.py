@@ -1,23 +1,17 @@
 """`lamarck compare A B`: generations of this checkout, or of any git revision."""
 
 import json
-import re
-import subprocess
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from lamarck.config import load_config
-from lamarck.errors import LamarckError
 from lamarck.eval.compare import compare
-from lamarck.files import read_json
 from lamarck.lineage.flags import cut_short_among, flag_sentences, lost_points
-from lamarck.lineage.generation import Generation, parse_generation
-from lamarck.report.table import comparison_sentences, comparison_table, read_samples
+from lamarck.lineage.generation import parse_generation
+from lamarck.report.revisions import IS_HERE, outcomes
+from lamarck.report.table import comparison_sentences, comparison_table
 from lamarck.suites.suite import sanity_names, suite_kinds, suite_weights
-
-IS_HERE = re.compile(r"(?:[\w-]+/)*g\d+")  # a generation of this checkout, not of a revision
 
 
 def show(first: str, second: str, config_path: Path, as_json: bool) -> None:
@@ -35,67 +29,3 @@ def show(first: str, second: str, config_path: Path, as_json: bool) -> None:
     lost = lost_points(comparison.tasks, sanity_names(suite)) if second == "g0" else {}
     for sentence in flag_sentences(first, lost, cut_short):
         console.print(sentence, style="red", markup=False)
-
-
-def outcomes(name: str) -> list[dict[str, Any]]:
-    """Per-item outcomes of `g2`, `control/g2`, `REVISION:g2`, or `REVISION` (its last generation).
-
-    Errors: LamarckError when there are none, or the evaluation is partial.
-    """
-    if IS_HERE.fullmatch(name):
-        generation = parse_generation(name)
-        if not generation.scores.exists():
-            raise LamarckError(f"{name} has no scores yet: {generation.scores} does not exist")
-        _refuse_partial(name, read_json(generation.scores))
-        return read_samples(generation.samples)
-    revision, _, member = name.partition(":")
-    generation = parse_generation(member) if member else _last_generation(revision)
-    scores = scores_at(revision, generation.name)
-    if scores is None:
-        raise LamarckError(f"{revision} has no {generation.scores}: commit it with that revision's lineage")
-    _refuse_partial(name, json.loads(scores))
-    return _samples_at(revision, generation)
-
-
-def scores_at(revision: str, name: str) -> str | None:
-    """The text of a generation's eval.json at a git revision; None where that has none.
-
-    Errors: LamarckError where there is no such revision.
-    """
-    if _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
-        raise LamarckError(f"{revision!r} is no git revision")
-    return _git("show", f"{revision}:{parse_generation(name).scores}")
-
-
-def _refuse_partial(name: str, scores: dict[str, Any]) -> None:
-    if scores["partial"]:
-        raise LamarckError(f"{name} is only partially evaluated: errors are no scores, so it is not compared")
-
-
-def _last_generation(revision: str) -> Generation:
-    listed = _git("ls-tree", "-r", "--name-only", revision, "results/")
-    if listed is None:
-        raise LamarckError(f"{revision!r} is neither a generation nor a git revision")
-    numbers = [int(match[1]) for match in re.finditer(r"^results/g(\d+)/eval\.json$", listed, re.MULTILINE)]
-    if not numbers:
-        raise LamarckError(f"the revision {revision} has no results/gN/eval.json")
-    return Generation(max(numbers))
-
-
-def _samples_at(revision: str, generation: Generation) -> list[dict[str, Any]]:
-    """The outcomes that a revision names: git has the digest (dvc.lock), DVC the bytes."""
-    import dvc.api
-    from dvc.exceptions import DvcException
-
-    try:
-        text = dvc.api.read(str(generation.samples), rev=revision)
-    except (DvcException, OSError) as error:
-        raise LamarckError(
-            f"the outcomes of {generation.name} at {revision} are not in DVC's cache: run `dvc fetch --all-commits`"
-        ) from error
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def _git(*arguments: str) -> str | None:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
-    return done.stdout if done.returncode == 0 else None

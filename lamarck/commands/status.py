@@ -99,29 +99,36 @@ def _cut_short(generation: Generation) -> list[str]:
 
 
 def _table(generations: list[dict[str, Any]]) -> Table:
+    """One row a generation, readable at 80 columns: what it has in words instead of a column for every artifact."""
     table = Table(box=box.SIMPLE_HEAD)
-    columns = [kind for kind in TABLE if any(_file(kind) in row["artifacts"] for row in generations)]
-    for heading in ("", *(kind.name.replace("_", " ") for kind in columns), "gate", "score"):
-        table.add_column(heading)
+    for heading in ("", "artifacts", "gate", "score"):
+        table.add_column(heading, justify="right" if heading == "score" else "left")
     for row in generations:
-        cells = [_cell(row["artifacts"], _file(kind)) for kind in columns]
         score = "" if row["score"] is None else f"{row['score']:.1f}"
-        table.add_row(row["generation"], *cells, _gate(row["gate"]), "partial" if row["partial"] else score)
+        made = _made(row["artifacts"])
+        table.add_row(row["generation"], made, _gate(row["gate"]), "partial" if row["partial"] else score)
     return table
+
+
+def _made(artifacts: dict[str, str | None]) -> Text:
+    """`all 4 fresh`, or which are fresh, stale and still to come."""
+    named = {kind.name.replace("_", " "): artifacts[_file(kind)] for kind in TABLE if _file(kind) in artifacts}
+    fresh = [name for name, reason in named.items() if reason is None]
+    to_come = [name for name, reason in named.items() if reason == "missing"]
+    stale = [name for name in named if name not in (*fresh, *to_come)]
+    if len(fresh) == len(named):
+        return Text(f"all {len(named)} fresh", style="green")
+    parts = [
+        Text(f"STALE: {', '.join(stale)}", style="bold yellow") if stale else None,
+        Text(f"fresh: {', '.join(fresh)}", style="green") if fresh else None,
+        Text(f"to come: {', '.join(to_come)}") if to_come else None,
+    ]
+    return Text("\n").join(part for part in parts if part is not None)
 
 
 def _file(kind: Kind) -> str:
     """Under which name an artifact of this kind is listed."""
     return next(iter(kind.files.values()))
-
-
-def _cell(artifacts: dict[str, str | None], name: str) -> Text:
-    if name not in artifacts:
-        return Text("")
-    reason = artifacts[name]
-    if reason is None:
-        return Text("fresh", style="green")
-    return Text("-") if reason == "missing" else Text("STALE", style="bold yellow")
 
 
 def _gate(gate: dict[str, Any] | None) -> Text:

@@ -12,8 +12,8 @@ from lamarck.config import Founder
 from lamarck.curriculum.item import DATA, Item, Teacher, Verdict, item_id
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value
-from lamarck.founder.corpus import corpus
 from lamarck.skills import get_skill
+from lamarck.skills.corpus import corpus
 
 
 def draw_anchors(

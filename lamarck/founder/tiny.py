@@ -10,11 +10,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lamarck.config.tiny import TinyFounder
-from lamarck.founder.corpus import corpus
 from lamarck.founder.tokenizer import build_tokenizer
 from lamarck.seeds import seed_for
 from lamarck.skills import get_tagged_skill
 from lamarck.skills.base import PROMPT_END
+from lamarck.skills.corpus import corpus
 
 SMOOTHING = 0.98  # of a skill's loss, over steps
 

@@ -18,9 +18,9 @@ from lamarck.config import load_config
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import atomic_directory, write_jsonl, write_text
-from lamarck.founder.corpus import corpus
 from lamarck.seeds import seed_for
 from lamarck.skills import Problem, Skill, get_skill
+from lamarck.skills.corpus import corpus
 from lamarck.suites.frozen import freeze
 from lamarck.suites.suite import (
     CORPUS,

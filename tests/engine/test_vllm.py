@@ -30,9 +30,9 @@ from lamarck.engine.vllm import VLLMEngine
 from lamarck.errors import LamarckError
 from lamarck.eval.engineering_tier import run_engineering
 from lamarck.eval.sanity import run_sanity
-from lamarck.founder.corpus import corpus
 from lamarck.founder.tiny import pretrain
 from lamarck.models.chat import THINK
+from lamarck.skills.corpus import corpus
 from lamarck.suites.suite import LadderTask, Suite
 from tests.curriculum.test_chat import WORLD as TEACHERS_WORLD
 from tests.gate.project import config as project_config

@@ -8,9 +8,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.errors import LamarckError
-from lamarck.founder.corpus import corpus
 from lamarck.founder.local import check_model_directory, copy_founder
 from lamarck.founder.tiny import pretrain
+from lamarck.skills.corpus import corpus
 
 WORLD = TinyFounder(
     kind="tiny",

@@ -9,8 +9,8 @@ import pytest
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.errors import LamarckError
 from lamarck.files import digest_directory
-from lamarck.founder.corpus import corpus
 from lamarck.skills import Problem, get_skill
+from lamarck.skills.corpus import corpus
 from lamarck.suites.build import CORPUS_LINES, FEWEST_ITEMS, HELD_OUT_SHARE, ITEMS, build_suite
 from lamarck.suites.suite import Suite, SuiteTask, held_out_prompts, load_suite, prompt_of
 

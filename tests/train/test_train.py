@@ -16,8 +16,8 @@ from lamarck.config import Recipe
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
 from lamarck.errors import LamarckError
-from lamarck.founder.corpus import corpus
 from lamarck.founder.tiny import pretrain
+from lamarck.skills.corpus import corpus
 from lamarck.train.data import IGNORED, Batches, exercises, show_example, tokenize
 from lamarck.train.loop import answer_loss, train
 from lamarck.train.model import export_adapter, load_trainable

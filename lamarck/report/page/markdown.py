@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from lamarck.commands.compare import outcomes, scores_at
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import compare
 from lamarck.lineage.generation import CONTROL
 from lamarck.report.page.gather import Lineage
 from lamarck.report.page.scores import Score
 from lamarck.report.page.summary import answers, difference_text, score_text
+from lamarck.report.revisions import outcomes, scores_at
 from lamarck.suites.suite import suite_kinds, suite_weights
 
 # What Markdown or HTML would take for its own.

@@ -1,0 +1,77 @@
+"""Outcomes and scores of generations of this checkout, or of any git revision: what is compared. Light."""
+
+import json
+import re
+import subprocess
+from typing import Any
+
+from lamarck.errors import LamarckError
+from lamarck.files import read_json
+from lamarck.lineage.generation import Generation, parse_generation
+from lamarck.report.table import read_samples
+
+IS_HERE = re.compile(r"(?:[\w-]+/)*g\d+")  # a generation of this checkout, not of a revision
+
+
+def outcomes(name: str) -> list[dict[str, Any]]:
+    """Per-item outcomes of `g2`, `control/g2`, `REVISION:g2`, or `REVISION` (its last generation).
+
+    Errors: LamarckError when there are none, or the evaluation is partial.
+    """
+    if IS_HERE.fullmatch(name):
+        generation = parse_generation(name)
+        if not generation.scores.exists():
+            raise LamarckError(f"{name} has no scores yet: {generation.scores} does not exist")
+        _refuse_partial(name, read_json(generation.scores))
+        return read_samples(generation.samples)
+    revision, _, member = name.partition(":")
+    generation = parse_generation(member) if member else _last_generation(revision)
+    scores = scores_at(revision, generation.name)
+    if scores is None:
+        raise LamarckError(f"{revision} has no {generation.scores}: commit it with that revision's lineage")
+    _refuse_partial(name, json.loads(scores))
+    return _samples_at(revision, generation)
+
+
+def scores_at(revision: str, name: str) -> str | None:
+    """The text of a generation's eval.json at a git revision; None where that has none.
+
+    Errors: LamarckError where there is no such revision.
+    """
+    if _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
+        raise LamarckError(f"{revision!r} is no git revision")
+    return _git("show", f"{revision}:{parse_generation(name).scores}")
+
+
+def _refuse_partial(name: str, scores: dict[str, Any]) -> None:
+    if scores["partial"]:
+        raise LamarckError(f"{name} is only partially evaluated: errors are no scores, so it is not compared")
+
+
+def _last_generation(revision: str) -> Generation:
+    listed = _git("ls-tree", "-r", "--name-only", revision, "results/")
+    if listed is None:
+        raise LamarckError(f"{revision!r} is neither a generation nor a git revision")
+    numbers = [int(match[1]) for match in re.finditer(r"^results/g(\d+)/eval\.json$", listed, re.MULTILINE)]
+    if not numbers:
+        raise LamarckError(f"the revision {revision} has no results/gN/eval.json")
+    return Generation(max(numbers))
+
+
+def _samples_at(revision: str, generation: Generation) -> list[dict[str, Any]]:
+    """The outcomes that a revision names: git has the digest (dvc.lock), DVC the bytes."""
+    import dvc.api
+    from dvc.exceptions import DvcException
+
+    try:
+        text = dvc.api.read(str(generation.samples), rev=revision)
+    except (DvcException, OSError) as error:
+        raise LamarckError(
+            f"the outcomes of {generation.name} at {revision} are not in DVC's cache: run `dvc fetch --all-commits`"
+        ) from error
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _git(*arguments: str) -> str | None:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else None
