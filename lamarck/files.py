@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache
@@ -34,12 +35,37 @@ def digest_value(value: Any) -> str:
     return digest_text(canonical_json(value))
 
 
+def digest_bytes(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file, read once: what is checked and what is used can then be the same bytes.
+
+    Links are followed, because a cache of files may consist of them. What is opened must be a regular file: a pipe, a
+    device or a directory is refused, and none of them is waited for. Errors: LamarckError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise LamarckError(f"{path} is not a regular file: put the file itself there")
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError as error:
+        raise LamarckError(f"{path} does not exist") from error
+    except OSError as error:
+        raise LamarckError(f"{path} cannot be read: {error.strerror}") from error
+
+
 def digest_file(path: Path) -> str:
     """sha256 of a file's bytes; within one process a file that has not changed is read once."""
     if _reading_all.get():
         return _read_digest(path)
-    stat = path.stat()
-    return _digest_file(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    found = path.stat()
+    return _digest_file(path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 @lru_cache(maxsize=4096)
@@ -90,8 +116,8 @@ def cached_digest(path: Path) -> str:
         return _read_digest(path)
     if path.stat().st_size < 64 * 2**20:
         return digest_file(path)
-    stat = path.stat()
-    identity = digest_value([str(path.resolve()), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns])
+    found = path.stat()
+    identity = digest_value([str(path.resolve()), found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns])
     remembered = MEMORY / identity
     if remembered.exists():
         return remembered.read_text()
@@ -193,27 +219,39 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
+    """Errors: LamarckError with one sentence where it is not a regular file, or not JSON."""
+    content = read_regular(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise LamarckError(f"{path} does not exist") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return json.loads(content.decode("utf-8"))
+    except RecursionError as error:
+        raise LamarckError(f"{path} is not valid JSON: it is nested too deep") from error
+    except ValueError as error:  # also for bytes that are no text, and for a number of thousands of digits
         raise LamarckError(f"{path} is not valid JSON: {error}") from error
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
     """(line number, object) for every line; a broken line is an error that names it."""
+    yield from parse_jsonl(read_regular(path), path)
+
+
+def parse_jsonl(content: bytes, source: Path, loads: Callable[[str], Any] = json.loads) -> Iterator[tuple[int, Any]]:
+    """`read_jsonl` where the bytes have been read already, each line by `loads`; errors name `source`."""
     try:
         # Not splitlines(): a model may write U+2028 inside a string, which is legal JSON and no end of line.
-        for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1):
+        for number, line in enumerate(content.decode("utf-8").removesuffix("\n").split("\n"), start=1):
             if line:
-                yield number, json.loads(line)
-    except FileNotFoundError as error:
-        raise LamarckError(f"{path} does not exist") from error
+                yield number, _parse_line(line, number, source, loads)
     except UnicodeDecodeError as error:
-        raise LamarckError(f"{path} is not UTF-8 text: {error}") from error
-    except json.JSONDecodeError as error:
-        raise LamarckError(f"{path} line {number} is not valid JSON: {error}") from error
+        raise LamarckError(f"{source} is not UTF-8 text: {error}") from error
+
+
+def _parse_line(line: str, number: int, source: Path, loads: Callable[[str], Any]) -> Any:
+    try:
+        return loads(line)
+    except RecursionError as error:
+        raise LamarckError(f"{source} line {number} is not valid JSON: it is nested too deep") from error
+    except ValueError as error:  # also for a number of thousands of digits
+        raise LamarckError(f"{source} line {number} is not valid JSON: {error}") from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ MOST_DIGITS = 15  # of an integer: longer ones do not survive arithmetic with fl
 
 
 def loads(text: str) -> Any:
-    """The value of a JSON text. Errors: ValueError for what is no JSON, for a key that stands twice, for NaN and the
+    """The value of a JSON text. Errors: ValueError for what is not JSON, for a key that stands twice, for NaN and the
     infinities, and for numbers too large to be computed with; RecursionError where it is nested too deep."""
     return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_float, parse_int=_int)
 
@@ -21,7 +21,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse(constant: str) -> Never:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _float(text: str) -> float:

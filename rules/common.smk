@@ -13,6 +13,7 @@ from lamarck.errors import LamarckError
 from lamarck.founder.local import check_model_directory
 from lamarck.gate.check import gate_state
 from lamarck.gate.plan import read_plan
+from lamarck.gate.signature import signature_of
 from lamarck.gate.standing import next_step, standing
 from lamarck.lineage.artifacts import arms, kind_of
 from lamarck.lineage.configured import config_of
@@ -133,15 +134,18 @@ def made_from(kind):
         generation = Generation(
             int(wildcards.get("n", 0)), wildcards.prefix.removesuffix("/")
         )
-        found = kind_of(kind).input_files(
-            config_of(CONF, generation.lineage), generation
-        )
-        return {
-            name: str(paths[0]) if len(paths) == 1 else [str(path) for path in paths]
-            for name, paths in found.items()
-        }
+        return inputs_of(kind, generation)
 
     return files
+
+
+def inputs_of(kind, generation):
+    """Every file that a generation's artifact of a kind is made from, by the names of the table."""
+    found = kind_of(kind).input_files(config_of(CONF, generation.lineage), generation)
+    return {
+        name: str(paths[0]) if len(paths) == 1 else [str(path) for path in paths]
+        for name, paths in found.items()
+    }
 
 
 def gate_is_open(child):
@@ -229,8 +233,17 @@ def train_inputs_of(wildcards):
                 f"{gate.sentence} Run a bare `snakemake`: it stops at the first gate that waits for you."
             )
         gate_is_open(child.planned_by)
+    # All of the plan's inputs, the other arm's too: wherever the job runs, the gate makes the plan anew from them.
+    planned = child.planned_by
+    files = inputs_of("adapter", child) | inputs_of("plan", planned)
+    answers = {"approval": planned.approval}
+    if planned.parent.number:
+        answers["parent_approval"] = planned.parent.approval
+    for name, path in list(answers.items()):
+        if signature_of(path).exists():
+            answers[f"{name}_signature"] = signature_of(path)
     # An approval is an answer, not an ingredient: its date must not train anything again.
-    return made_from("adapter")(wildcards) | {"approval": ancient(str(child.approval))}
+    return files | {name: ancient(str(path)) for name, path in answers.items()}
 
 
 def approved_dollars(wildcards, input):

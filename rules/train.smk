@@ -22,6 +22,10 @@ rule train:
     threads: CONF.engine.threads * CONF.machines.train.count
     params:
         adapter=option("parent-adapter", "adapter"),
+        previous=option("previous-plan", "previous_plan"),
+        control=option("control-curriculum", "control_curriculum"),
+        control_adapter=option("control-parent-adapter", "control_adapter"),
+        parent_approval=option("parent-approval", "parent_approval"),
         checkpoint="results/{prefix}g{n}/checkpoint",
         # Whoever rents for this job reads it: a param, which nothing on the command line can change.
         max_dollars=approved_dollars,
@@ -29,5 +33,6 @@ rule train:
     shell:
         "python -m lamarck.train --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
         "--plan {input.plan} --approval {input.approval} --weights {input.weights} {params.adapter} "
-        "--curriculum {input.curriculum} --checkpoint {params.checkpoint} --metrics {params.metrics} "
+        "--curriculum {input.curriculum} {params.previous} {params.control} {params.control_adapter} {params.parent_approval} "
+        "--checkpoint {params.checkpoint} --metrics {params.metrics} "
         "--output {output.adapter} --threads {threads} 2>&1 | tee {log}"

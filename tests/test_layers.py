@@ -10,8 +10,9 @@ ROOT = Path(__file__).parents[1] / "lamarck"
 
 # From the ground up. Rooms on one line do not know each other.
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("errors", "visible", "seeds", "strict_json", "strict_yaml"),
+    ("errors", "visible", "seeds", "strict_json"),
     ("files", "progress", "run_lock"),
+    ("strict_yaml",),
     ("config",),
     ("lineage",),
     ("models",),

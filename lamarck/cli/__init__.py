@@ -262,12 +262,12 @@ def _asked(question: str) -> str:
 
 def _approver(by: str | None, contact: str | None) -> "Approver":
     """The person who answers: as given, else as git knows them, else as they say."""
-    from lamarck.gate.approval import Approver
+    from lamarck.gate.approval import make_approver
     from lamarck.gate.approve import default_approver
 
     known = default_approver()
     name = by or (known.name if known else "") or _asked("Your name: ")
-    return Approver(name=name, contact=contact or (known.contact if known and not by else None))
+    return make_approver(name, contact or (known.contact if known and not by else None))
 
 
 def main() -> None:

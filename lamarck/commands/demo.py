@@ -10,7 +10,7 @@ from lamarck.commands.report import PAGE, write_report
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.gate import review
-from lamarck.gate.approval import Approver
+from lamarck.gate.approval import make_approver
 from lamarck.gate.approve import approve, default_approver
 from lamarck.gate.standing import command, next_step, standing
 from lamarck.lineage.freshness import survey
@@ -32,9 +32,9 @@ def run(config_path: Path) -> None:
         if not sys.stdin.isatty():
             print(next_step(config, str(config_path), now))
             return
-        review.show(now.generation)
-        known = default_approver() or Approver(name=input("Your name: "))
-        approve(now.generation, input, known)
+        shown = review.show(now.generation)
+        known = default_approver() or make_approver(input("Your name: "), None)
+        approve(now.generation, input, known, shown=shown)
     console = Console()
     rows = scores_rows(config)
     console.print(scores_table(rows))

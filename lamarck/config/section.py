@@ -4,9 +4,9 @@ import difflib
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lamarck import strict_yaml
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value
 
@@ -17,12 +17,12 @@ DIGEST_VERSION = 2
 
 
 class Section(BaseModel):
-    """A part of the configuration: frozen, and closed to keys that it does not know.
+    """A part of the configuration: frozen, and closed to keys that it does not know and to numbers without end.
 
     `circumstance` names the settings that cannot change any byte of an artifact; they are in no digest.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     circumstance: ClassVar[frozenset[str]] = frozenset()
 
@@ -42,13 +42,7 @@ class Section(BaseModel):
 
 def load_section(path: Path, kind: type[S]) -> S:
     """Read a YAML file into a typed section. Errors: LamarckError with one sentence that names the key."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise LamarckError(f"{path} does not exist") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LamarckError(f"{path} is not valid YAML: {error}") from error
-    return check_section(values, kind, str(path))
+    return check_section(strict_yaml.load(path), kind, str(path))
 
 
 def check_section(values: object, kind: type[S], source: str) -> S:

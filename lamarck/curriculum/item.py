@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lamarck import strict_json
 from lamarck.errors import LamarckError
-from lamarck.files import digest_value, read_jsonl
+from lamarck.files import digest_value, parse_jsonl, read_regular
 
 DATA = "g0's data"  # in place of a teacher, for items that no generation wrote
 
@@ -74,13 +75,21 @@ def item_id(skill: str, prompt: str, completion: str) -> str:
 
 def read_curriculum(path: Path) -> Iterator[Item]:
     """The items of a curriculum file. Errors: LamarckError that names the line and what is wrong with it."""
-    for number, row in read_jsonl(path):
+    yield from parse_curriculum(read_regular(path), path)
+
+
+def parse_curriculum(content: bytes, source: Path) -> Iterator[Item]:
+    """The items of a curriculum whose bytes have been read already; errors name `source`."""
+    for number, row in parse_jsonl(content, source, strict_json.loads):
         try:
             item = Item.model_validate(row)
+            right = item.id == item_id(item.skill, item.prompt, item.completion)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "the line"
-            raise LamarckError(f"{path} line {number}: {place}: {first['msg']}") from error
-        if item.id != item_id(item.skill, item.prompt, item.completion):
-            raise LamarckError(f"{path} line {number}: id is not the digest of skill, prompt and completion")
+            raise LamarckError(f"{source} line {number}: {place}: {first['msg']}") from error
+        except UnicodeEncodeError as error:
+            raise LamarckError(f"{source} line {number}: its text is no Unicode: a surrogate stands alone") from error
+        if not right:
+            raise LamarckError(f"{source} line {number}: id is not the digest of skill, prompt and completion")
         yield item

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from lamarck.errors import exit_with_sentence
 from lamarck.files import digest_file, write_json
-from lamarck.gate.plan import ControlInputs, build_plan, plan_digest
+from lamarck.gate.options import add_plan_inputs, plan_inputs
+from lamarck.gate.plan import build_plan, plan_digest
 from lamarck.lineage.artifacts import PLAN
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import short
@@ -23,12 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lamarck.gate", description="Plan one generation's training.")
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--generation", required=True)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--parent-adapter", type=Path)
-    parser.add_argument("--curriculum", type=Path, required=True)
-    parser.add_argument("--previous-plan", type=Path, help="the parent's plan, from g2 on")
-    parser.add_argument("--control-curriculum", type=Path)
-    parser.add_argument("--control-parent-adapter", type=Path)
+    add_plan_inputs(parser)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--record", type=Path, required=True, help="plan.record.json to write")
     arguments = parser.parse_args()
@@ -36,19 +32,7 @@ def main() -> None:
     started = time.time()
     child = parse_generation(arguments.generation)
     config = load_config_of(arguments.config, child)
-    control = None
-    if arguments.control_curriculum:
-        parent = child.control.parent.name
-        control = ControlInputs(parent, arguments.control_parent_adapter, arguments.control_curriculum)
-    plan = build_plan(
-        config,
-        child,
-        arguments.weights,
-        arguments.parent_adapter,
-        arguments.curriculum,
-        arguments.previous_plan,
-        control,
-    )
+    plan = build_plan(config, child, plan_inputs(arguments))
     write_json(arguments.output, plan.model_dump(mode="json"))
     inputs = PLAN.input_digests(config, child, _given(arguments))
     record = make_record(digest_file(arguments.output), inputs, config.seed, "cpu", time.time() - started, 0.0)

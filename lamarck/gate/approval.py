@@ -2,13 +2,14 @@
 
 import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from lamarck import strict_yaml
 from lamarck.errors import LamarckError
-from lamarck.files import write_text
+from lamarck.files import read_regular, write_text
 
 HEADER = "# A human's approval of one training run. It holds for exactly the plan whose digest it names.\n"
 
@@ -19,9 +20,23 @@ class Approver(BaseModel):
     name: str = Field(pattern=r"\S", description="Somebody: a blank name is nobody's answer.")
     contact: str | None = None
 
+    @field_validator("name", "contact")
+    @classmethod
+    def _can_be_seen(cls, value: str | None) -> str | None:
+        return None if value is None else strict_yaml.check_name(value)
+
+
+def make_approver(name: str, contact: str | None) -> Approver:
+    """Errors: LamarckError, one sentence, for a name that is blank or holds what nobody can see."""
+    try:
+        return Approver(name=name, contact=contact)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise LamarckError(f"the approver's {first['loc'][0]} {name!r} does not do: {first['msg']}") from error
+
 
 class Approval(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     generation: str
     decision: Literal["approve"]
@@ -35,17 +50,6 @@ class Approval(BaseModel):
     note: str = ""
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as it is defined: a key that stands twice is an error. Two decisions in one file are none."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [str(key.value) for key, _ in node.value]
-        twice = next((key for place, key in enumerate(keys) if key in keys[:place]), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(problem=f"{twice!r} stands there twice")
-        return super().construct_mapping(node, deep)
-
-
 def today() -> datetime.date:
     """In UTC, so that an approval expires at one moment everywhere."""
     return datetime.datetime.now(datetime.UTC).date()
@@ -53,25 +57,31 @@ def today() -> datetime.date:
 
 def write_approval(path: Path, approval: Approval) -> None:
     content = approval.model_dump(mode="python", exclude_none=True)
-    write_text(path, HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    # What nobody would see in a note is written as an escape, as it is read.
+    plain = strict_yaml.INVISIBLE.search(approval.note) is None
+    write_text(path, HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=plain))
 
 
 def read_approval(path: Path, generation: str) -> Approval:
-    """Errors: LamarckError, one sentence, for a file that is empty, malformed or says something else than approve."""
+    """The approval at `path`; errors as `parse_approval`, and where it is not a regular file."""
+    return parse_approval(read_regular(path), path, generation)
+
+
+def parse_approval(content: bytes, source: Path, generation: str) -> Approval:
+    """The approval that these bytes are. `source` and `generation` are what an error speaks of.
+
+    Errors: LamarckError, one sentence, for bytes that are empty, malformed or say something else than approve.
+    """
     advice = f"write it again with `lamarck approve {generation}`"
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
-        raise LamarckError(f"{path} cannot be read ({error.strerror}): {advice}") from error
-    # ValueError: no UTF-8, or a day that no calendar has.
-    except (yaml.YAMLError, ValueError) as error:
-        reason = getattr(error, "problem", None) or str(error)
-        raise LamarckError(f"{path} is not valid YAML ({reason}): {advice}") from error
-    if content is None:
-        raise LamarckError(f"{path} is empty, and an empty file approves nothing: {advice}")
+        values = strict_yaml.loads(content, str(source))
+    except LamarckError as error:
+        raise LamarckError(f"{error}: {advice}") from error
+    if values is None:
+        raise LamarckError(f"{source} is empty, and an empty file approves nothing: {advice}")
     try:
-        return Approval.model_validate(content)
+        return Approval.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise LamarckError(f"{path} is no valid approval ({place}: {first['msg']}): {advice}") from error
+        raise LamarckError(f"{source} is not a valid approval ({place}: {first['msg']}): {advice}") from error

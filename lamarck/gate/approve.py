@@ -3,20 +3,20 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from lamarck.errors import LamarckError
-from lamarck.gate.approval import Approval, Approver, today, write_approval
-from lamarck.gate.plan import plan_digest, read_plan
+from lamarck.files import read_regular
+from lamarck.gate.approval import Approval, Approver, make_approver, today, write_approval
+from lamarck.gate.plan import Plan, plan_digest, read_plan
 from lamarck.gate.signature import (
-    ALLOWED_SIGNERS,
     NAMESPACE,
     check_signature,
     sign,
     signature_of,
-    signatures_are_required,
+    signer_lists,
 )
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
@@ -30,25 +30,29 @@ def approve(
     approver: Approver,
     note: str = "",
     key: Path | None = None,
+    shown: Plan | None = None,
 ) -> Path:
-    """Write approvals/gN.ok for the plan as it is now.
+    """Write approvals/gN.ok for the plan as it is now: it names the digest of the bytes that were shown.
 
-    `typed_digest` is the short digest, or a function that shows a question and returns the answer.
-    Errors: LamarckError, and nothing written, when there is no plan or the digest is not the plan's, or when the key
-    does not sign, or not for this approver.
+    `typed_digest` is the short digest, or a function that shows a question and returns the answer. `shown` is the plan
+    that this human has just read; without it the question says what the run is, from the bytes whose digest is written.
+    Errors: LamarckError, and nothing written, when there is no plan or the digest is not the plan's, when the plan is
+    not the one that was shown, or when the key does not sign, or not for this approver.
     """
     if generation.is_control:
         raise LamarckError(f"{generation.planned_by.name}'s approval covers its control arm: approve that")
     plan = read_plan(generation.plan)
     digest = plan_digest(plan)
-    question = f"To approve, type the plan's short digest ({short(digest)}): "
-    typed = typed_digest if isinstance(typed_digest, str) else typed_digest(question)
+    if shown is not None and plan_digest(shown) != digest:
+        raise LamarckError(
+            f"{generation.plan} changed while you read it: read `lamarck review {generation.name}` again"
+        )
+    typed = typed_digest if isinstance(typed_digest, str) else typed_digest(_question(plan, shown is None))
     if typed.strip() not in (short(digest), digest):
         raise LamarckError(f"{typed.strip()!r} is not the digest of {generation.plan}: nothing is approved")
-    if signatures_are_required() and key is None:
-        raise LamarckError(
-            f"{ALLOWED_SIGNERS} asks for signed approvals: name your key with --key (namespace {NAMESPACE})"
-        )
+    lists = signer_lists(generation.approval)
+    if lists and key is None:
+        raise LamarckError(f"{lists[0]} asks for signed approvals: name your key with --key (namespace {NAMESPACE})")
     approval = Approval(
         generation=generation.name,
         decision="approve",
@@ -62,18 +66,26 @@ def approve(
     if key is None:
         write_approval(generation.approval, approval)
     else:
-        _write_signed(generation.approval, approval, key)
+        _write_signed(generation.approval, approval, key, lists)
     return generation.approval
 
 
-def _write_signed(path: Path, approval: Approval, key: Path) -> None:
+def _question(plan: Plan, with_run: bool) -> str:
+    from lamarck.gate.review import run_lines  # it draws tables: seconds that a typed digest need not wait for
+
+    run = "\n".join([*run_lines(plan), ""]) if with_run else ""
+    return f"{run}To approve, type the plan's short digest ({short(plan_digest(plan))}): "
+
+
+def _write_signed(path: Path, approval: Approval, key: Path, lists: Sequence[Path]) -> None:
     """Sign a draft, and only then put it in place: a refused key or Ctrl-C at its passphrase must approve nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".draft-", dir=path.parent) as directory:
         draft = Path(directory) / path.name
         write_approval(draft, approval)
         sign(draft, key)
-        check_signature(draft, approval.approver)
+        signature = read_regular(signature_of(draft))
+        check_signature(read_regular(draft), signature, approval.approver, lists, path)
         # The signature first: beside an older approval it is refused, whereas an approval alone might hold.
         os.replace(signature_of(draft), signature_of(path))
         os.replace(draft, path)
@@ -82,7 +94,7 @@ def _write_signed(path: Path, approval: Approval, key: Path) -> None:
 def default_approver() -> Approver | None:
     """Who git says is sitting here; None where git does not know."""
     name, email = (_git_config(f"user.{field}") for field in ("name", "email"))
-    return Approver(name=name, contact=email) if name else None
+    return make_approver(name, email) if name else None
 
 
 def _git_config(key: str) -> str | None:

@@ -1,18 +1,19 @@
 """The gate: did a human approve exactly this training run? No setting and no flag opens it. Light."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lamarck.config import Config, Machine
-from lamarck.config.strategy import load_strategy
+from lamarck.config import Config
+from lamarck.config.strategy import Strategy
+from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
-from lamarck.files import digest_file
-from lamarck.gate.approval import Approval, read_approval, today
-from lamarck.gate.plan import Arm, Plan, plan_digest, planned_recipe, read_plan
-from lamarck.gate.plan import Machine as PlannedMachine
-from lamarck.gate.signature import check_signature
-from lamarck.lineage.digest import model_digest, short, suite_digest
+from lamarck.files import read_regular
+from lamarck.gate.approval import Approval, parse_approval, today
+from lamarck.gate.plan import Arm, Plan, PlanInputs, differing_fields, plan_digest, propose, read_plan
+from lamarck.gate.signature import check_signature, signature_of, signer_lists
+from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
 
 
@@ -36,22 +37,26 @@ def gate_state(generation: Generation, plan: Path, approval: Path) -> GateState:
         return GateState("refused", f"{error}.")
 
 
-def check_approval(name: str, plan: Plan, path: Path) -> Approval:
+def check_approval(name: str, plan: Plan, path: Path, *beside: Path) -> Approval:
     """The approval at `path`, if it allows `plan` to run now. Errors: LamarckError that says why it does not."""
-    approval = check_answer(name, plan, path)
+    approval = check_answer(name, plan, path, *beside)
     if approval.expires < today():
         raise LamarckError(f"{path} expired on {approval.expires}: read `lamarck review {name}`, then approve again")
     return approval
 
 
-def check_answer(name: str, plan: Plan, path: Path) -> Approval:
-    """The approval at `path`, if it is a human's yes to `plan`, be it expired since. Errors: LamarckError that says why
-    it is none."""
+def check_answer(name: str, plan: Plan, path: Path, *beside: Path) -> Approval:
+    """The approval at `path`, if it is a human's yes to `plan`, be it expired since.
+
+    It is read once, and its signature is checked over the bytes that were parsed, by the lists of signers of the
+    checkouts that it and the files `beside` it lie in. Errors: LamarckError that says why it is none.
+    """
     if not path.exists():
         raise LamarckError(f"{name} is not approved: read `lamarck review {name}`, then `lamarck approve {name}`")
     if plan.generation != name:
         raise LamarckError(f"the plan of {name} is one of {plan.generation}: run snakemake for a new plan")
-    approval = read_approval(path, name)
+    content = read_regular(path)
+    approval = parse_approval(content, path, name)
     digest = plan_digest(plan)
     advice = f"read `lamarck review {name}`, then approve again"
     if approval.generation != name:
@@ -65,8 +70,34 @@ def check_answer(name: str, plan: Plan, path: Path) -> Approval:
             f"{path} allows {approval.budget_device_seconds:g} device-seconds, but the plan has a budget of "
             f"{plan.budget.device_seconds:g}: lower the budget, or approve again"
         )
-    check_signature(path, approval.approver)
+    if approval.date > today():
+        raise LamarckError(f"{path} is dated {approval.date}, which is still to come (dates are in UTC): {advice}")
+    if lists := signer_lists(path, *beside):
+        signature = read_regular(signature_of(path)) if os.path.lexists(signature_of(path)) else None
+        check_signature(content, signature, approval.approver, lists, path)
     return approval
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A run that a human allowed, and what it is made of as it was read and checked: nothing of this is read again.
+
+    `items` are what is trained on, `curriculum` is the digest of the very bytes that they were parsed from. `parent` is
+    the digest of the model that the child starts from: weights are too large to be held here, so they are hashed, then
+    loaded by path, and whoever loads them compares the digest again after that.
+    """
+
+    plan: Plan
+    approval: Approval
+    strategy: Strategy
+    items: tuple[Item, ...]
+    curriculum: str
+    parent: str
+
+    @property
+    def pieces(self) -> dict[str, str]:
+        """The artifacts that it is made from, as the child's record lists them."""
+        return {"plan": plan_digest(self.plan), "curriculum": self.curriculum, "parent": self.parent}
 
 
 def check_gate(
@@ -74,53 +105,42 @@ def check_gate(
     generation: Generation,
     plan: Path,
     approval: Path,
-    weights: Path,
-    parent_adapter: Path | None,
-    curriculum: Path,
-) -> Plan:
-    """Called by the trainer immediately before it trains: hash again everything the plan covers, as it is now.
+    inputs: PlanInputs,
+    parent_approval: Path | None,
+) -> Admitted:
+    """Called by the trainer immediately before it trains `generation`, or a control arm: is this what was approved?
 
-    Returns the approved plan. Errors: LamarckError that names what differs from what was approved.
+    The plan is not believed, but rebuilt: made anew from `inputs`, which are all of its inputs, the other arm's too,
+    on whichever machine this runs; and compared whole, prices and speeds of config/machines.yaml included. Where those
+    are known better by now, a run that is not done yet is asked about again, or goes on with the file restored. The
+    ceiling is the parent's, so from g2 on its plan, `inputs.previous_plan`, must be one that a human approved, too.
+
+    Errors: LamarckError that names the fields that differ, or why the plan cannot be made.
     """
-    name = generation.planned_by.name
+    planned = generation.planned_by
+    name = planned.name
     approved = read_plan(plan)
-    check_approval(name, approved, approval)
-    if not curriculum.exists():
-        raise LamarckError(f"{curriculum} does not exist: run snakemake, or restore it with `dvc pull`")
-    changed = changed_parts(config, generation, approved, weights, parent_adapter, curriculum)
-    if changed:
+    answer = check_approval(name, approved, approval, plan, inputs.curriculum)
+    if config.control and inputs.control is None:
+        raise LamarckError(f"the plan of {name} covers its control arm, whose files are not given")
+    made = propose(config, planned, inputs)
+    if made.previous:
+        parent = made.previous.generation
+        if parent_approval is None:
+            raise LamarckError(f"{name} needs the approval of its parent {parent}, whose ceiling is its own")
+        check_answer(parent, made.previous, parent_approval, plan)
+    differing = differing_fields(approved, made.plan)
+    if differing:
+        parts = dict.fromkeys(field.partition(".")[0] for field in differing)
         raise LamarckError(
-            f"the {' and the '.join(changed)} of {generation.name} changed after the approval: "
-            f"run snakemake for a new plan, then read `lamarck review {name}` and approve again"
+            f"the {' and the '.join(parts)} of {name} {'are' if len(parts) > 1 else 'is'} not what its files say now "
+            f"({', '.join(differing)}): restore them, or delete {plan}, run snakemake for a new plan, then read "
+            f"`lamarck review {name}` and approve again"
         )
-    return approved
-
-
-def changed_parts(
-    config: Config, generation: Generation, plan: Plan, weights: Path, parent_adapter: Path | None, curriculum: Path
-) -> list[str]:
-    """What the plan says of this run, or of its control arm's, that is not so now: every part is hashed again."""
-    arm = _arm(plan, generation)
-    parts = {
-        "parent": (model_digest(weights, parent_adapter), arm.parent.digest),
-        "curriculum": (digest_file(curriculum), arm.curriculum.digest),
-        "strategy": (load_strategy(config.strategy_of(generation.number)).digest(), plan.strategy.digest),
-        # The settings too: they are what the human read.
-        "recipe": (planned_recipe(config), plan.recipe),
-        "suite": (suite_digest(Path(config.suite)), plan.suite.digest),
-        "seed": (config.seed, plan.seed),
-        "machine": (_place(config.machines.train), _place(plan.cost.machine)),
-        "budget": (
-            (config.budget.of(generation.number), config.budget.dollars),
-            (plan.budget.device_seconds, plan.budget.dollars),
-        ),
-    }
-    return [part for part, (now, planned) in parts.items() if now != planned]
-
-
-def _place(machine: Machine | PlannedMachine) -> tuple[str, int]:
-    """What a human agreed to rent. Its price and its speed may be known better by now: they close no gate."""
-    return machine.gpu, machine.count
+    arm = _arm(approved, generation)
+    return Admitted(
+        approved, answer, made.strategy, made.items[generation.name], arm.curriculum.digest, arm.parent.digest
+    )
 
 
 def _arm(plan: Plan, generation: Generation) -> Plan | Arm:

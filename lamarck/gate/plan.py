@@ -3,12 +3,12 @@
 import json
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from lamarck.budget.estimate import estimate_training
 from lamarck.budget.machine import load_catalogue
@@ -16,12 +16,13 @@ from lamarck.budget.memory import GIB
 from lamarck.budget.shape import find_shape
 from lamarck.budget.work import training_work
 from lamarck.config import Config
+from lamarck.config.strategy import Strategy as CurriculumStrategy
 from lamarck.config.strategy import load_strategy
-from lamarck.curriculum.item import Item, read_curriculum
+from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.errors import LamarckError
-from lamarck.files import canonical_json, digest_file, digest_text, read_json
+from lamarck.files import canonical_json, digest_bytes, digest_text, read_regular
 from lamarck.lineage.digest import model_digest, suite_digest
-from lamarck.lineage.generation import Generation, parse_generation
+from lamarck.lineage.generation import Generation
 from lamarck.models.shards import read_shards
 
 TOKENS_PER_WORD = 1.5  # of subwords, in text with code: for hours and dollars, which are estimates anyway. Assumed.
@@ -116,26 +117,48 @@ class Plan(Part):
 class ControlInputs:
     """The files of the control arm's run."""
 
-    parent_generation: str
     parent_adapter: Path | None
     curriculum: Path
 
 
-def build_plan(
-    config: Config,
-    generation: Generation,
-    weights: Path,
-    parent_adapter: Path | None,
-    curriculum: Path,
-    previous_plan: Path | None,
-    control: ControlInputs | None,
-) -> Plan:
-    """The plan of `generation`, from files alone: the same files give the same plan.
+@dataclass(frozen=True)
+class PlanInputs:
+    """The files that a plan is made from: `parent_adapter` and `previous_plan`, the parent's, from g2 on."""
+
+    weights: Path
+    parent_adapter: Path | None
+    curriculum: Path
+    previous_plan: Path | None
+    control: ControlInputs | None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A plan, and what it was made from as it was read: every file once, and parsed from the bytes that were hashed.
+
+    `items`: those of each arm's curriculum, by the name of the generation that would be trained on them. `previous`:
+    the parent's plan, from g2 on.
+    """
+
+    plan: Plan
+    strategy: CurriculumStrategy
+    items: dict[str, tuple[Item, ...]]
+    previous: Plan | None
+
+
+def build_plan(config: Config, generation: Generation, inputs: PlanInputs) -> Plan:
+    """The plan of `generation`, from files alone: the same files give the same plan. Errors: as `propose`."""
+    return propose(config, generation, inputs).plan
+
+
+def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Proposal:
+    """Read what a plan of `generation` is made from, and make it.
 
     Errors: LamarckError for a broken curriculum, a budget above the parent's, a suite that is not the parent's, or
     when the parent's adapter or plan is not given: without them it would pass for a founder, which has no ceiling.
     """
-    previous = read_plan(previous_plan) if previous_plan else None
+    weights = inputs.weights
+    previous = read_plan(inputs.previous_plan) if inputs.previous_plan else None
     _check_previous(generation, previous)
     suite = suite_digest(Path(config.suite))
     if previous and previous.suite.digest != suite:
@@ -143,30 +166,41 @@ def build_plan(
             f"the suite {config.suite} changed since {previous.generation} was planned: scores could not be compared. "
             "Restore it, or start a new lineage with the new suite"
         )
-    items = _read_items(curriculum)
-    parameters = count_parameters(weights)
-    longest = max(len(f"{item.prompt} {item.completion}".split()) for item in items)
-    words = sum(len(f"{item.prompt} {item.completion}".split()) for item in items) / len(items)
-    examples = config.recipe.steps * config.recipe.batch_size
-    strategy = config.strategy_of(generation.number)
-    return Plan(
+    curriculum, items = _read_curriculum(inputs.curriculum)
+    read = {generation.name: items}
+    arm = None
+    if inputs.control:
+        control, read[generation.control.name] = _read_curriculum(inputs.control.curriculum)
+        arm = Arm(parent=_parent(generation.control.parent, weights, inputs.control.parent_adapter), curriculum=control)
+    strategy_file = config.strategy_of(generation.number)
+    strategy = load_strategy(strategy_file)
+    plan = Plan(
         generation=generation.name,
-        parent=_parent(generation.parent, weights, parent_adapter),
-        curriculum=Curriculum(digest=digest_file(curriculum), items=len(items)),
-        strategy=Strategy(path=str(strategy), digest=load_strategy(strategy).digest()),
+        parent=_parent(generation.parent, weights, inputs.parent_adapter),
+        curriculum=curriculum,
+        strategy=Strategy(path=str(strategy_file), digest=strategy.digest()),
         recipe=planned_recipe(config),
         suite=Suite(name=Path(config.suite).name, digest=suite),
         seed=config.seed,
         budget=_budget(config, generation, previous),
-        cost=Cost(
-            steps=config.recipe.steps,
-            examples=examples,
-            longest_words=longest,
-            parameters=parameters,
-            flops=_rounded(6 * parameters * words * examples),
-            machine=_machine(config, generation, weights, words * TOKENS_PER_WORD * examples),
-        ),
-        control=_control(control, weights),
+        cost=_cost(config, generation, weights, items),
+        control=arm,
+    )
+    return Proposal(plan, strategy, read, previous)
+
+
+def _cost(config: Config, generation: Generation, weights: Path, items: Sequence[Item]) -> Cost:
+    lengths = [len(f"{item.prompt} {item.completion}".split()) for item in items]
+    words = sum(lengths) / len(lengths)
+    examples = config.recipe.steps * config.recipe.batch_size
+    parameters = count_parameters(weights)
+    return Cost(
+        steps=config.recipe.steps,
+        examples=examples,
+        longest_words=max(lengths),
+        parameters=parameters,
+        flops=_rounded(6 * parameters * words * examples),
+        machine=_machine(config, generation, weights, words * TOKENS_PER_WORD * examples),
     )
 
 
@@ -194,7 +228,7 @@ def _rounded(value: float) -> float:
 
 def _check_previous(generation: Generation, previous: Plan | None) -> None:
     """The ceiling is the parent's own: neither no plan nor another lineage's may stand in for it."""
-    expected = generation.parent.name if generation.parent.number else None
+    expected = generation.parent.planned_by.name if generation.parent.number else None
     given = previous.generation if previous else None
     if given == expected:
         return
@@ -212,11 +246,12 @@ def _parent(generation: Generation, weights: Path, adapter: Path | None) -> Pare
     return Parent(generation=generation.name, digest=model_digest(weights, adapter))
 
 
-def _read_items(curriculum: Path) -> list[Item]:
-    items = list(read_curriculum(curriculum))
+def _read_curriculum(path: Path) -> tuple[Curriculum, tuple[Item, ...]]:
+    content = read_regular(path)
+    items = tuple(parse_curriculum(content, path))
     if not items:
-        raise LamarckError(f"{curriculum} has no items: there is nothing to train on")
-    return items
+        raise LamarckError(f"{path} has no items: there is nothing to train on")
+    return Curriculum(digest=digest_bytes(content), items=len(items)), items
 
 
 def planned_recipe(config: Config) -> Recipe:
@@ -242,16 +277,6 @@ def _budget(config: Config, generation: Generation, previous: Plan | None) -> Bu
             f"{most:g}: no generation may have more than its parent; lower `budget.dollars` in the configuration"
         )
     return Budget(device_seconds=asked, parent_device_seconds=allowed, dollars=dollars)
-
-
-def _control(control: ControlInputs | None, weights: Path) -> Arm | None:
-    if control is None:
-        return None
-    items = len(_read_items(control.curriculum))
-    return Arm(
-        parent=_parent(parse_generation(control.parent_generation), weights, control.parent_adapter),
-        curriculum=Curriculum(digest=digest_file(control.curriculum), items=items),
-    )
 
 
 def count_parameters(weights: Path) -> int:
@@ -282,12 +307,46 @@ def _shapes(path: Path) -> Iterator[list[int]]:
 
 
 def read_plan(path: Path) -> Plan:
+    """The plan at `path`; errors as `parse_plan`, and where it is not a regular file."""
+    return parse_plan(read_regular(path), path)
+
+
+def parse_plan(content: bytes, source: Path) -> Plan:
+    """The plan that these bytes are: no other bytes are the same plan, so its digest is theirs.
+
+    Errors: LamarckError for anything but a plan as it is written here, in the one text of its values.
+    """
     try:
-        return Plan.model_validate(read_json(path))
-    except ValidationError as error:
-        raise LamarckError(f"{path} is no plan: delete it and run snakemake again") from error
+        plan = Plan.model_validate(json.loads(content.decode("utf-8")))
+        if _text(plan).encode() == content:
+            return plan
+    except (ValueError, RecursionError):
+        pass
+    raise LamarckError(f"{source} is not a plan as `lamarck` writes it: delete it and run snakemake again")
 
 
 def plan_digest(plan: Plan) -> str:
-    """What an approval names: sha256 of the plan's canonical file."""
-    return digest_text(canonical_json(plan.model_dump(mode="json")))
+    """What an approval names: sha256 of the bytes of the plan's file."""
+    return digest_text(_text(plan))
+
+
+def _text(plan: Plan) -> str:
+    """A plan's file. One that is older than some field does not hold it, and keeps its digest."""
+    return canonical_json(plan.model_dump(mode="json", exclude_unset=True))
+
+
+def differing_fields(plan: Plan, other: Plan) -> list[str]:
+    """In which fields, such as `cost.flops`, two plans are not the same."""
+    return _differing(plan.model_dump(mode="json"), other.model_dump(mode="json"), "")
+
+
+def _differing(value: Any, other: Any, place: str) -> list[str]:
+    if isinstance(value, dict) and isinstance(other, dict):
+        keys = dict.fromkeys([*value, *other])
+        return [
+            field
+            for key in keys
+            for field in _differing(value.get(key), other.get(key), f"{place}.{key}" if place else key)
+        ]
+    # As text: 1 and 1.0 are equal, but not the same plan.
+    return [] if canonical_json(value) == canonical_json(other) else [place]

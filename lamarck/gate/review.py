@@ -11,8 +11,8 @@ from rich.text import Text
 from lamarck.budget.estimate import duration
 from lamarck.config import HERE
 from lamarck.config.strategy import load_strategy
-from lamarck.curriculum.item import Item, read_curriculum
-from lamarck.files import digest_file, read_json
+from lamarck.curriculum.item import Item, parse_curriculum
+from lamarck.files import digest_bytes, read_json, read_regular
 from lamarck.gate.curriculum_tables import cells_table, guard_rails_table
 from lamarck.gate.plan import Machine, Plan, plan_digest, read_plan
 from lamarck.lineage.digest import short
@@ -22,6 +22,7 @@ from lamarck.visible import visible
 
 SHOWN_ITEMS = 5
 LONGEST_TEXT = 100
+LONGEST_LINE = 500
 
 
 def review_json(generation: Generation) -> dict[str, Any]:
@@ -31,15 +32,19 @@ def review_json(generation: Generation) -> dict[str, Any]:
     return plan.model_dump(mode="json") | {"digest": digest, "short": short(digest)}
 
 
-def show(generation: Generation, console: Console | None = None) -> None:
-    """Print the review. Errors: LamarckError when the plan or the curriculum is missing or broken."""
+def show(generation: Generation, console: Console | None = None) -> Plan:
+    """Print the review, and return the plan that it shows. Each file is read once: what is shown is what is hashed.
+
+    Errors: LamarckError when the plan or the curriculum is missing or broken.
+    """
     console = console or Console()
     plan = read_plan(generation.plan)
     card = read_json(generation.card)
-    items = list(read_curriculum(generation.curriculum))
+    content = read_regular(generation.curriculum)
+    items = list(parse_curriculum(content, generation.curriculum))
     console.rule(Text(f"Should {plan.generation} exist?"))
     console.print(_run(plan))
-    if digest_file(generation.curriculum) != plan.curriculum.digest:
+    if digest_bytes(content) != plan.curriculum.digest:
         console.print(Text("The curriculum changed since: run snakemake for a new plan.", style="bold red"))
     console.print(Text(_origin(card)))
     if "human_edited" in card["record"]:
@@ -57,6 +62,7 @@ def show(generation: Generation, console: Console | None = None) -> None:
     for item in shown:
         console.print(Text(_line(item)))
     console.print(Text(_how_to_answer(plan)))
+    return plan
 
 
 def _run(plan: Plan) -> Table:
@@ -64,8 +70,13 @@ def _run(plan: Plan) -> Table:
     table.add_column(style="bold")
     table.add_column()
     for name, value in run_rows(plan):
-        table.add_row(name, Text(value))
+        table.add_row(name, Text(visible(value, LONGEST_LINE)))
     return table
+
+
+def run_lines(plan: Plan) -> list[str]:
+    """The same as lines of text."""
+    return [f"{name:<12} {visible(value, LONGEST_LINE)}" for name, value in run_rows(plan)]
 
 
 def run_rows(plan: Plan) -> list[tuple[str, str]]:

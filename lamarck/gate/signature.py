@@ -2,9 +2,13 @@
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
+import lamarck
 from lamarck.errors import LamarckError
+from lamarck.files import read_regular
 from lamarck.gate.approval import Approver
 
 # Fixed on purpose: a setting could point at another file, and the gate must not be a setting.
@@ -12,39 +16,63 @@ ALLOWED_SIGNERS = Path("config/allowed_signers")
 NAMESPACE = "lamarck-approval"
 
 
-def signatures_are_required() -> bool:
-    """Also where the list is a link to nowhere: a list that cannot be read must close the gate, not open it."""
-    return os.path.lexists(ALLOWED_SIGNERS)
-
-
 def signature_of(approval: Path) -> Path:
     return approval.with_name(approval.name + ".sig")
 
 
-def check_signature(path: Path, approver: Approver) -> None:
-    """Errors: LamarckError unless the file is signed by its approver, as `config/allowed_signers` lists them.
+def signer_lists(*files: Path) -> list[Path]:
+    """Every list of signers in force for a run that these files belong to: an approval must satisfy all of them.
 
-    Without that file signatures are not asked for.
+    A list binds what lies in its checkout, from whichever directory a command is started, and whatever this code's own
+    checkout is used for. So it is looked for in every directory above each of `files`, as the path spells them, and
+    above the code. Another working directory, or a copy of the approval somewhere else, can add lists but leave out
+    none. A list that is a link to nowhere counts: one that cannot be read must close the gate, not open it.
     """
-    if not signatures_are_required():
-        return
-    signature = signature_of(path)
-    if not signature.exists():
-        raise LamarckError(
-            f"{path} is not signed, and {ALLOWED_SIGNERS} exists: sign it with "
-            f"`ssh-keygen -Y sign -f KEY -n {NAMESPACE} {path}`"
+    spelt = [Path(os.path.abspath(file)) for file in (*files, Path(lamarck.__file__).parent)]
+    directories = dict.fromkeys(directory for path in spelt for directory in path.parents)
+    return [directory / ALLOWED_SIGNERS for directory in directories if os.path.lexists(directory / ALLOWED_SIGNERS)]
+
+
+def check_signature(
+    content: bytes, signature: bytes | None, approver: Approver, lists: Iterable[Path], source: Path
+) -> None:
+    """Errors: LamarckError unless `signature` is the approver's over exactly these bytes, by each of the lists.
+
+    `content` are the bytes that were parsed; `source` is the file that they are from, for the sentence. Without a list
+    signatures are not asked for.
+    """
+    for allowed in lists:
+        if signature is None:
+            raise LamarckError(
+                f"{source} is not signed, and {_spelt(allowed)} exists: sign it with "
+                f"`ssh-keygen -Y sign -f KEY -n {NAMESPACE} {source}`"
+            )
+        if not _is_signed(content, signature, approver, read_regular(allowed)):
+            raise LamarckError(
+                f"the signature of {source} is not {approver.name}'s over these bytes, as {_spelt(allowed)} lists it"
+            )
+
+
+def _is_signed(content: bytes, signature: bytes, approver: Approver, allowed: bytes) -> bool:
+    """ssh-keygen reads signature and list by path: it gets copies of the bytes that were read here."""
+    with tempfile.TemporaryDirectory() as directory:
+        files = {"signature": signature, "allowed_signers": allowed}
+        for name, given in files.items():
+            (Path(directory) / name).write_bytes(given)
+        signature_file, list_file = (str(Path(directory) / name) for name in files)
+        # ssh-keygen itself matches the approver with the principals listed: they may be patterns such as *@example.org.
+        return any(
+            _ssh_keygen(
+                *("verify", "-f", list_file, "-I", principal, "-n", NAMESPACE, "-s", signature_file), signed=content
+            ).returncode
+            == 0
+            for principal in filter(None, (approver.contact, approver.name))
         )
-    # ssh-keygen itself matches the approver with the principals listed: they may be patterns such as *@example.org.
-    for principal in filter(None, (approver.contact, approver.name)):
-        checked = _ssh_keygen(
-            *("verify", "-f", str(ALLOWED_SIGNERS), "-I", principal, "-n", NAMESPACE, "-s", str(signature)),
-            signed=path.read_bytes(),
-        )
-        if checked.returncode == 0:
-            return
-    raise LamarckError(
-        f"the signature of {path} is not {approver.name}'s over these bytes, as {ALLOWED_SIGNERS} lists it"
-    )
+
+
+def _spelt(path: Path) -> Path:
+    """As seen from the working directory, where it lies below that."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def sign(path: Path, key: Path) -> None:

@@ -130,7 +130,11 @@ class Kind:
 
     def input_digests(self, config: Config, generation: Generation, given: Files = NONE_GIVEN) -> dict[str, str]:
         """What its record must list: the other artifacts, and the settings. As `piece_digests` otherwise."""
-        found = self.piece_digests(generation, given)
+        return self.piece_digests(generation, given) | self.setting_digests(config, generation, given)
+
+    def setting_digests(self, config: Config, generation: Generation, given: Files = NONE_GIVEN) -> dict[str, str]:
+        """What its record must list of what the configuration decides. As `piece_digests` otherwise."""
+        found = {}
         for each in self.inputs:
             if isinstance(each, Setting) and each.digest and (files := each.files(config, generation)) is not None:
                 found[each.name] = each.digest(config, generation, _replaced(files, given))
@@ -248,7 +252,8 @@ PLAN_INPUTS = (
     SUITE,
     SEED,
     Setting("budget", lambda config, child, files: digest_value(list(config.budget.ceilings(child.number)))),
-    # What a human agrees to rent. Its price and its speed may be known better by now: they close no gate.
+    # What a human agrees to rent. A price or a speed that is known better by now makes no plan stale; of a run that is
+    # still to be trained, the gate asks again.
     Setting("machine", lambda config, child, files: digest_value(list(config.machines.train.place))),
     Piece("parent's plan", _previous_plan, _one_file("previous_plan")),
     Setting("control's parent", lambda config, child, files: _digest_of_control_parent(files), _control_parent),

@@ -11,9 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lamarck import strict_yaml
 from lamarck.errors import LamarckError
 
 CONTROL = "control"
@@ -184,9 +184,7 @@ def described(lineage: str) -> Described:
 @lru_cache(maxsize=1024)
 def _described(path: Path, *identity: int) -> Described:
     try:
-        return Described.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LamarckError(f"{path} is not valid YAML: {error}") from error
+        return Described.model_validate(strict_yaml.load(path))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -18,13 +18,13 @@ from threading import Thread
 from types import FrameType
 from typing import Any
 
-import yaml
 from snakemake_executor_plugin_runpod.errors import Cancelled, RunPodError
 from snakemake_executor_plugin_runpod.job import JobFailed, Task
 from snakemake_executor_plugin_runpod.session import Session
 from snakemake_executor_plugin_runpod.settings import ExecutorSettings
 from snakemake_executor_plugin_runpod.ssh import Remote
 
+from lamarck import strict_yaml
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.lineage.generation import Generation
@@ -169,10 +169,9 @@ def read_profile(profile: Path, max_dollars: float | None) -> tuple[ExecutorSett
 
     Errors: LamarckError for a file that is none, or a setting that there is not.
     """
-    try:
-        values = yaml.safe_load(profile.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise LamarckError(f"cannot read the profile {profile}: {' '.join(str(error).split())}") from error
+    values = strict_yaml.load(profile)
+    if not isinstance(values, dict):
+        raise LamarckError(f"{profile} is not a profile: it must be a mapping of settings")
     given: dict[str, Any] = {
         key.removeprefix("runpod-").replace("-", "_"): value
         for key, value in values.items()

@@ -16,9 +16,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import Field
 
+from lamarck import strict_yaml
 from lamarck.config import HubFounder, Recipe, TinyFounder
 from lamarck.config.section import Section, check_section, load_section
 from lamarck.errors import LamarckError
@@ -348,12 +348,7 @@ def _load_lm_eval_task(suite: Path, task: HeldOutTask | BenchmarkTask) -> dict[s
 
 def _read_lm_eval_task(suite: Path, name: str) -> dict[str, Any]:
     path = suite / "tasks" / f"{name}.yaml"
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise LamarckError(f"{path} does not exist") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LamarckError(f"{path} is not valid YAML: {error}") from error
+    config = strict_yaml.load(path)
     if not isinstance(config, dict) or config.get("task") != name:
         raise LamarckError(f"{path} must describe task {name!r}, and nothing else")
     return config

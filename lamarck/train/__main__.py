@@ -3,15 +3,25 @@
     python -m lamarck.train --config config/default.yaml --generation g1 --plan results/g1/plan.json \
         --approval approvals/g1.ok --weights results/g0/weights --curriculum results/g1/curriculum.jsonl \
         --checkpoint results/g1/checkpoint --metrics logs/tensorboard/g1 --output results/g1/adapter
+
+It gets everything that the plan is made from, because the gate makes the plan anew: for a control arm the lineage's own
+files, too, and the other way round.
 """
 
 import argparse
+import shutil
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from lamarck.errors import exit_with_sentence
+from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.gate.check import check_gate
+from lamarck.gate.options import add_plan_inputs, plan_inputs
+from lamarck.gate.plan import PlanInputs
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.generation import parse_generation
 from lamarck.run_lock import take_lock
@@ -23,35 +33,49 @@ def main() -> None:
     started = time.time()
     child = parse_generation(arguments.generation)
     config = load_config_of(arguments.config, child)
-    approved = check_gate(
-        config,
-        child,
-        arguments.plan,
-        arguments.approval,
-        arguments.weights,
-        arguments.parent_adapter,
-        arguments.curriculum,
-    )
-    take_lock(arguments.checkpoint / "lock", f"another process is training {child.name}")
+    with own_parent_adapter(plan_inputs(arguments), child.is_control) as (inputs, parent_adapter):
+        admitted = check_gate(config, child, arguments.plan, arguments.approval, inputs, arguments.parent_approval)
+        take_lock(arguments.checkpoint / "lock", f"another process is training {child.name}")
 
-    # It imports torch: after everything that can be refused without that.
-    from lamarck.train.launch import run_on
+        # It imports torch: after everything that can be refused without that.
+        from lamarck.train.launch import run_on
 
-    job = Job(
-        started,
-        config,
-        child,
-        approved,
-        arguments.plan,
-        arguments.weights,
-        arguments.parent_adapter,
-        arguments.curriculum,
-        arguments.checkpoint,
-        arguments.metrics,
-        arguments.output,
-        arguments.threads,
-    )
-    run_on(config.machines.train, partial(make_child, job))
+        job = Job(
+            started,
+            config,
+            child,
+            admitted,
+            inputs.weights,
+            parent_adapter,
+            arguments.checkpoint,
+            arguments.metrics,
+            arguments.output,
+            arguments.threads,
+        )
+        run_on(config.machines.train, partial(make_child, job))
+
+
+@contextmanager
+def own_parent_adapter(inputs: PlanInputs, of_control: bool) -> Iterator[tuple[PlanInputs, Path | None]]:
+    """`inputs` with a copy of the adapter that this arm starts from, and where that lies, which nobody else can write.
+
+    Its bytes are read once: what the gate hashes is what is loaded. Errors: LamarckError where it cannot be read.
+    """
+    control = inputs.control if of_control else None
+    adapter = control.parent_adapter if control else inputs.parent_adapter
+    if adapter is None:
+        yield inputs, None
+        return
+    with tempfile.TemporaryDirectory(prefix="lamarck-") as directory:
+        copy = Path(directory) / "adapter"
+        try:
+            shutil.copytree(adapter, copy)
+        except (OSError, shutil.Error) as error:
+            raise LamarckError(f"{adapter} cannot be read: restore it with `dvc pull`") from error
+        if control:
+            yield replace(inputs, control=replace(control, parent_adapter=copy)), copy
+        else:
+            yield replace(inputs, parent_adapter=copy), copy
 
 
 def _arguments() -> argparse.Namespace:
@@ -60,9 +84,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--generation", required=True)
     parser.add_argument("--plan", type=Path, required=True)
     parser.add_argument("--approval", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--parent-adapter", type=Path)
-    parser.add_argument("--curriculum", type=Path, required=True)
+    parser.add_argument("--parent-approval", type=Path, help="of the parent's plan, from g2 on")
+    add_plan_inputs(parser)
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help="directory of the checkpoint; removed at the end"
     )

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamarck.config import Config
-from lamarck.config.strategy import load_strategy
-from lamarck.curriculum.item import read_curriculum
+from lamarck.errors import LamarckError
 from lamarck.files import atomic_directory, digest_value, write_json
-from lamarck.gate.plan import Plan
-from lamarck.lineage.artifacts import ADAPTER, Files
-from lamarck.lineage.digest import adapter_digest
+from lamarck.gate.check import Admitted
+from lamarck.lineage.artifacts import ADAPTER
+from lamarck.lineage.digest import adapter_digest, model_digest
 from lamarck.lineage.generation import ADAPTER_RECORD, Generation
 from lamarck.lineage.records import make_record
 from lamarck.progress import count_up
@@ -28,28 +27,21 @@ BASE = "results/g0/weights"
 
 @dataclass(frozen=True)
 class Job:
-    """An approved run and its files. `started`: in seconds since the epoch; `checkpoint` is a directory; `threads` are
-    shared by all processes."""
+    """An approved run: what the gate admitted, which goes to every process as it was read there, and its files.
+
+    `started`: in seconds since the epoch; `checkpoint` is a directory; `threads` are shared by all processes.
+    """
 
     started: float
     config: Config
     child: Generation
-    approved: Plan
-    plan: Path
+    admitted: Admitted
     weights: Path
     parent_adapter: Path | None
-    curriculum: Path
     checkpoint: Path
     metrics: Path
     output: Path
     threads: int
-
-    @property
-    def files(self) -> Files:
-        """Its inputs as the table of artifacts names them."""
-        files: dict[str, tuple[Path, ...]] = {"plan": (self.plan,), "curriculum": (self.curriculum,)}
-        files |= {"weights": (self.weights,)}
-        return files | ({"adapter": (self.parent_adapter,)} if self.parent_adapter else {})
 
 
 def make_child(job: Job, team: "Team") -> None:
@@ -64,13 +56,12 @@ def make_child(job: Job, team: "Team") -> None:
     from lamarck.train.model import export_adapter, load_trainable
     from lamarck.train.shard import shard_base
 
-    config, child, recipe = job.config, job.child, job.config.recipe
-    ceiling = job.approved.budget.device_seconds
+    config, child, recipe, admitted = job.config, job.child, job.config.recipe, job.admitted
+    ceiling = admitted.plan.budget.device_seconds
     torch.set_num_threads(max(1, job.threads // team.size))
     tokenizer = AutoTokenizer.from_pretrained(job.weights, local_files_only=True)
     seed = seed_for(config.seed, "train", str(child.number))
-    items = list(read_curriculum(job.curriculum))
-    data = tokenize(exercises(items, recipe.reasoning), tokenizer, recipe.max_tokens)
+    data = tokenize(exercises(admitted.items, recipe.reasoning), tokenizer, recipe.max_tokens)
     if team.leads:
         print(f"{child.name} learns what stands in brackets: {show_example(data.examples[0], tokenizer)}", flush=True)
 
@@ -78,15 +69,16 @@ def make_child(job: Job, team: "Team") -> None:
         torch.manual_seed(seed)
         parent = None if recipe.inherit == "fresh" else job.parent_adapter
         model = load_trainable(job.weights, parent, recipe, team.device)
+        _check_loaded(job)
         # Counted now: `stack` is exported by replacing the trained adapter with the sum of two.
         trained_parameters = sum(value.numel() for value in model.parameters() if value.requires_grad)
         if team.size > 1:
             shard_base(model, team)
             # The same adapter everywhere, but each its own dropout.
             torch.manual_seed(seed_for(seed, "process", str(team.rank)))
-        easy_to_hard = load_strategy(config.strategy_of(child.number)).ordering == "easy_to_hard"
+        easy_to_hard = admitted.strategy.ordering == "easy_to_hard"
         batches = Batches(data.examples, recipe.batch_size, seed, tokenizer.eos_token_id, easy_to_hard)
-        inputs = ADAPTER.input_digests(config, child, job.files)
+        inputs = admitted.pieces | ADAPTER.setting_digests(config, child)
         steps_counted = count_up(f"{child.name} is trained", "steps", recipe.steps)
         with steps_counted if team.leads else contextlib.nullcontext(lambda steps: None) as on_step:
             progress = train(
@@ -135,3 +127,9 @@ def make_child(job: Job, team: "Team") -> None:
     if stopped == "ceiling":
         print(f"{child.name}: stopped at its compute ceiling of {ceiling:g} device-seconds")
     print(f"{child.name}: {progress.step} steps, final loss {progress.log[-1].loss:.4f}")
+
+
+def _check_loaded(job: Job) -> None:
+    """Weights are hashed at the gate, then loaded by path. Errors: LamarckError where they changed in between."""
+    if model_digest(job.weights, job.parent_adapter) != job.admitted.parent:
+        raise LamarckError(f"the parent of {job.child.name} changed while it was loaded: nothing was trained")

@@ -14,8 +14,8 @@ from lamarck.errors import LamarckError
 from lamarck.files import digest_file, write_json, write_jsonl
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
-from lamarck.gate.check import check_gate
-from lamarck.gate.plan import ControlInputs, Plan, build_plan, plan_digest
+from lamarck.gate.check import Admitted, check_gate
+from lamarck.gate.plan import ControlInputs, Plan, PlanInputs, build_plan, plan_digest
 from lamarck.lineage.artifacts import PLAN
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
@@ -57,8 +57,13 @@ def write_curriculum(path: Path, seed: int) -> None:
 
 
 def make_plan(settings: Config) -> Plan:
-    control = ControlInputs("g0", None, G1.control.curriculum)
-    return build_plan(settings, G1, G1.weights, None, G1.curriculum, None, control)
+    return build_plan(settings, G1, inputs(settings))
+
+
+def inputs(settings: Config) -> PlanInputs:
+    """Of g1's plan."""
+    control = ControlInputs(None, G1.control.curriculum) if settings.control else None
+    return PlanInputs(G1.weights, None, G1.curriculum, None, control)
 
 
 def make_grandchild_plan(
@@ -66,7 +71,7 @@ def make_grandchild_plan(
 ) -> Plan:
     G1.adapter.mkdir(exist_ok=True)
     (G1.adapter / "adapter_model.safetensors").write_bytes(b"trained")
-    return build_plan(settings, child, G1.weights, adapter, G1.curriculum, previous, None)
+    return build_plan(settings, child, PlanInputs(G1.weights, adapter, G1.curriculum, previous, None))
 
 
 def write_plan(settings: Config) -> None:
@@ -79,8 +84,8 @@ def say_yes(key: Path | None = None) -> None:
     approve(G1, short(plan_digest(make_plan(config()))), ME, key=key)
 
 
-def check(settings: Config, generation: Generation = G1) -> Plan:
-    return check_gate(settings, generation, G1.plan, G1.approval, G1.weights, None, generation.curriculum)
+def check(settings: Config, generation: Generation = G1) -> Admitted:
+    return check_gate(settings, generation, G1.plan, G1.approval, inputs(settings), None)
 
 
 def refusal(settings: Config | None = None, generation: Generation = G1) -> str:

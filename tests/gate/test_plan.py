@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.gate.project import (
     G1,
     append_line_end,
     config,
+    inputs,
     make_grandchild_plan,
     make_plan,
     write_plan,
@@ -80,10 +82,16 @@ def test_the_ceiling_holds_in_a_lineage_under_a_prefix() -> None:
         make_grandchild_plan(config(budget={"device_seconds": 121}), previous, child=child)
 
 
-@pytest.mark.parametrize("override", [float("nan"), float("inf"), -5.0, 0.0])
+@pytest.mark.parametrize("override", [-5.0, 0.0])
 def test_a_budget_that_is_no_positive_number_is_no_way_round_the_ceiling(override: float) -> None:
     with pytest.raises(LamarckError, match="must be a positive number"):
         make_grandchild_plan(config(budget={"device_seconds": 120, "overrides": {2: override}}))
+
+
+@pytest.mark.parametrize("override", [float("nan"), float("inf"), "inf", "nan"])
+def test_a_number_without_end_is_no_setting(override: object) -> None:
+    with pytest.raises(LamarckError, match=r"budget\.overrides\.2: Input should be a finite number"):
+        config(budget={"device_seconds": 120, "overrides": {2: override}})
 
 
 def test_leaving_out_the_parents_plan_is_no_way_round_the_ceiling() -> None:
@@ -98,14 +106,14 @@ def test_another_lineages_plan_is_not_the_parents() -> None:
 
 def test_the_founder_has_no_plan() -> None:
     with pytest.raises(LamarckError, match="is the founder, which has no plan"):
-        build_plan(config(), G1, G1.weights, None, G1.curriculum, G1.plan, None)
+        build_plan(config(), G1, replace(inputs(config()), previous_plan=G1.plan))
 
 
 def test_a_parent_is_planned_with_its_adapter_and_the_founder_without() -> None:
     with pytest.raises(LamarckError, match="g1 is an adapter"):
         make_grandchild_plan(config(), adapter=None)
     with pytest.raises(LamarckError, match="g0 is the founder"):
-        build_plan(config(), G1, G1.weights, G1.adapter, G1.curriculum, None, None)
+        build_plan(config(), G1, replace(inputs(config()), parent_adapter=G1.adapter))
 
 
 def test_a_new_suite_is_a_new_lineage() -> None:
@@ -120,12 +128,25 @@ def test_a_new_suite_is_a_new_lineage() -> None:
         ("{", "line 6 is not valid JSON"),
         ('{"id": "x"}', "line 6: skill"),
         ('{"id": 1}', "line 6: id"),
+        ('{"id": "x", "id": "x"}', "line 6 is not valid JSON: a key stands twice"),
+        ('{"id": NaN}', "line 6 is not valid JSON: NaN is not JSON"),
+        ('{"difficulty": 1e999}', "line 6 is not valid JSON: 1e999 is too large"),
+        (f'{{"difficulty": {"9" * 5000}}}', "line 6 is not valid JSON: an integer is too long"),
+        ("[" * 100_000, "line 6 is not valid JSON: it is nested too deep"),
     ],
 )
 def test_a_broken_curriculum_names_the_line(line: str, sentence: str) -> None:
     with G1.curriculum.open("a") as file:
         file.write(line + "\n")
     with pytest.raises(LamarckError, match=sentence):
+        make_plan(config())
+
+
+def test_text_that_cannot_be_written_is_refused() -> None:
+    row = json.loads(G1.curriculum.read_text().splitlines()[0])
+    with G1.curriculum.open("a") as file:
+        file.write(json.dumps(row | {"prompt": "\ud800"}) + "\n")
+    with pytest.raises(LamarckError, match="line 6: its text is no Unicode"):
         make_plan(config())
 
 

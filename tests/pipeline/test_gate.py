@@ -28,6 +28,7 @@ def test_calling_the_trainer_does_not_open_the_gate(at_gate: Project) -> None:
         *("python", "-m", "lamarck.train", "--config", "config/default.yaml", "--generation", "g1"),
         *("--plan", "results/g1/plan.json", "--approval", "approvals/g1.ok", "--weights", "results/g0/weights"),
         *("--curriculum", "results/g1/curriculum.jsonl", "--checkpoint", "results/g1/checkpoint"),
+        *("--control-curriculum", "results/control/g1/curriculum.jsonl"),
         *("--metrics", "logs/tensorboard/g1"),
         *("--output", "results/g1/adapter"),
         check=False,
@@ -56,12 +57,13 @@ def test_a_curriculum_edited_after_the_approval_closes_the_gate(at_gate: Project
         *("python", "-m", "lamarck.train", "--config", "config/default.yaml", "--generation", "g1"),
         *("--plan", "results/g1/plan.json", "--approval", "approvals/g1.ok", "--weights", "results/g0/weights"),
         *("--curriculum", "results/g1/curriculum.jsonl", "--checkpoint", "results/g1/checkpoint"),
+        *("--control-curriculum", "results/control/g1/curriculum.jsonl"),
         *("--metrics", "logs/tensorboard/g1"),
         *("--output", "results/g1/adapter"),
         check=False,
     )
     assert done.returncode == 1
-    assert "the curriculum of g1 changed after the approval" in done.stdout
+    assert "the curriculum and the cost of g1 are not what its files say now" in done.stdout
 
 
 def test_a_generation_without_its_parent_is_refused(blank: Project, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,15 @@ import torch
 import yaml
 
 from lamarck.config import load_config
-from lamarck.curriculum.item import Item
-from lamarck.files import read_json, write_json, write_jsonl
+from lamarck.curriculum.item import Item, item_id
+from lamarck.errors import LamarckError
+from lamarck.files import digest_file, read_json, write_json, write_jsonl
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
-from lamarck.gate.plan import build_plan, plan_digest
-from lamarck.lineage.digest import short
+from lamarck.gate.plan import ControlInputs, PlanInputs, build_plan, plan_digest
+from lamarck.lineage.digest import adapter_digest, short
 from lamarck.lineage.generation import Generation
+from lamarck.train.__main__ import own_parent_adapter
 
 ROOT = Path(__file__).parents[2]
 G1 = Generation(1)
@@ -35,6 +38,20 @@ COMMAND = (
     *("--output", str(G1.adapter)),
 )
 
+# The same program, in which the files that were approved are others from the moment on at which torch is imported: the
+# gate lies behind it then, and reading for the training before it.
+SWAPPED = """
+import os, runpy, sys
+def swap(event, arguments):
+    if event == "import" and arguments[0] == "torch":
+        for path in ("results/g1/curriculum.jsonl", "results/g1/plan.json", "strategy.yaml"):
+            if os.path.exists(path + ".false"):
+                os.replace(path + ".false", path)
+sys.addaudithook(swap)
+sys.argv = ["lamarck.train", *sys.argv[1:]]
+runpy.run_module("lamarck.train", run_name="__main__")
+"""
+
 
 @pytest.fixture
 def approved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path, tiny_items: list[Item]) -> None:
@@ -46,18 +63,24 @@ def approved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path
     shutil.copytree(tiny_weights, G1.weights)
     write_jsonl(G1.curriculum, [item.model_dump(mode="json", exclude_none=True) for item in tiny_items])
     values = yaml.safe_load(CONFIG.read_text())
-    values |= {"suite": "suite", "control": False, "machines": {"train": {"gpu": "here", "count": 2}}}
+    shutil.copyfile("config/strategies/frontier.yaml", "strategy.yaml")
+    values |= {
+        "suite": "suite",
+        "strategy": "strategy.yaml",
+        "control": False,
+        "machines": {"train": {"gpu": "here", "count": 2}},
+    }
     values["recipe"] |= RECIPE
     CONFIG.write_text(yaml.safe_dump(values))
-    plan = build_plan(load_config(CONFIG), G1, G1.weights, None, G1.curriculum, None, None)
+    plan = build_plan(load_config(CONFIG), G1, PlanInputs(G1.weights, None, G1.curriculum, None, None))
     assert plan.cost.machine.count == 2
     write_json(G1.plan, plan.model_dump(mode="json"))
     approve(G1, short(plan_digest(plan)), Approver(name="A Tester", contact="tester@example.org"))
 
 
-def start() -> subprocess.Popen[str]:
+def start(command: Sequence[str] = COMMAND) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TRANSFORMERS_VERBOSITY": "error"}
-    return subprocess.Popen(COMMAND, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def members(command: subprocess.Popen[str]) -> list[int]:
@@ -103,3 +126,45 @@ def test_a_process_that_is_killed_ends_the_run_and_the_next_goes_on(approved: No
     assert training["tokens_per_second"] == pytest.approx(2 * training["tokens"] / used, rel=1e-3)
     assert not CHECKPOINT.exists()
     assert json.loads((G1.adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == str(G1.weights)
+
+
+def test_what_is_swapped_after_the_check_is_not_trained(approved: None, tiny_items: list[Item]) -> None:
+    """Not in the process that checked, and not in the others."""
+    digests = {"curriculum": digest_file(G1.curriculum), "plan": digest_file(G1.plan)}
+    false = tiny_items[0].model_copy(update={"completion": "w43 w43 w43"})
+    false = false.model_copy(update={"id": item_id(false.skill, false.prompt, false.completion)})
+    write_jsonl(Path(f"{G1.curriculum}.false"), [false.model_dump(mode="json", exclude_none=True)] * 3)
+    for path in (G1.plan, Path("strategy.yaml")):
+        Path(f"{path}.false").write_text("false")
+    command = start([sys.executable, "-c", SWAPPED, *COMMAND[3:]])
+    said, failed = command.communicate()
+    assert command.returncode == 0, failed
+    assert G1.plan.read_text() == "false", "nothing was swapped"
+    assert digest_file(G1.curriculum) != digests["curriculum"]
+    assert "w43" not in said
+    training = read_json(G1.adapter / "training.json")
+    assert {part: training["record"]["inputs"][part] for part in digests} == digests
+    assert training["examples"] == len(tiny_items)
+
+
+def test_the_parents_adapter_is_loaded_as_it_was_hashed(tmp_path: Path) -> None:
+    """What is trained on is a copy: nobody else can write it."""
+    own, others = tmp_path / "own", tmp_path / "others"
+    for directory in (own, others):
+        directory.mkdir()
+        (directory / "adapter_model.safetensors").write_text(directory.name)
+    nowhere = tmp_path / "nowhere"
+    given = PlanInputs(nowhere, own, nowhere, nowhere, ControlInputs(others, nowhere))
+    for of_control, adapter in ((False, own), (True, others)):
+        with own_parent_adapter(given, of_control) as (inputs, copy):
+            read = adapter_digest(adapter)
+            (adapter / "adapter_model.safetensors").write_text("false")
+            assert copy is not None and adapter_digest(copy) == read
+            named = inputs.control.parent_adapter if of_control and inputs.control else inputs.parent_adapter
+            assert named == copy
+        assert not copy.exists()
+    with (
+        pytest.raises(LamarckError, match="nowhere cannot be read"),
+        own_parent_adapter(PlanInputs(nowhere, nowhere, nowhere, None, None), False),
+    ):
+        pass

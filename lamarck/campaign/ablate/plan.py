@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field
 
+from lamarck import strict_yaml
 from lamarck.config import Config, load_config
 from lamarck.config.section import Section, check_section, load_section
 from lamarck.config.strategy import Strategy
@@ -125,7 +125,7 @@ def _lineage(base: Config, arm: Arm, seed: int, source: str) -> Lineage:
         raise LamarckError(
             f"{source}: an arm may change {', '.join(sorted(CHANGEABLE))}, not {', '.join(sorted(unknown))}"
         )
-    strategy = yaml.safe_load(Path(base.strategy).read_text(encoding="utf-8"))
+    strategy = strict_yaml.load(Path(base.strategy))
     values = base.model_dump(mode="json") | {"seed": seed, "strategy": str(STRATEGY)}
     config = check_section(_changed(values, arm.config), Config, source)
     if arm.scored.startswith("control/") and not config.control:

@@ -1,10 +1,8 @@
 """The kinds of engineering task, and how a task file is read. Light."""
 
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from lamarck import strict_yaml
 from lamarck.config.section import check_section
 from lamarck.errors import LamarckError
 from lamarck.suites.tasks.base import EngineeringTask
@@ -23,10 +21,7 @@ KINDS: dict[str, type[EngineeringTask]] = {
 
 def load_task(path: Path) -> EngineeringTask:
     """Read one task file. Errors: LamarckError with one sentence for anything that is not as its kind wants it."""
-    try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LamarckError(f"{path} is not valid YAML: {error}") from error
+    content = strict_yaml.load(path)
     kind = content.get("kind") if isinstance(content, dict) else None
     if kind not in KINDS:
         raise LamarckError(f"{path}: there is no kind of task {kind!r}; the kinds are {', '.join(KINDS)}")

@@ -17,7 +17,7 @@ from lamarck.curriculum.item import item_id
 from lamarck.files import digest_file, file_digests, write_json, write_jsonl, write_text
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
-from lamarck.gate.plan import build_plan, plan_digest
+from lamarck.gate.plan import PlanInputs, build_plan, plan_digest
 from lamarck.lineage.artifacts import ADAPTER, CURRICULUM, PLAN, SCORES, scores_digest
 from lamarck.lineage.digest import adapter_digest, suite_digest, weights_digest
 from lamarck.lineage.generation import ADAPTER_RECORD, STUDENT, WEIGHTS_RECORD, Generation
@@ -116,7 +116,7 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
 def _write_plan(child: Generation) -> None:
     adapter, previous = (child.parent.adapter, child.parent.plan) if child.parent.number else (None, None)
     config = load_config(Path("config/default.yaml"))
-    plan = build_plan(config, child, child.weights, adapter, child.curriculum, previous, None)
+    plan = build_plan(config, child, PlanInputs(child.weights, adapter, child.curriculum, previous, None))
     write_json(child.plan, plan.model_dump(mode="json"))
     record = _record(digest_file(child.plan), PLAN.piece_digests(child), 0.1)
     write_json(child.plan.with_name("plan.record.json"), {"record": record.model_dump(mode="json")})

@@ -1,0 +1,103 @@
+"""YAML as everything here reads it: one document, in which what a person sees is what is parsed. Light."""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lamarck.errors import LamarckError
+from lamarck.files import read_regular
+
+# What a reader does not see, or sees in another order than it stands: Unicode's Default_Ignorable_Code_Point and format
+# characters (DerivedCoreProperties.txt, 16.0), controls, and the line ends that only YAML 1.1 knows.
+INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
+    "\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
+
+
+def load(path: Path) -> Any:
+    """The content of a YAML file, a regular one. Errors: LamarckError with one sentence."""
+    return loads(read_regular(path), str(path))
+
+
+def loads(content: bytes, source: str) -> Any:
+    """The value of the one document in `content`, with the types of YAML's safe schema; None where it is empty.
+
+    Errors: LamarckError with one sentence that names `source`: for what is not YAML; for a second document, a key that
+    stands twice, a merge key, an alias, an infinity or a number that is none; and for characters that nobody sees. In a
+    text such a character may stand as an escape in double quotes, where it is seen; in a key it may not.
+    """
+    try:
+        text = content.decode("utf-8")
+        hidden = INVISIBLE.search(text)
+        if hidden:
+            raise _refusal(f"line {text.count(chr(10), 0, hidden.start()) + 1} holds {_named(hidden[0])}")
+        return yaml.load(text, _Loader)
+    except RecursionError as error:
+        raise LamarckError(f"{source} is not valid YAML: it is nested too deep") from error
+    # ValueError: no UTF-8, a day that no calendar has, a number of thousands of digits.
+    except (yaml.YAMLError, ValueError) as error:
+        raise LamarckError(f"{source} is not valid YAML: {_reason(error)}") from error
+
+
+def check_name(name: str) -> str:
+    """`name`, if every character of it can be seen. Errors: ValueError, for a pydantic validator."""
+    hidden = INVISIBLE.search(name)
+    if hidden:
+        raise ValueError(f"it holds {_named(hidden[0])}")
+    return name
+
+
+def _named(character: str) -> str:
+    return f"the invisible character U+{ord(character):04X}"
+
+
+def _refusal(reason: str, node: yaml.Node | None = None) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=reason, problem_mark=None if node is None else node.start_mark)
+
+
+def _reason(error: yaml.YAMLError | ValueError) -> str:
+    """On one line: what is wrong and where."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    place = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+    return " ".join(filter(None, [error.context, error.problem])) + place
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, without what lets one text mean two things."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="aliases are not read: write the value out", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise _refusal("merge keys (<<) are not read: write the keys out", key_node)
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float):
+                raise _refusal("a key must be a text or a number", key_node)
+            if key in seen:
+                raise _refusal(f"{key!r} stands there twice", key_node)
+            if isinstance(key, str) and (hidden := INVISIBLE.search(key)):
+                raise _refusal(f"a key holds {_named(hidden[0])}", key_node)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+    def construct_finite(self, node: yaml.ScalarNode) -> float:
+        value: float = self.construct_yaml_float(node)
+        if not math.isfinite(value):
+            raise _refusal(f"{node.value} is not a finite number", node)
+        return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_finite)
