@@ -14,6 +14,7 @@ from lamarck.arch.rope import Rotation, rotate
 from lamarck.arch.scan import features, normalised_scan
 
 LEVELS = 127  # of int8, either side of zero
+TIE = 1e-5  # relative difference of two scores that rounding may make
 
 
 def quantised(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -126,9 +127,7 @@ class SoftmaxAttention(AttentionBase):
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=grouped)
         return self.out(y, x)
 
-    def _keys_and_values(
-        self, x: torch.Tensor, context: Context
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _keys_and_values(self, x: torch.Tensor, context: Context) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(k, v, positions) of all tokens that are still kept, the new ones last: (B, kv_heads, S, head_dim), (B, S)"""
         slot = context.slot(self.site)
         positions = appended(slot, "positions", context.positions, dim=1)
@@ -176,9 +175,7 @@ class SoftmaxAttention(AttentionBase):
             return x * (self.gene.qk_norm_max / size).clamp_max(1)
         return x
 
-    def _mask(
-        self, context: Context, positions: torch.Tensor, q: torch.Tensor, k: torch.Tensor
-    ) -> torch.Tensor | None:
+    def _mask(self, context: Context, positions: torch.Tensor, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor | None:
         """What is added to the scores (B, 1 or heads, T, S), or which may be seen; None: every earlier token."""
         selects, new = self.gene.selector != "none", q.shape[2]
         everything = self.pattern.dense and not selects and not context.padded
@@ -198,8 +195,10 @@ class SoftmaxAttention(AttentionBase):
         heads, dim = self.gene.selector_heads or 1, self.gene.selector_dim or 1
         k = k.repeat_interleave(self.gene.heads // self.gene.kv_heads, dim=1)
         scores = q[:, :heads, :, :dim] @ k[:, :heads, :, :dim].transpose(-1, -2)
-        best = scores.masked_fill(~allowed, float("-inf")).topk(min(self.gene.selector_topk or 1, k.shape[2])).indices
-        chosen = torch.zeros_like(scores, dtype=torch.bool).scatter_(-1, best, True).any(1, keepdim=True)
+        scores = scores.masked_fill(~allowed, float("-inf"))
+        last = scores.topk(min(self.gene.selector_topk or 1, k.shape[2])).values[..., -1:]
+        # The same token twice scores the same but for rounding: what ties with the last one chosen is chosen too.
+        chosen = (scores >= last - TIE * last.abs()).any(1, keepdim=True)
         new, kept = scores.shape[-2:]
         itself = torch.eye(new, dtype=torch.bool, device=q.device)
         chosen[..., kept - new :] |= itself

@@ -43,7 +43,8 @@ class Context:
     cache: Cache | None = None
     turn: int = 0  # the pass of a recurrence
     aux: list[torch.Tensor] = field(default_factory=list)  # losses that routers add in training
-    _memo: dict[object, object] = field(default_factory=dict)
+    _rotations: dict[Rotation, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
+    _allowed: dict[Pattern, torch.Tensor] = field(default_factory=dict)
 
     def slot(self, site: str) -> Slot:
         """What this branch left in earlier calls. Without a cache: an empty one that nobody keeps."""
@@ -57,18 +58,18 @@ class Context:
         """(cos, sin) at `positions` (B, S), each (B, 1, S, head_dim) in float32."""
         if positions is not self.positions:
             return turn_table(rotation, positions)
-        if rotation not in self._memo:
-            self._memo[rotation] = turn_table(rotation, positions)
-        return self._memo[rotation]  # type: ignore[return-value]
+        if rotation not in self._rotations:
+            self._rotations[rotation] = turn_table(rotation, positions)
+        return self._rotations[rotation]
 
     def allowed(self, pattern: Pattern, keys: torch.Tensor) -> torch.Tensor:
         """(B, 1, T, S), true where a new token may attend to the key at `keys` (B, S). No row is empty."""
-        if keys is self.positions and pattern in self._memo:
-            return self._memo[pattern]  # type: ignore[return-value]
+        if keys is self.positions and pattern in self._allowed:
+            return self._allowed[pattern]
         query, key = self.positions[:, None, :, None], keys[:, None, None, :]
         seen = (pattern.sees(query, key) & (key >= 0)) | (query < 0)  # Padding attends anywhere: nobody reads it.
         if keys is self.positions:
-            self._memo[pattern] = seen
+            self._allowed[pattern] = seen
         return seen
 
 

@@ -20,7 +20,9 @@ class Attention(Section):
     heads: int = Field(ge=1)
     head_dim: int = Field(ge=1)
     kv_heads: int = Field(ge=1, description="Heads of keys and values; left out: what `kind` says (GQA: 4 or fewer).")
-    kv_latent_dim: int | None = Field(None, ge=1, description="MLA only: keys and values are made from so many numbers.")
+    kv_latent_dim: int | None = Field(
+        None, ge=1, description="MLA only: keys and values are made from so many numbers."
+    )
     rope: Literal["none", "standard", "linear", "ntk", "yarn"] = Field(
         "none", description="Rotary positions, arXiv:2104.09864; yarn: arXiv:2309.00071."
     )
@@ -29,18 +31,24 @@ class Attention(Section):
     rope_context: int = Field(2048, ge=8, description="yarn: the context, in tokens, that is extended.")
     alibi: bool = Field(False, description="Linear bias by distance, arXiv:2108.12409.")
     sparsity: Literal["none", "sliding", "block", "local_global", "dilated", "local_block"] = "none"
-    window: int | None = Field(None, ge=1, description="sliding, local_global, local_block: tokens seen, itself included.")
+    window: int | None = Field(
+        None, ge=1, description="sliding, local_global, local_block: tokens seen, itself included."
+    )
     block_size: int | None = Field(None, ge=1, description="block, local_block.")
     block_stride: int | None = Field(None, ge=2, description="local_block: a block starts every so many tokens.")
     global_stride: int | None = Field(None, ge=2, description="local_global: every so-manyth token is seen by all.")
     dilation: int | None = Field(None, ge=2, description="dilated: only tokens at multiples of this distance are seen.")
-    selector: Literal["none", "dsa"] = Field("none", description="dsa: the keys that score best on a part of the heads.")
+    selector: Literal["none", "dsa"] = Field(
+        "none", description="dsa: the keys that score best on a part of the heads."
+    )
     selector_topk: int | None = Field(None, ge=1, description="Keys that each query keeps, beside itself.")
     selector_heads: int | None = Field(None, ge=1, description="The first so many heads choose, for all.")
     selector_dim: int | None = Field(None, ge=1, description="They compare so many of their dimensions.")
     selector_rope: Literal["none", "full"] = Field("full", description="none: they compare before the rotation.")
     gating_pos: Literal["none", "output", "value"] = Field("none", description="What is gated; arXiv:2505.06708.")
-    gating_op: Literal["dense", "diagonal"] = Field("dense", description="From the whole stream, or by its own channel.")
+    gating_op: Literal["dense", "diagonal"] = Field(
+        "dense", description="From the whole stream, or by its own channel."
+    )
     qk_norm: Literal["none", "rms", "clamp"] = Field("none", description="rms: learned, per head, arXiv:2010.04245.")
     qk_norm_max: float | None = Field(None, gt=0, description="clamp: largest root mean square of a query or key.")
 
@@ -103,7 +111,7 @@ _UNUSED = ("none", False)
 
 
 class DenseFfn(Section):
-    type: Literal["dense"] = "dense"
+    type: Literal["dense"]
     hidden: int = Field(ge=1)
     activation: Activation = "swiglu"
 
@@ -225,7 +233,9 @@ class Gated(Section):
 
     type: Literal["gated"]
     targets: tuple[Target, ...] = Field(("attn", "ffn"), min_length=1)
-    init_weight: float = Field(0.1, gt=0, description="Of a model from nothing; a child whose parent had none begins at 1.")
+    init_weight: float = Field(
+        0.1, gt=0, description="Of a model from nothing; a child whose parent had none begins at 1."
+    )
     learnable: bool = True
 
 

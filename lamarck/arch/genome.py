@@ -45,7 +45,9 @@ class KvPolicy(Section):
     def _fits_together(self) -> "KvPolicy":
         for name, wanted in {"window": self.cache == "window", "latent_dim": self.cache == "latent"}.items():
             if wanted != (getattr(self, name) is not None):
-                raise ValueError(f"cache: {self.cache} needs {name}" if wanted else f"cache: {self.cache} takes no {name}")
+                raise ValueError(
+                    f"cache: {self.cache} needs {name}" if wanted else f"cache: {self.cache} takes no {name}"
+                )
         return self
 
 
@@ -66,7 +68,7 @@ class Model(Section):
     @model_validator(mode="after")
     def _spans_fit(self) -> "Model":
         reached = 0
-        for span in sorted(self.recurrences, key=lambda each: each.start):
+        for span in self.spans:
             if span.end <= span.start or span.end > len(self.blocks):
                 raise ValueError(f"a recurrence over {span.start}..{span.end} does not fit {len(self.blocks)} blocks")
             if span.start < reached:
@@ -80,6 +82,11 @@ class Model(Section):
             if block.attn is not None and block.attn.gating_pos == "value" and self.latent_dim(block.attn) is not None:
                 raise ValueError(f"block {place} gates its values, which kv_policy latent makes from the latent")
         return self
+
+    @property
+    def spans(self) -> tuple[Recurrence, ...]:
+        """The recurrences in the order of the blocks."""
+        return tuple(sorted(self.recurrences, key=lambda each: each.start))
 
     def passes(self, block: int) -> int:
         """How often a block runs in one forward pass."""

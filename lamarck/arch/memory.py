@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from transformers import initialization as init
 
@@ -15,7 +14,7 @@ from lamarck.arch.scan import features, normalised_scan
 
 
 def every(context: Context, stride: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(columns (S,) of the new tokens that end a stride in any row, their positions (B, S); -1 where that row's does not)"""
+    """(columns (S,) that end a stride in any row, their positions (B, S); -1 in the rows where they end none)"""
     ends = (context.positions >= 0) & ((context.positions + 1) % stride == 0)
     columns = ends.any(0).nonzero().squeeze(1)
     return columns, context.positions[:, columns].masked_fill(~ends[:, columns], -1)
@@ -46,7 +45,11 @@ class Retro(nn.Module):
         positions = appended(slot, "positions", positions, dim=1)  # (B, S)
         query, key = context.positions[:, :, None], positions[:, None, :]
         # Among the last memory_tokens ends of a stride that lie at or before the token.
-        seen = (key >= 0) & (key <= query) & ((query + 1) // self.gene.stride - key // self.gene.stride <= self.gene.memory_tokens)
+        seen = (
+            (key >= 0)
+            & (key <= query)
+            & ((query + 1) // self.gene.stride - key // self.gene.stride <= self.gene.memory_tokens)
+        )
         scores = x.new_zeros(seen.shape)
         if self.gene.aggregator == "attention":
             scores = x @ states.transpose(1, 2) * self.sharpness

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
@@ -71,7 +72,7 @@ class GenomeForCausalLM(PreTrainedModel, GenerationMixin):
         gene = self.genome.model
         self.embed = nn.Embedding(gene.emb.vocab, gene.emb.dim)
         self.blocks = nn.ModuleList(ArchBlock(block, gene, place) for place, block in enumerate(gene.blocks))
-        self.adapters = nn.ModuleList(Adapter(span, gene.emb.dim) for span in gene.recurrences)
+        self.adapters = nn.ModuleList(Adapter(span, gene.emb.dim) for span in gene.spans)
         self.norm = norm_layer(gene)
         self.head = None if gene.head.tie_embeddings else nn.Linear(gene.emb.dim, gene.emb.vocab, bias=False)
         self.post_init()
@@ -127,19 +128,16 @@ class GenomeForCausalLM(PreTrainedModel, GenerationMixin):
         return GenomeOutput(loss, logits, past_key_values)
 
     def _run(self, x: torch.Tensor, context: Context) -> torch.Tensor:
-        """All blocks, in order; x: (B, T, dim) -> (B, T, dim)"""
-        spans = {span.start: (span, self.adapters[place]) for place, span in enumerate(self.genome.model.recurrences)}
+        """All blocks, in order, and the recurrences among them; x: (B, T, dim) -> (B, T, dim)"""
         place = 0
-        while place < len(self.blocks):
-            span, adapter = spans.get(place, (None, None))
-            end = place + 1 if span is None else span.end
-            prelude, x = x, self._pass(x, place, end, context)
-            for turn in range(1, 1 if span is None else span.steps):
-                context.turn = turn
-                again = adapter(x, prelude)
-                x = x + adapter.mix * (self._pass(again, place, end, context) - x)
-            context.turn, place = 0, end
-        return x
+        for span, adapter in zip(self.genome.model.spans, self.adapters, strict=True):
+            prelude = self._pass(x, place, span.start, context)
+            x = self._pass(prelude, span.start, span.end, context)
+            for context.turn in range(1, span.steps):
+                again = self._pass(adapter(x, prelude), span.start, span.end, context)
+                x = x + adapter.mix * (again - x)
+            context.turn, place = 0, span.end
+        return self._pass(x, place, len(self.blocks), context)
 
     def _pass(self, x: torch.Tensor, start: int, end: int, context: Context) -> torch.Tensor:
         for block in self.blocks[start:end]:
@@ -166,8 +164,10 @@ def make_context(ids: torch.Tensor, mask: torch.Tensor | None, cache: Cache | No
 def shifted_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy in nats of each token given those before it: logits at t against the label at t + 1.
 
-    logits: (B, T, vocab), labels: (B, T), -100 where nothing is to be predicted.
+    logits: (B, T, vocab), labels: (B, T), -100 where nothing is to be predicted. Errors: LamarckError for T = 1.
     """
+    if logits.shape[1] < 2:
+        raise LamarckError("a loss needs two tokens: the first of a text has nothing before it to be predicted from")
     wide = logits[:, :-1].flatten(0, 1)
     wide = wide.float() if wide.dtype == torch.bfloat16 else wide
     return F.cross_entropy(wide, labels[:, 1:].flatten(), ignore_index=IGNORED)
@@ -195,5 +195,5 @@ def load_model(directory: Path, genome: Genome | None = None) -> GenomeForCausal
         raise LamarckError(f"{directory} holds weights of another genome: train this one anew, or inherit from it")
     try:
         return GenomeForCausalLM.from_pretrained(directory, config=config).eval()
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise LamarckError(f"cannot load the weights in {directory}: {str(error).splitlines()[0]}") from error

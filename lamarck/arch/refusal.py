@@ -27,7 +27,9 @@ def sentence(error: ValidationError, kind: type[BaseModel]) -> str:
     if first["type"] == "literal_error":
         return f"unknown {place} {first['input']!r}: {nearest(str(first['input']), _quoted(context['expected']))}"
     if first["type"] == "union_tag_invalid":
-        return f"unknown type {context['tag']!r} at {place}: {nearest(context['tag'], _quoted(context['expected_tags']))}"
+        return (
+            f"unknown type {context['tag']!r} at {place}: {nearest(context['tag'], _quoted(context['expected_tags']))}"
+        )
     return f"{place}: {first['msg'].removeprefix('Value error, ')}"
 
 
