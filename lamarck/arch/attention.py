@@ -14,6 +14,7 @@ from lamarck.arch.rope import Rotation, rotate
 from lamarck.arch.scan import features, normalised_scan
 
 LEVELS = 127  # of int8, either side of zero
+NORM_EPS = 1e-6  # of queries and keys; the stream's own follows its width
 TIE = 1e-5  # relative difference of two scores that rounding may make
 
 
@@ -108,8 +109,8 @@ class SoftmaxAttention(AttentionBase):
         # Latents and a selector that compares before the rotation need keys that are not yet turned.
         self.turns_late = self.latent or (gene.selector != "none" and gene.selector_rope == "none")
         if gene.qk_norm == "rms":
-            self.q_norm = nn.RMSNorm(gene.head_dim, eps=model.norm_eps)
-            self.k_norm = nn.RMSNorm(gene.head_dim, eps=model.norm_eps)
+            self.q_norm = nn.RMSNorm(gene.head_dim, eps=NORM_EPS)
+            self.k_norm = nn.RMSNorm(gene.head_dim, eps=NORM_EPS)
 
     def forward(self, x: torch.Tensor, context: Context) -> torch.Tensor:
         """x: (B, T, dim) -> (B, T, dim)"""

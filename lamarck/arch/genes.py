@@ -213,7 +213,7 @@ class BranchRouter(Section):
     """Weighs the block's branches, by token or by the mean of the tokens so far; equal weights change nothing."""
 
     type: Literal["branch_router"]
-    targets: tuple[Target, ...] = Field(TARGETS, min_length=1)
+    targets: tuple[Target, ...] = Field(TARGETS, min_length=2)
     router_type: Literal["token", "sequence"] = "token"
     hidden: int | None = Field(None, ge=1)
     temperature: float = Field(1.0, gt=0)

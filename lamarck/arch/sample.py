@@ -119,7 +119,7 @@ def _ffn(rng: random.Random, size: Size) -> dict[str, Any]:
 
 def _extras(rng: random.Random, size: Size) -> list[dict[str, Any]]:
     heads = {"heads": rng.choice([1, 2]), "head_dim": rng.choice(size.head_dims)}
-    targets = rng.sample(["attn", "ssm", "ffn", "memory"], rng.randint(1, 4))
+    targets = rng.sample(["attn", "ssm", "ffn", "memory"], rng.randint(2, 4))
     every: list[dict[str, Any]] = [
         {
             "type": "retro",

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from lamarck.arch.costs import cost
 from lamarck.arch.genome import Genome
+from lamarck.arch.inherit import Heir
 from lamarck.arch.model import GenomeForCausalLM, build_model
 
 TOKENS = 23
@@ -36,7 +37,7 @@ def future_leak(logits: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tenso
     """How much the logits of the first tokens change when later ones change, or are not there at all."""
     whole = logits(ids)
     worst = 0.0
-    for cut in (1, 4, 9, 16):
+    for cut in (1, 6, 15):
         changed = torch.cat([ids[:, :cut], (ids[:, cut:] + 1) % ids.max()], dim=1)
         worst = max(worst, distance(logits(changed)[:, :cut], whole[:, :cut]))
         worst = max(worst, distance(logits(ids[:, :cut]), whole[:, :cut]))
@@ -45,9 +46,9 @@ def future_leak(logits: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tenso
 
 @torch.no_grad()
 def cache_error(model: GenomeForCausalLM, ids: torch.Tensor, mask: torch.Tensor | None = None) -> float:
-    """The largest difference between reading in pieces, token by token at last, with a cache, and all at once."""
+    """The largest difference between reading in pieces and token by token, with a cache, and all at once."""
     whole = model(ids, attention_mask=mask).logits
-    cuts = [0, 7, 8, 13, *range(14, ids.shape[1] + 1)]
+    cuts = [0, 7, 8, 9, 15, 16, 17, ids.shape[1] - 1, ids.shape[1]]
     pieces, cache = [], None
     for start, end in pairwise(cuts):
         seen = None if mask is None else mask[:, :end]
@@ -96,6 +97,19 @@ def train_step(model: GenomeForCausalLM, ids: torch.Tensor, rate: float = 1e-2) 
                 parameter -= rate * parameter.grad
     model.eval()
     return loss.item()
+
+
+def silent_tensors(heir: Heir, ids: torch.Tensor) -> list[str]:
+    """New trainable tensors, or parts of them, that have no gradient at the second step."""
+    model = heir.model
+    train_step(model, ids)
+    train_step(model, ids)
+    fresh = {name: tensor.isnan() for name, tensor in heir.given.items()}
+    return [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and fresh[name].any() and not parameter.grad[fresh[name]].abs().sum() > 0
+    ]
 
 
 def check_whole_life(genome: Genome, directory: Path) -> None:
