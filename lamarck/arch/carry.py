@@ -45,7 +45,7 @@ def carry_branch(old: Weights, new: Weights, old_gene: object, gene: object, old
         case Retro(), Retro():
             carry_equal(old, new)
             new["scale"] *= old_gene.gating_weight / gene.gating_weight
-        case (AssocMemory(), AssocMemory()) | (MemoryTokens(), MemoryTokens()) | (ChunkMemory(), ChunkMemory()):
+        case AssocMemory() | MemoryTokens() | ChunkMemory(), AssocMemory() | MemoryTokens() | ChunkMemory():
             _carry_memory(old, new, old_gene, gene)
         case _:
             carry_network(old, new, getattr(old_gene, "activation", ""), getattr(gene, "activation", ""))

@@ -118,13 +118,13 @@ def _tune_memory(memory: Any, genome: Genome, rng: random.Random) -> Any:
 
 def _tune_retro(retro: Retro, genome: Genome, rng: random.Random) -> Retro:
     part = rng.choice(["memory_tokens", "stride", "aggregator", "gating_weight"])
-    values = {
+    values: dict[str, list[Any]] = {
         "memory_tokens": [16, 32, 64, 256],
         "stride": [max(1, genome.data.seq_len // each) for each in (8, 16, 32)],
         "aggregator": ["mean", "attention", "gate"],
         "gating_weight": [0.1, 0.2, 0.4, 0.8],
-    }[part]
-    return changed(retro, **{part: other(rng, values, getattr(retro, part))})
+    }
+    return changed(retro, **{part: other(rng, values[part], getattr(retro, part))})
 
 
 def toggle_branch_router(block: Block, genome: Genome, rng: random.Random) -> Block | None:

@@ -25,7 +25,9 @@ def same_blocks(genome: Genome) -> Origins:
 
 def matched_branches(old: Block, new: Block) -> dict[str, str]:
     """Branch of the new block -> branch of the old one: by name, memories by type, in the order of each."""
-    pairs = {name: name for name in ("attn", "ssm", "ffn") if name in new.branches and name in old.branches}
+    pairs: dict[str, str] = {
+        name: name for name in ("attn", "ssm", "ffn") if name in new.branches and name in old.branches
+    }
     free = {name: gene for name, gene in old.branches.items() if name.startswith("memory")}
     for name, gene in new.branches.items():
         if name.startswith("memory"):

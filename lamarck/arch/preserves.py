@@ -104,7 +104,7 @@ def _keeps_branch(old: object, new: object, old_model: Model, model: Model) -> b
             return old.model_copy(update={"chunk": new.chunk}) == new
         case Retro(), Retro():
             return old.model_copy(update={"gating_weight": new.gating_weight}) == new
-        case (AssocMemory(), AssocMemory()) | (ChunkMemory(), ChunkMemory()) | (MemoryTokens(), MemoryTokens()):
+        case AssocMemory() | MemoryTokens() | ChunkMemory(), AssocMemory() | MemoryTokens() | ChunkMemory():
             loose = {"gating_weight": new.gating_weight, "heads": new.heads}
             return old.heads <= new.heads and old.model_copy(update=loose) == new
         case Custom(), Custom():
