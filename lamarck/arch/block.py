@@ -88,9 +88,10 @@ class Router(nn.Module):
     def _mean_so_far(self, x: torch.Tensor, context: Context) -> torch.Tensor:
         """x: (B, T, dim) -> (B, T, dim), the mean over this text's tokens up to each."""
         slot = context.slot(self.site)
-        sums = context.blank(x).cumsum(1) + slot.get("sum", x.new_zeros(x.shape[0], 1, x.shape[2]))
+        wide = context.blank(x).to(torch.promote_types(x.dtype, torch.float32))
+        sums = wide.cumsum(1) + slot.get("sum", wide.new_zeros(x.shape[0], 1, x.shape[2]))
         slot["sum"] = sums[:, -1:]
-        return sums / (context.positions + 1).clamp_min(1)[..., None].to(x.dtype)
+        return (sums / (context.positions + 1).clamp_min(1)[..., None]).to(x.dtype)
 
 
 class Factors(nn.Module):

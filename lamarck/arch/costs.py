@@ -23,6 +23,11 @@ from lamarck.arch.pattern import Pattern
 SCAN_CHUNK = 64  # of linear attention and fast weights
 
 
+def _sum_size(itemsize: int) -> int:
+    """Bytes of a number in a running sum: float32 at least."""
+    return max(4, itemsize)
+
+
 @dataclass(frozen=True)
 class Cost:
     """Of a text of some tokens, read in one forward pass."""
@@ -100,7 +105,7 @@ def _branch(gene: object, model: Model, tokens: int, itemsize: int) -> Cost:
             width = gene.heads * gene.head_dim
             state = gene.heads * gene.head_dim * (gene.head_dim + 1)
             sums = _scan(gene.heads, tokens, gene.head_dim, gene.head_dim + 1, SCAN_CHUNK)
-            return _linear(tokens, *[dim * width] * 4) + Cost(0, sums, state * itemsize)
+            return _linear(tokens, *[dim * width] * 4) + Cost(0, sums, state * _sum_size(itemsize))
         case MemoryTokens():
             width = gene.heads * gene.head_dim
             return _linear(tokens, dim * width, dim * width) + Cost(
@@ -131,7 +136,7 @@ def _attention(gene: Attention, model: Model, tokens: int, itemsize: int) -> Cos
         total += _linear(tokens, dim * gated) if gene.gating_op == "dense" else Cost(gated)
     if gene.kind == "LINEAR":
         sums = _scan(gene.heads, tokens, gene.head_dim, gene.head_dim + 1, SCAN_CHUNK)
-        return total + Cost(0, sums, gene.heads * gene.head_dim * (gene.head_dim + 1) * itemsize)
+        return total + Cost(0, sums, gene.heads * gene.head_dim * (gene.head_dim + 1) * _sum_size(itemsize))
     norms = 2 * gene.head_dim if gene.qk_norm == "rms" else 0
     chosen = (gene.selector_heads or 0) * (gene.selector_dim or 0)
     scores = 4 * tokens**2 * width + 2 * tokens**2 * chosen
@@ -155,8 +160,8 @@ def _scan(heads: int, tokens: int, width: int, values: int, chunk: int) -> int:
 
 def _ssm(gene: Ssm, dim: int, tokens: int, itemsize: int) -> Cost:
     inner, states, heads = gene.d_inner, gene.d_state, gene.heads
-    kept = (gene.d_conv - 1) * inner + states * inner
-    total = _linear(tokens, *[dim * inner] * 3, inner * gene.d_conv) + Cost(inner + heads, 0, kept * itemsize)
+    kept = (gene.d_conv - 1) * inner * itemsize + states * inner * _sum_size(itemsize)
+    total = _linear(tokens, *[dim * inner] * 3, inner * gene.d_conv) + Cost(inner + heads, 0, kept)
     if gene.kind == "mamba2":
         sums = _scan(heads, tokens, states, inner // heads, gene.chunk)
         return total + _linear(tokens, dim * states, dim * states, dim * heads) + Cost(heads, sums)
@@ -175,5 +180,5 @@ def _retro(gene: Retro, dim: int, tokens: int, itemsize: int) -> Cost:
 def _router(gene: BranchRouter, model: Model, tokens: int, itemsize: int) -> Cost:
     dim, targets = model.emb.dim, len(gene.targets)
     matrices = [dim * targets] if gene.hidden is None else [dim * gene.hidden, gene.hidden * targets]
-    kept = dim * itemsize if gene.router_type == "sequence" else 0
+    kept = dim * _sum_size(itemsize) if gene.router_type == "sequence" else 0
     return _linear(tokens, *matrices) + Cost(_norm(model), 0, kept)

@@ -179,7 +179,7 @@ AutoModelForCausalLM.register(GenomeConfig, GenomeForCausalLM)
 
 def build_model(genome: Genome, seed: int) -> GenomeForCausalLM:
     """A fresh float32 model. The same genome and seed give the same weights; torch's own seed is left as it was."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         return GenomeForCausalLM(GenomeConfig.of(genome)).eval()
 

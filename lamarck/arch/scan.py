@@ -15,18 +15,21 @@ def scan(
     """(y (B, H, T, P), state after the last token), where S_t = exp(decay_t) S_{t-1} + k_t v_t^T and y_t = q_t^T S_t.
 
     Within a chunk the sum is a masked product, between chunks the state carries it (Dao & Gu 2024, arXiv:2405.21060,
-    section 6). The chunk changes only the order of the additions.
+    section 6). The chunk changes only the order of the additions. Sums and state are float32 at least.
     """
-    batch, heads, tokens, width = q.shape
-    if state is None:
-        state = v.new_zeros(batch, heads, width, v.shape[-1])
-    outputs = []
-    for first in range(0, tokens, chunk):
-        here = slice(first, first + chunk)
-        kept = None if decay is None else decay[..., here].cumsum(-1)
-        y, state = _chunk(q[..., here, :], k[..., here, :], v[..., here, :], state, kept)
-        outputs.append(y)
-    return torch.cat(outputs, dim=2), state
+    given = v.dtype
+    wide = torch.promote_types(given, torch.float32)
+    with torch.autocast(v.device.type, enabled=False):
+        q, k, v = q.to(wide), k.to(wide), v.to(wide)
+        if state is None:
+            state = v.new_zeros(*q.shape[:2], q.shape[-1], v.shape[-1])
+        outputs = []
+        for first in range(0, q.shape[2], chunk):
+            here = slice(first, first + chunk)
+            kept = None if decay is None else decay[..., here].to(wide).cumsum(-1)
+            y, state = _chunk(q[..., here, :], k[..., here, :], v[..., here, :], state, kept)
+            outputs.append(y)
+    return torch.cat(outputs, dim=2).to(given), state
 
 
 def _chunk(
