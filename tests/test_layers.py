@@ -25,6 +25,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("gate",),
     ("train",),
     ("eval",),
+    ("arch",),
     ("campaign",),
     ("report",),
     ("serve", "hub"),

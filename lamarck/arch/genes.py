@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from lamarck.config import Section
+from lamarck.config.section import Section
 
 AttentionKind = Literal["MHA", "GQA", "MQA", "MLA", "LINEAR"]
 Activation = Literal["swiglu", "gelu", "silu", "relu"]

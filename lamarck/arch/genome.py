@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from lamarck.arch.genes import Attention, Block
 from lamarck.arch.pattern import Pattern
 from lamarck.arch.refusal import sentence
-from lamarck.config import Section
+from lamarck.config.section import Section
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
 

@@ -10,6 +10,7 @@ import yaml
 from lamarck.arch.costs import cost
 from lamarck.arch.genes import ChunkMemory, MoeFfn
 from lamarck.arch.genome import Genome, check_genome, load_genome, save_genome
+from lamarck.arch.model import GenomeConfig, GenomeForCausalLM
 from lamarck.errors import LamarckError
 from tests.arch.checks import TOKENS, cost_mismatch
 from tests.arch.kinds import EVERY, FFN, HEADS, PLAIN, plain
@@ -58,13 +59,16 @@ def test_the_sources_survivors_are_what_their_readme_says(name: str) -> None:
     assert cost(genome, 1).parameters / 1e6 == pytest.approx(millions, rel=0.005)
 
 
-def test_every_shipped_genome_is_read_back_as_it_was(tmp_path: Path) -> None:
+def test_every_shipped_genome_is_read_back_as_it_was_and_builds(tmp_path: Path) -> None:
     paths = sorted(GENOMES.glob("*.yaml"))
     assert len(paths) >= 5
     for path in paths:
         genome = load_genome(path)
         save_genome(genome, tmp_path / path.name)
         assert load_genome(tmp_path / path.name) == genome
+        with torch.device("meta"):
+            model = GenomeForCausalLM(GenomeConfig.of(genome))
+        assert cost(genome, 1).parameters == sum(each.numel() for each in model.parameters())
 
 
 @pytest.mark.parametrize("kind", EVERY)
