@@ -40,10 +40,12 @@ pods:
 VLLM ?= cpu
 vllm: .venv-vllm/installed
 
-# Runs in which something goes wrong at random: no pod may be left. RUNS=200 takes about twenty minutes.
+# Runs in which something goes wrong at random: no pod may be left; and random architectures. RUNS=200 takes about
+# twenty-five minutes.
 RUNS ?= 200
 soak: .venv/developer sandbox pods
 	$(BIN)/python -m tests.runpod.soak --runs $(RUNS)
+	$(BIN)/python -m tests.arch.soak --genomes $(RUNS)
 
 check: .venv/developer
 	$(BIN)/ruff check .

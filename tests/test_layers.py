@@ -26,6 +26,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("gate",),
     ("train",),
     ("eval",),
+    ("arch",),
     ("campaign",),
     ("report",),
     ("serve", "hub"),
