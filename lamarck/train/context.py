@@ -86,8 +86,6 @@ def context_frozen_loss(
     if longest:
         with torch.no_grad():
             _decoder(model)(input_ids=inputs[:, :longest], use_cache=False, frozen_context=store)
-        # Under autocast, 16-bit copies of the weights made without a graph would serve the decisions too, without one.
-        torch.clear_autocast_cache()
         store.read = True
     decisions = inputs.shape[1] - int(frozen.min())
     # Each row from its first decision position on; what runs over the end is padding, whose labels do not count.
