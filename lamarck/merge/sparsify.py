@@ -19,9 +19,10 @@ DIGIT = 16  # bits that are counted at once
 
 
 def keep_largest(delta: Tensor, density: float) -> None:
-    """TIES: keep the int(density * n) elements of largest magnitude, at least one."""
+    """TIES: keep the int(density * n) elements of largest magnitude, at least one unless the density is 0."""
     count = delta.numel()
-    keep_ranks(delta, count - max(1, int(density * count)), count)
+    kept = max(1, int(density * count)) if density > 0 else 0
+    keep_ranks(delta, count - kept, count)
 
 
 def keep_middle(delta: Tensor, density: float, gamma: float) -> None:
