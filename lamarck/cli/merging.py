@@ -9,7 +9,9 @@ from lamarck.cli.options import AsJson
 
 merges = typer.Typer(no_args_is_help=True, help="Make one model of several, as a merge file says.")
 
-MergeFilePath = Annotated[Path, typer.Argument(metavar="FILE", help="A merge file, or documents as mergekit reads them.")]
+MergeFilePath = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A merge file, or documents as mergekit reads them.")
+]
 Models = Annotated[
     Path | None, typer.Option("--models", metavar="DIR", help="Look for models here first, as owner/name.")
 ]
@@ -33,7 +35,7 @@ def plan(
     models: Models = None,
     variables: Set = None,
     seed: Seed = None,
-    out: Annotated[Path | None, typer.Option(help="Write the plan here, with the sha256 of every model's files.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the plan here, with the models' sha256.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """What the merge takes: models, bytes, memory, disk and time. Models that are not here need a shape in the file."""

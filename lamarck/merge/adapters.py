@@ -1,7 +1,7 @@
 """Merging LoRA adapters of one base: exactly, or by a merge method on what they add to each weight.
 
-An adapter adds s B A to a weight, s = alpha / r. Combining the A and the B of two adapters apart, as is often done, adds
-cross terms B1 A2 that neither has. Here the products themselves are combined.
+An adapter adds s B A to a weight, s = alpha / r. To combine the A and the B of two adapters apart, as is often done,
+adds cross terms B1 A2 that neither has. Here the products themselves are combined.
 """
 
 import math
@@ -97,11 +97,11 @@ def concatenate(adapters: Sequence[Path], output: Path, weights: Sequence[float]
     rank = sum(max(len(factors.a) for factors in adapter.modules.values()) for adapter in read)
     modules = {}
     for module in _modules(read):
-        given = [(adapter.modules[module], share) for adapter, share in zip(read, shares, strict=True) if module in adapter.modules]
+        pairs = zip(read, shares, strict=True)
+        given = [(adapter.modules[module], share) for adapter, share in pairs if module in adapter.modules]
         a = torch.cat([factors.a for factors, _ in given])
         b = torch.cat([factors.b * share for factors, share in given], dim=1)
-        missing = rank - len(a)
-        modules[module] = Factors(torch.nn.functional.pad(a, (0, 0, 0, missing)), torch.nn.functional.pad(b, (0, missing)))
+        modules[module] = _padded(a, b, rank)
     _write(output, read[0].config, modules, rank)
     return rank
 
@@ -115,7 +115,7 @@ def merge_products(
     shared: Mapping[str, float | bool] | None = None,
     seed: int = 0,
 ) -> Residual:
-    """Merge the products b @ a of each module by a method on task vectors, and write the adapter of `rank` nearest to it.
+    """Merge the products b @ a of each module by a method on task vectors; write the adapter of `rank` nearest to that.
 
     `own`: the method's parameters of each adapter, `shared`: those of all. Nearest by singular values (Eckart and Young
     1936), each shared out to both factors as its root. Memory: (adapters + 3) times the largest weight, float32.
@@ -125,7 +125,9 @@ def merge_products(
 
     chosen = get_method(method)
     if chosen.base == "unused":
-        raise LamarckError(f"{method} is no method on differences to a base: choose task_arithmetic, ties, della or dare")
+        raise LamarckError(
+            f"{method} is no method on differences to a base: choose task_arithmetic, ties, della or dare"
+        )
     read = [read_adapter(path) for path in adapters]
     _check_fit(adapters, read)
     parameters = [_values(chosen, values, per_model=True) for values in own]
@@ -201,9 +203,15 @@ def _nearest(difference: "Tensor", rank: int) -> Factors:
 
     u, s, v = torch.linalg.svd(difference, full_matrices=False)
     roots = s[:rank].sqrt()
-    a, b = roots[:, None] * v[:rank], u[:, :rank] * roots
-    missing = rank - len(roots)
-    return Factors(torch.nn.functional.pad(a, (0, 0, 0, missing)), torch.nn.functional.pad(b, (0, missing)))
+    return _padded(roots[:, None] * v[:rank], u[:, :rank] * roots, rank)
+
+
+def _padded(a: "Tensor", b: "Tensor", rank: int) -> Factors:
+    """The same product with `rank` rows of a and columns of b: the further ones are zero."""
+    from torch.nn.functional import pad
+
+    missing = rank - len(a)
+    return Factors(pad(a, (0, 0, 0, missing)), pad(b, (0, missing)))
 
 
 def _write(output: Path, config: Mapping[str, Any], modules: Mapping[str, Factors], rank: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-BLOCK = 2**20  # elements: 4 MB in float32
+BLOCK = 2**17  # elements: 512 kB in float32, which stay in a core's cache
 ROW = 4096  # elements that are summed by one thread
 
 
@@ -35,14 +35,12 @@ def exact_sum(values: Tensor) -> float:
 
 def dot(first: Tensor, second: Tensor) -> float:
     """The inner product of two flat tensors of equal length, in float64."""
-    return math.fsum(
-        exact_sum(first[part].to(torch.float64).mul_(second[part])) for part in blocks(len(first), BLOCK // 2)
-    )
+    return math.fsum(exact_sum(first[part].to(torch.float64).mul_(second[part])) for part in blocks(len(first)))
 
 
 def absolute_sum(flat: Tensor) -> float:
     """The L1 norm of a flat tensor, in float64."""
-    return math.fsum(exact_sum(flat[part].to(torch.float64).abs_()) for part in blocks(len(flat), BLOCK // 2))
+    return math.fsum(exact_sum(flat[part].to(torch.float64).abs_()) for part in blocks(len(flat)))
 
 
 def is_finite(tensor: Tensor) -> bool:

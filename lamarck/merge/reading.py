@@ -190,7 +190,9 @@ def _remark(reading: Reading, document: Document) -> None:
                 f"parameters.{name}",
                 "it runs once over all layers; tensors before them take its first value, tensors after them its last",
             )
-    if settings.get("rescale") is False and "density" in method.parameters:
+    levels = [document.parameters, *(model.parameters for model in document.module.models or ())]
+    densities = [settings.get("density") for settings in levels]
+    if settings.get("rescale") is False and any(density not in (None, 1) for density in densities):
         reading.note(
             "warning", "parameters.rescale", "what is dropped is not made up for: differences to the base shrink"
         )
@@ -203,7 +205,7 @@ def _remark_models(reading: Reading, document: Document) -> None:
     """What is assumed of models without parameters of their own, and of a base among the models."""
     method = reading.method
     own = [name for name, declared in method.parameters.items() if declared.per_model]
-    some = any(model.parameters for model in document.module.models or ())
+    named = {name for model in document.module.models or () for name in model.parameters}
     for i, model in enumerate(document.module.models or ()):
         place = f"models.{i}"
         if model.model == document.base_model and method.base != "unused":
@@ -215,8 +217,8 @@ def _remark_models(reading: Reading, document: Document) -> None:
                 unused = ", ".join(name for name in own if name in model.parameters) or "parameters"
                 reading.note("ignored", place, f"{model.model} is the base: it does not differ from itself ({unused})")
             continue
-        missing = [name for name in own if name not in model.parameters]
-        if some and missing:
+        missing = [name for name in own if name in named and name not in model.parameters]
+        if missing:
             given = [f"{name} {_value(document, method, name)}" for name in missing]
             reading.note("assumed", place, f"{model.model} gives no {' nor '.join(missing)}: {', '.join(given)}")
 

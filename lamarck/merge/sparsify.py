@@ -64,18 +64,33 @@ def keep_ranks(delta: Tensor, low: int, high: int) -> None:
     if high <= low:
         flat.zero_()
         return
-    first, below_first = _at_rank(flat, low)
-    last, below_last = _at_rank(flat, high - 1)
-    dropped, kept = low - below_first, high - below_last  # of those equal to `first`, and to `last`
-    equal_to_first = equal_to_last = 0
+    if high < len(flat):
+        last, below = _at_rank(flat, high - 1)
+        _zero(flat, last, high - below, above=True)
+        # The zeroes made now have the lowest ranks.
+        low += len(flat) - high
+    if low > 0:
+        first, below = _at_rank(flat, low)
+        _zero(flat, first, low - below, above=False)
+
+
+def _zero(flat: Tensor, edge: int, count: int, above: bool) -> None:
+    """Zero what has a magnitude above `edge`, and those equal to it after the first `count`; or not `above`: what has
+    one below it, and the first `count` equal to it."""
+    seen = 0
     for part in blocks(len(flat)):
         magnitude = _magnitude(flat[part])
-        at_first, at_last = magnitude == first, magnitude == last
-        keep = (magnitude >= first) & (magnitude <= last)
-        keep &= ~at_first | (at_first.cumsum(0) + equal_to_first > dropped)
-        keep &= ~at_last | (at_last.cumsum(0) + equal_to_last <= kept)
-        equal_to_first += int(at_first.sum())
-        equal_to_last += int(at_last.sum())
+        equal = magnitude == edge
+        keep = magnitude < edge if above else magnitude > edge
+        number = int(equal.sum())
+        if seen + number <= count:
+            keep = keep | equal if above else keep
+        elif seen >= count:
+            keep = keep if above else keep | equal
+        else:
+            among_first = equal.cumsum(0) + seen <= count
+            keep = keep | (equal & (among_first if above else ~among_first))
+        seen += number
         flat[part].mul_(keep)
 
 

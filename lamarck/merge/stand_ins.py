@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 END, PAD = "<|endoftext|>", "<|pad|>"
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}
 PADDING = 8  # rows of the embedding beyond the tokenizer's, as real models have
-DEFAULT = {"model_type": "llama", "num_hidden_layers": 4, "tie_word_embeddings": False, "dtype": "bfloat16"}
+DEFAULT: dict[str, Any] = {
+    "model_type": "llama",
+    "num_hidden_layers": 4,
+    "tie_word_embeddings": False,
+    "dtype": "bfloat16",
+}
 
 
 def make_stand_ins(merge: Merge, directory: Path, seed: int = 0) -> list[Path]:

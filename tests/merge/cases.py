@@ -11,7 +11,8 @@ Case = dict[str, Any]
 def _models(**weights: Any) -> list[dict[str, Any]]:
     """a: 0.5 -> weight 0.5; a: {..} -> those parameters; a: None -> none."""
     return [
-        {"model": name} | ({} if value is None else {"parameters": value if isinstance(value, dict) else {"weight": value}})
+        {"model": name}
+        | ({} if value is None else {"parameters": value if isinstance(value, dict) else {"weight": value}})
         for name, value in weights.items()
     ]
 
@@ -35,7 +36,11 @@ def _slices(method: str, ranges: list[dict[str, list[int]]], extra: list[Case] |
 
 
 AB, ABC = {"a": 0.3, "b": 0.9}, {"a": 0.3, "b": 0.9, "c": -0.4}
-DENSE = {"a": {"weight": 0.6, "density": 0.4}, "b": {"weight": 0.9, "density": 0.7}, "c": {"weight": 0.5, "density": 0.1}}
+DENSE = {
+    "a": {"weight": 0.6, "density": 0.4},
+    "b": {"weight": 0.9, "density": 0.7},
+    "c": {"weight": 0.5, "density": 0.1},
+}
 FILTERS = [{"filter": "self_attn", "value": 0.2}, {"filter": "layers.2", "value": [0.1, 0.7]}, {"value": 0.8}]
 
 DETERMINISTIC: dict[str, Case] = {

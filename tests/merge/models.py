@@ -68,4 +68,6 @@ def write_words(directory: Path, words: list[str]) -> None:
 
 def tensors_of(directory: Path) -> dict[str, Tensor]:
     """Every tensor of a model directory."""
-    return {name: tensor for file in sorted(directory.glob("*.safetensors")) for name, tensor in load_file(file).items()}
+    return {
+        name: tensor for file in sorted(directory.glob("*.safetensors")) for name, tensor in load_file(file).items()
+    }

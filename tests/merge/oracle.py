@@ -26,7 +26,8 @@ def located(value: Any, models: Path) -> Any:
     if isinstance(value, dict):
         return {
             key: str(models / part)
-            if key in ("model", "base_model", "tokenizer_source") and part not in ("base", "union")
+            if key in ("model", "base_model", "tokenizer_source")
+            and part not in ("base", "union")
             or (key in ("model", "base_model") and part == "base")
             else located(part, models)
             for key, part in value.items()
