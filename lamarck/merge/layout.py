@@ -6,6 +6,7 @@ Everything that can be wrong with a merge is found here, before a byte of weight
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lamarck.errors import LamarckError
@@ -205,16 +206,19 @@ class _Outputs:
                 done += 1
         return tuple(outputs + self._outside(slices[-1], before=False))
 
+    @cached_property
+    def _layers(self) -> dict[str, tuple[str, dict[int, dict[str, str]]]]:
+        """Of each model: what its layers' names begin with, and layer -> the rest of a name -> the whole name."""
+        found: dict[str, tuple[str, dict[int, dict[str, str]]]] = {}
+        for name, view in self.models.items():
+            for match in filter(None, map(LAYER.match, view.tensors)):
+                _, layers = found.setdefault(name, (match[1], {}))
+                layers.setdefault(int(match[2]), {})[match[3]] = match[0]
+        return found
+
     def _layer(self, part: Slice, step: int, layer: int, here: float, whole: float) -> list[Output]:
-        prefix = next(match[1] for match in map(LAYER.match, self.models[part.sources[0].model].tensors) if match)
-        names = [
-            {
-                match[3]: match[0]
-                for match in map(LAYER.match, self.models[source.model].tensors)
-                if match and int(match[2]) == source.layer_range[0] + step
-            }
-            for source in part.sources
-        ]
+        prefix, _ = self._layers[part.sources[0].model]
+        names = [self._layers[source.model][1][source.layer_range[0] + step] for source in part.sources]
         self._check_equal_names(part, names)
         return [
             self._output(f"{prefix}.{layer}.{suffix}", part, [each[suffix] for each in names], here, whole)

@@ -5,7 +5,7 @@ Memory: a tensor of every model (base included) and at most two more. Rows that 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from lamarck.errors import LamarckError
@@ -49,7 +49,7 @@ class Maker:
             raise LamarckError(f"{document}: {name} came out as NaN or infinity: choose smaller weights")
         return merged.to(getattr(torch, output.header.dtype))
 
-    @property
+    @cached_property
     def _outputs(self) -> dict[str, Output]:
         return {output.name: output for output in self.layout.outputs}
 

@@ -31,10 +31,13 @@ class Shard:
 def plan_shards(tensors: dict[str, Header], most_bytes: int) -> tuple[Shard, ...]:
     """Tensors in their order, a new file before one would exceed `most_bytes`; a larger tensor has a file alone."""
     groups: list[dict[str, Header]] = [{}]
+    size = 0
     for name, header in tensors.items():
-        if groups[-1] and count_bytes(groups[-1]) + header.bytes > most_bytes:
+        if groups[-1] and size + header.bytes > most_bytes:
             groups.append({})
+            size = 0
         groups[-1][name] = header
+        size += header.bytes
     if len(groups) == 1:
         return (Shard("model.safetensors", groups[0]),)
     return tuple(

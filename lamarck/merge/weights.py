@@ -19,11 +19,12 @@ UNSAFE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.gguf")
 
 @dataclass(frozen=True)
 class Header:
-    """Shape and dtype of a tensor; the file that it lies in, None where it is still to be made."""
+    """Shape and dtype of a tensor; the file that it lies in and where, None where it is still to be made."""
 
     shape: tuple[int, ...]
     dtype: str
     file: Path | None = None
+    offset: int = 0
 
     @property
     def elements(self) -> int:
@@ -104,14 +105,8 @@ def _headers(name: str, directory: Path, files: list[Path]) -> dict[str, Header]
         if listed and path.name not in listed.values():
             continue
         try:
-            with safe_open(path, "pt") as file:
-                for tensor in file.keys():  # noqa: SIM118 (it is no dictionary)
-                    part = file.get_slice(tensor)
-                    if part.get_dtype() not in DTYPES:
-                        raise LamarckError(
-                            f"{name}: {tensor} is {part.get_dtype()}: only {', '.join(DTYPES)} can be merged"
-                        )
-                    tensors[tensor] = Header(tuple(part.get_shape()), DTYPES[part.get_dtype()], path)
+            with safe_open(path, "pt"):  # it checks that the file is whole and consistent
+                tensors |= _read_header(name, path)
         except SafetensorError as error:
             raise LamarckError(f"{name}: {path} is not a whole safetensors file ({error}): fetch it again") from error
     absent = sorted(set(listed) - set(tensors))
@@ -119,6 +114,22 @@ def _headers(name: str, directory: Path, files: list[Path]) -> dict[str, Header]
         raise LamarckError(
             f"{name}: {directory} lacks the tensor {absent[0]}, which {index.name} names: fetch it again"
         )
+    return tensors
+
+
+def _read_header(model: str, path: Path) -> dict[str, Header]:
+    """The tensors of a safetensors file: eight bytes with the length of a JSON text, that text, the data."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entries = json.loads(file.read(length))
+    tensors = {}
+    for name, entry in entries.items():
+        if name == "__metadata__":
+            continue
+        if entry["dtype"] not in DTYPES:
+            raise LamarckError(f"{model}: {name} is {entry['dtype']}: only {', '.join(DTYPES)} can be merged")
+        offset = 8 + length + entry["data_offsets"][0]
+        tensors[name] = Header(tuple(entry["shape"]), DTYPES[entry["dtype"]], path, offset)
     return tensors
 
 
@@ -143,15 +154,25 @@ def planned_model(name: str, config_path: Path) -> ModelView:
 
 
 def read_tensor(header: Header, name: str, model: str, dtype: str) -> "Tensor":
-    """A tensor as `dtype`, owned by the caller. Errors: LamarckError where it holds NaN or infinity."""
+    """A tensor as `dtype`, owned by the caller. Read, not mapped: the memory is what the tensors take, and a file that
+    is cut short while it is read is an error, not a crash.
+
+    Errors: LamarckError where the file is shorter than its header said, or the tensor holds NaN or infinity.
+    """
     import torch
-    from safetensors import safe_open
 
     from lamarck.merge.blocks import is_finite
 
     assert header.file is not None
-    with safe_open(header.file, "pt") as file:
-        tensor: Tensor = file.get_tensor(name)
+    tensor = torch.empty(header.shape, dtype=getattr(torch, header.dtype))
+    with header.file.open("rb", buffering=0) as file:
+        file.seek(header.offset)
+        space = memoryview(tensor.view(-1).view(torch.uint8).numpy())
+        while space:
+            count = file.readinto(space)  # at most 2 GB at once
+            if not count:
+                raise LamarckError(f"{model}: {header.file} ends within {name}: it changed while it was read")
+            space = space[count:]
     if not is_finite(tensor):
         raise LamarckError(f"{model}: {name} holds NaN or infinity: the model is broken, so nothing is merged with it")
     return tensor.to(getattr(torch, dtype))

@@ -54,7 +54,7 @@ DETERMINISTIC: dict[str, Case] = {
         "linear", _models(a={"weight": [{"filter": "mlp", "value": 0.1}]}, b=0.5), None, weight=0.7
     ),
     "passthrough": _case("passthrough", _models(a=None), None),
-    "passthrough, scaled": _case("passthrough", _models(a={"scale": [{"filter": "down_proj", "value": 0.5}, 1.0][:1]}), None),
+    "passthrough, scaled": _case("passthrough", _models(a={"scale": [{"filter": "down_proj", "value": 0.5}]}), None),
     "task arithmetic": _case("task_arithmetic", _models(**ABC)),
     "task arithmetic, normalised": _case("task_arithmetic", _models(**ABC), normalize=True),
     "task arithmetic, lambda": _case("task_arithmetic", _models(**ABC), lambda_=0.3),
@@ -72,7 +72,7 @@ DETERMINISTIC: dict[str, Case] = {
     "ties, density by filter and gradient": _case("ties", _models(**AB), density=FILTERS),
     "breadcrumbs": _case("breadcrumbs", _models(**DENSE)),
     "breadcrumbs, gamma": _case("breadcrumbs", _models(**DENSE), gamma=0.2),
-    "breadcrumbs, normalised and rescaled": _case("breadcrumbs", _models(**DENSE), gamma=0.1, rescale=True, normalize=True),
+    "breadcrumbs, rescaled": _case("breadcrumbs", _models(**DENSE), gamma=0.1, rescale=True, normalize=True),
     "breadcrumbs, more than there is": _case("breadcrumbs", _models(**AB), density=0.9, gamma=0.3),
     "breadcrumbs with consensus": _case("breadcrumbs_ties", _models(**DENSE), gamma=0.1),
     "breadcrumbs with consensus, normalised": _case("breadcrumbs_ties", _models(**DENSE), gamma=0.1, normalize=True),

@@ -21,18 +21,14 @@ def ask_mergekit(case: dict[str, Any], models: Path, output: Path) -> dict[str, 
     return tensors_of(output)
 
 
-def located(value: Any, models: Path) -> Any:
+def located(value: Any, models: Path, key: str = "") -> Any:
     """The same with every model's name replaced by its directory."""
     if isinstance(value, dict):
-        return {
-            key: str(models / part)
-            if key in ("model", "base_model", "tokenizer_source")
-            and part not in ("base", "union")
-            or (key in ("model", "base_model") and part == "base")
-            else located(part, models)
-            for key, part in value.items()
-        }
-    return [located(part, models) for part in value] if isinstance(value, list) else value
+        return {name: located(part, models, name) for name, part in value.items()}
+    if isinstance(value, list):
+        return [located(part, models) for part in value]
+    names_model = key in ("model", "base_model") or (key == "tokenizer_source" and value not in ("base", "union"))
+    return str(models / value) if names_model else value
 
 
 @contextmanager
