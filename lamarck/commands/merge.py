@@ -48,7 +48,7 @@ def show_plan(
     print(f"Memory: {_size(plan.memory_bytes)}: of each step (models + 2) x the largest tensor.")
     print(f"Disk: {_size(plan.disk_bytes)} at the fullest; merges that later ones read are deleted after them.")
     print(
-        f"Time: {_duration(plan.seconds)}: each method timed here on a million parameters, and reading and writing at "
+        f"Time: {_duration(plan.seconds)}: each method timed here on half a million parameters, reading and writing at "
         f"{plan.disk_bytes_per_second / 1e9:g} GB/s (assumed)."
     )
     if out is not None:

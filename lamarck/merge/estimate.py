@@ -10,7 +10,7 @@ from lamarck.merge.document import Note
 from lamarck.merge.layout import Layout
 from lamarck.merge.weights import BYTES, count_bytes
 
-PROBE = 2**20  # elements of the tensor on which a method's speed is measured
+PROBE = 2**19  # elements of the tensor on which a method's speed is measured
 DISK = 1e9  # bytes a second, assumed for reading and for writing
 
 
@@ -49,7 +49,7 @@ class Plan(Section):
 
 
 def make_plan(checked: Checked, inputs: dict[str, dict[str, str]] | None) -> Plan:
-    """The time is measured on a tensor of a million elements for each document, and scaled; the disk is assumed."""
+    """The time is measured on half a million elements for each document, and scaled; the disk is assumed."""
     return Plan(
         result=checked.result,
         merge=checked.digest(),
@@ -96,7 +96,7 @@ def _probe(layout: Layout) -> float:
     output = max(layout.outputs, key=lambda each: each.header.elements)
     kind = getattr(torch, output.dtype)
     values = draw_for(0, "probe", "probe", 0)
-    tensors = [values(PROBE).sub_(0.5).view(1024, -1).to(kind) for _ in range(len(output.pieces) + 1)]
+    tensors = [values(PROBE).sub_(0.5).view(512, -1).to(kind) for _ in range(len(output.pieces) + 1)]
     inputs = Inputs(
         load=[tensor.clone for tensor in tensors[1:]],
         own=list(output.own),

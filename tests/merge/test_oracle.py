@@ -57,8 +57,11 @@ def test_a_union_gives_every_token_the_embedding_that_mergekit_gives_it(models: 
     places = [vocabulary(tmp_path / name) for name in ("ours", "theirs")]
     assert places[0].keys() == places[1].keys()
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
-        rows = [tensors[name][[place[token] for token in sorted(place)]] for tensors, place in zip((ours, theirs), places, strict=True)]  # fmt: skip  # noqa: E501
-        assert float((rows[0] - rows[1]).abs().max()) <= CLOSE
+        first, second = (
+            tensors[name][[place[token] for token in sorted(place)]]
+            for tensors, place in zip((ours, theirs), places, strict=True)
+        )
+        assert float((first - second).abs().max()) <= CLOSE
     assert read_json(tmp_path / "ours" / "config.json")["vocab_size"] == len(places[0])
 
 
