@@ -28,8 +28,9 @@ def show_check(file: Path, models: Path | None, variables: Sequence[str], seed: 
         print(json.dumps({"documents": documents, "notes": notes, "result": checked.result}, indent=2, sort_keys=True))
         return
     _print_notes(checked.notes)
-    tensors = len(checked.layouts[-1].outputs)
-    print(f"{file}: sound. {checked.result} is made by {len(checked.layouts)} merges and has {tensors} tensors.")
+    print(
+        f"{file}: sound. {checked.result} has {len(checked.layouts[-1].outputs)} tensors; merges: {len(checked.layouts)}."
+    )
 
 
 def show_plan(

@@ -67,7 +67,7 @@ def _open(merge: Merge, name: str, weighed: bool, made: set[str], shapes: dict[P
             shapes[path] = planned_model(name, path)
         shape = shapes[path]
         return ModelView(name, shape.config, shape.tensors if weighed else {}, None)
-    known = made | set(merge.directories) | set(merge.shapes)
+    known = made | set(merge.directories) | set(merge.shapes) | set(merge.available)
     raise LamarckError(
         f"there is no model and no document {name!r}: {nearest(name, known)}; a model that is not here is fetched with "
         f"`hf download {name} --local-dir DIR`, and DIR named under models"

@@ -171,8 +171,8 @@ def _check_slice(place: str, part: Slice, models: Mapping[str, ModelView], metho
     if others < method.fewest or (method.most is not None and others > method.most):
         most = "" if method.most is None else f" to {method.most}"
         wanted = f"{method.fewest}" if method.fewest == method.most else f"{method.fewest}{most or ' or more'}"
-        beside = " beside the base" if base else ""
-        raise LamarckError(f"{place}: {method.name} takes {wanted} models{beside}, not {others}")
+        beside, plural = " beside the base" if base else "", "" if wanted == "1" else "s"
+        raise LamarckError(f"{place}: {method.name} takes {wanted} model{plural}{beside}, not {others}")
 
 
 def _with_layers(config: dict[str, Any], models: Mapping[str, ModelView], slices: tuple[Slice, ...]) -> dict[str, Any]:

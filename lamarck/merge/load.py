@@ -32,6 +32,7 @@ class Merge:
     shapes: dict[str, Path]
     notes: tuple[Note, ...]
     seed: int
+    available: tuple[str, ...] = ()  # names of the models in the directory that is looked in first
 
 
 def load_merge(
@@ -78,6 +79,7 @@ def load_merge(
         shapes=_shapes(file, settings, ordered),
         notes=tuple(notes),
         seed=settings.seed if seed is None else seed,
+        available=_available(models) if models else (),
     )
 
 
@@ -205,6 +207,12 @@ def _directories(
         if present:
             found[name] = present[0]
     return found
+
+
+def _available(models: Path) -> tuple[str, ...]:
+    """name, or owner/name, of every model directory."""
+    found = [*models.glob("*/config.json"), *models.glob("*/*/config.json")]
+    return tuple(sorted(path.parent.relative_to(models).as_posix() for path in found))
 
 
 def _shapes(file: Path, settings: MergeFile, documents: tuple[Document, ...]) -> dict[str, Path]:

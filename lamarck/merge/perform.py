@@ -1,7 +1,10 @@
 """Run a merge file: every document that its result needs, each tensor by tensor, the result in one model directory."""
 
+import fcntl
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lamarck.errors import LamarckError
@@ -40,26 +43,53 @@ def run_checked(
         _check_unchanged(planned, checked, inputs)
     work = output.with_name(f".{output.name}.merging")
     record = _record(checked, inputs)
-    _take_up(work, digest_value([record, shard_bytes]))
-    check_room(needed_bytes(checked), shutil.disk_usage(work).free, work)
+    with _alone_in(work):
+        _take_up(work, digest_value([record, shard_bytes]))
+        finished = sum(path.stat().st_size for path in work.glob("*/*.safetensors"))
+        check_room(needed_bytes(checked) - finished, shutil.disk_usage(work).free, work)
+        final = _make_documents(checked, work, shard_bytes, advance)
+        write_card(final, checked, record)
+        write_json(final / RECORD, record)
+        final.rename(output)
+        shutil.rmtree(work)
+    return output
+
+
+def _make_documents(checked: Checked, work: Path, shard_bytes: int, advance: Callable[[int], None]) -> Path:
+    """Make every document in its own directory of `work`, after those that it reads. Returns the result's."""
     models = dict(checked.models)
     for layout in checked.layouts:
         name = layout.document.name
         directory = work / _folder(name)
-        if not (directory / "config.json").exists():  # it is written last
+        if _is_made(directory):
+            advance(len(layout.outputs))
+        else:
             maker = Maker(layout, models, checked.seed)
             _make(maker, directory, shard_bytes, advance)
             _finish(maker, models, directory)
-        else:
-            advance(len(layout.outputs))
-        models[name] = open_model(name, directory)
-        _drop_unneeded(checked, name, work)
-    final = work / _folder(checked.result)
-    write_card(final, checked, record)
-    write_json(final / RECORD, record)
-    final.rename(output)
-    shutil.rmtree(work)
-    return output
+        if _is_needed(checked, work, name):
+            models[name] = open_model(name, directory)
+        _drop_unneeded(checked, work)
+    return work / _folder(checked.result)
+
+
+def _is_made(directory: Path) -> bool:
+    return (directory / "config.json").exists()  # it is written last
+
+
+def _is_needed(checked: Checked, work: Path, name: str) -> bool:
+    """Whether the weights of a document are the result, or read by one that is not made yet."""
+    unmade = [layout for layout in checked.layouts if not _is_made(work / _folder(layout.document.name))]
+    return name == checked.result or any(name in layout.document.references for layout in unmade)
+
+
+def _drop_unneeded(checked: Checked, work: Path) -> None:
+    """Delete the weights that no later document reads."""
+    for layout in checked.layouts:
+        directory = work / _folder(layout.document.name)
+        if _is_made(directory) and not _is_needed(checked, work, layout.document.name):
+            for weights in directory.glob("*.safetensors"):
+                weights.unlink()
 
 
 def check_here(checked: Checked) -> None:
@@ -80,10 +110,12 @@ def model_digests(model: ModelView) -> dict[str, str]:
 
 
 def _check_unchanged(planned: Plan, checked: Checked, inputs: dict[str, dict[str, str]]) -> None:
+    if planned.inputs is None:
+        raise LamarckError("the plan holds no digests of the models: make it with `lamarck merge plan FILE --out PLAN`")
     if planned.merge != checked.digest():
         raise LamarckError("the merge file, or a shape in it, is not what was planned: make the plan again")
     for name, files in inputs.items():
-        before = (planned.inputs or {}).get(name, {})
+        before = planned.inputs.get(name, {})
         changed = sorted(file for file in before.keys() | files.keys() if before.get(file) != files.get(file))
         if changed:
             raise LamarckError(f"{name} changed since the plan ({changed[0]}): look at it, and make the plan again")
@@ -103,10 +135,24 @@ def _record(checked: Checked, inputs: dict[str, dict[str, str]]) -> dict[str, ob
 def _take_up(work: Path, identity: str) -> None:
     """Go on in `work` if the same merge began there; otherwise begin anew."""
     mark = work / "identity.json"
-    if work.exists() and (not mark.exists() or read_json(mark) != identity):
-        shutil.rmtree(work)
-    if not work.exists():
+    if not mark.exists() or read_json(mark) != identity:
+        for path in work.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         write_json(mark, identity)
+
+
+@contextmanager
+def _alone_in(work: Path) -> Iterator[None]:
+    """The directory, made if it is missing, for this process alone. Errors: LamarckError where another one is at it."""
+    work.mkdir(parents=True, exist_ok=True)
+    held = os.open(work, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise LamarckError(f"another process is merging in {work}: wait for it, or end it") from error
+    finally:
+        os.close(held)
 
 
 def _folder(name: str) -> str:
@@ -124,18 +170,11 @@ def _finish(maker: Maker, models: dict[str, ModelView], directory: Path) -> None
     layout = maker.layout
     named = {layout.vocabulary.tokenizer, *layout.vocabulary.union}
     directories = {name: models[name].directory for name in named}
-    write_tokenizer(layout.vocabulary, {name: path for name, path in directories.items() if path}, directory)
+    try:
+        write_tokenizer(layout.vocabulary, {name: path for name, path in directories.items() if path}, directory)
+    except OSError as error:
+        raise LamarckError(f"cannot write the tokenizer to {directory}: {error.strerror}; make room") from error
     main = models[layout.document.base_model or layout.document.models[0]].directory
     if main and (main / BESIDE).is_file():
         write_text(directory / BESIDE, (main / BESIDE).read_text(encoding="utf-8"))
     write_config(layout.view.config, directory)
-
-
-def _drop_unneeded(checked: Checked, made: str, work: Path) -> None:
-    """Delete what no later document reads."""
-    names = [layout.document.name for layout in checked.layouts]
-    later = {name for layout in checked.layouts[names.index(made) + 1 :] for name in layout.document.references}
-    for name in names[: names.index(made)]:
-        if name not in later and name != checked.result:
-            for weights in (work / _folder(name)).glob("*.safetensors"):
-                weights.unlink()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lamarck.errors import LamarckError
@@ -56,8 +56,6 @@ def test_a_concatenation_adds_exactly_what_both_add(two: list[Path], tmp_path: P
     for module, total in both.items():
         expected = first[module] - 0.5 * second.get(module, torch.zeros_like(total))
         assert torch.allclose(total, expected, atol=1e-5)
-    crossed = load_file(two[0] / "adapter_model.safetensors")[MODULE.format(0, "q_proj") + B]
-    assert crossed.shape == (8, 3)  # averaging the factors apart is not even possible here
 
 
 def test_peft_loads_a_concatenation_and_computes_what_both_add(models: Path, two: list[Path], tmp_path: Path) -> None:

@@ -71,6 +71,19 @@ def test_after_sigkill_the_same_command_goes_on_and_ends_in_the_same_bytes(file:
     assert not list(file.parent.glob(".*merging"))
 
 
+def test_a_chain_of_merges_goes_on_after_a_kill_in_its_last(models: Path, tmp_path: Path) -> None:
+    # The first document's weights are deleted by then: the second alone reads them.
+    chain = [DOCUMENT | {"name": f"d{i}", "base_model": "base" if i == 0 else f"d{i - 1}"} for i in range(3)]
+    file, out, whole = tmp_path / "merge.yaml", tmp_path / "out", tmp_path / "whole"
+    file.write_text(yaml.safe_dump_all(chain))
+    assert start(file, out, models, kill_after=39 * 2 + 17).returncode == -signal.SIGKILL
+    left = {path.parent.name for path in tmp_path.glob(".out.merging/*/*.safetensors")}
+    assert left == {"d1", "d2"}
+    merge.run(file, out, models=models, shard_bytes=SHARD)
+    merge.run(file, whole, models=models, shard_bytes=SHARD)
+    assert file_digests(out) == file_digests(whole)
+
+
 def test_an_unfinished_merge_of_something_else_is_not_gone_on_with(file: Path, models: Path) -> None:
     out, whole = file.with_name("out"), file.with_name("whole")
     start(file, out, models, kill_after=17)

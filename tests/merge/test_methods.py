@@ -17,7 +17,7 @@ from lamarck.merge.parameters import Level, evaluate, lookup
 from lamarck.merge.sparsify import keep_by_rank_at_random, keep_largest, keep_ranks
 
 BASE = torch.linspace(-1, 1, 60).view(6, 10)
-FIRST = BASE + 0.1 * torch.sin(torch.arange(60.0)).view(6, 10)
+FIRST = BASE + 0.1 * torch.sin(torch.arange(1.0, 61)).view(6, 10)
 SECOND = BASE + 0.1 * torch.cos(torch.arange(60.0)).view(6, 10)
 ON_BASE = [name for name, method in METHODS.items() if method.base == "required"]
 SPARSE = [name for name, method in METHODS.items() if "density" in method.parameters]
