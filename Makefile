@@ -61,6 +61,7 @@ bench: .venv/developer
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/filter_curriculum.py
 	$(BIN)/python -m benchmarks.page
+	$(BIN)/python benchmarks/merge.py
 	[ ! -e .venv-vllm/installed ] || $(BIN)/python benchmarks/vllm_vs_direct.py
 
 .venv/installed: envs/cpu.txt pyproject.toml $(RUNPOD)/pyproject.toml

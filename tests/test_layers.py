@@ -26,6 +26,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("gate",),
     ("train",),
     ("eval",),
+    ("merge", "arch"),
     ("arch",),
     ("campaign",),
     ("report",),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lamarck.cli.groups import curricula, pods, suites
+from lamarck.cli.merging import merges
 from lamarck.cli.options import DEFAULT, STUDENT, AsJson, ConfigFile
 from lamarck.cli.serving import chat, serve
 from lamarck.errors import exit_with_sentence
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(curricula, name="curriculum")
 app.add_typer(suites, name="suite")
 app.add_typer(pods, name="pods")
+app.add_typer(merges, name="merge")
 
 
 @app.command()

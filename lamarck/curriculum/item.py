@@ -89,7 +89,9 @@ def parse_curriculum(content: bytes, source: Path) -> Iterator[Item]:
             place = ".".join(str(part) for part in first["loc"]) or "the line"
             raise LamarckError(f"{source} line {number}: {place}: {first['msg']}") from error
         except UnicodeEncodeError as error:
-            raise LamarckError(f"{source} line {number}: its text is not valid Unicode: a surrogate stands alone") from error
+            raise LamarckError(
+                f"{source} line {number}: its text is not valid Unicode: a surrogate stands alone"
+            ) from error
         if not right:
             raise LamarckError(f"{source} line {number}: id is not the digest of skill, prompt and completion")
         yield item

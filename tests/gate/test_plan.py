@@ -146,7 +146,7 @@ def test_text_that_cannot_be_written_is_refused() -> None:
     row = json.loads(G1.curriculum.read_text().splitlines()[0])
     with G1.curriculum.open("a") as file:
         file.write(json.dumps(row | {"prompt": "\ud800"}) + "\n")
-    with pytest.raises(LamarckError, match="line 6: .*[uU]nicode"):
+    with pytest.raises(LamarckError, match=r"line 6: .*[uU]nicode"):
         make_plan(config())
 
 

@@ -1,0 +1,51 @@
+"""Arithmetic in blocks: temporaries stay small, and sums come out the same whatever the number of threads."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+BLOCK = 2**17  # elements: 512 kB in float32, which stay in a core's cache
+ROW = 4096  # elements that are summed by one thread
+
+
+def blocks(length: int, size: int = BLOCK) -> Iterator[slice]:
+    """Consecutive slices that cover `length` elements."""
+    for start in range(0, length, size):
+        yield slice(start, min(start + size, length))
+
+
+def row_blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Consecutive slices of rows, about BLOCK elements each."""
+    return blocks(rows, max(1, BLOCK // max(1, columns)))
+
+
+def as_rows(tensor: Tensor) -> Tensor:
+    """[rows, columns]: a matrix as it is, a vector as one row, more dimensions folded into columns. A view."""
+    return tensor.view(1, -1) if tensor.dim() < 2 else tensor.view(tensor.shape[0], -1)
+
+
+def exact_sum(values: Tensor) -> float:
+    """The sum of a one-dimensional float64 tensor: partial sums by one thread each, added without rounding."""
+    whole = len(values) // ROW * ROW
+    partial = values[:whole].view(-1, ROW).sum(dim=1).tolist()
+    return math.fsum([*partial, values[whole:].sum().item()])
+
+
+def dot(first: Tensor, second: Tensor) -> float:
+    """The inner product of two flat tensors of equal length, in float64."""
+    return math.fsum(exact_sum(first[part].to(torch.float64).mul_(second[part])) for part in blocks(len(first)))
+
+
+def absolute_sum(flat: Tensor) -> float:
+    """The L1 norm of a flat tensor, in float64."""
+    return math.fsum(exact_sum(flat[part].to(torch.float64).abs_()) for part in blocks(len(flat)))
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether no element is NaN or infinite; no temporary is made."""
+    if tensor.numel() == 0:
+        return True
+    smallest, largest = torch.aminmax(tensor)
+    return math.isfinite(smallest.item()) and math.isfinite(largest.item())

@@ -1,0 +1,89 @@
+"""Our methods and mergekit's, on the same tiny Llamas: method by method, parameter by parameter."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import Tensor
+
+from lamarck import merge
+from lamarck.files import read_json
+from lamarck.merge import make
+from lamarck.merge.methods import METHODS
+from tests.merge.cases import DETERMINISTIC, RANDOM
+from tests.merge.models import tensors_of
+from tests.merge.oracle import ask_mergekit, forced_draws, forced_uniforms
+
+CLOSE = 1e-6
+
+
+def run(case: dict[str, Any], models: Path, folder: Path) -> dict[str, Tensor]:
+    file = folder / "merge.yaml"
+    file.write_text(yaml.safe_dump(case))
+    merge.run(file, folder / "ours", models=models)
+    return tensors_of(folder / "ours")
+
+
+def furthest(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> float:
+    """The largest difference of an element."""
+    assert ours.keys() == theirs.keys()
+    assert all(ours[name].dtype == theirs[name].dtype for name in ours)
+    return max(float((ours[name].float() - theirs[name].float()).abs().max()) for name in ours)
+
+
+@pytest.mark.parametrize("name", [name for name in DETERMINISTIC if name != "tokenizer of both"])
+def test_deterministic_methods_are_mergekits(name: str, models: Path, tmp_path: Path) -> None:
+    case = DETERMINISTIC[name]
+    assert furthest(run(case, models, tmp_path), ask_mergekit(case, models, tmp_path / "theirs")) <= CLOSE
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_random_methods_are_mergekits_under_a_forced_mask(
+    name: str, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make, "draw_for", lambda *names: forced_uniforms)
+    with forced_draws():
+        theirs = ask_mergekit(RANDOM[name], models, tmp_path / "theirs")
+    assert furthest(run(RANDOM[name], models, tmp_path), theirs) <= CLOSE
+
+
+def test_a_union_gives_every_token_the_embedding_that_mergekit_gives_it(models: Path, tmp_path: Path) -> None:
+    # The order of the added tokens is mergekit's own affair: it differs from run to run.
+    case = DETERMINISTIC["tokenizer of both"]
+    theirs = ask_mergekit(case, models, tmp_path / "theirs")
+    ours = run(case, models, tmp_path)
+    places = [vocabulary(tmp_path / name) for name in ("ours", "theirs")]
+    assert places[0].keys() == places[1].keys()
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        first, second = (
+            tensors[name][[place[token] for token in sorted(place)]]
+            for tensors, place in zip((ours, theirs), places, strict=True)
+        )
+        assert float((first - second).abs().max()) <= CLOSE
+    assert read_json(tmp_path / "ours" / "config.json")["vocab_size"] == len(places[0])
+
+
+def vocabulary(directory: Path) -> dict[str, int]:
+    tokenizer = read_json(directory / "tokenizer.json")
+    return tokenizer["model"]["vocab"] | {entry["content"]: entry["id"] for entry in tokenizer["added_tokens"]}
+
+
+def test_every_method_is_compared() -> None:
+    compared = {case["merge_method"] for case in (DETERMINISTIC | RANDOM).values()}
+    assert compared == METHODS.keys()
+
+
+def test_a_method_without_its_sign_election_is_found_out(models: Path, tmp_path: Path) -> None:
+    # The same comparison, with a wrong implementation: ties without consensus.
+    case = DETERMINISTIC["ties, density 1"]
+    wrong = run(case | {"merge_method": "task_arithmetic", "parameters": {"normalize": True}}, models, tmp_path)
+    assert furthest(wrong, ask_mergekit(case, models, tmp_path / "theirs")) > 1000 * CLOSE
+
+
+def test_without_the_draws_of_the_mask_the_comparison_fails(models: Path, tmp_path: Path) -> None:
+    with forced_draws():
+        theirs = ask_mergekit(RANDOM["dare_linear"], models, tmp_path / "theirs")
+    assert furthest(run(RANDOM["dare_linear"], models, tmp_path), theirs) > 1000 * CLOSE
+    assert torch.bernoulli(torch.ones(3)).sum() == 3  # mergekit draws again as it did
