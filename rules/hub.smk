@@ -13,7 +13,7 @@ rule publish:
         "../envs/cpu.yaml"
     threads: 1
     shell:
-        "python -m lamarck.hub --config {input.config} --generation g{wildcards.n} --output {output.published} "
+        "python -m lamarck.hub --config {input.config:q} --generation g{wildcards.n} --output {output.published} "
         "2>&1 | tee {log}"
 
 
@@ -32,5 +32,5 @@ rule publish_scores:
         "../envs/cpu.yaml"
     threads: 1
     shell:
-        "python -m lamarck.hub --config {input.config} --generation g{wildcards.n} --output {output.published} "
+        "python -m lamarck.hub --config {input.config:q} --generation g{wildcards.n} --output {output.published} "
         "2>&1 | tee {log}"

@@ -27,7 +27,7 @@ rule train:
         max_dollars=approved_dollars,
         metrics="logs/tensorboard/{prefix}g{n}",
     shell:
-        "python -m lamarck.train --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
+        "python -m lamarck.train --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--plan {input.plan} --approval {input.approval} --weights {input.weights} {params.adapter} "
         "--curriculum {input.curriculum} --checkpoint {params.checkpoint} --metrics {params.metrics} "
         "--output {output.adapter} --threads {threads} 2>&1 | tee {log}"

@@ -15,8 +15,13 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from lamarck.suites.frozen import freeze
+
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+DEFAULT_ENVIRONMENT = REPOSITORY / "tests/default_environment"
+# Every project of these tests lies in a directory like that: its name must make no difference.
+PLACE = "a place with spaces, in Köln"
 
 WORLD = {
     "kind": "tiny",
@@ -36,7 +41,7 @@ STRATEGY = {
         "list_ops": {"share": 0.3, "difficulties": [1, 2]},
         "arithmetic": {"share": 0.4, "difficulties": [1, 2]},
     },
-    "size": 300,
+    "size": 160,
     "difficulty": {"kind": "following", "band": [0, 0.8]},
     "sampling": {"max_new_tokens": 40},
     "answers": {"temperatures": [0]},
@@ -53,13 +58,18 @@ class Project:
 
     root: Path
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of every command: as after `activate`, no hub, and nothing but what the default environment has."""
+        path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+        return os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(DEFAULT_ENVIRONMENT)}
+
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command; both streams are in `stdout`. With `check`, fail the test when the command fails."""
-        environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
         done = subprocess.run(
             command,
             cwd=self.root,
-            env=environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -94,14 +104,15 @@ Step = Callable[[Project], object]
 def made_once(factory: pytest.TempPathFactory, name: str, start: Project | None, step: Step) -> Project:
     """`start` after `step`, which one of the test processes takes for all: each gets a copy of its own."""
     common = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
-    made = Project(common / name)
+    made = Project(common / PLACE / name)
     with FileLock(common / f"{name}.lock"):
         if not made.root.exists():
-            begun = Path(tempfile.mkdtemp(dir=common)) / name
+            made.root.parent.mkdir(exist_ok=True)
+            begun = Path(tempfile.mkdtemp(dir=made.root.parent)) / name
             begun.mkdir() if start is None else start.copy(begun)
             step(Project(begun))
             begun.rename(made.root)
-    return made.copy(factory.mktemp(name) / "project")
+    return made.copy(factory.mktemp(name) / PLACE)
 
 
 @pytest.fixture(scope="session")
@@ -143,6 +154,7 @@ def _check_out(project: Project) -> None:
         *("python", "-m", "lamarck.suites.build", "--config", "config/default.yaml"),
         *("--output", "config/suites/small", "--seed", "1"),
     )
+    _make_smaller(root / "config/suites/small")
     for command in (
         ("init", "--quiet"),
         ("config", "user.name", "A Tester"),
@@ -151,6 +163,19 @@ def _check_out(project: Project) -> None:
         ("commit", "--quiet", "--message", "start"),
     ):
         project.run("git", *command)
+
+
+def _make_smaller(suite: Path) -> None:
+    """The suite with a student that has learned little, and with a fifth of the questions."""
+    values = yaml.safe_load((suite / "suite.yaml").read_text())
+    teaching = values["tiers"]["teaching"]
+    teaching["student"] |= {"steps": 60, "decay_steps": 20}
+    teaching |= {"samples": 100, "epochs": 1}
+    (suite / "suite.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    for items in (suite / "items").iterdir():
+        items.write_text("".join(items.read_text().splitlines(keepends=True)[:40]))
+    (suite / "FROZEN").unlink()
+    freeze(suite)
 
 
 def _finish(project: Project) -> None:

@@ -197,6 +197,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(finished: Project, tmp_path
     run = subprocess.Popen(
         [BIN / "snakemake", "results/g2/adapter"],
         cwd=project.root,
+        env=project.environment,
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -87,6 +87,8 @@ class Container:
         ]
         for link in ("bin", "lib", "lib64", "sbin"):
             command += ["--symlink", f"usr/{link}", f"/{link}"]
+        # First, because what follows may lie in /tmp.
+        command += ["--tmpfs", "/tmp", "--tmpfs", "/run", "--dev", "/dev", "--proc", "/proc"]
         command += ["--bind", str(self.directory / "etc-ssh"), "/etc/ssh", "--bind", str(self.directory / "home"), home]
         command += ["--bind", str(self.directory / "workspace"), "/workspace"]
         command += ["--ro-bind", str(self.directory / "start.sh"), "/start.sh"]
@@ -96,7 +98,6 @@ class Container:
             command += ["--ro-bind-try", prefix, prefix]
         # Where vLLM looks for cores and memory.
         command += ["--ro-bind", "/sys", "/sys"]
-        command += ["--tmpfs", "/tmp", "--tmpfs", "/run", "--dev", "/dev", "--proc", "/proc"]
         command += ["--cap-add", "ALL"] if os.geteuid() == 0 else []
         return subprocess.Popen(
             [*command, *self._arguments],
