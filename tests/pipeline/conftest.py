@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import yaml
 from filelock import FileLock
 
 from lamarck.suites.frozen import freeze
+from tests.pipeline.warm import start_warm
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -51,18 +53,35 @@ STRATEGY = {
     "minimum_items": 10,
 }
 
+OWN = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(DEFAULT_ENVIRONMENT)}
+# What the rules tell their stages.
+QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "PYTHONWARNINGS": "ignore::FutureWarning",
+}
+# Before any test changes it.
+ENVIRONMENT = dict(os.environ)
+
+
+@cache
+def warm_address() -> str:
+    return start_warm(ENVIRONMENT | OWN | QUIET)
+
 
 @dataclass(frozen=True)
 class Project:
     """A checkout, and the commands that a user would type in it."""
 
     root: Path
+    cold: bool = False  # with imports of its own for every stage: see tests/pipeline/warm.py
 
     @property
     def environment(self) -> dict[str, str]:
         """Of every command: as after `activate`, no hub, and nothing but what the default environment has."""
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-        return os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(DEFAULT_ENVIRONMENT)}
+        own = os.environ | OWN | {"PATH": path}
+        return own if self.cold else own | {"TESTS_WARM": warm_address()}
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command; both streams are in `stdout`. With `check`, fail the test when the command fails."""
@@ -92,6 +111,10 @@ class Project:
         """Change top-level keys of the configuration."""
         path = self.root / "config/default.yaml"
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes, sort_keys=False))
+
+    def on_its_own(self) -> "Project":
+        """The same, and every stage does its own imports: as a user's."""
+        return replace(self, cold=True)
 
     def copy(self, target: Path) -> "Project":
         shutil.copytree(self.root, target, symlinks=True)
