@@ -42,7 +42,9 @@ def start_warm(environment: dict[str, str]) -> str:
 
 
 def main() -> None:
+    started_in = dict(os.environ)
     _import_libraries()
+    made = {name: value for name, value in os.environ.items() if value != started_in.get(name)}
     gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(sys.argv[1])
@@ -56,7 +58,7 @@ def main() -> None:
             if key.fileobj is listener:
                 connection = listener.accept()[0]
                 command, files = _receive(connection)
-                if _read_at_import(command["environment"]) != _read_at_import(dict(os.environ)):
+                if _read_at_import(command["environment"]) != _read_at_import(started_in):
                     connection.sendall(b"n")
                     connection.close()
                 elif process := os.fork():
@@ -65,7 +67,7 @@ def main() -> None:
                 else:
                     waited.close()
                     listener.close()
-                    return _run(command, files, connection)
+                    return _run(command, command["environment"] | made, files, connection)
                 for file in files:
                     os.close(file)
             elif key.data:
@@ -104,15 +106,15 @@ def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
     return json.loads(message), files
 
 
-def _run(command: dict, files: list[int], connection: socket.socket) -> None:
-    """In the fork. It ends with the command that was handed over, however that ends."""
+def _run(command: dict, environment: dict[str, str], files: list[int], connection: socket.socket) -> None:
+    """In the fork, with what the imports added to the command's environment. It ends with the command that was handed over, however that ends."""
     threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
     os.chdir(command["directory"])
     os.environ.clear()
-    os.environ.update(command["environment"])
+    os.environ.update(environment)
     module, *arguments = command["arguments"]
     sys.path[0] = command["directory"]
     sys.argv = [module, *arguments]
