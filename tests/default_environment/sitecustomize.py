@@ -24,8 +24,10 @@ def hand_over(address: str) -> None:
         socket.send_fds(server, [len(message).to_bytes(4, "big")], [0, 1, 2])
         server.sendall(message)
         if server.recv(1) == b"y":
-            code = server.recv(1)
-            os._exit(code[0] if code else 1)
+            code = (server.recv(1) or b"\x01")[0]
+            if code > 128:
+                os.kill(os.getpid(), code - 128)
+            os._exit(code)
 
 
 _asked = sys.orig_argv[1:3]

@@ -107,7 +107,8 @@ def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
 
 
 def _run(command: dict, environment: dict[str, str], files: list[int], connection: socket.socket) -> None:
-    """In the fork, with what the imports added to the command's environment. It ends with the command that was handed over, however that ends."""
+    """In the fork, with what the imports added to the command's environment. It ends with the command that was handed
+    over, however that ends."""
     threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
     for number, file in enumerate(files):
         os.dup2(file, number)
