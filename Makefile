@@ -9,13 +9,20 @@ unexport PYTHONDONTWRITEBYTECODE
 # Snakemake starts `python`, `dvc` and the checks by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test sandbox browser pods vllm soak check bench
+.PHONY: demo test costs sandbox browser pods vllm soak check bench
+
+# A file is one process's work. Files begin in the order that tests/costs.py gives them.
+IN_PARALLEL := -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 demo: .venv/installed
 	@$(BIN)/lamarck demo
 
 test: .venv/developer sandbox browser pods vllm
-	$(BIN)/python -m pytest -rs --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest $(IN_PARALLEL)
+
+# The order of the files, longest first, follows from tests/costs.json: make it again when that has grown old.
+costs: .venv/developer sandbox browser pods vllm
+	$(BIN)/python -m pytest $(IN_PARALLEL) --keep-costs
 
 # Code that a model wrote runs in a room that bubblewrap builds. Only root can install it, and only Debian's kin this way.
 sandbox:

@@ -26,7 +26,7 @@ rule curriculum:
         first=option("first-card", "first"),
         like=option("like", "like"),
     shell:
-        "python -m lamarck.curriculum --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
+        "python -m lamarck.curriculum --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights} {params.adapter} {params.earlier} {params.first} {params.like} "
         "--output {output.curriculum} --card {output.card} --threads {threads} 2>&1 | tee {log}"
 
@@ -49,5 +49,5 @@ rule dataset_card:
         "../envs/cpu.yaml"
     threads: 1
     shell:
-        "python -m lamarck.curriculum.dataset_card --config {input.config} --card {input.card} "
+        "python -m lamarck.curriculum.dataset_card --config {input.config:q} --card {input.card} "
         "--output {output.card} 2>&1 | tee {log}"

@@ -17,7 +17,7 @@ rule student:
     params:
         suite=lambda wildcards, input: os.path.dirname(input.suite),
     shell:
-        "python -m lamarck.eval.student --suite {params.suite} --output {output.weights} --threads {threads} "
+        "python -m lamarck.eval.student --suite {params.suite:q} --output {output.weights} --threads {threads} "
         "2>&1 | tee {log}"
 
 
@@ -47,6 +47,6 @@ rule eval:
         # A killed evaluation goes on from these, so they are no output: Snakemake would delete them.
         answers="results/{prefix}g{n}/eval.answers.jsonl",
     shell:
-        "python -m lamarck.eval --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
-        "--weights {input.weights} {params.adapter} --suite {params.suite} --student {input.student} --output {output.scores} "
+        "python -m lamarck.eval --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
+        "--weights {input.weights} {params.adapter} --suite {params.suite:q} --student {input.student} --output {output.scores} "
         "--samples {output.samples} --record {output.record} --answers {params.answers} --threads {threads} 2>&1 | tee {log}"

@@ -24,6 +24,6 @@ checkpoint plan:
         control=option("control-curriculum", "control_curriculum"),
         control_adapter=option("control-parent-adapter", "control_adapter"),
     shell:
-        "python -m lamarck.gate --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
+        "python -m lamarck.gate --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights} {params.adapter} --curriculum {input.curriculum} {params.previous} "
         "{params.control} {params.control_adapter} --output {output.plan} --record {output.record} 2>&1 | tee {log}"

@@ -13,7 +13,7 @@ rule publish:
         "../envs/cpu.yaml"
     threads: 1
     shell:
-        "python -m lamarck.hub --config {input.config} --generation {wildcards.prefix}g{wildcards.n} --output {output.published} "
+        "python -m lamarck.hub --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} --output {output.published} "
         "2>&1 | tee {log}"
 
 
@@ -29,5 +29,5 @@ rule publish_scores:
         "../envs/cpu.yaml"
     threads: 1
     shell:
-        "python -m lamarck.hub --config {input.config} --generation {wildcards.prefix}g{wildcards.n} --output {output.published} "
+        "python -m lamarck.hub --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} --output {output.published} "
         "2>&1 | tee {log}"

@@ -31,7 +31,7 @@ rule train:
         max_dollars=approved_dollars,
         metrics="logs/tensorboard/{prefix}g{n}",
     shell:
-        "python -m lamarck.train --config {input.config} --generation {wildcards.prefix}g{wildcards.n} "
+        "python -m lamarck.train --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--plan {input.plan} --approval {input.approval} --weights {input.weights} {params.adapter} "
         "--curriculum {input.curriculum} {params.previous} {params.control} {params.control_adapter} {params.parent_approval} "
         "--checkpoint {params.checkpoint} --metrics {params.metrics} "

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 # Fixtures of more than one folder's tests.
-pytest_plugins = ["tests.suites.small"]
+pytest_plugins = ["tests.costs", "tests.suites.small"]
 
 # No GPU, no user's profile, and nothing of the browser's own that asks the network.
 BROWSER_FLAGS = (

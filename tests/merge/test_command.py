@@ -27,7 +27,7 @@ def test_a_merge_is_checked_planned_and_run(models: Path, tmp_path: Path) -> Non
     file, given = str(tmp_path / "merge.yaml"), ["--models", str(models)]
     checked = RUNNER.invoke(merges, ["check", file, *given])
     assert checked.exit_code == 0, checked.output
-    assert "sound. documents has 39 tensors; merges: 1." in checked.output
+    assert "sound. documents has 39 tensors, from 1 merges." in checked.output
     planned = RUNNER.invoke(merges, ["plan", file, *given, "--out", str(tmp_path / "plan.json")])
     assert planned.exit_code == 0 and "Memory: 0.00 MB" in planned.output, planned.output
     plan = json.loads((tmp_path / "plan.json").read_text())

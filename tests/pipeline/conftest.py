@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,14 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from lamarck.suites.frozen import freeze
+from tests.pipeline.warm import start_warm
+
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+DEFAULT_ENVIRONMENT = REPOSITORY / "tests/default_environment"
+# Every project of these tests lies in a directory like that: its name must make no difference.
+PLACE = "a place with spaces, in Köln"
 
 WORLD = {
     "kind": "tiny",
@@ -36,7 +43,7 @@ STRATEGY = {
         "list_ops": {"share": 0.3, "difficulties": [1, 2]},
         "arithmetic": {"share": 0.4, "difficulties": [1, 2]},
     },
-    "size": 300,
+    "size": 160,
     "difficulty": {"kind": "following", "band": [0, 0.8]},
     "sampling": {"max_new_tokens": 40},
     "answers": {"temperatures": [0]},
@@ -46,20 +53,42 @@ STRATEGY = {
     "minimum_items": 10,
 }
 
+OWN = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(DEFAULT_ENVIRONMENT)}
+# What the rules tell their stages.
+QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "PYTHONWARNINGS": "ignore::FutureWarning",
+}
+# Before any test changes it.
+ENVIRONMENT = dict(os.environ)
+
+
+@cache
+def warm_address() -> str:
+    return start_warm(ENVIRONMENT | OWN | QUIET)
+
 
 @dataclass(frozen=True)
 class Project:
     """A checkout, and the commands that a user would type in it."""
 
     root: Path
+    cold: bool = False  # with imports of its own for every stage: see tests/pipeline/warm.py
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of every command: as after `activate`, no hub, and nothing but what the default environment has."""
+        path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+        own = os.environ | OWN | {"PATH": path}
+        return own if self.cold else own | {"TESTS_WARM": warm_address()}
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command; both streams are in `stdout`. With `check`, fail the test when the command fails."""
-        environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
         done = subprocess.run(
             command,
             cwd=self.root,
-            env=environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -83,6 +112,10 @@ class Project:
         path = self.root / "config/default.yaml"
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes, sort_keys=False))
 
+    def on_its_own(self) -> "Project":
+        """The same, and every stage does its own imports: as a user's."""
+        return replace(self, cold=True)
+
     def copy(self, target: Path) -> "Project":
         shutil.copytree(self.root, target, symlinks=True)
         return Project(target)
@@ -94,14 +127,15 @@ Step = Callable[[Project], object]
 def made_once(factory: pytest.TempPathFactory, name: str, start: Project | None, step: Step) -> Project:
     """`start` after `step`, which one of the test processes takes for all: each gets a copy of its own."""
     common = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
-    made = Project(common / name)
+    made = Project(common / PLACE / name)
     with FileLock(common / f"{name}.lock"):
         if not made.root.exists():
-            begun = Path(tempfile.mkdtemp(dir=common)) / name
+            made.root.parent.mkdir(exist_ok=True)
+            begun = Path(tempfile.mkdtemp(dir=made.root.parent)) / name
             begun.mkdir() if start is None else start.copy(begun)
             step(Project(begun))
             begun.rename(made.root)
-    return made.copy(factory.mktemp(name) / "project")
+    return made.copy(factory.mktemp(name) / PLACE)
 
 
 @pytest.fixture(scope="session")
@@ -143,6 +177,7 @@ def _check_out(project: Project) -> None:
         *("python", "-m", "lamarck.suites.build", "--config", "config/default.yaml"),
         *("--output", "config/suites/small", "--seed", "1"),
     )
+    _make_smaller(root / "config/suites/small")
     for command in (
         ("init", "--quiet"),
         ("config", "user.name", "A Tester"),
@@ -151,6 +186,19 @@ def _check_out(project: Project) -> None:
         ("commit", "--quiet", "--message", "start"),
     ):
         project.run("git", *command)
+
+
+def _make_smaller(suite: Path) -> None:
+    """The suite with a student that has learned little, and with a fifth of the questions."""
+    values = yaml.safe_load((suite / "suite.yaml").read_text())
+    teaching = values["tiers"]["teaching"]
+    teaching["student"] |= {"steps": 60, "decay_steps": 20}
+    teaching |= {"samples": 100, "epochs": 1}
+    (suite / "suite.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    for items in (suite / "items").iterdir():
+        items.write_text("".join(items.read_text().splitlines(keepends=True)[:40]))
+    (suite / "FROZEN").unlink()
+    freeze(suite)
 
 
 def _finish(project: Project) -> None:

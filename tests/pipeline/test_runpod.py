@@ -1,6 +1,5 @@
 """The same Snakefile on rented GPUs: what `snakemake --profile runpod` makes is what a local run makes."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -68,7 +67,7 @@ def served(finished: Project, tmp_path: Path) -> Iterator[Callable[..., subproce
         server = subprocess.Popen(
             [BIN / "lamarck", "serve", "g2", "--on", "runpod", "--profile", tmp_path / "profile.yaml", *arguments],
             cwd=project.root,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=project.environment | {"PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

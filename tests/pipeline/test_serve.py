@@ -1,7 +1,6 @@
 """A finished lineage behind a URL, our server's or vLLM's: g2 answers the official client, and is scored through it as
 it is beside it."""
 
-import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ def url(finished: Project) -> Iterator[str]:
     server = subprocess.Popen(
         [BIN / "lamarck", "serve", "g2", "--port", "0"],
         cwd=finished.root,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=finished.environment | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -125,7 +124,7 @@ def crowd(finished: Project, vllm_python: Path, tmp_path_factory: pytest.TempPat
             *("--port", "0"),
         ],
         cwd=finished.root,
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "LAMARCK_API_KEY": KEY},
+        env=finished.environment | {"PYTHONUNBUFFERED": "1", "LAMARCK_API_KEY": KEY},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -8,6 +8,6 @@ from tests.runpod.project import Small, make_small
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Small]:
-    project = make_small(tmp_path / "small")
+    project = make_small(tmp_path / "a naïve place" / "small")
     yield project
     project.stop()

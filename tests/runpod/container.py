@@ -5,6 +5,7 @@ Whoever kills it kills everything in it, as when a machine is lost.
 
 import os
 import pwd
+import random
 import shlex
 import shutil
 import signal
@@ -14,6 +15,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 SSHD = "/usr/sbin/sshd"
@@ -30,11 +32,16 @@ exec @SSHD -D -e -f /dev/null -p "$SSHD_PORT" -o ListenAddress=127.0.0.1 -o UseP
 _starter = ThreadPoolExecutor(max_workers=1)
 
 
+@cache
 def why_unavailable() -> str | None:
     """Why no pod can be made here, or None where it can."""
     programs = ("bwrap", "ssh", "ssh-keygen", "rsync", "curl", SSHD)
     missing = [name for name in programs if shutil.which(name) is None]
-    return f"not installed: {', '.join(missing)} (make test installs them on Debian, for root)" if missing else None
+    if missing:
+        return f"not installed: {', '.join(missing)} (make test installs them on Debian, for root)"
+    room = ["bwrap", "--unshare-pid", "--ro-bind", "/", "/", "--tmpfs", "/tmp", "true"]
+    tried = subprocess.run(room, capture_output=True, text=True)
+    return f"no pod can be made here: {tried.stderr.strip()}" if tried.returncode else None
 
 
 class Container:
@@ -87,6 +94,8 @@ class Container:
         ]
         for link in ("bin", "lib", "lib64", "sbin"):
             command += ["--symlink", f"usr/{link}", f"/{link}"]
+        # First, because what follows may lie in /tmp.
+        command += ["--tmpfs", "/tmp", "--tmpfs", "/run", "--dev", "/dev", "--proc", "/proc"]
         command += ["--bind", str(self.directory / "etc-ssh"), "/etc/ssh", "--bind", str(self.directory / "home"), home]
         command += ["--bind", str(self.directory / "workspace"), "/workspace"]
         command += ["--ro-bind", str(self.directory / "start.sh"), "/start.sh"]
@@ -96,7 +105,6 @@ class Container:
             command += ["--ro-bind-try", prefix, prefix]
         # Where vLLM looks for cores and memory.
         command += ["--ro-bind", "/sys", "/sys"]
-        command += ["--tmpfs", "/tmp", "--tmpfs", "/run", "--dev", "/dev", "--proc", "/proc"]
         command += ["--cap-add", "ALL"] if os.geteuid() == 0 else []
         return subprocess.Popen(
             [*command, *self._arguments],
@@ -115,9 +123,14 @@ class Container:
 
 
 def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """One that nobody has and, until sshd takes it, nobody else is given: the system gives others than these to who
+    asks for any, here and in tests that run beside."""
+    lowest_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_000, lowest_given)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def _signal(processes: list[int], number: int) -> None:

@@ -1,0 +1,39 @@
+"""A stage in the warm process is the stage of the checkout, and ends as it would on its own."""
+
+import pytest
+
+from tests.pipeline.conftest import QUIET, Project
+
+TELLS = """
+import os, sys
+print("torch" in sys.modules, os.getcwd(), sys.argv[1:], os.environ["SAID"], flush=True)
+os.kill(os.getpid(), 9) if "killed" in sys.argv else sys.exit(3)
+"""
+
+
+@pytest.fixture(scope="module")
+def project(blank: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = blank.copy(tmp_path_factory.mktemp("warm") / "project")
+    (project.root / "lamarck/tells.py").write_text(TELLS)
+    return project
+
+
+def told(project: Project, *arguments: str, **changes: str) -> tuple[int, str]:
+    settings = QUIET | {"SAID": "so"} | changes
+    command = ("env", *(f"{name}={value}" for name, value in settings.items()), "python", "-m", "lamarck.tells")
+    done = project.run(*command, *arguments, check=False)
+    return done.returncode, done.stdout
+
+
+def test_it_runs_the_checkouts_code_where_it_was_asked_to(project: Project) -> None:
+    assert told(project, "a", "b c") == (3, f"True {project.root} ['a', 'b c'] so\n")
+    assert told(project, "killed")[0] == -9
+
+
+@pytest.mark.parametrize("changed", ["HF_HUB_OFFLINE", "TRANSFORMERS_VERBOSITY"])
+def test_what_the_libraries_read_at_import_is_not_another_commands(project: Project, changed: str) -> None:
+    assert told(project, **{changed: "0"}) == (3, f"False {project.root} [] so\n")
+
+
+def test_cold_it_imports_its_own(project: Project) -> None:
+    assert told(project.on_its_own()) == (3, f"False {project.root} [] so\n")

@@ -1,0 +1,131 @@
+"""Stages whose imports are done already: a process that has imported the libraries, and forks for each stage.
+
+The libraries take most of a stage's time at the size of the tests. The project's own code is not among what is
+imported here: each stage imports it from its checkout, after the fork, and runs it as `python -m` would.
+sitecustomize.py hands over the commands. What is different: the forks share a hash seed, so a test that two processes
+write the same bytes runs its own, cold.
+
+    python -m tests.pipeline.warm SOCKET
+"""
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+LIBRARIES = (
+    *("peft", "scipy.stats", "safetensors.torch", "lm_eval.api.model", "transformers:AutoModelForCausalLM"),
+    *("transformers:DynamicCache", "transformers:LlamaForCausalLM", "transformers:PreTrainedTokenizerFast"),
+)
+# They read these when they are imported: a command with other values runs on its own.
+READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "OMP_", "PYTHON")
+
+
+def start_warm(environment: dict[str, str]) -> str:
+    """Start a process that waits for commands in `environment` for as long as this one lives; its address."""
+    place = str(Path(tempfile.mkdtemp(prefix="warm-")) / "socket")
+    warm = subprocess.Popen(
+        [sys.executable, __file__, place], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert warm.stdout is not None and warm.stdout.readline() == b"ready\n"
+    return place
+
+
+def main() -> None:
+    started_in = dict(os.environ)
+    _import_libraries()
+    made = {name: value for name, value in os.environ.items() if value != started_in.get(name)}
+    gc.freeze()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(sys.argv[1])
+    listener.listen()
+    waited = selectors.DefaultSelector()
+    waited.register(listener, selectors.EVENT_READ)
+    waited.register(sys.stdin.fileno(), selectors.EVENT_READ)
+    print("ready", flush=True)
+    while True:
+        for key, _ in waited.select():
+            if key.fileobj is listener:
+                connection = listener.accept()[0]
+                command, files = _receive(connection)
+                if _read_at_import(command["environment"]) != _read_at_import(started_in):
+                    connection.sendall(b"n")
+                    connection.close()
+                elif process := os.fork():
+                    connection.sendall(b"y")
+                    waited.register(os.pidfd_open(process), selectors.EVENT_READ, (process, connection))
+                else:
+                    waited.close()
+                    listener.close()
+                    return _run(command, command["environment"] | made, files, connection)
+                for file in files:
+                    os.close(file)
+            elif key.data:
+                process, connection = key.data
+                waited.unregister(key.fileobj)
+                os.close(key.fd)
+                status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+                with suppress(BrokenPipeError):  # whoever asked has ended, and this with it
+                    connection.sendall(bytes([status if status >= 0 else 128 - status]))
+                connection.close()
+            else:
+                # Whoever started us has ended.
+                Path(sys.argv[1]).unlink(missing_ok=True)
+                Path(sys.argv[1]).parent.rmdir()
+                os._exit(0)
+
+
+def _import_libraries() -> None:
+    for name in LIBRARIES:
+        module, _, attribute = name.partition(":")
+        imported = importlib.import_module(module)
+        if attribute:  # transformers imports a model's code when it is asked for
+            getattr(imported, attribute)
+
+
+def _read_at_import(environment: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(READ_AT_IMPORT)}
+
+
+def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
+    head, files, _, _ = socket.recv_fds(connection, 4, 3)
+    length = int.from_bytes(head, "big")
+    message = b""
+    while len(message) < length:
+        message += connection.recv(length - len(message))
+    return json.loads(message), files
+
+
+def _run(command: dict, environment: dict[str, str], files: list[int], connection: socket.socket) -> None:
+    """In the fork, with what the imports added to the command's environment. It ends with the command that was handed
+    over, however that ends."""
+    threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(command["directory"])
+    os.environ.clear()
+    os.environ.update(environment)
+    module, *arguments = command["arguments"]
+    sys.path[0] = command["directory"]
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _end_with(connection: socket.socket) -> None:
+    connection.recv(1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()
