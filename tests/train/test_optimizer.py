@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lamarck.budget.shape import Shape
-from lamarck.config import check_section
 from lamarck.config.optimizer import AdamWSettings, ApolloMiniSettings, ApolloSettings, OptimizerSettings
+from lamarck.config.section import check_section
 from lamarck.errors import LamarckError
 from lamarck.train.optimizer import (
     AdamW,
