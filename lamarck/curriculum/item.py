@@ -83,15 +83,10 @@ def parse_curriculum(content: bytes, source: Path) -> Iterator[Item]:
     for number, row in parse_jsonl(content, source, strict_json.loads):
         try:
             item = Item.model_validate(row)
-            right = item.id == item_id(item.skill, item.prompt, item.completion)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "the line"
             raise LamarckError(f"{source} line {number}: {place}: {first['msg']}") from error
-        except UnicodeEncodeError as error:
-            raise LamarckError(
-                f"{source} line {number}: its text is not valid Unicode: a surrogate stands alone"
-            ) from error
-        if not right:
+        if item.id != item_id(item.skill, item.prompt, item.completion):
             raise LamarckError(f"{source} line {number}: id is not the digest of skill, prompt and completion")
         yield item
