@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from lamarck import strict_yaml
 from lamarck.arch.genes import Attention, Block
 from lamarck.arch.pattern import Pattern
 from lamarck.arch.refusal import sentence
@@ -170,13 +171,7 @@ def check_genome(values: object, source: str) -> Genome:
 
 def load_genome(path: Path) -> Genome:
     """Read a genome from YAML. Errors: LamarckError with one sentence."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise LamarckError(f"{path} does not exist") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LamarckError(f"{path} is not valid YAML: {error}") from error
-    return check_genome(values, str(path))
+    return check_genome(strict_yaml.load(path), str(path))
 
 
 def save_genome(genome: Genome, path: Path) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lamarck import merge
-from lamarck.config import load_section
+from lamarck.config.section import load_section
 from lamarck.errors import LamarckError
 from lamarck.files import write_json
 from lamarck.merge.document import Note

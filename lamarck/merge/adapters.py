@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamarck.config import Section
+from lamarck.config.section import Section
 from lamarck.errors import LamarckError
 from lamarck.files import atomic_directory, read_json, write_json
 from lamarck.merge.document import nearest

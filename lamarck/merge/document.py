@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from lamarck.config import Section
+from lamarck.config.section import Section
 
 Scalar = bool | float | str
 Dtype = Literal["float32", "bfloat16", "float16"]

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from lamarck.config import Section
+from lamarck.config.section import Section
 from lamarck.errors import LamarckError
 from lamarck.merge.checked import Checked
 from lamarck.merge.document import Note

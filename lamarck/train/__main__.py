@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from lamarck.errors import LamarckError, exit_with_sentence
+from lamarck.files import every_byte_read
 from lamarck.gate.check import check_gate
 from lamarck.gate.options import add_plan_inputs, plan_inputs
 from lamarck.gate.plan import PlanInputs
@@ -34,7 +35,8 @@ def main() -> None:
     child = parse_generation(arguments.generation)
     config = load_config_of(arguments.config, child)
     with own_parent_adapter(plan_inputs(arguments), child.is_control) as (inputs, parent_adapter):
-        admitted = check_gate(config, child, arguments.plan, arguments.approval, inputs, arguments.parent_approval)
+        with every_byte_read():  # nothing that is remembered of a file opens the gate
+            admitted = check_gate(config, child, arguments.plan, arguments.approval, inputs, arguments.parent_approval)
         take_lock(arguments.checkpoint / "lock", f"another process is training {child.name}")
 
         # It imports torch: after everything that can be refused without that.
