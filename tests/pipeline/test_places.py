@@ -16,7 +16,7 @@ def test_with_a_linked_environment_and_a_configuration_of_ones_own(blank: Projec
     (project.root / ".venv").symlink_to(sys.prefix)
     shutil.copy(project.root / "config/default.yaml", project.root / "config/my own.yaml")
     options = ("--configfile", "config/my own.yaml")
-    planned = project.run(".venv/bin/snakemake", "--dry-run", "--printshellcmds", *options).stdout
+    planned = project.run(".venv/bin/snakemake", "--dry-run", "--printshellcmds", "--quiet", "host", *options).stdout
     assert "--config 'config/my own.yaml'" in planned
     project.run(".venv/bin/snakemake", "results/g0/student", *options)
     assert (project.root / "results/g0/student/model.safetensors").exists()
