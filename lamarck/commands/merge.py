@@ -28,10 +28,8 @@ def show_check(file: Path, models: Path | None, variables: Sequence[str], seed: 
         print(json.dumps({"documents": documents, "notes": notes, "result": checked.result}, indent=2, sort_keys=True))
         return
     _print_notes(checked.notes)
-    print(
-        f"{file}: sound. {checked.result} has {len(checked.layouts[-1].outputs)} tensors, "
-        f"from {len(checked.layouts)} merges."
-    )
+    tensors, merges = len(checked.layouts[-1].outputs), len(checked.layouts)
+    print(f"{file}: sound. {checked.result} has {tensors} tensors; merges: {merges}.")
 
 
 def show_plan(
