@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lamarck.judging.design import is_placeholder
+from lamarck.judging.outer_room import WITH_TORCH
 from lamarck.judging.plain_code import GUARD, PURE, TORCH, plain_statements
 from lamarck.judging.sandbox import Limits
 from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
@@ -188,7 +189,7 @@ class MlDiagnosis(SkillInEnglish):
         order = {"script": task.script, "repair": repair, "check": task.check, "names": task.names, "seeds": seeds}
         nonce = secrets.token_hex(16)
         files = {"trial.py": TRIAL.read_text(encoding="utf-8"), "guard.py": GUARD, "nonce": nonce}
-        run = self._sandbox.python({**files, "order.json": json.dumps(order)}, "trial.py", LIMITS)
+        run = self._sandbox.python({**files, "order.json": json.dumps(order)}, "trial.py", LIMITS, imports=WITH_TORCH)
         lines = [line.removeprefix(f"{nonce} ") for line in run.stdout.splitlines() if line.startswith(f"{nonce} ")]
         return _judged(task, [json.loads(line) for line in lines])
 

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from lamarck.engine.answer import code_of
 from lamarck.errors import Malformed
+from lamarck.judging.outer_room import WITH_TORCH
 from lamarck.judging.plain_code import GUARD, TORCH, plain_statements
 from lamarck.judging.sandbox import Limits, Sandbox
 from lamarck.suites.tasks.base import EngineeringTask
@@ -58,7 +59,7 @@ class CustomCode(EngineeringTask):
     def _passes(self, code: str, sandbox: Sandbox) -> bool:
         nonce = secrets.token_hex(16)
         files = {"solution.py": code, "hidden.py": self.tests, "check.py": CHECK, "guard.py": GUARD, "nonce": nonce}
-        run = sandbox.python(files, "check.py", LIMITS)
+        run = sandbox.python(files, "check.py", LIMITS, imports=WITH_TORCH)
         return run.succeeded and nonce in run.stdout.splitlines()
 
 

@@ -21,6 +21,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from lamarck.engine.answer import code_of
+from lamarck.judging.outer_room import WITH_TORCH
 from lamarck.judging.plain_code import GUARD
 from lamarck.judging.sandbox import Limits, Sandbox
 from lamarck.suites.tasks.base import EngineeringTask
@@ -193,7 +194,7 @@ class Diagnosis(EngineeringTask):
             "checks.py": self.checks,
             "regressions.py": self.regressions,
         }
-        run = sandbox.python(files, "examiner.py", LIMITS)
+        run = sandbox.python(files, "examiner.py", LIMITS, imports=WITH_TORCH)
         lines = run.stdout.splitlines() if run.succeeded else []
         return {rung for rung in self.rungs if f"{nonce} {rung}" in lines}, run.stopped_by or run.stderr
 
