@@ -22,6 +22,7 @@ SECONDS_TO_START = 300
 
 # What a template has imported, by what is run in it.
 PLAIN: tuple[str, ...] = ()
+WITH_NUMPY = ("numpy",)
 WITH_TORCH = ("torch", "torch._dynamo", "torch.testing", "numpy")
 _LLAMA = ("transformers", "transformers.models.llama.modeling_llama", "transformers.trainer", "peft", "datasets")
 WITH_PEFT = (*WITH_TORCH, *_LLAMA)
