@@ -2,7 +2,6 @@
 
 import logging
 import os
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,10 +20,27 @@ from lamarck.engine.answer import code_of
 from lamarck.errors import LamarckError
 from lamarck.eval.lm import EngineLM
 from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row, task_scores
+from lamarck.judging.examination import examine
+from lamarck.judging.outer_room import WITH_NUMPY
 from lamarck.judging.sandbox import Limits, Sandbox
 from lamarck.suites.suite import CORPUS, BenchmarkTask, HeldOutTask, Suite
 
 LIMITS = Limits(seconds=30)
+GROUPS = (("passes", "test_program"),)
+EXAMINATION = """
+from examiner import ask
+
+
+def {name}(*given, **named):
+    return ask("{name}(*given, **named)", given=given, named=named)
+
+
+{test}
+
+
+def test_program():
+    check({name})
+"""
 
 
 def run_sanity(suite: Suite, engine: Engine, on_done: Callable[[int], None] = lambda finished: None) -> TierOutcome:
@@ -110,14 +126,13 @@ def _run_programs(outcome: TierOutcome, task: str, samples: list[dict[str, Any]]
 def program_passes(answer: str, doc: dict[str, Any], sandbox: Sandbox) -> bool:
     """Whether the last fenced block of `answer` defines `doc["entry_point"]` so that `doc["test"]` holds.
 
-    A number used once is printed behind the tests: a program that ends early, or prints, does not get there.
+    The item's test runs in the examiner's room; the function that it calls is the answer's, in another.
+    Errors: as lamarck.judging.examination.examine.
     """
-    nonce = secrets.token_hex(16)
-    checked = f"{doc['test']}\ncheck({doc['entry_point']})\nprint()\nprint({nonce!r})\n"
-    # The prompt's own imports and helpers first: an answer may rely on them.
-    files = {"program.py": f"{doc['prompt'].rstrip()}\n    pass\n\n{code_of(answer)}\n\n{checked}"}
-    run = sandbox.python(files, "program.py", LIMITS)
-    return run.succeeded and nonce in run.stdout.splitlines()
+    # The prompt's own imports and helpers first: an answer may rely on them, and so may the test.
+    helpers = f"{doc['prompt'].rstrip()}\n    pass\n\n"
+    examination = helpers + EXAMINATION.format(name=doc["entry_point"], test=doc["test"])
+    return bool(examine(sandbox, helpers + code_of(answer), examination, GROUPS, LIMITS, imports=WITH_NUMPY).held)
 
 
 def _load_task(suite: Suite, name: str) -> Task:

@@ -1,8 +1,8 @@
-"""What code of a model's may say: decided by reading it, before it may run in the sandbox. Light.
+"""What code of a model's may say, decided by reading it: for items that people and models learn from. Light.
 
 One way to read, and two sets of rules. `PURE` is for functions in Python alone: few builtins, no classes. `TORCH` is
 for scripts and modules that train: any builtin but those that open, run or list something, and nothing inside torch
-replaced. What reading misses, the process itself refuses: GUARD, a file of its own in the sandbox.
+replaced. No verdict hangs on it: an answer that reading lets through still runs in a room where nothing can be won.
 """
 
 import ast
@@ -17,11 +17,8 @@ import types
 import typing
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
-from pathlib import Path
 
 from lamarck.errors import Malformed
-
-GUARD = Path(__file__).with_name("guard.py").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -100,6 +97,23 @@ def plain_statements(
     if foreign:
         raise Malformed(f"code that is not plain: it uses {foreign}")
     return tree.body
+
+
+def names_in(code: str) -> set[str]:
+    """Every name in Python code: of variables, attributes, modules and what is imported from them; none where Python
+    cannot read it."""
+    try:
+        nodes = list(ast.walk(ast.parse(code)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            names |= set((node.module or "").split("."))
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {part for alias in node.names for part in alias.name.split(".")}
+    return names
 
 
 def _foreign(tree: ast.Module, rules: Rules, known: Set[str], forbids: Set[str]) -> Iterator[str]:

@@ -1,53 +1,37 @@
 """Where code that a model wrote runs: no network, no secrets, no way to write outside, and hard limits.
 
-bubblewrap (github.com/containers/bubblewrap) builds the room: namespaces of its own, the interpreter read-only, /tmp
-a small memory file system that ends with it. Inside, prlimit sets the limits. Started as root, the program runs as
-`nobody`, because the kernel counts no processes of root. Where the room cannot be built nothing runs: never bare.
-Light.
+Two rooms, one inside the other. bubblewrap (github.com/containers/bubblewrap) builds the outer one, once a process: the
+system, the interpreter and this environment's packages, all read-only. In it waits a template (template.py): an
+interpreter with its imports done. Every run is a fork of it in an inner room: process, mount, network and IPC
+namespaces of its own, a small file system in memory, limits of its own, no privileges (as root: a user of its own), and
+a filter of system calls. Where the rooms cannot be built nothing runs: never bare. Light.
 """
 
+import base64
+import json
 import os
+import secrets
 import selectors
 import shutil
-import subprocess
-import sys
-import tempfile
+import socket
+import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 from lamarck.errors import LamarckError
+from lamarck.judging.outer_room import PLAIN, WITH_TORCH, TemplateFailed, template
+from lamarck.judging.seccomp import room_filter
 
 TASK = Path("/task")  # what the caller put in, read-only
 OUT = Path("/tmp/out")  # what comes back
-NOBODY = "65534"
 MIB = 2**20
-
-# Each line becomes an environment variable; nothing of the caller's environment does.
-ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
-    "HOME": "/tmp",
-    "TMPDIR": "/tmp",
-    "LANG": "C.UTF-8",
-    "OMP_NUM_THREADS": "1",
-    "HF_HUB_OFFLINE": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONHASHSEED": "0",
-}
-# The program, then whatever it left in /tmp/out as a tar archive. The archive's pipe comes in as standard input, the
-# one descriptor with a fixed number that nothing else needs; the program does not inherit it.
+# By the clock a run may last so many times the seconds of its limits.
 PATIENCE = 3
-WRAPPER = f"""
-exec 3>&0 </dev/null
-mkdir {OUT}
-"$@" 3>&-
-code=$?
-tar -C {OUT} -cf - . >&3
-exit $code
-"""
+# How long a room that is told to end may take before it counts as broken.
+SECONDS_TO_END = 60
+PROGRAMS = ("bwrap", "tar")
 
 
 class SandboxUnavailable(LamarckError):
@@ -57,8 +41,8 @@ class SandboxUnavailable(LamarckError):
 @dataclass(frozen=True)
 class Limits:
     """What one run may use. `seconds` are of each process's own CPU time: a busy machine makes programs slow, not
-    wrong. By the clock all of it may last PATIENCE times as long. Memory is address space, of which torch takes far
-    more than it touches."""
+    wrong. By the clock all of it may last PATIENCE times as long. `memory_bytes` are of the room as a whole, and the
+    most address space that one of its processes may add to what it starts with; `disk_bytes` come on top."""
 
     seconds: float = 30
     memory_bytes: int = 4096 * MIB
@@ -85,126 +69,200 @@ class Run:
         return self.exit_code == 0
 
 
+@dataclass(frozen=True)
+class Job:
+    """One run: `files` (name -> content) lie in /task. Either `command` is run, or `script`, one of the files, in a
+    fork of the interpreter that has imported the modules of `imports`."""
+
+    files: Mapping[str, str | bytes]
+    limits: Limits
+    command: Sequence[str] = ()
+    script: str = ""
+    arguments: Sequence[str] = ()
+    imports: tuple[str, ...] = PLAIN
+    environment: Mapping[str, str] = field(default_factory=dict)
+    archived: bool = False
+    channel: socket.socket | None = None  # to another room; there descriptor 3
+
+
 class Sandbox:
-    """Runs programs one by one, each in a room of its own. Errors: SandboxUnavailable, on construction."""
+    """Runs programs, each in a room of its own. Errors: SandboxUnavailable, on construction."""
 
     def __init__(self) -> None:
-        for program in ("bwrap", "prlimit", "setpriv", "tar"):
+        for program in PROGRAMS:
             if shutil.which(program, path=os.defpath) is None:
                 raise SandboxUnavailable(
                     f"code that a model wrote runs only in a sandbox, and {program} is not installed: "
                     "`apt-get install bubblewrap` (or your system's package of that name)"
                 )
-        probe = self.run({}, ["/usr/bin/true"], Limits(seconds=10))
+        # With what the rooms are for: an interpreter that starts, in a room that stands, and imports torch.
+        probe = self.run_job(Job({"probe.py": "import torch"}, Limits(), script="probe.py", imports=WITH_TORCH))
         if not probe.succeeded:
-            reason = next(iter(probe.stderr.strip().splitlines()), probe.stopped_by)
             raise SandboxUnavailable(
-                f"the sandbox cannot be built here ({reason}): bubblewrap needs user namespaces, which this kernel or "
-                "container forbids"
+                f"the sandbox cannot run `import torch` ({probe.stopped_by or _last_line(probe.stderr)}): install "
+                "envs/cpu.txt into an environment whose files are no links to elsewhere"
             )
 
     def run(self, files: Mapping[str, str | bytes], command: Sequence[str], limits: Limits) -> Run:
-        """Run `command` in /tmp, with `files` (name -> content) in /task. Never raises for what the program does."""
-        with _laid_out(files) as task:
-            return _supervise([*self._room, "--ro-bind", str(task), str(TASK), *_inside(limits), *command], limits)
+        """Run `command` in /tmp, with `files` in /task. Never raises for what the program does."""
+        return self.run_job(Job(files, limits, command))
 
-    def python(self, files: Mapping[str, str | bytes], script: str, limits: Limits, *arguments: str) -> Run:
-        """Run `script`, one of `files`, with this environment's interpreter and packages."""
-        return self.run(files, [sys.executable, "-B", str(TASK / script), *arguments], limits)
+    def python(
+        self,
+        files: Mapping[str, str | bytes],
+        script: str,
+        limits: Limits,
+        *arguments: str,
+        imports: tuple[str, ...] = PLAIN,
+        archived: bool = False,
+    ) -> Run:
+        """Run `script`, one of `files`, in a fork of this environment's interpreter. `imports` are done already."""
+        job = Job(files, limits, script=script, arguments=arguments, imports=imports, archived=archived)
+        return self.run_job(job)
 
-    @cached_property
-    def _room(self) -> list[str]:
-        as_root = os.geteuid() == 0
-        room = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
-        # Root needs no user namespace, and without one it can give up being root for good.
-        shared = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-        room += shared if as_root else ["--unshare-all", "--unshare-user", "--disable-userns"]
-        for name, value in ENVIRONMENT.items():
-            room += ["--setenv", name, value]
-        room += ["--proc", "/proc", "--dev", "/dev"]
-        for name in ("bin", "lib", "lib64", "sbin"):
-            room += ["--symlink", f"usr/{name}", f"/{name}"]
-        for tree in _readable():
-            for parent in reversed(tree.parents[:-1]):
-                room += ["--perms", "0755", "--dir", str(parent)]
-            room += ["--ro-bind", str(tree), str(tree)]
-        return room
+    def run_job(self, job: Job, *beside: Job) -> Run:
+        """Run one, and others beside it until it ends. The others are its tools: how they end is not told.
 
-
-def _readable() -> list[Path]:
-    """What a program can read: the system's programs, the interpreter, and this environment's packages."""
-    trees = {Path("/usr"), Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve()}
-    return sorted(tree for tree in trees if not any(other in tree.parents for other in trees))
-
-
-def _inside(limits: Limits) -> list[str]:
-    """The end of bwrap's command line: the writable part, then the limits, then the wrapper around the program."""
-    inside = ["--perms", "1777", "--size", str(limits.disk_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp"]
-    inside += ["--remount-ro", "/dev", "--remount-ro", "/", "--"]
-    if os.geteuid() == 0:
-        inside += ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]
-        inside += ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
-    inside += ["prlimit", f"--nproc={limits.processes}", f"--as={limits.memory_bytes}"]
-    inside += [f"--cpu={int(limits.seconds) + 1}", f"--fsize={limits.disk_bytes}", "--nofile=256", "--core=0"]
-    return [*inside, "/bin/sh", "-c", WRAPPER, "sh"]
+        Errors: SandboxUnavailable where a room did not come to stand; what a program does is no error.
+        """
+        rooms: list[_Room] = []
+        try:
+            for each in (*beside, job):
+                rooms.append(_Room(each))
+            _supervise(rooms)
+            return [room.result() for room in rooms][-1]
+        except TemplateFailed as error:
+            raise SandboxUnavailable(
+                f"the sandbox cannot be built here ({error}): it needs bubblewrap, and root or user namespaces, which "
+                "some kernels and containers forbid"
+            ) from error
+        finally:
+            for room in rooms:
+                room.close()
 
 
-@contextmanager
-def _laid_out(files: Mapping[str, str | bytes]) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="lamarck-task-") as directory:
-        path = Path(directory)
-        path.chmod(0o755)
-        for name, content in files.items():
-            target = path / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content.encode() if isinstance(content, str) else content)
-        yield path
+class _Room:
+    """A run in progress: its connection to the keeper, and what comes out of it."""
+
+    def __init__(self, job: Job) -> None:
+        limits = job.limits
+        self.limits = limits
+        self.stopped_by: str | None = None
+        self.ended = bytearray()
+        readers, writers = zip(*(os.pipe() for _ in range(3 if job.archived else 2)), strict=True)
+        self.streams = {reader: bytearray() for reader in readers}
+        caps = (limits.output_bytes, limits.output_bytes, limits.disk_bytes + MIB)
+        self.caps = dict(zip(readers, caps, strict=False))
+        given = [*writers, *([job.channel.fileno()] if job.channel else [])]
+        values = {
+            "command": list(job.command),
+            "script": job.script,
+            "arguments": list(job.arguments),
+            "environment": dict(job.environment),
+            "archive": job.archived,
+            # The kernel counts processes by user. Root's it does not count at all.
+            "user": 2**30 + secrets.randbelow(2**29) if os.geteuid() == 0 else None,
+            "seconds": limits.seconds,
+            "memory_bytes": limits.memory_bytes,
+            "disk_bytes": limits.disk_bytes,
+            "processes": limits.processes,
+            "filter": base64.b64encode(room_filter()).decode(),
+        }
+        try:
+            self.connection = template(job.imports).connect()
+            try:
+                body = json.dumps(values | {"files": _encoded(job.files)}).encode()
+                socket.send_fds(self.connection, [struct.pack("<Q", len(body))], given)
+                self.connection.sendall(body)
+            except OSError as error:
+                self.connection.close()
+                raise TemplateFailed(str(error)) from error
+        except TemplateFailed:
+            for reader in readers:
+                os.close(reader)
+            raise
+        finally:
+            for writer in writers:
+                os.close(writer)
+            if job.channel:
+                job.channel.close()  # it is the room's now, and its end must be seen at the other
+        self.deadline = time.monotonic() + PATIENCE * limits.seconds
+
+    def stop(self, reason: str) -> None:
+        """End it: the keeper sees that the controller hung up."""
+        if self.stopped_by is None:
+            self.stopped_by = reason
+            self.connection.shutdown(socket.SHUT_WR)
+
+    def read(self, stream: int) -> bool:
+        """Take what a stream has; whether more may come."""
+        if stream == self.connection.fileno():
+            chunk = self.connection.recv(65536)
+            self.ended += chunk
+            return bool(chunk)
+        chunk = os.read(stream, 65536)
+        kept = self.streams[stream]
+        kept += chunk
+        if len(kept) > self.caps[stream]:
+            del kept[self.caps[stream] :]
+            self.stop("it wrote more than it may")
+        return bool(chunk)
+
+    def result(self) -> Run:
+        """Errors: TemplateFailed where the room did not come to stand, or its keeper ended before it."""
+        broken = b'{"ready": false, "error": "the keeper of the room ended"}'
+        ended = json.loads(bytes(self.ended) or broken)
+        if not ended["ready"] or ended["error"]:
+            raise TemplateFailed(ended["error"])
+        stopped = self.stopped_by or ended["stopped"]
+        out, err, *archive = self.streams.values()
+        return Run(
+            exit_code=None if stopped else ended["code"],
+            stopped_by=stopped,
+            stdout=out.decode(errors="replace"),
+            stderr=err.decode(errors="replace"),
+            archive=bytes(archive[0]) if archive else b"",
+        )
+
+    def close(self) -> None:
+        self.connection.close()
+        for stream in self.streams:
+            os.close(stream)
 
 
-def _supervise(command: list[str], limits: Limits) -> Run:
-    """Start the room, read what comes out up to the caps, and end it when its time or a cap is over."""
-    archive_read, archive_write = os.pipe()
-    started = time.monotonic()
-    process = subprocess.Popen(
-        command, stdin=archive_write, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"PATH": os.defpath}
-    )
-    os.close(archive_write)
-    assert process.stdout
-    assert process.stderr
-    streams = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray(), archive_read: bytearray()}
-    caps = dict.fromkeys(streams, limits.output_bytes) | {archive_read: limits.disk_bytes + MIB}
-    stopped_by = _read(streams, caps, started + PATIENCE * limits.seconds)
-    if stopped_by:
-        process.kill()
-    code = process.wait()
-    os.close(archive_read)
-    out, err, archive = streams.values()
-    process.stdout.close()
-    process.stderr.close()
-    return Run(
-        exit_code=None if stopped_by else code,
-        stopped_by=stopped_by,
-        stdout=out.decode(errors="replace"),
-        stderr=err.decode(errors="replace"),
-        archive=bytes(archive),
-    )
+def _supervise(rooms: Sequence[_Room]) -> None:
+    """Take what comes out of the rooms, up to their caps, until all have ended; the last one's end is that of all.
 
-
-def _read(streams: dict[int, bytearray], caps: Mapping[int, int], deadline: float) -> str | None:
-    """Fill `streams` until all are closed; why it ended early, or None."""
+    Errors: TemplateFailed where a room that is told to end does not.
+    """
     with selectors.DefaultSelector() as selector:
-        for stream in streams:
-            selector.register(stream, selectors.EVENT_READ)
+        for room in rooms:
+            for stream in (room.connection.fileno(), *room.streams):
+                selector.register(stream, selectors.EVENT_READ, room)
         while selector.get_map():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return "its time was over"
+            now = time.monotonic()
+            open_rooms = {id(key.data): key.data for key in selector.get_map().values()}
+            for room in open_rooms.values():
+                if now >= room.deadline:
+                    room.stop("its time was over")
+                if now >= room.deadline + SECONDS_TO_END:
+                    raise TemplateFailed("a room did not end when it was told to")
+            if id(rooms[-1]) not in open_rooms:
+                for room in open_rooms.values():
+                    room.stop("what it ran beside has ended")
+            left = min(room.deadline if room.deadline > now else now + 1 for room in open_rooms.values()) - now
             for key, _ in selector.select(left):
-                chunk = os.read(key.fd, 65536)
-                streams[key.fd] += chunk
-                if len(streams[key.fd]) > caps[key.fd]:
-                    del streams[key.fd][caps[key.fd] :]
-                    return "it wrote more than it may"
-                if not chunk:
+                if not key.data.read(key.fd):
                     selector.unregister(key.fd)
-    return None
+
+
+def _encoded(files: Mapping[str, str | bytes]) -> dict[str, str]:
+    contents = {
+        name: content.encode(errors="replace") if isinstance(content, str) else content
+        for name, content in files.items()
+    }
+    return {name: base64.b64encode(content).decode() for name, content in contents.items()}
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it ended without a word"])[-1]

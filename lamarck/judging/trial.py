@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from lamarck.config.section import Section
+from lamarck.judging.outer_room import WITH_TORCH
 from lamarck.judging.sandbox import Limits, Sandbox
 
 STUDENT = Path(__file__).with_name("micro_student.py")
@@ -70,6 +71,6 @@ def try_out(
         "hold_out": hold_out,
     }
     files = {"student.py": STUDENT.read_text(encoding="utf-8"), "order.json": json.dumps(order)}
-    run = sandbox.python(files, "student.py", limits)
+    run = sandbox.python(files, "student.py", limits, imports=WITH_TORCH)
     # No code of a model's runs in there, so what is printed is the student's result and nothing else.
     return Outcome.model_validate_json(run.stdout) if run.succeeded else None

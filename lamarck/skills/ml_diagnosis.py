@@ -1,9 +1,10 @@
 """ml_diagnosis: find why a short script fails, and repair it, given its trace and a check. For models that read
 English.
 
-Judged in three steps. The prompt and the answer have the form that `ask` states, and their code is plain: no classes
-that pretend, nothing that catches, raises, ends early or sets a seed. The repair is a repair: it keeps nearly all of
-the script and adds little. Then both run in the sandbox (repair_trial.py). The broken script must fail as its trace
+Judged in three steps. The prompt and the answer have the form that `ask` states, and their code is plain: nothing that
+catches, raises, ends early or sets a seed. The repair is a repair: it keeps nearly all of the script and adds little.
+Then both run in a room of the sandbox (repair_trial.py), and what they leave is held against the check in another
+(repair_examiner.py), which runs no code of theirs, the check included. The broken script must fail as its trace
 says, and the repaired one must run, reach every line, and leave values for which the check holds, with three seeds that
 neither knows. So that nothing is won by taking the work away, the check must not hold for what the broken script leaves
 when it fails, nor once the lines that fail are left out, nor for noise of the same shape; and the values must depend on
@@ -18,15 +19,16 @@ import io
 import json
 import random
 import re
-import secrets
 import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lamarck.judging.design import is_placeholder
-from lamarck.judging.plain_code import GUARD, PURE, TORCH, plain_statements
-from lamarck.judging.sandbox import Limits
+from lamarck.judging.examination import confer, source
+from lamarck.judging.outer_room import WITH_TORCH
+from lamarck.judging.plain_code import PURE, TORCH, plain_statements
+from lamarck.judging.sandbox import Job, Limits
 from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
 from lamarck.skills.forms import CODE, literal, pattern, repeated, span
 from lamarck.skills.script_templates import sample
@@ -38,7 +40,6 @@ KEPT, ADDED = 0.8, 0.3  # shares of the broken script's tokens
 FEWEST_ADDED = 20  # tokens that a repair may always add
 SEEDS = 3
 LIMITS = Limits(seconds=100, output_bytes=64 * 2**10)
-TRIAL = Path(__file__).with_name("repair_trial.py")
 FORM = re.compile(
     re.escape(HEAD)
     + r"\n\nScript:\n```python\n(.+)\n```\n\nTrace:\n```text\n(.+)\n```\n\nCheck:\n```python\n(.+)\n```",
@@ -185,12 +186,34 @@ class MlDiagnosis(SkillInEnglish):
         # Nobody who writes a problem knows them, and the same problem always gets the same.
         digest = hashlib.sha256(f"{problem.prompt}\n{problem.completion}".encode()).digest()
         seeds = [int.from_bytes(digest[4 * place : 4 * place + 4]) for place in range(SEEDS)]
-        order = {"script": task.script, "repair": repair, "check": task.check, "names": task.names, "seeds": seeds}
-        nonce = secrets.token_hex(16)
-        files = {"trial.py": TRIAL.read_text(encoding="utf-8"), "guard.py": GUARD, "nonce": nonce}
-        run = self._sandbox.python({**files, "order.json": json.dumps(order)}, "trial.py", LIMITS)
-        lines = [line.removeprefix(f"{nonce} ") for line in run.stdout.splitlines() if line.startswith(f"{nonce} ")]
-        return _judged(task, [json.loads(line) for line in lines])
+        order = {"script": task.script, "repair": repair, "names": task.names, "seeds": seeds}
+        asked = {"check": task.check, "names": task.names, "cases": 2 + SEEDS}
+        scripts = Job(
+            {"trial.py": _source("repair_trial.py"), "order.json": json.dumps(order)},
+            LIMITS,
+            script="trial.py",
+            imports=WITH_TORCH,
+        )
+        examiner = Job(
+            {
+                "examiner.py": _source("repair_examiner.py"),
+                "plain_expression.py": source("plain_expression.py"),
+                "check.json": json.dumps(asked),
+            },
+            LIMITS,
+            script="examiner.py",
+            imports=WITH_TORCH,
+        )
+        said, why = confer(self._sandbox, scripts, examiner)
+        if said is None:
+            return Verdict(False, f"the check took too long: {why}")
+        if said["reason"]:
+            return Verdict(False, f"a check with {said['reason']}, which no examiner can decide")
+        return _judged(task, said["cases"])
+
+
+def _source(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _read(prompt: str) -> _Task:

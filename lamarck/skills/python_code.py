@@ -1,20 +1,23 @@
 """python_code: write one pure Python function, given its signature, rules, examples and tests. For models that read
 English.
 
-Judged in three steps. The prompt has the form that `ask` states. The code is plain: it imports little, names nothing
-that leads out of computing, and defines no classes, whose values could claim to equal any other. Then, in the sandbox,
-the examples and tests pass with the answer, and the tests fail with two stubs, of which one returns None and one its
-first argument: tests that a stub passes prove nothing. Difficulty 1 to 3 is the number of rules.
+Judged in three steps. The prompt has the form that `ask` states. The code is plain: it imports little and names nothing
+that leads out of computing. Then, in two rooms of the sandbox, the examples and tests pass with the answer, and the
+tests fail with two stubs, of which one returns None and one its first argument: tests that a stub passes prove nothing.
+The tests are a model's too, so they do not run: an examiner carries them out itself (plain_expression.py), over the
+plain data that the answer's function returns. Difficulty 1 to 3 is the number of rules.
 """
 
 import ast
 import random
 import re
-import secrets
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
+from lamarck.judging.examination import examine, source
+from lamarck.judging.outer_room import PLAIN
 from lamarck.judging.plain_code import PURE, plain_statements
 from lamarck.judging.sandbox import MIB, Limits
 from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
@@ -24,7 +27,7 @@ from lamarck.skills.python_templates import sample
 HEAD = "Write this pure Python function. Answer with one fenced Python block alone."
 LONGEST = 8192  # characters of a problem with its answer
 FEWEST_TESTS = 4
-LIMITS = Limits(seconds=20, memory_bytes=1024 * MIB, disk_bytes=MIB, output_bytes=16 * 2**10)
+LIMITS = Limits(seconds=8, memory_bytes=1024 * MIB, disk_bytes=MIB, output_bytes=16 * 2**10)
 FORM = re.compile(
     re.escape(HEAD) + r"\n\nSignature: (def [^\n]+)\n\nRules:\n((?:- [^\n]+\n)+)\nExamples:\n- ([^\n]+)\n- ([^\n]+)\n\n"
     r"Tests:\n```python\n(.+)\n```",
@@ -69,59 +72,9 @@ returns None or its first argument must fail them. The answer has the signature'
 from {imports} alone; no classes, no `match`, no printing, no files, no names that begin with two underscores. Write \
 nothing else."""
 
-# Tries one module with one file of tests, in a process of its own. What reading the code misses is refused here: there
-# are no other builtins, and the nonce, which says that the tests passed, cannot be read before they did.
-CASE = """
-import builtins
-import sys
-
-name, module, tests = sys.argv[1:]
-locked = [True]
-
-
-def watch(event, arguments):
-    leaves = event.startswith(("ctypes.", "os.", "subprocess.")) and event != "os.listdir"
-    if locked and (leaves or event == "open" and "nonce" in str(arguments[0])):
-        raise PermissionError(event)
-
-
-def text(file):
-    with open(f"/task/{file}", encoding="utf-8") as lines:
-        return lines.read()
-
-
-plain = {each: getattr(builtins, each) for each in [*text("builtins").split(), "__import__"]}
-codes = [compile(text(file), file, "exec") for file in (module, tests)]
-sys.addaudithook(watch)
-defined = {"__builtins__": dict(plain)}
-exec(codes[0], defined)
-exec(codes[1], {"__builtins__": dict(plain), name: defined[name]})
-locked.clear()
-print(text("nonce"))
-"""
-# Prints the cases that pass; none follows an answer that fails. It is tried with two orders of the members of sets, so
-# that one whose result hangs on their order is found out.
-CHECK = """
-import subprocess
-import sys
-
-CASES = ("answer", "all_tests", "1"), ("answer", "all_tests", "2"), ("none", "tests", "1"), ("first", "tests", "1")
-for module, tests, seed in CASES:
-    command = [sys.executable, "-S", "-P", "-B", "/task/case.py", sys.argv[1], module, tests]
-    try:
-        run = subprocess.run(command, capture_output=True, timeout=4, env={"PYTHONHASHSEED": seed})
-        passes = open("/task/nonce").read() in run.stdout.decode(errors="replace").splitlines()
-    except subprocess.TimeoutExpired:
-        passes = False
-    if passes:
-        print(module)
-    elif module == "answer":
-        break
-"""
-STUBS = {
-    "none": "def {name}(*given, **named):\n    return None\n",
-    "first": "def {name}(*given, **named):\n    return [*given, *named.values()][0]\n",
-}
+TRIAL = Path(__file__).with_name("function_trial.py")
+GROUPS = (("answer", "test_answer"), ("none", "none_fails"), ("first", "first_fails"))
+HASH_SEEDS = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -192,26 +145,23 @@ class PythonCode(SkillInEnglish):
     def judge(self, problem: Problem) -> Verdict:
         task = _read(problem.prompt)
         code = _answer(task, problem.completion)
-        files = {case: stub.format(name=task.name) for case, stub in STUBS.items()}
-        files |= {"answer": code, "tests": task.tests, "all_tests": f"{task.examples}\n{task.tests}"}
-        files |= {
-            "case.py": CASE,
-            "check.py": CHECK,
-            "builtins": " ".join(PURE.builtins or ()),
-            "nonce": secrets.token_hex(16),
-        }
-        run = self._sandbox.python(files, "check.py", LIMITS, task.name)
-        # The code's own output does not come this far: these are the checker's words.
-        match run.stdout.split():
-            case ["answer", "answer"] if run.succeeded:
-                return Verdict(True, "examples and tests pass with the answer, and the tests fail with both stubs")
-            case ["answer", "answer", "none", *_]:
-                return Verdict(False, "the tests pass with a function that returns None, so they prove nothing")
-            case ["answer", "answer", "first"]:
-                return Verdict(False, "the tests pass with a function that returns its first argument")
-            case _ if run.succeeded:
-                return Verdict(False, "the examples and tests do not all pass with the answer in time")
-        return Verdict(False, "the check did not end within its limits")
+        text = f"NAME, TESTS = {task.name!r}, {task.tests!r}\nALL_TESTS = {task.examples!r} + '\\n' + TESTS\n"
+        examination = text + TRIAL.read_text(encoding="utf-8")
+        tools = {"plain_expression.py": source("plain_expression.py")}
+        # Two orders of the members of sets, so that an answer whose result hangs on their order is found out.
+        for seed in HASH_SEEDS:
+            found = examine(
+                self._sandbox, code, examination, GROUPS, LIMITS, imports=PLAIN, tools=tools, hash_seed=seed
+            )
+            match found.held:
+                case ("answer", "none", "first"):
+                    continue
+                case ("answer",):
+                    return Verdict(False, "the tests pass with a function that returns None, so they prove nothing")
+                case ("answer", "none"):
+                    return Verdict(False, "the tests pass with a function that returns its first argument")
+            return Verdict(False, "the examples and tests do not all pass with the answer in time")
+        return Verdict(True, "examples and tests pass with the answer, and the tests fail with both stubs")
 
 
 def _listed(lines: Iterable[str]) -> str:

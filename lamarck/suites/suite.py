@@ -32,6 +32,7 @@ R = TypeVar("R", bound=Section)
 ENGINEERING, TEACHING = "engineering", "teaching"
 TIERS = (SANITY, ENGINEERING, TEACHING)
 SCORING = "1"  # Of our own rules for what an answer is worth: raised with every change of them.
+JUDGING = "2"  # Of what judges answers by running them: as above, for the suites that hold such tasks.
 CORPUS = "corpus"  # The name of the bits-per-byte task, beside the tasks that suite.yaml lists.
 
 
@@ -167,6 +168,12 @@ class Suite:
         return asked + len(teaching.writes) * teaching.samples + examined
 
     @property
+    def runs_answers(self) -> bool:
+        """Whether any answer is judged by running it."""
+        programs = any(isinstance(task, BenchmarkTask) and task.scorer == "program" for task in self.sanity_tasks)
+        return programs or bool(self.engineering_files)
+
+    @property
     def weights(self) -> dict[str, dict[str, float]]:
         """Tier -> task -> weight within the tier: they need not sum to one."""
         return _weights(self.tiers, self.engineering_files)
@@ -213,6 +220,11 @@ def check_scorers(suite: Suite) -> None:
                 f"{suite.name} is scored by {name} {suite.scorers.get(name)}, and here is {installed}: its scores "
                 "would not compare with others; install envs/cpu.txt"
             )
+    if suite.runs_answers and suite.scorers.get("judging") != JUDGING:
+        raise LamarckError(
+            f"{suite.name} was frozen for another way to judge answers by running them (its ERRATA.md), and its scores "
+            f"would not compare with others: evaluate on a suite that names judging {JUDGING}"
+        )
 
 
 def suite_weights(path: Path) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """A suite is read whole and strictly: whatever is wrong with it is one sentence, before any model is loaded."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lamarck.errors import LamarckError
-from lamarck.suites.suite import held_out_prompts, load_suite, prompt_of
+from lamarck.suites.suite import JUDGING, check_scorers, held_out_prompts, load_suite, prompt_of
 
 
 def replace(file: str, old: str, new: str) -> Callable[[Path], None]:
@@ -90,3 +91,13 @@ def test_reading_a_suite_is_light() -> None:
     check = f"import sys, {modules}; print({{'torch', 'lm_eval', 'numpy'}} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", check], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "set()"
+
+
+def test_a_suite_frozen_for_another_way_of_judging_is_not_evaluated() -> None:
+    """v1 runs answers, and was frozen when they ran beside their tests; tiny-v1 runs none, and is scored as ever."""
+    suites = Path(__file__).parents[2] / "config/suites"
+    check_scorers(load_suite(suites / "tiny-v1"))
+    v1 = load_suite(suites / "v1")
+    with pytest.raises(LamarckError, match=f"evaluate on a suite that names judging {JUDGING}"):
+        check_scorers(v1)
+    check_scorers(dataclasses.replace(v1, scorers={**v1.scorers, "judging": JUDGING}))

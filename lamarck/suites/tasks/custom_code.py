@@ -1,43 +1,28 @@
 """Write a layer, a loss, an optimizer or a collator in plain torch.
 
-The one rung, `passes`: the answer keeps the rules of plain code, and every hidden test of the task file passes against
-it. The rules are decided by reading the code (plain_code.TORCH and the task's `forbids`), the tests by running them in
-the sandbox. They share a process with the answer, so an answer that could look around there could also forge a pass:
-this is why it may import little and name nothing that leads out of its module. What reading misses, the process itself
-refuses (GUARD): the number used once, which says that all tests passed, cannot be read before they did.
+The one rung, `passes`: every hidden test of the task's examination holds for the answer. The answer runs in a room of
+its own, the examination in another (lamarck/judging/examination.py); what the answer's room says is plain data.
+
+A task's `forbids` are names that would do its work. Whether they are used is read in the text: it can only take the
+rung away, never give it.
 """
 
-import secrets
 from collections.abc import Set
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lamarck.engine.answer import code_of
 from lamarck.errors import Malformed
-from lamarck.judging.plain_code import GUARD, TORCH, plain_statements
+from lamarck.judging.examination import examine
+from lamarck.judging.plain_code import TORCH, names_in, plain_statements
 from lamarck.judging.sandbox import Limits, Sandbox
 from lamarck.suites.tasks.base import EngineeringTask
+from lamarck.suites.tasks.examinations import shipped
 
 LIMITS = Limits(seconds=40, output_bytes=256 * 2**10)
 LONGEST_ANSWER = 100_000
-
-# Prints the nonce only after the last test: an answer that exits early, or prints, never gets there.
-CHECK = """
-from pathlib import Path
-
-from guard import lock
-
-unlock = lock()
-import hidden
-
-tests = [value for name, value in vars(hidden).items() if name.startswith("test_")]
-assert tests
-for test in tests:
-    test()
-unlock()
-print("\\n" + Path("/task/nonce").read_text())
-"""
+GROUPS = (("passes", "test_"),)
 
 
 class CustomCode(EngineeringTask):
@@ -46,20 +31,24 @@ class CustomCode(EngineeringTask):
     rungs: ClassVar[tuple[str, ...]] = ("passes",)
 
     kind: Literal["custom_code"]
-    tests: str = Field(min_length=1, description="Python: functions test_*, which import from `solution`.")
+    examination: str = Field("", description="Python: functions test_*, which ask the answer's room (examiner.py).")
+    tests: str = Field("", description="Of tasks frozen before there were two rooms: what a shipped examination tests.")
     forbids: tuple[str, ...] = Field(
         (), description="Names that would do the work for the answer; the prompt says them."
     )
 
+    @model_validator(mode="after")
+    def _examined(self) -> "CustomCode":
+        if not self.examination:
+            shipped(self.name, self.tests)
+        return self
+
     def judge(self, answer: str, sandbox: Sandbox) -> dict[str, bool]:
         code = code_of(answer) if len(answer) <= LONGEST_ANSWER else ""
-        return {"passes": is_plain(code, frozenset(self.forbids)) and self._passes(code, sandbox)}
-
-    def _passes(self, code: str, sandbox: Sandbox) -> bool:
-        nonce = secrets.token_hex(16)
-        files = {"solution.py": code, "hidden.py": self.tests, "check.py": CHECK, "guard.py": GUARD, "nonce": nonce}
-        run = sandbox.python(files, "check.py", LIMITS)
-        return run.succeeded and nonce in run.stdout.splitlines()
+        if not code.strip() or names_in(code) & set(self.forbids):
+            return {"passes": False}
+        examination = self.examination or shipped(self.name, self.tests)
+        return {"passes": "passes" in examine(sandbox, code, examination, GROUPS, LIMITS).held}
 
 
 def is_plain(code: str, forbids: Set[str] = frozenset()) -> bool:

@@ -3,7 +3,8 @@
 Four rungs, each decided by a program:
 
 - `root_cause`: the letter of the right one among six candidate causes.
-- `fix_works`: the answer's script ends with exit code 0, and hidden checks, run on what it defined and printed, hold.
+- `fix_works`: the answer's script ends as one with exit code 0 does, and hidden checks of what it defined and printed
+  hold: they are made in another room, from plain data (lamarck/judging/examination.py).
 - `no_new_bug`: it works, and a second set of hidden checks holds: the interface, the data, the number of steps and
   everything else that was right before. A fault can always be hidden by taking away what shows it.
 - `mechanism`: a value that only follows for one who sees how the fault acts, such as a shape, a count or a learning
@@ -15,16 +16,16 @@ opinion; a prediction that has been run before is right or wrong. The value in a
 
 import json
 import re
-import secrets
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from lamarck.engine.answer import code_of
-from lamarck.judging.plain_code import GUARD
+from lamarck.judging.examination import examine
 from lamarck.judging.sandbox import Limits, Sandbox
 from lamarck.suites.tasks.base import EngineeringTask
-from lamarck.suites.tasks.custom_code import is_plain
+from lamarck.suites.tasks.custom_code import LONGEST_ANSWER, is_plain
+from lamarck.suites.tasks.examinations import shipped
 
 Letter = Literal["A", "B", "C", "D", "E", "F"]
 LETTERS: tuple[Letter, ...] = ("A", "B", "C", "D", "E", "F")
@@ -71,54 +72,7 @@ use what it defined and printed. The symptom must be gone, and what was right mu
 and signature, the data, the seeds, the hyperparameters, the number of steps and what is printed, unless the fault \
 itself lies there. Repair the fault rather than silence what shows it."""
 
-# Runs in the sandbox. The nonce says that a line comes from here, not from the answer, which has no way to read it (see
-# custom_code); what the script prints is kept from the output. Both sets of checks see the answer's names, each in a
-# copy of its own, and its output as `printed`; a name of Python's own means there what it always means.
-EXAMINER = """\
-import builtins, contextlib, io, os, sys, traceback, types
-from pathlib import Path
-
-import torch
-from guard import lock
-
-task = Path(__file__).parent
-source, checks, regressions = (
-    (task / name).read_bytes().decode() for name in ("script.py", "checks.py", "regressions.py")
-)
-report = os.dup(1)
-
-
-def holds(code, name, namespace):
-    try:
-        exec(compile(code, str(task / name), "exec"), namespace)
-    except SystemExit as end:
-        # Only the script may end so: a check that ends early because of what the answer defined does not hold.
-        return name == "script.py" and end.code in (0, None)
-    except BaseException:
-        traceback.print_exc()
-        return False
-    return True
-
-
-main = types.ModuleType("__main__")
-main.__file__ = str(task / "script.py")
-sys.modules["__main__"] = main
-output = io.StringIO()
-climbed = []
-unlock = lock()
-with contextlib.redirect_stdout(output):
-    ran = holds(source, "script.py", vars(main))
-if ran:
-    names = {name: value for name, value in vars(main).items() if not hasattr(builtins, name)}
-    names |= {"torch": torch, "printed": output.getvalue()}
-    for rung, code in (("fix_works", checks), ("no_new_bug", regressions)):
-        if not holds(code, rung, dict(names)):
-            break
-        climbed.append(rung)
-unlock()
-nonce = (task / "nonce").read_text()
-os.write(report, "".join(f"\\n{nonce} {rung}\\n" for rung in climbed).encode())
-"""
+GROUPS = (("fix_works", "check_"), ("no_new_bug", "still_"))
 
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _MARKUP = r"[ \t*_`>#]*"
@@ -140,8 +94,9 @@ class Diagnosis(EngineeringTask):
     cause: Letter
     observation: str = Field(min_length=1, description="The question whose answer is `observed`.")
     observed: str = Field(min_length=1, max_length=LONGEST_VALUE)
-    checks: str = Field(min_length=1, description="Python, after the script in its namespace: the symptom is gone.")
-    regressions: str = Field(min_length=1, description="Python, likewise: what was right before still is.")
+    examination: str = Field("", description="Python: check_*, the symptom is gone; still_*, what was right still is.")
+    checks: str = Field("", description="As `tests` of custom_code: what a shipped examination checks.")
+    regressions: str = Field("", description="Likewise.")
 
     @model_validator(mode="before")
     @classmethod
@@ -165,6 +120,8 @@ class Diagnosis(EngineeringTask):
         missing = [part for part in needed if part not in self.prompt]
         if missing:
             raise ValueError(f"the prompt lacks a part of the task: {missing[0][:60]!r}")
+        if not self.examination:
+            shipped(self.name, self.checks, self.regressions)
         if not is_plain(self.script):
             raise ValueError("the script breaks the rules that its repair must keep")
         return self
@@ -172,30 +129,22 @@ class Diagnosis(EngineeringTask):
     def judge(self, answer: str, sandbox: Sandbox) -> dict[str, bool]:
         prose = _CODE.sub("", answer)
         causes, observations = _CAUSE.findall(prose), _OBSERVATION.findall(prose)
-        code = code_of(answer)
-        climbed = self.examine(code, sandbox)[0] if is_plain(code) else set()
+        climbed = self.examine(code_of(answer), sandbox)[0]
         return {
             # The last line counts, as the last block does: that is where a model that corrects itself ends.
             "root_cause": bool(causes) and causes[-1] == self.cause,
             "fix_works": "fix_works" in climbed,
-            "no_new_bug": climbed == {"fix_works", "no_new_bug"},
+            "no_new_bug": "no_new_bug" in climbed,
             "mechanism": bool(observations) and value_of(observations[-1]) == value_of(self.observed),
         }
 
     def examine(self, code: str, sandbox: Sandbox) -> tuple[set[str], str]:
         """The rungs that a script climbs, and why it climbs no more: what the examination wrote as errors."""
-        nonce = secrets.token_hex(16)
-        files: dict[str, str | bytes] = {
-            "examiner.py": EXAMINER,
-            "guard.py": GUARD,
-            "nonce": nonce,
-            "script.py": code.encode(errors="replace"),
-            "checks.py": self.checks,
-            "regressions.py": self.regressions,
-        }
-        run = sandbox.python(files, "examiner.py", LIMITS)
-        lines = run.stdout.splitlines() if run.succeeded else []
-        return {rung for rung in self.rungs if f"{nonce} {rung}" in lines}, run.stopped_by or run.stderr
+        if not code.strip() or len(code) > LONGEST_ANSWER:
+            return set(), "no script"
+        examination = self.examination or shipped(self.name, self.checks, self.regressions)
+        found = examine(sandbox, code, examination, GROUPS, LIMITS, kind="script")
+        return set(found.held), found.why
 
 
 def _lettered(causes: list[object] | tuple[str, ...]) -> list[str]:

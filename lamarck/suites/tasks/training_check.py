@@ -4,9 +4,7 @@ It finds in /task what was expected (expect.json), the archive of what was left,
 once (nonce). It prints "NONCE left" if an adapter is in the archive, and "NONCE holds" if that adapter is as expected.
 """
 
-import gc
 import json
-import sys
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,12 +43,6 @@ def unpack() -> bool:
 
 def as_expected(expect: Mapping[str, Any]) -> bool:
     """The adapter loads on the base, has the expected shape, was trained, and learned what the task says."""
-    # Heavy imports wait until there is an adapter to look at, and are nearly all that this takes. So what peft and
-    # transformers import only if they find it, and what nothing here needs, is not found; and no garbage is collected,
-    # of which imports make hardly any, and which would take a fifth of their time.
-    gc.disable()
-    for needless in ("bitsandbytes", "scipy"):
-        sys.modules[needless] = None  # type: ignore[assignment]
     import torch
     from peft import PeftModel, get_peft_model_state_dict
 

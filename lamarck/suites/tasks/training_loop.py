@@ -26,6 +26,7 @@ from pydantic import Field, model_validator
 
 from lamarck.config.section import Section
 from lamarck.engine.answer import code_of
+from lamarck.judging.outer_room import WITH_PEFT
 from lamarck.judging.sandbox import MIB, OUT, TASK, Limits, Sandbox
 from lamarck.suites.tasks.base import EngineeringTask
 from lamarck.suites.tasks.training_room import room, tokens
@@ -111,14 +112,15 @@ class TrainingLoop(EngineeringTask):
     def _run(self, code: str, sandbox: Sandbox) -> tuple[bool, bool]:
         """Whether the script ran to its end and left an adapter, and whether that is the one expected."""
         files: dict[str, str | bytes] = dict(room(self.given))
-        run = sandbox.python(files | {"script.py": code}, "script.py", LIMITS, *ARGUMENTS)
+        room_files = files | {"script.py": code}
+        run = sandbox.python(room_files, "script.py", LIMITS, *ARGUMENTS, imports=WITH_PEFT, archived=True)
         if not run.succeeded:
             return False, False
         nonce = secrets.token_hex(16)
         expect = self.expect.model_dump(mode="json") | {"given": self.given, "samples": tokens()}
         files |= {"archive.tar": run.archive, "nonce": nonce, "expect.json": json.dumps(expect)}
         files |= {"check.py": CHECK.read_text(encoding="utf-8")}
-        said = sandbox.python(files, "check.py", LIMITS).stdout.splitlines()
+        said = sandbox.python(files, "check.py", LIMITS, imports=WITH_PEFT).stdout.splitlines()
         return f"{nonce} left" in said, f"{nonce} holds" in said
 
 

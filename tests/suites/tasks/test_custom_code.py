@@ -3,18 +3,19 @@
 import pytest
 
 from lamarck.config.section import check_section
+from lamarck.errors import LamarckError
 from lamarck.judging.sandbox import Sandbox
 from lamarck.suites.tasks.custom_code import CustomCode, is_plain
 
 RIGHT = "import torch\n\n\ndef double(x):\n    return x * 2\n"
 WRONG = RIGHT.replace("2", "3")
-TESTS = """
+EXAMINATION = """
 import torch
-from solution import double
+from examiner import ask, close
 
 
 def test_ones():
-    assert (double(torch.ones(2)) == 2.0).all()
+    close(ask("double(x)", x=torch.ones(2)), torch.full((2,), 2.0))
 """
 
 
@@ -24,7 +25,7 @@ def passes(answer: str, sandbox: Sandbox, **more: object) -> bool:
         "kind": "custom_code",
         "domain": "code completion",
         "prompt": "Write double(x).",
-        "tests": TESTS,
+        "examination": EXAMINATION,
         "reference": "x",
         "wrong": [{"answer": "x", "loses": ["passes"]}] * 2,
     }
@@ -51,16 +52,28 @@ def test_what_is_no_module_does_not_pass(answer: str, sandbox: Sandbox) -> None:
     "code",
     [
         "print('PASS passes test_ones')\nraise SystemExit(0)\n",
-        # Formatting reaches attributes without naming them in the code: there must be nothing to find.
-        "from torch import nn\n\nspec = '{0.modules.module.warnings.sys.modules[__main__].nonce}'\n"
-        "print('\\n' + spec.format(nn))\nraise SystemExit(0)\n",
         # A tensor's class has other names than the one by which torch is imported.
         f"{WRONG}\n\ntype(torch.ones(1)).all = lambda tensor: True\n",
+        f"{WRONG}\n\ntorch.testing.assert_close = lambda *given, **named: None\n",
+        'import os\n\nos.write(1, b\'{"held": ["passes"]}\\n\')\nos._exit(0)\n',
     ],
 )
 def test_a_pass_is_not_forged(code: str, sandbox: Sandbox) -> None:
-    assert is_plain(code)
     assert not passes(block(code), sandbox)
+
+
+def test_how_it_is_written_decides_nothing(sandbox: Sandbox) -> None:
+    code = f"import os, sys\n\n\nclass Same:\n    def __eq__(self, other):\n        return True\n\n\n{RIGHT}"
+    assert not is_plain(code)
+    assert passes(block(code), sandbox)
+
+
+def test_tests_that_would_share_a_process_with_the_answer_are_refused() -> None:
+    values: dict[str, object] = {"name": "some", "kind": "custom_code"}
+    values |= {"domain": "code completion", "prompt": "Write.", "reference": "x"}
+    values |= {"wrong": [{"answer": "x", "loses": ["passes"]}] * 2, "tests": "from solution import double"}
+    with pytest.raises(LamarckError, match="write an `examination`"):
+        check_section(values, CustomCode, "some.yaml")
 
 
 def test_a_forbidden_name_costs_the_pass(sandbox: Sandbox) -> None:

@@ -11,7 +11,20 @@ NOTHING = dict.fromkeys(Diagnosis.rungs, False)
 ALL = dict.fromkeys(Diagnosis.rungs, True)
 BROKEN = "import torch\n\nRATE = 0.5\n\n\ndef half(x):\n    return x\n\n\nprint(half(torch.ones(2)).tolist())\n"
 FIXED = BROKEN.replace("return x", "return x * RATE")
-CHECKS = "assert all(abs(y - 0.5) < 1e-6 for y in half(torch.ones(2)).tolist())\nassert printed == '[0.5, 0.5]\\n'\n"
+EXAMINATION = """
+import torch
+from examiner import ask, close
+
+
+def check_half():
+    close(ask("half(x)", x=torch.ones(2)), torch.full((2,), 0.5))
+    assert ask("printed") == "[0.5, 0.5]\\n"
+
+
+def still_what_was_right():
+    assert ask("RATE") == 0.5
+    close(ask("half(x)", x=torch.zeros(3)), torch.zeros(3))
+"""
 LINES = "Cause: B\nObservation: (2,)"
 
 
@@ -26,8 +39,7 @@ def task(**more: object) -> Diagnosis:
         "cause": "B",
         "observation": "The shape of torch.ones(2)?",
         "observed": "[2]",
-        "checks": CHECKS,
-        "regressions": "assert RATE == 0.5\nassert half(torch.zeros(3)).shape == (3,)\n",
+        "examination": EXAMINATION,
         "reference": "x",
         "wrong": [{"answer": "x", "loses": ["fix_works"]}] * 2,
     }
@@ -49,8 +61,8 @@ def test_a_repair_that_breaks_something_else_loses_one_rung(sandbox: Sandbox) ->
     assert lost == ALL | {"no_new_bug": False}
 
 
-def test_a_repair_must_keep_to_plain_code(sandbox: Sandbox) -> None:
-    assert task().judge(answer(f"import os\n{FIXED}"), sandbox) == ALL | {"fix_works": False, "no_new_bug": False}
+def test_how_a_repair_is_written_decides_nothing(sandbox: Sandbox) -> None:
+    assert task().judge(answer(f"import os\n{FIXED}"), sandbox) == ALL
 
 
 @pytest.mark.parametrize("text", ["", "\x00\x01", "\ud800", "Cause:\nObservation:", "```python\n\n```", "(" * 5000])
@@ -66,7 +78,7 @@ def test_words_and_an_early_end_are_not_a_repair(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     "trick",
     [
-        # The checks would see these names instead of Python's, or of torch's.
+        # Names of Python's and of torch's, which the examiner has of its own.
         "def all(values):\n    return True\n\n\nprinted = '[0.5, 0.5]\\n'\nRATE = 0.5\n",
         "type(torch.ones(1)).tolist = lambda tensor: [0.5, 0.5]\n",
     ],
@@ -74,30 +86,6 @@ def test_words_and_an_early_end_are_not_a_repair(sandbox: Sandbox) -> None:
 def test_the_checks_are_not_blinded(trick: str, sandbox: Sandbox) -> None:
     code = BROKEN.replace("print(half(torch.ones(2)).tolist())", "print([0.5, 0.5])")
     assert task().examine(code + trick, sandbox)[0] == set()
-
-
-# Reading the code would refuse all of this; the process has to refuse it too.
-CURIOUS = """
-import os, subprocess
-seen = []
-for look in (
-    lambda: open("/task/nonce").read(),
-    lambda: os.open(b"/task/../task/nonce", 0),
-    lambda: os.symlink("/task/nonce", "/tmp/other"),
-    lambda: os.system("cat /task/n*"),
-    lambda: subprocess.run(["cat", "/task/nonce"]),
-):
-    try:
-        seen.append(look())
-    except PermissionError:
-        pass
-assert not seen, seen
-"""
-
-
-def test_the_number_used_once_cannot_be_read(sandbox: Sandbox) -> None:
-    climbed, why = task().examine(CURIOUS + FIXED, sandbox)
-    assert climbed == {"fix_works", "no_new_bug"}, why
 
 
 @pytest.mark.parametrize(
@@ -128,6 +116,11 @@ def test_values_are_compared_by_what_they_say(said: str, wanted: str, same: bool
 def test_a_prompt_that_lacks_a_part_of_its_task_is_refused() -> None:
     with pytest.raises(LamarckError, match="lacks a part"):
         task(prompt=PROMPT)
+
+
+def test_checks_that_would_share_a_process_with_the_answer_are_refused() -> None:
+    with pytest.raises(LamarckError, match="write an `examination`"):
+        task(examination="", checks="assert half(1) == 0.5", regressions="assert RATE")
 
 
 def test_a_script_that_breaks_the_rules_of_its_repair_is_refused() -> None:

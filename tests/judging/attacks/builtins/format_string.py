@@ -1,0 +1,3 @@
+import warnings
+
+print("{0.sys.modules}".format(warnings))

@@ -1,0 +1,5 @@
+import socket
+
+with socket.socket(socket.AF_UNIX) as door:
+    door.bind("\0lamarck")
+    door.listen()

@@ -1,0 +1,5 @@
+def double(x):
+    return True
+
+
+half = double

@@ -1,0 +1,5 @@
+def double(x):
+    return (True for _ in iter(int, 1))
+
+
+half = double

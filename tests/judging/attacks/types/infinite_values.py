@@ -1,0 +1,6 @@
+def double(x):
+    return float("inf")
+
+
+half = double
+RATE = float("nan")
