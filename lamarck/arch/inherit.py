@@ -76,6 +76,9 @@ def _require_same_stream(parents: Sequence[Heir], genome: Genome) -> None:
     widths = {emb.dim for emb in embs} | ({genome.model.emb.dim} if len(embs) > 1 else set())
     if len(widths) > 1 or embs[0].dim > genome.model.emb.dim:
         raise LamarckError(f"streams of {sorted(widths | {genome.model.emb.dim})} channels cannot be joined")
+    first = parents[0].model.genome.model
+    if first.emb.dim != genome.model.emb.dim and first.blocks != genome.model.blocks:
+        raise LamarckError("a wider stream is a step of its own: change the blocks before it, or after")
 
 
 def _part(weights: Weights, start: str) -> Weights:

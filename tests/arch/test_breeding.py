@@ -120,6 +120,9 @@ def test_what_cannot_be_done_is_refused_with_a_sentence() -> None:
     with pytest.raises(LamarckError, match="another vocabulary"):
         other = plain(emb={"dim": 16, "vocab": 33})
         inherit([ancestor(exact(plain()))], other, same_blocks(other), 0)
+    with pytest.raises(LamarckError, match="a wider stream is a step of its own"):
+        wide = plain(2, emb={"dim": 32, "vocab": 32})
+        inherit([ancestor(exact(plain()))], wide, same_blocks(wide), 0)
     with pytest.raises(LamarckError, match="cannot be joined"):
         narrow = plain(emb={"dim": 8, "vocab": 32})
         inherit([ancestor(exact(plain()))], narrow, same_blocks(narrow), 0)
