@@ -10,7 +10,6 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 WORDS = ["<pad>", "<eos>", "<unk>", *(f"w{i}" for i in range(9))]
 CONFIG: dict[str, Any] = {
@@ -61,9 +60,11 @@ def write_words(directory: Path, words: list[str]) -> None:
     """A word-level tokenizer whose ids are the places in `words`."""
     model = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
     model.pre_tokenizer = WhitespaceSplit()
-    PreTrainedTokenizerFast(
-        tokenizer_object=model, unk_token="<unk>", eos_token="<eos>", pad_token="<pad>"
-    ).save_pretrained(directory)
+    special = {"unk_token": "<unk>", "eos_token": "<eos>", "pad_token": "<pad>"}
+    model.add_special_tokens(list(special.values()))
+    model.save(str(directory / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", **special}
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
 def tensors_of(directory: Path) -> dict[str, Tensor]:

@@ -59,8 +59,8 @@ def first_model(**parameters: Any) -> list[dict[str, Any]]:
         (changed(TIES, base_modle="base"), "unknown key 'base_modle': did you mean 'base_model'?"),
         (changed(TIES, models=first_model(wieght=1)), "unknown parameter 'models.0.parameters.wieght': did you mean 'weight'?"),
         (changed(TIES, parameters={"epsilon": 0.1}), "parameters.epsilon: ties has no such parameter"),
-        (changed(LINEAR, models=[{"model": "a", "weight": 1.0}]), "unknown key 'models.0.weight': it is a parameter, put it"),
-        (changed(SLICED, slices=[{**SLICED["slices"][0], "t": [0, 1]}]), "unknown key 'slices.0.t': it is a parameter"),  # type: ignore[index]
+        (changed(LINEAR, models=[{"model": "a", "weight": 1.0}]), "unknown key 'models.0.weight': parameters of linear stand under parameters"),
+        (changed(SLICED, slices=[{**SLICED["slices"][0], "t": [0, 1]}]), "unknown key 'slices.0.t': parameters of slerp stand under parameters"),  # type: ignore[index]
         (changed(LINEAR, models=[{"model": "bsae", "parameters": {"weight": 1}}]), "there is no model and no document 'bsae': did you mean 'base'?"),
         (changed(TIES, models=first_model()), "ties needs weight for a"),
         (changed(TIES, models=first_model(weight="much")), "models.0.parameters.weight: 'much' is not a number"),
@@ -137,7 +137,7 @@ def test_a_format_that_can_carry_code_is_not_opened(models: Path, tmp_path: Path
     other = make_model(tmp_path / "other", 7)
     (other / "model.safetensors").rename(other / "pytorch_model.bin")
     sentence = refused(both(models, other), models, tmp_path)
-    assert "only pytorch_model.bin: convert it to safetensors; no other format is loaded" in sentence
+    assert "only pytorch_model.bin: convert it to safetensors; other formats are never loaded" in sentence
 
 
 def test_integers_are_no_weights(models: Path, tmp_path: Path) -> None:
