@@ -6,6 +6,7 @@ JSON: the cases with what was found about each.
 
 import hashlib
 import json
+import math
 import random
 import socket
 from pathlib import Path
@@ -46,7 +47,7 @@ class Check:
         """Whether it holds for the values that were left. Errors: NotPlainExpression."""
         if type(values) is not dict or sorted(values) != sorted(self._names):
             return False
-        return holds(self._code, {**values, "torch": torch})
+        return holds(self._code, {**values, "torch": torch, "math": math})
 
     def blind(self, values: dict[str, Any]) -> bool:
         """Whether it holds for noise as well."""

@@ -19,16 +19,25 @@ from lamarck.suites.tasks.load import load_task
 CORPUS = Path(__file__).with_name("attacks")
 PROGRAMS = {f"{path.parent.name}/{path.stem}": path.read_text(encoding="utf-8") for path in CORPUS.glob("*/*.py")}
 SUITE = Path(__file__).parents[2] / "config/suites/v1/engineering"
-ATTACKER = Limits(seconds=2, memory_bytes=1024 * MIB, disk_bytes=16 * MIB)
+ATTACKER = Limits(seconds=1, memory_bytes=1024 * MIB, disk_bytes=16 * MIB)
 
 # In both, each function is a rung of its own; the first asks for a number, the others for tensors and lists.
 MODULE = """
 import torch
-from examiner import ask, close, equal
+from examiner import ask, close, equal, refuses
 
 
 def number():
     equal(ask("double(3)"), 6)
+
+
+def refusal():
+    assert refuses("double(None)")
+    equal(ask("double(4)"), 8)
+
+
+def loop():
+    assert all(map(lambda n: ask("double(n)", n=n) == 2 * n, range(2, 5)))
 
 
 def text():
@@ -67,7 +76,7 @@ def half():
     close(ask("half(x)", x=x), x / 2)
 """
 RUNGS = {
-    "module": (MODULE, ("number", "text", "tensor", "gradient")),
+    "module": (MODULE, ("number", "refusal", "loop", "text", "tensor", "gradient")),
     "script": (SCRIPT, ("printed", "rate", "losses", "half")),
 }
 HALVES = """
@@ -83,7 +92,13 @@ def half(x):
 
 print(half(torch.ones(2)).tolist())
 """
-RIGHT = {"module": "def double(x):\n    return x * 2\n", "script": HALVES}
+DOUBLES = """
+def double(x):
+    if x is None:
+        raise ValueError("nothing to double")
+    return x * 2
+"""
+RIGHT = {"module": DOUBLES, "script": HALVES}
 
 
 def won(code: str, kind: Literal["module", "script"], sandbox: Sandbox, limits: Limits = ATTACKER) -> set[str]:

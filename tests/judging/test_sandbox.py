@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lamarck.judging import outer_room
 from lamarck.judging import sandbox as module
 from lamarck.judging.sandbox import MIB, Limits, Run, Sandbox, SandboxUnavailable
 
@@ -210,3 +211,22 @@ def test_what_counts_is_cpu_time_not_the_clock(sandbox: Sandbox) -> None:
     assert asleep.stdout == "rested\n"
     at_work = python(sandbox, "while True:\n    pass", Limits(seconds=1))
     assert not at_work.succeeded and at_work.stdout == ""
+
+
+def test_packages_may_lie_under_tmp_behind_a_link_in_a_closed_directory(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed ünd spaced"
+    (closed / "site").mkdir(parents=True)
+    (closed / "site" / "only_here.py").write_text("FOUND = 'found'\n")
+    closed.chmod(0o700)
+    (tmp_path / "link").symlink_to(closed / "site")
+    monkeypatch.setattr(outer_room.sysconfig, "get_path", lambda name: str(tmp_path / "link"))
+    monkeypatch.setattr(outer_room, "_templates", {})
+    outer_room.outer_room.cache_clear()
+    try:
+        run = python(sandbox, "import only_here\nprint(only_here.FOUND)")
+    finally:
+        outer_room.outer_room.cache_clear()
+        outer_room.close_templates()
+    assert run.stdout == "found\n", run

@@ -4,7 +4,8 @@ import pytest
 
 from lamarck.config.section import check_section
 from lamarck.errors import LamarckError
-from lamarck.judging.sandbox import Sandbox
+from lamarck.eval.engineering_tier import judge_answers
+from lamarck.judging.sandbox import Limits, Sandbox
 from lamarck.suites.tasks.custom_code import CustomCode, is_plain
 
 RIGHT = "import torch\n\n\ndef double(x):\n    return x * 2\n"
@@ -19,7 +20,7 @@ def test_ones():
 """
 
 
-def passes(answer: str, sandbox: Sandbox, **more: object) -> bool:
+def some_task(**more: object) -> CustomCode:
     values: dict[str, object] = {
         "name": "some",
         "kind": "custom_code",
@@ -29,7 +30,11 @@ def passes(answer: str, sandbox: Sandbox, **more: object) -> bool:
         "reference": "x",
         "wrong": [{"answer": "x", "loses": ["passes"]}] * 2,
     }
-    rungs = check_section(values | more, CustomCode, "some.yaml").judge(answer, sandbox)
+    return check_section(values | more, CustomCode, "some.yaml")
+
+
+def passes(answer: str, sandbox: Sandbox, **more: object) -> bool:
+    rungs = some_task(**more).judge(answer, sandbox)
     assert set(rungs) == {"passes"}
     return rungs["passes"]
 
@@ -74,6 +79,24 @@ def test_tests_that_would_share_a_process_with_the_answer_are_refused() -> None:
     values |= {"wrong": [{"answer": "x", "loses": ["passes"]}] * 2, "tests": "from solution import double"}
     with pytest.raises(LamarckError, match="write an `examination`"):
         check_section(values, CustomCode, "some.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "passed"),
+    [
+        (f"<think>It is this:\n{block(RIGHT)}", False),  # thoughts that never end hold no answer
+        (f"<think>Or this:\n{block(WRONG)}</think>{block(RIGHT)}", True),
+        ("x" * 10**7, False),
+        (block("while True:\n    pass\n"), False),
+        (block(RIGHT) + "\x00\xff" * 1000, True),
+        (f"{block(RIGHT)}{block(WRONG)}", False),
+    ],
+    ids=["thinks without end", "thinks", "10 MB", "endless", "binary behind it", "two answers"],
+)
+def test_what_a_model_wrote_whole(text: str, passed: bool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "while" in text:
+        monkeypatch.setattr("lamarck.suites.tasks.custom_code.LIMITS", Limits(seconds=2))
+    assert judge_answers([some_task()], [text], sandbox) == [{"passes": passed}]
 
 
 def test_a_forbidden_name_costs_the_pass(sandbox: Sandbox) -> None:

@@ -1,0 +1,6 @@
+def double(x):
+    raise StopIteration
+
+
+def half(x):
+    raise StopIteration
