@@ -48,7 +48,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "config/machines.yaml": lambda path: load_section(path, Catalogue),
     "config/suites/tiny-v1/suite.yaml": lambda path: load_suite(path.parent),
     "config/suites/tiny-v1/tasks/arithmetic_2.yaml": lambda path: load_suite(path.parents[1]),
-    "config/suites/v1/engineering/training_loop_ia3.yaml": load_task,
+    "config/suites/v1r2/engineering/training_loop_ia3.yaml": load_task,
 }
 
 

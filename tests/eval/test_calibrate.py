@@ -51,7 +51,7 @@ def test_the_outlook_counts_every_question(suite: Suite) -> None:
 
 
 def test_the_outlook_of_v1_has_all_its_benchmarks() -> None:
-    found = outlook(load_suite(Path(__file__).parents[2] / "config/suites/v1"), 1000, 6)
+    found = outlook(load_suite(Path(__file__).parents[2] / "config/suites/v1r2"), 1000, 6)
     questions = {ask.task: ask.questions for ask in found.asks}
     assert questions["gsm8k"] == 1319
     assert questions["humaneval_plus"] == 164

@@ -24,7 +24,7 @@ from lamarck.eval.compare import (
 
 @cache
 def v1() -> verdicts.Shape:
-    return verdicts.shape(Path("config/suites/v1"))
+    return verdicts.shape(Path("config/suites/v1r2"))
 
 
 Rows = list[dict[str, Any]]

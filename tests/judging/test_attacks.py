@@ -18,7 +18,7 @@ from lamarck.suites.tasks.load import load_task
 
 CORPUS = Path(__file__).with_name("attacks")
 PROGRAMS = {f"{path.parent.name}/{path.stem}": path.read_text(encoding="utf-8") for path in CORPUS.glob("*/*.py")}
-SUITE = Path(__file__).parents[2] / "config/suites/v1/engineering"
+SUITE = Path(__file__).parents[2] / "config/suites/v1r2/engineering"
 ATTACKER = Limits(seconds=1, memory_bytes=1024 * MIB, disk_bytes=16 * MIB)
 
 # In both, each function is a rung of its own; the first asks for a number, the others for tensors and lists.

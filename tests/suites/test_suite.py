@@ -94,10 +94,11 @@ def test_reading_a_suite_is_light() -> None:
 
 
 def test_a_suite_frozen_for_another_way_of_judging_is_not_evaluated() -> None:
-    """v1 runs answers, and was frozen when they ran beside their tests; tiny-v1 runs none, and is scored as ever."""
+    """v1r2 runs answers and names how; tiny-v1 runs none, so it need not."""
     suites = Path(__file__).parents[2] / "config/suites"
     check_scorers(load_suite(suites / "tiny-v1"))
-    v1 = load_suite(suites / "v1")
-    with pytest.raises(LamarckError, match=f"evaluate on a suite that names judging {JUDGING}"):
-        check_scorers(v1)
-    check_scorers(dataclasses.replace(v1, scorers={**v1.scorers, "judging": JUDGING}))
+    judged = load_suite(suites / "v1r2")
+    check_scorers(judged)
+    for scorers in ({**judged.scorers, "judging": "1"}, {"lamarck": judged.scorers["lamarck"]}):
+        with pytest.raises(LamarckError, match=f"evaluate on a suite that names judging {JUDGING}|frozen for"):
+            check_scorers(dataclasses.replace(judged, scorers=scorers))

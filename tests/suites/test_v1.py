@@ -17,7 +17,7 @@ from lamarck.skills import Problem, get_skill
 from lamarck.suites.build import held_out_items
 from lamarck.suites.suite import BenchmarkTask, Suite, load_suite
 
-PATH = Path(__file__).parents[2] / "config/suites/v1"
+PATH = Path(__file__).parents[2] / "config/suites/v1r2"
 MATH = {
     "question": "What is 2 + 2?",
     "options": ["3", "4", "5"],

@@ -14,7 +14,7 @@ from lamarck.judging.sandbox import Sandbox
 from lamarck.suites.tasks.base import EngineeringTask
 from lamarck.suites.tasks.load import load_task
 
-FILES = sorted((Path(__file__).parents[2] / "config/suites/v1/engineering").glob("*.yaml"))
+FILES = sorted((Path(__file__).parents[2] / "config/suites/v1r2/engineering").glob("*.yaml"))
 TASKS = {task.name: task for task in map(load_task, FILES)}
 REFERENCE = "reference"
 ANSWERS = [
