@@ -99,6 +99,5 @@ def test_a_suite_frozen_for_another_way_of_judging_is_not_evaluated() -> None:
     check_scorers(load_suite(suites / "tiny-v1"))
     judged = load_suite(suites / "v1r2")
     check_scorers(judged)
-    for scorers in ({**judged.scorers, "judging": "1"}, {"lamarck": judged.scorers["lamarck"]}):
-        with pytest.raises(LamarckError, match=f"evaluate on a suite that names judging {JUDGING}|frozen for"):
-            check_scorers(dataclasses.replace(judged, scorers=scorers))
+    with pytest.raises(LamarckError, match=f"evaluate on a suite that names judging {JUDGING}"):
+        check_scorers(dataclasses.replace(judged, scorers={**judged.scorers, "judging": "1"}))
