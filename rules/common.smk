@@ -12,7 +12,8 @@ from lamarck.curriculum.cell import checked_strategy
 from lamarck.errors import LamarckError
 from lamarck.founder.local import check_model_directory
 from lamarck.gate.check import gate_state
-from lamarck.gate.plan import read_plan
+from lamarck.gate.journal import journal_of, spent_directory
+from lamarck.gate.plan import plan_digest, read_plan
 from lamarck.gate.signature import signature_of
 from lamarck.gate.standing import next_step, standing
 from lamarck.lineage.artifacts import arms, kind_of
@@ -251,6 +252,18 @@ def approved_dollars(wildcards, input):
     # While the gate's checkpoint is still to be looked at, Snakemake has no inputs by name.
     plan = Path(str(input.get("plan", "")))
     return read_plan(plan).budget.dollars if plan.is_file() else None
+
+
+def journals_of(wildcards, input):
+    """The directory of a child's journals. One that is refused is said here, before anything is rented."""
+    child = generation_of(wildcards)
+    plan = Path(str(input.get("plan", "")))
+    if workflow.is_main_process and plan.is_file():
+        try:
+            journal_of(child.name, plan_digest(read_plan(plan))).read()
+        except LamarckError as error:
+            raise WorkflowError(f"{error}.") from error
+    return str(spent_directory(child.name))
 
 
 def option(name, key):

@@ -27,6 +27,8 @@ rule train:
         control_adapter=option("control-parent-adapter", "control_adapter"),
         parent_approval=option("parent-approval", "parent_approval"),
         checkpoint="results/{prefix}g{n}/checkpoint",
+        # What earlier attempts spent of the ceiling; like the checkpoint it goes to whoever trains, and comes back.
+        spent=journals_of,
         # Whoever rents for this job reads it: a param, which nothing on the command line can change.
         max_dollars=approved_dollars,
         metrics="logs/tensorboard/{prefix}g{n}",

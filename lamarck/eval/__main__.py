@@ -52,6 +52,7 @@ def main() -> None:
     write_json(arguments.output, result)
     digest = scores_digest(arguments.output, arguments.samples)
     record = make_record(digest, inputs, config.seed, engine.device_name, time.perf_counter() - started, seconds)
+    record = record.model_copy(update={"resumed": engine.resumed})
     _write_record(arguments.record, record)
     if not scores["partial"]:
         arguments.answers.unlink()

@@ -15,6 +15,7 @@ from lamarck.engine import Engine, load_engine
 from lamarck.engine.answer import answer_of
 from lamarck.errors import LamarckError
 from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row, task_scores
+from lamarck.gate.allowance import STUDENT, excepted
 from lamarck.seeds import seed_for
 from lamarck.skills import Malformed, Problem, get_skill
 from lamarck.suites.suite import Suite, TeachingTier, held_out_prompts
@@ -22,7 +23,6 @@ from lamarck.train.data import Batches, Exercise, tokenize
 from lamarck.train.loop import train
 from lamarck.train.model import export_adapter, load_trainable
 
-NO_CEILING = math.inf  # the recipe's own steps bound the student's training
 SEED = 42
 
 
@@ -98,7 +98,8 @@ def _teach(tier: TeachingTier, curriculum: list[Problem], student: Path, directo
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_trainable(student, None, recipe, device)
     batches = Batches(examples, recipe.batch_size, SEED, tokenizer.eos_token_id)
-    train(model, batches, recipe, NO_CEILING, directory / "checkpoint", "student", lambda steps: None)
+    allowance = excepted(STUDENT, steps, sum(value.numel() for value in model.parameters() if value.requires_grad))
+    train(model, batches, recipe, allowance, directory / "checkpoint", "student", lambda steps: None)
     export_adapter(model, "fresh", directory / "adapter")
     return directory / "adapter"
 

@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lamarck.config.tiny import TinyFounder
 from lamarck.founder.tokenizer import build_tokenizer
+from lamarck.gate.allowance import FOUNDER, excepted
 from lamarck.seeds import seed_for
 from lamarck.skills import get_tagged_skill
 from lamarck.skills.base import PROMPT_END
@@ -44,12 +45,13 @@ def pretrain(
     """Train a model from nothing and save it, with its tokenizer, as an ordinary model directory.
 
     The rate stays up until every skill's loss has been below its target, then decays. The same seed, machine and
-    number of threads give the same bytes.
+    number of threads give the same bytes. Errors: LamarckError for more than is trained without an approval.
     """
     words = [PROMPT_END, *(word for name in world.skills for word in get_tagged_skill(name).vocabulary())]
     tokenizer = build_tokenizer(words)
     torch.manual_seed(seed_for(seed, "g0", "weights"))
     model = LlamaForCausalLM(_shape(world, tokenizer))
+    excepted(FOUNDER, world.steps, sum(value.numel() for value in model.parameters()))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=world.learning_rate, betas=(0.9, 0.98), weight_decay=world.weight_decay, fused=True
     )

@@ -51,6 +51,7 @@ class Record(BaseModel):
     device: str
     wall_seconds: float
     device_seconds: float
+    resumed: int = Field(0, ge=0, description="How often a run that was cut off went on from what it had.")
     human_edited: HumanEdit | None = Field(None, exclude_if=lambda edit: edit is None)
 
 

@@ -1,4 +1,4 @@
-"""The founder's corpus: problems with their right answers, drawn for ever from the skills' exact generators."""
+"""The corpus of a tiny founder: problems with their right answers, drawn for ever from the skills' exact generators."""
 
 import random
 from collections.abc import Iterator, Set

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import every_byte_read
+from lamarck.gate.allowance import approved
 from lamarck.gate.check import check_gate
 from lamarck.gate.options import add_plan_inputs, plan_inputs
 from lamarck.gate.plan import PlanInputs
@@ -37,7 +38,13 @@ def main() -> None:
     with own_parent_adapter(plan_inputs(arguments), child.is_control) as (inputs, parent_adapter):
         with every_byte_read():  # nothing that is remembered of a file opens the gate
             admitted = check_gate(config, child, arguments.plan, arguments.approval, inputs, arguments.parent_approval)
-        take_lock(arguments.checkpoint / "lock", f"another process is training {child.name}")
+        busy = f"another process is training {child.name}"
+        take_lock(arguments.checkpoint / "lock", busy)
+        allowance = approved(admitted, child)
+        if allowance.journal:
+            take_lock(allowance.journal.lock, busy)  # also where the checkpoint is another one
+            spent = allowance.journal.spent()
+            print(f"{child.name}: {spent:.1f} of {allowance.device_seconds:g} approved device-seconds are spent")
 
         # It imports torch: after everything that can be refused without that.
         from lamarck.train.launch import run_on
@@ -47,6 +54,7 @@ def main() -> None:
             config,
             child,
             admitted,
+            allowance,
             inputs.weights,
             parent_adapter,
             arguments.checkpoint,

@@ -1,7 +1,6 @@
 """The training loop. Steps, not seconds, decide its end; the approved compute ceiling can only end it sooner."""
 
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from peft import PeftModel
 
 from lamarck.config import Recipe
 from lamarck.errors import LamarckError
+from lamarck.gate.allowance import Allowance
 from lamarck.train.checkpoint import Progress, resume, save_checkpoint
 from lamarck.train.data import IGNORED, Batches
 from lamarck.train.log import Row, peak_memory
@@ -22,7 +22,7 @@ def train(
     model: PeftModel,
     batches: Batches,
     recipe: Recipe,
-    ceiling_device_seconds: float,
+    allowance: Allowance,
     checkpoint: Path,
     run: str,
     on_step: Callable[[int], None],
@@ -33,7 +33,8 @@ def train(
     `on_row` hears of every row of the log, those of the checkpoint included. Every process of `team` calls this and
     ends with the same adapter; recipe.batch_size must be a multiple of their number.
 
-    Errors: LamarckError when the loss is not a number; the last checkpoint stays.
+    When the allowance is spent it ends with the steps that it has. Errors: LamarckError when it has none then, and when
+    the loss is not a number; the last checkpoint stays.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
@@ -48,40 +49,47 @@ def train(
     log_every = max(1, recipe.steps // LOG_EVERY_SHARE)
     tokens_before, seconds_before = progress.tokens, progress.device_seconds
     model.train()
-    while progress.step < recipe.steps and progress.device_seconds < ceiling_device_seconds:
-        started = time.perf_counter()
-        rate = recipe.learning_rate * _rate(progress.step, recipe)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad()
-        loss = torch.zeros((), device=device)
-        for inputs, labels, share in batches.parts(progress.step, team.rank, team.size):
-            part = share * answer_loss(model, inputs.to(device), labels.to(device))
-            part.backward()
-            loss += part.detach()
-        team.sum_gradients(trained)
-        norm = torch.nn.utils.clip_grad_norm_(trained, recipe.max_grad_norm)
-        if not math.isfinite(float(norm)):
-            raise LamarckError(
-                f"training diverged at step {progress.step}: the gradient is {float(norm)}; "
-                "lower recipe.learning_rate (the last checkpoint is kept)"
-            )
-        optimizer.step()
-        progress.tokens += batches.tokens_at(progress.step)
-        progress.device_seconds += team.size * team.leaders(time.perf_counter() - started)
-        ended = progress.step + 1 == recipe.steps or progress.device_seconds >= ceiling_device_seconds
-        if progress.step % log_every == 0 or ended:
-            seconds = (progress.device_seconds - seconds_before) / team.size
-            speed = (progress.tokens - tokens_before) / seconds
-            tokens_before, seconds_before = progress.tokens, progress.device_seconds
-            memory = max(team.gather(peak_memory(device)))
-            row = Row(progress.step, round(team.sum(loss).item(), 6), rate, round(speed, 1), memory)
-            progress.log.append(row)
-            on_row(row)
-        progress.step += 1
-        if progress.step % recipe.checkpoint_every == 0:
-            save_checkpoint(checkpoint, run, model, optimizer, progress, team)
-        on_step(1)
+    with allowance.spending(team.size, team.leads) as spending:
+        # Clocks differ, and all must draw the same conclusion from them.
+        begun = spent = team.leaders(spending.before)
+        resumed_seconds = progress.device_seconds
+        while progress.step < recipe.steps and spent < allowance.device_seconds:
+            rate = recipe.learning_rate * _rate(progress.step, recipe)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad()
+            loss = torch.zeros((), device=device)
+            for inputs, labels, share in batches.parts(progress.step, team.rank, team.size):
+                part = share * answer_loss(model, inputs.to(device), labels.to(device))
+                part.backward()
+                loss += part.detach()
+            team.sum_gradients(trained)
+            norm = torch.nn.utils.clip_grad_norm_(trained, recipe.max_grad_norm)
+            if not math.isfinite(float(norm)):
+                raise LamarckError(
+                    f"training diverged at step {progress.step}: the gradient is {float(norm)}; "
+                    "lower recipe.learning_rate (the last checkpoint is kept)"
+                )
+            optimizer.step()
+            progress.tokens += batches.tokens_at(progress.step)
+            spent = team.leaders(spending.spent())
+            progress.device_seconds = resumed_seconds + spent - begun
+            ended = progress.step + 1 == recipe.steps or spent >= allowance.device_seconds
+            if progress.step % log_every == 0 or ended:
+                seconds = (progress.device_seconds - seconds_before) / team.size
+                speed = (progress.tokens - tokens_before) / seconds
+                tokens_before, seconds_before = progress.tokens, progress.device_seconds
+                memory = max(team.gather(peak_memory(device)))
+                row = Row(progress.step, round(team.sum(loss).item(), 6), rate, round(speed, 1), memory)
+                progress.log.append(row)
+                on_row(row)
+            progress.step += 1
+            if progress.step % recipe.checkpoint_every == 0:
+                save_checkpoint(checkpoint, run, model, optimizer, progress, team)
+            on_step(1)
+        progress.spent, progress.attempts = spent, spending.attempts
+    if progress.step == 0:
+        raise allowance.exhausted(progress.attempts)
     return progress
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import atomic_directory, digest_value, write_json
+from lamarck.gate.allowance import Allowance
 from lamarck.gate.check import Admitted
 from lamarck.lineage.artifacts import ADAPTER
 from lamarck.lineage.digest import adapter_digest, model_digest
@@ -36,6 +37,7 @@ class Job:
     config: Config
     child: Generation
     admitted: Admitted
+    allowance: Allowance
     weights: Path
     parent_adapter: Path | None
     checkpoint: Path
@@ -57,7 +59,7 @@ def make_child(job: Job, team: "Team") -> None:
     from lamarck.train.shard import shard_base
 
     config, child, recipe, admitted = job.config, job.child, job.config.recipe, job.admitted
-    ceiling = admitted.plan.budget.device_seconds
+    ceiling = job.allowance.device_seconds
     torch.set_num_threads(max(1, job.threads // team.size))
     tokenizer = AutoTokenizer.from_pretrained(job.weights, local_files_only=True)
     seed = seed_for(config.seed, "train", str(child.number))
@@ -85,7 +87,7 @@ def make_child(job: Job, team: "Team") -> None:
                 model,
                 batches,
                 recipe,
-                ceiling,
+                job.allowance,
                 job.checkpoint / "state.pt",
                 digest_value(inputs),
                 on_step,
@@ -103,14 +105,16 @@ def make_child(job: Job, team: "Team") -> None:
             settings.base_model_name_or_path = BASE
         export_adapter(model, recipe.inherit, directory)
         wall_seconds = time.time() - job.started
-        record = make_record(adapter_digest(directory), inputs, seed, device, wall_seconds, progress.device_seconds)
+        record = make_record(adapter_digest(directory), inputs, seed, device, wall_seconds, progress.spent)
+        record = record.model_copy(update={"resumed": progress.resumed})
         training = {
             "generation": child.name,
             "record": record.model_dump(mode="json"),
             "recipe": recipe.model_dump(mode="json"),
             "budget": {
                 "ceiling_device_seconds": ceiling,
-                "used_device_seconds": round(progress.device_seconds, 3),
+                "used_device_seconds": round(progress.spent, 3),
+                "attempts": progress.attempts,
                 "stopped_by": stopped,
             },
             "steps": progress.step,
@@ -125,7 +129,8 @@ def make_child(job: Job, team: "Team") -> None:
         write_json(directory / ADAPTER_RECORD, training)
     shutil.rmtree(job.checkpoint)
     if stopped == "ceiling":
-        print(f"{child.name}: stopped at its compute ceiling of {ceiling:g} device-seconds")
+        attempts = f", {progress.attempts} attempts together" if progress.attempts > 1 else ""
+        print(f"{child.name}: stopped at its compute ceiling of {ceiling:g} device-seconds{attempts}")
     print(f"{child.name}: {progress.step} steps, final loss {progress.log[-1].loss:.4f}")
 
 

@@ -1,11 +1,15 @@
 """What was answered before a kill is not asked again; what another run answered is not believed."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lamarck.errors import LamarckError
 from lamarck.eval.resume import Remembering
+from lamarck.files import digest_value
+from lamarck.seal import SECRET
 
 
 class Counting:
@@ -34,8 +38,9 @@ def remembering(file: Path, run: str = "run") -> tuple[Remembering, Counting]:
 
 
 @pytest.fixture
-def killed(tmp_path: Path) -> Path:
+def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The answers of a run that was killed in its second chunk of two prompts."""
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "answers.jsonl"
     engine, _ = remembering(file)
     assert engine.loglikelihoods(["abc"]) == [3.0]
@@ -66,4 +71,32 @@ def test_another_runs_answers_are_thrown_away(killed: Path) -> None:
     engine.generate(["a", "b"], max_new_tokens=10)
     assert model.calls == [["a", "b"]]
     assert '"a 0"' in killed.read_text()
-    assert len(killed.read_text().splitlines()) == 2
+    assert len(killed.read_text().splitlines()) == 3
+
+
+def test_it_is_counted_how_often_a_run_went_on(killed: Path) -> None:
+    assert [remembering(killed)[0].resumed for _ in range(3)] == [1, 2, 3]
+    assert remembering(killed, "another run")[0].resumed == 0
+
+
+def test_forged_answers_are_not_the_models(killed: Path) -> None:
+    """A line that names the right question, with better answers under it."""
+    settings = {"max_new_tokens": 10, "temperature": 0.0, "top_p": 1.0, "seed": 0, "forms": None}
+    right = digest_value([["a", "b"], settings])
+    lines = killed.read_text().splitlines()
+    (row,) = (row for row in lines if json.loads(row)[0] == right)
+    *_, sealed = json.loads(row)
+    for forged in ([right, ["A", "B"]], [right, ["A", "B"], sealed], [right, ["A", "B"], None], [["deep"], 1, sealed]):
+        killed.write_text("\n".join([lines[0], json.dumps(forged)]) + "\n")
+        with pytest.raises(LamarckError, match="were not written by this checkout"):
+            remembering(killed)
+    killed.write_text("\n".join([lines[0], row]) + "\n")
+    engine, model = remembering(killed)
+    assert engine.generate(["a", "b"], max_new_tokens=10) == ["a 0", "b 0"]
+    assert model.calls == []
+
+
+def test_answers_of_another_checkout_are_refused(killed: Path) -> None:
+    SECRET.unlink()
+    with pytest.raises(LamarckError, match="were not written by this checkout"):
+        remembering(killed)

@@ -55,6 +55,23 @@ def test_the_key_stays_here(runpod: FakeRunPod, small: Small) -> None:
             assert not path.is_file() or runpod.key.encode() not in path.read_bytes(), path
 
 
+def test_a_job_gets_the_keys_of_what_it_goes_on_from_and_what_comes_back_is_looked_at(
+    runpod: FakeRunPod, small: Small
+) -> None:
+    job = small.root / "job.sh"
+    job.write_text('echo "has $RUNPOD_RESUME_KEYS"\n' + job.read_text())
+    small.slow_down(steps=10, seconds=0.3)
+    (small.root / "placed.sh").write_text('cat "$1/step" >> placed.txt\n')
+    settings = ("--runpod-resume-keys", "echo the keys of", "--runpod-resume-placed", "bash placed.sh")
+    small.run(*small.one, *settings)
+    assert small.log.startswith("has the keys of out/checkpoint\nstarts at 0\n")
+    assert (small.root / "placed.txt").read_text()
+    (small.root / "out/first.txt").unlink()
+    refused = ("--runpod-resume-placed", "bash -c 'echo it is another journal >&2; exit 1' --")
+    assert "it is another journal" in small.run(*small.one, *refused, fails=True)
+    assert not runpod.running()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_the_pod(runpod: FakeRunPod, small: Small, number: int) -> None:
     small.slow_down(steps=200, seconds=0.3)

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from lamarck.config import Recipe
 from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
+from lamarck.gate.allowance import Allowance
 from lamarck.train.checkpoint import Progress
 from lamarck.train.data import Batches, exercises, tokenize
 from lamarck.train.log import Row, metrics_shown
@@ -37,7 +38,14 @@ def run(weights: Path, items: list[Item], tokenizer: PreTrainedTokenizerFast, ro
             on_row(row)
 
         return train(
-            model, batches, RECIPE, 1e9, root / "checkpoint", "run", lambda steps: None, on_row=on_row_until_killed
+            model,
+            batches,
+            RECIPE,
+            Allowance("a test", 1e9),
+            root / "checkpoint",
+            "run",
+            lambda steps: None,
+            on_row=on_row_until_killed,
         )
 
 

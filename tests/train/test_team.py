@@ -17,6 +17,7 @@ from lamarck.budget.shape import shape_of_directory
 from lamarck.config import Machine, Recipe
 from lamarck.curriculum.item import Item
 from lamarck.files import read_json, write_json
+from lamarck.gate.allowance import Allowance
 from lamarck.train.checkpoint import Progress
 from lamarck.train.data import Batches, exercises, tokenize
 from lamarck.train.launch import run_on
@@ -77,7 +78,7 @@ class World:
         examples = tokenize(exercises(self.items, "left out"), tokenizer, 64).examples
         batches = Batches(examples, settings.batch_size, 0, tokenizer.eos_token_id)
         checkpoint = self.root / name / "state.pt"
-        progress = train(model, batches, settings, ceiling, checkpoint, "run", on_step, team=team)
+        progress = train(model, batches, settings, Allowance("a test", ceiling), checkpoint, "run", on_step, team=team)
         held |= {"at work": max(at_work), "trained": base_bytes(model)}
         output = self.root / name / str(team.rank)
         export_adapter(model, settings.inherit, output)

@@ -17,6 +17,7 @@ from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
 from lamarck.errors import LamarckError
 from lamarck.founder.tiny import pretrain
+from lamarck.gate.allowance import Allowance
 from lamarck.skills.corpus import corpus
 from lamarck.train.data import IGNORED, Batches, exercises, show_example, tokenize
 from lamarck.train.loop import answer_loss, train
@@ -71,7 +72,9 @@ def run(
     batches = Batches(
         tokenize(exercises(items, "left out"), tokenizer, 128).examples, settings.batch_size, 0, tokenizer.eos_token_id
     )
-    progress = train(model, batches, settings, ceiling, output / "checkpoint", "run", lambda steps: None)
+    progress = train(
+        model, batches, settings, Allowance("a test", ceiling), output / "checkpoint", "run", lambda steps: None
+    )
     export_adapter(model, settings.inherit, output)
     return progress.step
 
@@ -151,7 +154,7 @@ def test_stack_exports_the_sum_as_one_adapter(weights: Path, items: list[Item], 
     settings = recipe(inherit="stack", rank=4, alpha=12)
     model = load_trainable(weights, tmp_path / "parent", settings, CPU)
     batches = Batches(tokenize(exercises(items, "left out"), tokenizer, 128).examples, 8, 0, tokenizer.eos_token_id)
-    train(model, batches, settings, 1e9, tmp_path / "checkpoint", "run", lambda steps: None)
+    train(model, batches, settings, Allowance("a test", 1e9), tmp_path / "checkpoint", "run", lambda steps: None)
     model.eval()
     with torch.no_grad():
         both = model(torch.arange(3, 30)[None]).logits

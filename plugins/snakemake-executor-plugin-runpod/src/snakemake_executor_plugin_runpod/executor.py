@@ -15,11 +15,13 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from snakemake_executor_plugin_runpod.errors import Cancelled, RunPodError
+from snakemake_executor_plugin_runpod.files import tell
 from snakemake_executor_plugin_runpod.job import Runner, Task
 from snakemake_executor_plugin_runpod.session import Session
 from snakemake_executor_plugin_runpod.settings import ExecutorSettings, names, positive
 
 JOIN_SECONDS = 60.0
+KEYS_VARIABLE = "RUNPOD_RESUME_KEYS"
 
 
 class Executor(RemoteExecutor):
@@ -74,16 +76,21 @@ class Executor(RemoteExecutor):
         params = _params(job)
         logs = [str(path) for path in job.log]
         benchmark = [] if job.is_group() or not job.benchmark else [str(job.benchmark)]
+        resume = tuple(str(params[name]) for name in names(self._settings.resume) if name in params)
         return Task(
             name=f"{job.name}-{uuid.uuid4().hex[:8]}",
             command=self.format_job_exec(job),
             inputs=(*self._sources, *map(str, job.input)),
             outputs=tuple(map(str, job.output)),
             extras=(*logs, *benchmark),
-            resume=tuple(str(params[name]) for name in names(self._settings.resume) if name in params),
+            resume=resume,
             log=logs[0] if logs else None,
-            environment=dict(self.envvars()),
+            environment=dict(self.envvars()) | self._keys(resume),
         )
+
+    def _keys(self, resume: tuple[str, ...]) -> dict[str, str]:
+        command = self._settings.resume_keys
+        return {KEYS_VARIABLE: tell(command, resume).strip()} if resume and command else {}
 
     def _say(self, text: str) -> None:
         self.logger.info(f"runpod: {text}")

@@ -2,10 +2,15 @@
 
 import hashlib
 import os
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from snakemake_executor_plugin_runpod.errors import RunPodError
 
 PARTIAL = ".partial-transfer"
 
@@ -69,3 +74,16 @@ def install(source: Path, target: Path) -> None:
         shutil.rmtree(old)
     else:
         os.replace(source, target)
+
+
+def tell(command: str, paths: Iterable[str]) -> str:
+    """Run a command of the settings here, with `paths` after its words; what it prints. `python` is this one.
+
+    Errors: RunPodError with what it said where it fails.
+    """
+    search = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    words = [*shlex.split(command), *paths]
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PATH": search})
+    if done.returncode:
+        raise RunPodError(f"`{command}` failed: {done.stderr.strip()}")
+    return done.stdout

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from snakemake_executor_plugin_runpod.api import Wait
 from snakemake_executor_plugin_runpod.errors import PodLost, RunPodError
-from snakemake_executor_plugin_runpod.files import differing, digests, expand, install, parse_digests, stamp
+from snakemake_executor_plugin_runpod.files import differing, digests, expand, install, parse_digests, stamp, tell
 from snakemake_executor_plugin_runpod.pod import KEEP, Pod, Pods
 from snakemake_executor_plugin_runpod.ssh import Failed, Remote, Say
 
@@ -61,8 +61,10 @@ class Pace:
 class Runner:
     """Runs tasks on the pod, and again on another one where it is lost. Thread-safe."""
 
-    def __init__(self, pods: Pods, pace: Pace, say: Say, wait: Wait) -> None:
+    def __init__(self, pods: Pods, pace: Pace, say: Say, wait: Wait, placed: str | None = None) -> None:
+        """`placed`: a command that is run here, with the paths that a job can go on from, when they came back."""
         self._pods = pods
+        self._placed = placed
         self._pace = pace
         self._say = say
         self._wait = wait
@@ -161,10 +163,15 @@ class Runner:
 
     def _mirror(self, pod: Pod, paths: Iterable[str]) -> None:
         """Bring back what is there; remove here what the job has removed there."""
+        there = []
         for path in paths:
             self._fetch(pod, [path], Path())
-            if not self._pods.run(pod, f"test -e {shlex.quote(path)} && echo there || true"):
+            if self._pods.run(pod, f"test -e {shlex.quote(path)} && echo there || true"):
+                there.append(path)
+            else:
                 shutil.rmtree(path) if os.path.isdir(path) else Path(path).unlink(missing_ok=True)
+        if there and self._placed:
+            tell(self._placed, there)
 
     def _say_with(self, direction: str, progress: str) -> None:
         self._say(f"{direction}: {progress}")

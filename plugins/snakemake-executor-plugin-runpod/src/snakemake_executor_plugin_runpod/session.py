@@ -42,7 +42,9 @@ class Session:
         tag = make_tag(settings.name, Path.cwd())
         ender = client_from_environment()
         self.pods = Pods(client, ender, tag, order, self._keys, self._prepare, say, self._wait)
-        self.runner = Runner(self.pods, Pace(settings.poll_seconds, settings.resume_seconds), say, self._wait)
+        self.runner = Runner(
+            self.pods, Pace(settings.poll_seconds, settings.resume_seconds), say, self._wait, settings.resume_placed
+        )
         try:
             self.pods.claim()
         except BaseException:

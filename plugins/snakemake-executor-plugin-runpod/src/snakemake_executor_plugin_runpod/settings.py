@@ -62,6 +62,21 @@ class ExecutorSettings(ExecutorSettingsBase):
             "brought back while the job runs, and sent out before."
         },
     )
+    resume_keys: str | None = field(
+        default=None,
+        metadata={
+            "help": "A command that is run here, with the paths that a job goes on from; the job finds what it prints "
+            "in its environment, as RUNPOD_RESUME_KEYS.",
+            "type": str,
+        },
+    )
+    resume_placed: str | None = field(
+        default=None,
+        metadata={
+            "help": "A command that is run here, with the paths that a job goes on from, whenever they came back.",
+            "type": str,
+        },
+    )
     hours: float = field(default=24.0, metadata={"help": "A pod ends itself after this many hours."})
     lease_minutes: float = field(
         default=20.0, metadata={"help": "A pod whose controller is silent for this long ends itself."}
