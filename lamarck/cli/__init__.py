@@ -193,7 +193,7 @@ def evaluate(
     configfile: ConfigFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Put any model directory to a frozen suite, or show what that would take: `lamarck eval --suite v1r2 --dry-run`."""
+    """Put any model directory to a frozen suite, or show what that takes: `lamarck eval --suite v1r2 --dry-run`."""
     from lamarck.commands import suite as report
     from lamarck.errors import LamarckError
 
