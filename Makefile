@@ -60,6 +60,7 @@ check: .venv/developer
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+	$(BIN)/python -m pytest --quiet tests/test_layers.py
 
 bench: .venv/developer
 	$(BIN)/python benchmarks/train_vs_trl.py
