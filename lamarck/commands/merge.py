@@ -29,7 +29,7 @@ def show_check(file: Path, models: Path | None, variables: Sequence[str], seed: 
         return
     _print_notes(checked.notes)
     tensors, merges = len(checked.layouts[-1].outputs), len(checked.layouts)
-    print(f"{file}: sound. {checked.result} has {tensors} tensors; merges: {merges}.")
+    print(f"{file}: sound. {checked.result} has {tensors} tensors, from {merges} merges.")
 
 
 def show_plan(

@@ -125,9 +125,7 @@ def merge_products(
 
     chosen = get_method(method)
     if chosen.base == "unused":
-        raise LamarckError(
-            f"{method} is no method on differences to a base: choose task_arithmetic, ties, della or dare"
-        )
+        raise LamarckError(f"{method} does not act on differences to a base: choose task_arithmetic, ties or della")
     read = [read_adapter(path) for path in adapters]
     _check_fit(adapters, read)
     parameters = [_values(chosen, values, per_model=True) for values in own]
