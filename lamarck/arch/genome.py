@@ -3,6 +3,7 @@
 Light: no torch here. What a genome costs is computed in costs.py; the model it describes is built in model.py.
 """
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -176,7 +177,9 @@ def load_genome(path: Path) -> Genome:
 
 def save_genome(genome: Genome, path: Path) -> None:
     """Write a genome as YAML, without what it leaves at its default."""
-    write_text(path, yaml.safe_dump(genome.model_dump(mode="json", exclude_defaults=True), sort_keys=False))
+    # Through JSON every value is its own: of one that stands twice YAML would write an alias, which is not read.
+    values = json.loads(genome.model_dump_json(exclude_defaults=True))
+    write_text(path, yaml.safe_dump(values, sort_keys=False))
 
 
 def changed(gene: Any, **values: Any) -> Any:

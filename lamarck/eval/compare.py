@@ -263,8 +263,13 @@ def _error(strata: Sequence[_Stratum], scale: _Scale) -> float:
 
 
 def _smoothed(stratum: _Stratum, pseudo: float, scale: _Scale) -> list[tuple[float, float, float]]:
-    """(share, value, count) of a stratum, with `pseudo` of an item at either end of the scale."""
-    seen = [(share, value, float(count)) for (share, value), count in stratum.counts.items()]
+    """(share, value, count) of a stratum, with `pseudo` of an item at either end of the scale.
+
+    The counts of n items add up to n - 2, because the draws then vary as much as a mean of n items does, by 1 / (n - 1)
+    of what the items do; of n they would vary by 1 / (n + 1), too little where a kind has ten tasks.
+    """
+    less = max(stratum.n - 2, 1) / stratum.n
+    seen = [(share, value, count * less) for (share, value), count in stratum.counts.items()]
     return [*seen, *((stratum.share / stratum.n, end, pseudo) for end in (scale.low, scale.high))]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from lamarck.files import SNAKEMAKE_MARKER
 
 STALE = 1.0  # seconds since the epoch: before everything
-UNTIMED = 0.0  # of a file that no rule makes
+UNTIMED = 2.0  # of a file that was there and is no artifact: later than what is stale, before all that is whole
 MARGIN = 1.0  # file systems round times down
 STEP = 0.001  # an output as old as its input would count as outdated
 
@@ -36,7 +36,8 @@ class ContentTimes:
     def __init__(self, artifacts: Iterable[Made]) -> None:
         """`artifacts`: in the order in which they are made from one another."""
         listed = list(artifacts)
-        begin = time.time() - MARGIN - STEP * len(listed)
+        self._start = time.time()
+        begin = self._start - MARGIN - STEP * len(listed)
         self._times: dict[str, float] = {}
         self._before: dict[str, Identity | None] = {}
         for place, artifact in enumerate(listed):
@@ -54,9 +55,13 @@ class ContentTimes:
         if name in self._times:
             if identity == self._before[name]:
                 return self._times[name]
-            # Made in this run. Its change time, since no program can set that.
-            return identity[-1] / 1e9
-        return UNTIMED
+            return _changed(identity)
+        return _changed(identity) if _changed(identity) >= self._start else UNTIMED
+
+
+def _changed(identity: Identity) -> float:
+    """When a file was made in this run: its change time, since no program can set that."""
+    return identity[-1] / 1e9
 
 
 def _identity(path: str) -> Identity | None:

@@ -23,7 +23,7 @@ def test_verify() -> None:
 def test_a_suite_that_is_not_there_is_named() -> None:
     done = lamarck("suite", "verify", "tiny-v2")
     assert done.returncode == 1
-    assert done.stderr == "error: there is no suite 'tiny-v2'; config/suites has tiny-v1, v1\n"
+    assert done.stderr == "error: there is no suite 'tiny-v2'; config/suites has tiny-v1, v1r2\n"
 
 
 def test_a_dry_run_says_what_it_would_ask_and_cost() -> None:

@@ -139,11 +139,12 @@ def test_difference_is_weighted_by_task() -> None:
 
 
 def test_detectable_difference_by_hand() -> None:
-    # 100 items, 30 won and 10 lost, and a tenth of an item won and of one lost: mean 20 / 100.2, squares 40.2.
+    # 100 items, 30 won and 10 lost, which count as 98, and a tenth of an item won and of one lost.
     child, parent = rows({"a": [1] * 30 + [0] * 70}), rows({"a": [0] * 30 + [1] * 10 + [0] * 60})
     assert DIFFERENCES.pseudo == 0.1
-    variance = 40.2 / 100.2 - (20 / 100.2) ** 2
-    expected = 100 * DETECTABLE * math.sqrt(variance / 101.2)
+    number = 98 + 2 * 0.1
+    variance = (40 * 0.98 + 2 * 0.1) / number - (20 * 0.98 / number) ** 2
+    expected = 100 * DETECTABLE * math.sqrt(variance / (number + 1))
     assert compare(child, parent, {"a": 1.0}).detectable == pytest.approx(expected, abs=1e-5)
 
 

@@ -25,7 +25,7 @@ def write(project: Project, **changes: Any) -> None:
     values = {"description": "Small.", "configfile": "config/default.yaml", "seeds": [1, 2], "arms": ARMS} | changes
     path = project.root / "config/ablations/small.yaml"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(yaml.safe_dump(values))
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(values))))  # without aliases
 
 
 def ablate(project: Project, *arguments: str, check: bool = True) -> str:

@@ -60,7 +60,7 @@ def test_a_node_opens_its_record(browser: Browser, finished: Project, report: Pa
         record = page.locator("#record")
         record.wait_for(state="visible")
         assert record.get_by_text(training["record"]["digest"]).count() == 2  # as stated, and as found
-        assert record.locator(".state").all_inner_texts() == ["whole"] * 4
+        assert record.locator(".state").all_inner_texts() == ["whole"] * 5
         record.get_by_role("button", name="Close").click()
         assert not record.is_visible()
 
