@@ -134,7 +134,8 @@ def outer_room() -> list[str]:
     room += ["--cap-drop", "ALL"] if as_root else ["--unshare-user", "--uid", "0", "--gid", "0"]
     for name in CAPABILITIES if as_root else ("ALL",):
         room += ["--cap-add", f"CAP_{name}" if as_root else name]
-    places = {ROOM / f"packages{number}": path for number, path in enumerate(_packages())}
+    # Under their usual name: by it some libraries (dill) tell packages from modules of the script's own.
+    places = {ROOM / f"packages{number}" / "site-packages": path for number, path in enumerate(_packages())}
     environment = ENVIRONMENT | {"PYTHONPATH": ":".join(map(str, places))}
     if BASE != SYSTEM:
         places[ROOM / "base"] = BASE
@@ -145,6 +146,8 @@ def outer_room() -> list[str]:
     for name in ("bin", "lib", "lib64", "sbin"):
         room += ["--symlink", f"usr/{name}", f"/{name}"]
     for place, path in places.items():
+        if place.parent != ROOM:  # made by bwrap itself, only its owner could enter
+            room += ["--perms", "0755", "--dir", str(place.parent)]
         room += ["--ro-bind", str(path), str(place)]
     room += ["--perms", "0755", "--dir", "/task", "--perms", "0755", "--size", str(2**26), "--tmpfs", "/tmp"]
     return [*room, "--chdir", "/", "--remount-ro", "/dev", "--remount-ro", "/", "--"]
