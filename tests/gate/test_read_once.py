@@ -10,6 +10,7 @@ import pytest
 
 from lamarck.curriculum.item import read_curriculum
 from lamarck.errors import LamarckError
+from lamarck.gate.allowance import STUDENT
 from lamarck.gate.approval import Approval, parse_approval
 from lamarck.gate.check import check_answer, gate_state
 from lamarck.gate.plan import plan_digest, read_plan
@@ -145,7 +146,7 @@ def test_a_plan_has_one_text() -> None:
 def test_weights_that_change_after_the_gate_are_not_trained() -> None:
     say_yes()
     nowhere = Path("nowhere")
-    job = Job(0.0, config(), G1, check(config()), G1.weights, None, nowhere, nowhere, nowhere, 1)
+    job = Job(0.0, config(), G1, check(config()), STUDENT, G1.weights, None, nowhere, nowhere, nowhere, 1)
     _check_loaded(job)
     flip_last_byte(G1.weights / "model.safetensors")()
     with pytest.raises(LamarckError, match="the parent of g1 changed while it was loaded"):
