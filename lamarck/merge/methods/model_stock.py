@@ -11,6 +11,9 @@ from lamarck.merge.blocks import as_rows, blocks, exact_sum, row_blocks
 from lamarck.merge.methods.base import Inputs, Method, Parameter, Parameters
 
 
+SINGULAR = 1e-6  # a denominator of t this near to 0 is rounding: products are made in float32
+
+
 class ModelStock(Method):
     """base + t * mean(d_i), t = N c / (1 + (N - 1) c), c the mean cosine of the pairs of the N task vectors d_i.
 
@@ -50,7 +53,7 @@ def _ratio(deltas: list[Tensor]) -> Tensor:
         cosines.append(torch.where(scale > 0, products[i, j] / scale, 0.0))
     cosine = torch.stack(cosines).mean(dim=0)
     denominator = 1 + (count - 1) * cosine
-    return torch.where(denominator.abs() > 1e-12, count * cosine / denominator, 0.0)
+    return torch.where(denominator.abs() > SINGULAR, count * cosine / denominator, 0.0)
 
 
 def _products(deltas: list[Tensor]) -> dict[tuple[int, int], Tensor]:
