@@ -10,7 +10,6 @@ from torch import Tensor
 from lamarck.merge.blocks import as_rows, blocks, exact_sum, row_blocks
 from lamarck.merge.methods.base import Inputs, Method, Parameter, Parameters
 
-
 SINGULAR = 1e-6  # a denominator of t this near to 0 is rounding: products are made in float32
 
 
