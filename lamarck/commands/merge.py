@@ -36,6 +36,7 @@ def show_plan(
     file: Path, models: Path | None, variables: Sequence[str], seed: int | None, out: Path | None, as_json: bool
 ) -> None:
     """Errors: LamarckError; with `out`, also where a model is not here."""
+    _on_one_thread()
     plan = merge.plan(file, models, _variables(variables), seed, pin=out is not None)
     if out is not None:
         write_json(out, plan.model_dump(mode="json"))
@@ -66,6 +67,7 @@ def run(
 ) -> None:
     """Errors: LamarckError, and no `out`."""
     planned = load_section(plan, Plan) if plan else None
+    _on_one_thread()
     values = _variables(variables)
     checked = merge.check(file, models, values, seed)
     total = sum(len(layout.outputs) for layout in checked.layouts)
@@ -84,6 +86,13 @@ def make_stand_ins(file: Path, to: Path, variables: Sequence[str]) -> None:
 
     made = make(load_merge(file, _variables(variables)), to)
     print(f"{to}: {len(made)} tiny models; `lamarck merge run {file} --models {to} --out DIR` merges them.")
+
+
+def _on_one_thread() -> None:
+    """Tensors are merged in blocks that fit a core's cache: a second thread would only wait for the first."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _variables(given: Sequence[str]) -> dict[str, Any]:

@@ -27,10 +27,10 @@ def as_rows(tensor: Tensor) -> Tensor:
 
 
 def exact_sum(values: Tensor) -> float:
-    """The sum of a one-dimensional float64 tensor: partial sums by one thread each, added without rounding."""
+    """The sum of a one-dimensional tensor in float64: partial sums by one thread each, added without rounding."""
     whole = len(values) // ROW * ROW
-    partial = values[:whole].view(-1, ROW).sum(dim=1).tolist()
-    return math.fsum([*partial, values[whole:].sum().item()])
+    partial = values[:whole].view(-1, ROW).sum(dim=1, dtype=torch.float64).tolist()
+    return math.fsum([*partial, values[whole:].sum(dtype=torch.float64).item()])
 
 
 def dot(first: Tensor, second: Tensor) -> float:

@@ -4,8 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamarck.errors import LamarckError
-from lamarck.files import atomic_directory, read_json, write_json
+from lamarck.files import atomic_directory, digest_value, read_json, write_json
 from lamarck.merge.document import Document
 from lamarck.merge.load import Merge
 from lamarck.merge.shards import plan_shards, write_shards
@@ -34,10 +33,16 @@ def make_stand_ins(merge: Merge, directory: Path, seed: int = 0) -> list[Path]:
     """
     made = {document.name for document in merge.documents}
     names = dict.fromkeys(name for document in merge.documents for name in document.references if name not in made)
+    known: dict[str, dict[str, Header]] = {}  # digest of a configuration -> its tensors
     for name in names:
         if not (directory / name).exists():
             with atomic_directory(directory / name) as output:
-                _make(name, _reduced(merge, name), output, seed)
+                config = _reduced(merge, name)
+                write_json(output / "config.json", config)
+                digest = digest_value(config)
+                if digest not in known:
+                    known[digest] = planned_model(name, output / "config.json").tensors
+                _fill(name, known[digest], output, seed)
     return [directory / name for name in names]
 
 
@@ -54,11 +59,7 @@ def _layers_asked_for(document: Document) -> int:
     return max((source.layer_range[1] for part in document.module.slices or () for source in part.sources), default=0)
 
 
-def _make(name: str, config: dict[str, Any], output: Path, seed: int) -> None:
-    write_json(output / "config.json", config)
-    headers = planned_model(name, output / "config.json").tensors
-    if not headers:
-        raise LamarckError(f"{output / 'config.json'} describes a model without weights")
+def _fill(name: str, headers: dict[str, Header], output: Path, seed: int) -> None:
     shards = plan_shards(headers, most_bytes=10**9)
     write_shards(output, shards, partial(_tensor, headers, name, seed), lambda tensors: None)
     _write_tokenizer(output)

@@ -1,5 +1,6 @@
 """A merge that is killed, runs out of disk, or finds other models than were planned; and the memory that it takes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ DOCUMENT = {
     "parameters": {"density": 0.5, "epsilon": 0.2},
     "models": [{"model": name, "parameters": {"weight": 0.5}} for name in "ab"],
 }
-SHARD = 2000  # bytes: the models of these tests fill several
+SHARD = 800  # bytes: a model of these tests fills a dozen files
 PROGRAM = """
 import os, resource, signal, sys
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_after_sigkill_the_same_command_goes_on_and_ends_in_the_same_bytes(file:
     assert start(file, out, models, kill_after=17).returncode == -signal.SIGKILL
     assert not out.exists()
     finished = {path.name: path.stat().st_ino for path in file.parent.glob(".out.merging/*/model-*.safetensors")}
-    assert finished
+    assert len(finished) > 2
     made: list[int] = []
     merge.run(file, out, models=models, shard_bytes=SHARD, advance=made.append)
     assert {name: (out / name).stat().st_ino for name in finished} == finished  # not written again
@@ -113,3 +114,33 @@ def test_a_parent_that_changed_since_the_plan_is_refused(file: Path, tmp_path: P
     file.write_text(yaml.safe_dump(DOCUMENT | {"dtype": "bfloat16"}))
     with pytest.raises(LamarckError, match="is not what was planned"):
         merge.run(file, tmp_path / "out", models=tmp_path / "models", planned=plan)
+
+
+def test_memory_is_that_of_the_models_and_two_more_tensors(models: Path, tmp_path: Path) -> None:
+    # The largest tensor has 8 MB, a whole model 80: to hold even one of them would be found out.
+    words = [f"w{i}" for i in range(16)]
+    for seed, name in enumerate(("base", "a", "b")):
+        make_model(
+            tmp_path / "models" / name, seed, words, hidden_size=512, intermediate_size=4096, num_hidden_layers=3
+        )
+    for method in ("ties", "della"):
+        file = tmp_path / f"{method}.yaml"
+        file.write_text(yaml.safe_dump(DOCUMENT | {"merge_method": method, "parameters": {"density": 0.5}}))
+        peak = memory(file, tmp_path / method, tmp_path / "models", models)
+        assert peak <= (3 + 2) * 8 * 2**20, method
+
+
+def memory(file: Path, out: Path, models: Path, tiny: Path) -> int:
+    """Bytes that a merge takes beyond what its process holds after the same merge of tiny models."""
+    program = (
+        "import sys, torch; from pathlib import Path; from lamarck import merge; import lamarck.merge.perform\n"
+        "status = Path('/proc/self/status')\n"
+        "def peak(): return 1024 * int(status.read_text().split('VmHWM:')[1].split()[0])\n"
+        "file, out, models, tiny = map(Path, sys.argv[1:])\n"
+        "merge.run(file, out.with_name(out.name + '-tiny'), models=tiny); before = peak()\n"
+        "merge.run(file, out, models=models); print(peak() - before)"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", program, str(file), str(out), str(models), str(tiny)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return int(done.stdout.split()[-1])

@@ -1,13 +1,16 @@
 """Model Stock (Jang et al. 2024, arXiv:2403.19522): towards the centre of fine-tuned models, by geometry."""
 
-from itertools import combinations
+import math
+from itertools import combinations, combinations_with_replacement
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from lamarck.merge.blocks import as_rows, blocks, dot, row_blocks
+from lamarck.merge.blocks import as_rows, blocks, exact_sum, row_blocks
 from lamarck.merge.methods.base import Inputs, Method, Parameter, Parameters
+
+SINGULAR = 1e-6  # a denominator of t this near to 0 is rounding: products are made in float32
 
 
 class ModelStock(Method):
@@ -42,21 +45,32 @@ class ModelStock(Method):
 def _ratio(deltas: list[Tensor]) -> Tensor:
     """t of each row, float64 [rows]."""
     count = len(deltas)
-    lengths = [_products(delta, delta).sqrt() for delta in deltas]
+    products = _products(deltas)
     cosines = []
     for i, j in combinations(range(count), 2):
-        scale = lengths[i] * lengths[j]
-        cosines.append(torch.where(scale > 0, _products(deltas[i], deltas[j]) / scale, 0.0))
+        scale = (products[i, i] * products[j, j]).sqrt()
+        cosines.append(torch.where(scale > 0, products[i, j] / scale, 0.0))
     cosine = torch.stack(cosines).mean(dim=0)
     denominator = 1 + (count - 1) * cosine
-    return torch.where(denominator.abs() > 1e-12, count * cosine / denominator, 0.0)
+    return torch.where(denominator.abs() > SINGULAR, count * cosine / denominator, 0.0)
 
 
-def _products(first: Tensor, second: Tensor) -> Tensor:
-    """Inner products of the rows, float64 [rows]."""
-    if len(first) == 1:
-        return torch.tensor([dot(first[0], second[0])], dtype=torch.float64)
-    parts = [
-        (first[part].to(torch.float64) * second[part]).sum(dim=1) for part in row_blocks(len(first), first.shape[1])
-    ]
-    return torch.cat(parts)
+def _products(deltas: list[Tensor]) -> dict[tuple[int, int], Tensor]:
+    """(i, j), i <= j -> inner products of the rows of two task vectors, float64 [rows].
+
+    Each is read once; products are made in float32 and added in float64."""
+    pairs = list(combinations_with_replacement(range(len(deltas)), 2))
+    parts: dict[tuple[int, int], list[Tensor]] = {pair: [] for pair in pairs}
+    rows, width = deltas[0].shape
+    if rows == 1:
+        sums: dict[tuple[int, int], list[float]] = {pair: [] for pair in pairs}
+        for columns in blocks(width):
+            wide = [delta[0, columns].to(torch.float32) for delta in deltas]
+            for i, j in pairs:
+                sums[i, j].append(exact_sum(wide[i] * wide[j]))
+        return {pair: torch.tensor([math.fsum(values)], dtype=torch.float64) for pair, values in sums.items()}
+    for part in row_blocks(rows, width):
+        wide = [delta[part].to(torch.float32) for delta in deltas]
+        for i, j in pairs:
+            parts[i, j].append((wide[i] * wide[j]).sum(dim=1, dtype=torch.float64))
+    return {pair: torch.cat(values) for pair, values in parts.items()}
