@@ -1,5 +1,6 @@
 """The same Snakefile on rented GPUs: what `snakemake --profile runpod` makes is what a local run makes."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -95,7 +96,8 @@ def test_a_generation_answers_from_a_pod_until_nobody_asks(
     assert said.choices[0].message.content.split() == asked["answer"].split()
     output, _ = server.communicate(timeout=600)
     assert server.returncode == 0, output
-    assert "the server has ended: $0.00 of $2.00" in output
+    # A pod of a slow machine lives a minute, a cent's worth.
+    assert re.search(r"the server has ended: \$0\.0\d of \$2\.00", output), output
     assert len(runpod.all_pods) == 1 and not runpod.running()
 
 
