@@ -209,6 +209,12 @@ def description_file(lineage: str) -> Path:
     return RESULTS / lineage / "lineage.yaml"
 
 
+def description_files(generation: Generation) -> tuple[Path, ...]:
+    """Those of a generation's own lineage and of its forebears', as far as there are any."""
+    lineages = dict.fromkeys(each.planned_by.lineage for each in generation.line)
+    return tuple(path for lineage in lineages if lineage and (path := description_file(lineage)).exists())
+
+
 def described_lineages() -> list[str]:
     """Ids of the lineages that have a description, in their order."""
     return sorted(path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.glob("**/lineage.yaml"))

@@ -115,7 +115,7 @@ def check_g2(made: PlanInputs, settings: Config | None = None, parent_approval: 
         G2.plan,
         Answer(G2.approval),
         made,
-        parent_approval and Answer(parent_approval),
+        None if parent_approval is None else Answer(parent_approval),
     )
 
 
