@@ -17,6 +17,7 @@ from lamarck.gate.approve import answer
 from lamarck.gate.campaign import CampaignPlan, Member, campaign_plan, campaign_text, member_of
 from lamarck.gate.check import asked_of_campaign, check_approval
 from lamarck.gate.plan import read_plan
+from lamarck.lineage.dvc import record_campaign
 from lamarck.lineage.generation import ALL_STEPS, CampaignStep, Generation, description_file
 from lamarck.progress import count_up
 
@@ -41,6 +42,7 @@ def run_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask,
         title = f"{campaign.name}, seed {', '.join(map(str, seeds))}, {len(read_ledger(campaign))} members done"
         _snakemake(campaign, wanted, title, jobs)
         append(campaign, runs)
+    record_campaign(campaign.base, Path(campaign.file.configfile), campaign.name)
 
 
 def next_members(campaign: Campaign) -> list[Key]:

@@ -207,6 +207,8 @@ def _asked(planned: Generation, plan: Plan, answer: Answer) -> _Question:
         return _Question(asked_of(planned.name, plan))
     if answer.campaign_plan is None:
         raise LamarckError(f"{planned.name} is covered by {step.name}, whose plan is not given")
+    if not answer.campaign_plan.exists():
+        raise LamarckError(f"{step.name} is not approved: `lamarck campaign run {step.file}` asks")
     approved = read_campaign_plan(answer.campaign_plan)
     return _Question(asked_of_campaign(step, approved), step, approved)
 

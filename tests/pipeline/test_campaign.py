@@ -72,6 +72,8 @@ def test_arms_are_raised_under_one_approval_and_compared_by_seed(project: Projec
     assert f"| unverified | control/g1 | 2 | {found['unverified']['mean']:.1f} |" in text
     assert "6 of 6 members are finished" in text and "6 of 6 members" in campaign(project, "status", "small")
 
+    assert "campaign-small" in yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"]
+
     # Run again it asks and does nothing: every member is in the ledger.
     trained = {path: path.stat().st_mtime_ns for path in (project.root / RESULTS).rglob("*.safetensors")}
     campaign(project, *run)
