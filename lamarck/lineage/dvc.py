@@ -11,9 +11,10 @@ import yaml
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
-from lamarck.lineage.artifacts import ADAPTER, Kind
+from lamarck.lineage.artifacts import ADAPTER
 from lamarck.lineage.freshness import members
 from lamarck.lineage.generation import ADAPTER_RECORD, CAMPAIGNS, RESULTS, Generation
+from lamarck.lineage.kind import Kind
 
 HEADER = """\
 # Which files DVC addresses by content. Written by `lamarck` from `generations` and `control` in the configuration:
