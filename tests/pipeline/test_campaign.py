@@ -111,7 +111,7 @@ def test_a_ledger_goes_on_elsewhere_and_tells_how_far_it_is(project: Project) ->
             {"arms": [ARMS[0], {"name": "x", "why": "", "config": {"control": False}, "scored": "control/g1"}]},
             "needs `control: true`",
         ),
-        ({"seeds": [1]}, "seeds"),
+        ({"seeds": []}, "seeds"),
     ],
 )
 def test_a_campaign_that_could_not_run_is_refused(project: Project, changes: dict[str, Any], sentence: str) -> None:
