@@ -20,9 +20,8 @@ from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, digest_value, read_regular
 from lamarck.lineage.digest import suite_digest
-from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, CampaignStep, Generation, parse_generation
+from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, CampaignStep, Generation, parse_generation
 
-FOUNDERS = "founders"
 CHANGEABLE = {"recipe", "control", "generations", "budget"}
 
 
@@ -63,16 +62,23 @@ class CampaignFile(Section):
 
 @dataclass(frozen=True)
 class Lineage:
-    """One of a campaign's lineages: its id, its founder's, its whole configuration, and its strategy."""
+    """One of a campaign's lineages: its id, its whole configuration, its strategy, and its suite's digest."""
 
     id: str
-    founder: str
     config: Config
     strategy: Strategy
+    suite: str  # digest
 
     @property
     def strategy_file(self) -> Path:
         return Path(self.config.strategy)
+
+    @property
+    def founder(self) -> str:
+        """Id of the lineage whose g0 it starts from: of all campaigns here the same, where it comes to the same."""
+        config = self.config
+        decided = [config.founder.digest(), config.seed, config.engine.founder_threads, self.suite]
+        return f"{FOUNDERS}/{digest_value(decided)[:12]}"
 
     def children(self) -> list[Generation]:
         return [Generation(number, self.id) for number in range(1, self.config.generations + 1)]
@@ -159,8 +165,8 @@ def load_campaign(path: Path) -> Campaign:
     content = read_regular(path)
     file = check_section(strict_yaml.loads(content, str(path)), CampaignFile, str(path))
     ids = {arm.name: re.sub(r"[^\w-]+", "-", arm.name) for arm in file.arms}
-    if len(set(ids.values())) < len(file.arms) or FOUNDERS in ids.values():
-        raise LamarckError(f"{path}: two arms have the same name, or one is called {FOUNDERS}")
+    if len(set(ids.values())) < len(file.arms):
+        raise LamarckError(f"{path}: two arms have the same name")
     if not re.fullmatch(r"[\w-]+", path.stem):
         raise LamarckError(f"{path}: a campaign is named by its file: letters, digits, - and _ alone")
     base = load_config(Path(file.configfile))
@@ -169,19 +175,19 @@ def load_campaign(path: Path) -> Campaign:
             f"{path}: {file.configfile} changes its strategy between generations: name one that does not"
         )
     strategy = strict_yaml.load(Path(base.strategy))
+    suite = suite_digest(Path(base.suite))
     lineages: dict[tuple[str, int], Lineage] = {}
     shared: dict[str, Lineage] = {}
     for arm in file.arms:
         for seed in file.seeds:
             own_id = f"{CAMPAIGNS}/{path.stem}/{ids[arm.name]}/s{seed}"
-            founder = f"{CAMPAIGNS}/{path.stem}/{FOUNDERS}/s{seed}"
-            own = _lineage(base, strategy, arm, seed, own_id, founder, f"{path}: arm {arm.name!r}")
+            own = _lineage(base, strategy, arm, seed, own_id, suite, f"{path}: arm {arm.name!r}")
             lineages[arm.name, seed] = shared.setdefault(own.digest(), own)
-    return Campaign(path.stem, content, file, base, lineages, suite_digest(Path(base.suite)))
+    return Campaign(path.stem, content, file, base, lineages, suite)
 
 
 def _lineage(
-    base: Config, strategy: Mapping[str, Any], arm: Arm, seed: int, own: str, founder: str, source: str
+    base: Config, strategy: Mapping[str, Any], arm: Arm, seed: int, own: str, suite: str, source: str
 ) -> Lineage:
     unknown = set(arm.config) - CHANGEABLE
     if unknown:
@@ -195,7 +201,7 @@ def _lineage(
     if int(arm.scored.rpartition("g")[2]) > config.generations:
         raise LamarckError(f"{source}: it reads {arm.scored}, but has {config.generations} generations")
     changed = check_section(_changed(strategy, arm.strategy), Strategy, source)
-    return Lineage(own, founder, config, changed)
+    return Lineage(own, config, changed, suite)
 
 
 def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

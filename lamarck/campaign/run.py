@@ -139,7 +139,8 @@ def describe(campaign: Campaign) -> None:
     step = campaign.steps[0]
     _write_if_other(step.file, campaign.content.decode("utf-8"))
     for lineage in campaign.distinct:
-        founder = {"founder": lineage.founder, "overlay": {"seed": lineage.config.seed}}
+        overlay = {"seed": lineage.config.seed, "founder": lineage.config.founder.model_dump(mode="json")}
+        founder = {"founder": lineage.founder, "overlay": overlay}
         _write_if_other(description_file(lineage.founder), _yaml(founder))
         _write_if_other(lineage.strategy_file, _yaml(lineage.strategy.model_dump(mode="json")))
         own = {

@@ -143,7 +143,7 @@ def _say(campaign: Campaign, plan: CampaignPlan, console: Console) -> None:
 
 
 def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False)
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _write(document: Path, name: str, table: str) -> None:

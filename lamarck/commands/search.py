@@ -140,4 +140,4 @@ def _over(values: dict[str, object], changes: dict[str, object]) -> dict[str, ob
 
 
 def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False)
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

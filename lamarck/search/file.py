@@ -23,6 +23,7 @@ class SearchFile(Section):
     description: str
     configfile: str = Field(description="The configuration whose strategy is varied; its founder is every lineage's.")
     config: dict[str, Any] = Field({}, description="Keys of the configuration that differ for every candidate.")
+    scored: str = Field("g2", pattern=r"^g[1-9][0-9]*$", description="The generation whose score is the reward.")
     space: dict[str, Key] = Field(
         min_length=1, description="Place of a key in the strategy, or behind `recipe.` in the recipe -> its range."
     )

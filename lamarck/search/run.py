@@ -96,6 +96,7 @@ def _campaign_text(search: Search, candidates: list[Candidate], seeds: tuple[int
         arms.append({"name": each.name, "why": _why(each), "strategy": strategy, "config": config})
     for arm in arms:
         arm["config"] = search.file.config | arm.get("config", {})
+        arm["scored"] = search.file.scored
     values = {
         "description": f"{search.file.description} {FRESH if name == FINAL else f'Round {name[1:]}.'}",
         "configfile": search.file.configfile,
