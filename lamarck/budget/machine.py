@@ -14,8 +14,8 @@ from lamarck.errors import LamarckError
 
 CATALOGUE = Path("config/machines.yaml")
 TERA, GIGA = 1e12, 1e9
-# Of a token in training, for each parameter: two forward and two backward to the adapters, and two more where a layer is
-# computed again. Without a gradient for the weights, which makes it six (Kaplan et al. 2020, arXiv:2001.08361).
+# Of a token in training, for each parameter: two forward, two backward to the adapters, and two more where a layer is
+# computed again. Full training has six at once: the weights have a gradient (Kaplan et al. 2020, arXiv:2001.08361).
 KEPT_OPERATIONS, RECOMPUTED_OPERATIONS = 4, 6
 HERE_OPERATIONS = 6  # as `here.training` is counted
 WRITING_OPERATIONS = 2
