@@ -85,8 +85,9 @@ class Model:
         from vllm.platforms import current_platform
 
         if current_platform.is_cpu() and settings["without_gpu"]:
-            print(settings["without_gpu"], file=sys.stderr)
-            raise SystemExit(REFUSED)
+            print(settings["without_gpu"], file=sys.stderr, flush=True)
+            # Nothing is started yet; an orderly end closes our output first, and who reads that would have us killed.
+            os._exit(REFUSED)
         import torch
         import vllm
         from vllm.lora.request import LoRARequest

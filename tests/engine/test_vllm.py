@@ -229,6 +229,13 @@ def test_what_vllm_cannot_do_is_said_in_its_words(vllm_python: Path, tiny_model:
         load_engine(settings(vllm_python, max_length=100_000), tiny_model, None)
 
 
+def test_it_does_not_load_on_a_cpu_what_is_planned_on_a_gpu(vllm_python: Path, tiny_model: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(LamarckError, match=r"^this step is planned on 2 x H100 SXM, but the GPUs seen here are 0: "):
+        load_engine(settings(vllm_python), tiny_model, None, Machine(gpu="H100 SXM", count=2))
+
+
 def test_the_worker_dies_with_us_even_in_the_middle_of_its_work(vllm_python: Path, tiny_model: Path) -> None:
     """Killed while it loads, so that nobody reads its input or answers a question."""
     program = (
