@@ -17,7 +17,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lamarck.config import Config, HFEngineConfig, VLLMEngineConfig
+from lamarck.config import Config, HFEngineConfig, Machine, VLLMEngineConfig
 from lamarck.config.section import check_section
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell
