@@ -40,9 +40,10 @@ def fit_memory(model: PeftModel, recipe: Recipe, team: Team) -> int:
 
 
 def room_on(device: torch.device) -> int:
-    """Bytes of a GPU that no other process has."""
-    free, _ = torch.cuda.mem_get_info(device)
-    return free + torch.cuda.memory_reserved(device)
+    """Bytes of a GPU that no other process has, and that this one may take."""
+    free, whole = torch.cuda.mem_get_info(device)
+    allowed = int(torch.cuda.get_per_process_memory_fraction(device) * whole)
+    return min(free + torch.cuda.memory_reserved(device), allowed)
 
 
 def recompute(model: PeftModel, count: int) -> None:

@@ -20,11 +20,15 @@ PARENT, CHILD = "parent", "default"
 
 
 def load_trainable(weights: Path, parent_adapter: Path | None, recipe: Recipe, device: torch.device) -> PeftModel:
-    """g0's weights with the adapter that this run trains; adapter weights are drawn from torch's global generator.
+    """g0's weights with the adapter that this run trains. Errors: as `with_adapter`, and where they do not open."""
+    return with_adapter(_load_base(weights, recipe, device), parent_adapter, recipe)
+
+
+def with_adapter(base: torch.nn.Module, parent_adapter: Path | None, recipe: Recipe) -> PeftModel:
+    """A frozen model with the adapter that is trained on it, whose weights are drawn from torch's global generator.
 
     Errors: LamarckError for a parent's adapter that does not fit the recipe, and when nothing would be trained.
     """
-    base = _load_base(weights, recipe, device)
     fresh = _lora(recipe)
     layers = _layers(base, recipe.target_modules)
     if not layers:
