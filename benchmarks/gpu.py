@@ -1,12 +1,12 @@
 """Training and writing on one NVIDIA GPU, against TRL and `transformers.generate` in the same run. No network.
 
-    python benchmarks/gpu.py                     # all parts, the dearest first: about nine minutes
-    python benchmarks/gpu.py 8b generate         # some of them
-    python benchmarks/gpu.py --memory-gib 79.1   # as on a smaller card
-    python benchmarks/gpu.py --tiny              # every part at tiny shapes, without a GPU too: a rehearsal
+    python -m benchmarks.gpu                     # all parts, the dearest first: about nine minutes
+    python -m benchmarks.gpu 8b generate         # some of them
+    python -m benchmarks.gpu --memory-gib 79.1   # as on a smaller card
+    python -m benchmarks.gpu --tiny              # every part at tiny shapes, without a GPU too: a rehearsal
 
 70b       QLoRA of the 70B shape, NF4, 4,096 tokens; with Liger where it is installed; a profile. Three minutes.
-8b        the same of the 8B shape, with every layer computed twice and as memory allows; TRL's SFTTrainer. Three minutes.
+8b        the same of the 8B shape, every layer computed twice and as memory asks; TRL's SFTTrainer. Three minutes.
 generate  the engine hf against `generate`, 64 and 256 texts side by side, 135M and 8B shapes. Two minutes.
 135m      LoRA of the 135M shape in 16 bits, rows of 1,024 tokens. One minute.
 
@@ -16,24 +16,21 @@ printed as soon as it is known, so that a run that is cut off has not been in va
 """
 
 import argparse
-import gc
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
 from torch.profiler import ProfilerActivity, profile
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from transformers.models.llama import modeling_llama
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from benchmarks.gpu_models import build, config_of, examples, free, liger, save, tokenizer
 from lamarck.budget.machine import KEPT_OPERATIONS, RECOMPUTED_OPERATIONS, TERA, Gpu, load_catalogue, training_speed
 from lamarck.budget.memory import GIB, ROOM, recomputed_layers, training_memory
 from lamarck.budget.shape import KNOWN_SHAPES, KnownShapes, Shape
@@ -42,7 +39,7 @@ from lamarck.config import HFEngineConfig, Machine, Recipe
 from lamarck.config.section import load_section
 from lamarck.engine.hf import HFEngine
 from lamarck.gate.allowance import Allowance
-from lamarck.train.data import Batches, Example
+from lamarck.train.data import Batches
 from lamarck.train.liger import liger_version, use_liger
 from lamarck.train.log import peak_memory
 from lamarck.train.loop import train
@@ -60,6 +57,7 @@ QLORA = Recipe(
     batch_size=3,
     max_tokens=4096,
     learning_rate=1e-4,
+    warmup_steps=0,
     checkpoint_every=10**6,
 )
 LORA = QLORA.model_copy(update={"quantize": "none", "dropout": 0.0, "batch_size": 48, "max_tokens": 1024})
@@ -132,13 +130,6 @@ def say(part: str, line: str) -> None:
     print(f"{part}: {line}", flush=True)
 
 
-def free() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-
-
 # The parts.
 
 
@@ -169,7 +160,7 @@ def part_generate(bench: Bench) -> None:
         # In memory, where there is such a folder: what is written is read back at once.
         shared = Path("/dev/shm")
         with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
-            save(bench, bench.shape(shape), Path(folder))
+            save(bench.device, bench.shape(shape), Path(folder))
             for texts in (64, 256):
                 compare(bench, f"{name}, {texts} side by side", Path(folder), 8 if bench.tiny else texts)
                 free()
@@ -193,8 +184,8 @@ PARTS: dict[str, Callable[[Bench], None]] = {
 def ours(
     bench: Bench, part: str, shape: Shape, recipe: Recipe, recomputed: int | None = None, liger: bool = False
 ) -> float:
-    """Tokens a second of this project's loop, the median of its steps. `recomputed`: layers that are computed twice; left
-    out, as many as memory asks for."""
+    """Tokens a second of this project's loop, the median of its steps. `recomputed`: layers that are computed twice; as
+    many as memory asks for when left out."""
     free()
     model, recomputed = trainable(bench, shape, recipe, recomputed, liger)
     batches = Batches(examples(shape, recipe), recipe.batch_size, 0, 0)
@@ -222,7 +213,7 @@ def ours(
 def trainable(bench: Bench, shape: Shape, recipe: Recipe, recomputed: int | None, liger: bool) -> tuple[Any, int]:
     """A model as `lamarck.train` makes it, and how many of its layers are computed twice."""
     torch.manual_seed(0)
-    base = build(bench, shape, recipe.quantize == "nf4")
+    base = build(bench.device, shape, recipe.quantize == "nf4")
     if liger:
         use_liger(base)
     model = with_adapter(base, None, recipe)
@@ -254,11 +245,8 @@ def trl(bench: Bench, shape: Shape, recipe: Recipe, checkpointing: bool) -> floa
     free()
     torch.manual_seed(0)
     rows = [
-        {
-            "input_ids": list(each.tokens),
-            "completion_mask": [int(at >= each.answer_start) for at in range(len(each.tokens))],
-        }
-        for each in examples(shape, recipe)
+        {"input_ids": list(row.tokens), "completion_mask": [0] * row.answer_start + [1] * row.answers}
+        for row in examples(shape, recipe)
     ]
     name = f"TRL, {'every layer computed twice' if checkpointing else 'every layer kept'}"
     adapter = LoraConfig(
@@ -287,7 +275,7 @@ def trl(bench: Bench, shape: Shape, recipe: Recipe, checkpointing: bool) -> floa
         )
         try:
             trainer = SFTTrainer(
-                build(bench, shape, True),
+                build(bench.device, shape, True),
                 args=settings,
                 train_dataset=Dataset.from_list(rows),
                 processing_class=tokenizer(shape.vocabulary),
@@ -330,18 +318,6 @@ def has_liger(bench: Bench, shape: Shape, recipe: Recipe) -> bool:
     return liger_version(config_of(shape), recipe, bench.device) is not None
 
 
-@contextmanager
-def liger() -> Iterator[None]:
-    """What Liger replaces for every Llama of the process is put back after."""
-    names = ("apply_rotary_pos_emb", "LlamaRMSNorm", "LlamaMLP")
-    before = {name: getattr(modeling_llama, name) for name in names}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(modeling_llama, name, value)
-
-
 # Writing.
 
 
@@ -349,30 +325,40 @@ def compare(bench: Bench, name: str, weights: Path, texts: int) -> None:
     new_tokens = 8 if bench.tiny else 128
     numbers = torch.Generator().manual_seed(0)
     lengths = torch.randint(*PROMPT_TOKENS, (texts,), generator=numbers).tolist()
-    prompts = [
-        " ".join(f"w{number}" for number in torch.randint(10, 250, (each,), generator=numbers)) for each in lengths
-    ]
-    engine = HFEngine(HFEngineConfig(batch_size=texts, dtype="bfloat16"), weights, None)
-    answers, seconds = timed(lambda: engine.generate(prompts, max_new_tokens=new_tokens))
-    del engine
+    rows = [torch.randint(1, TINY.vocabulary, (each,), generator=numbers).tolist() for each in lengths]
+    prompts = [" ".join(f"w{number}" for number in row) for row in rows]
+    answers, seconds = with_engine(weights, prompts, new_tokens)
     free()
-    peer = AutoModelForCausalLM.from_pretrained(weights, dtype=torch.bfloat16).to(bench.device).eval()
+    theirs, slower = with_generate(bench, weights, prompts, new_tokens)
+    free()
+    speed, peer = (
+        sum(len(text.split()) for text in written) / took for written, took in ((answers, seconds), (theirs, slower))
+    )
+    equal = sum(one == other for one, other in zip(answers, theirs, strict=True))
+    say(
+        "generate",
+        f"{name}: {speed:,.0f} tokens/s, `generate` {peer:,.0f}: {speed / peer:.2f} times as fast; "
+        f"{equal} of {texts} answers equal",
+    )
+
+
+def with_engine(weights: Path, prompts: list[str], new_tokens: int) -> tuple[list[str], float]:
+    engine = HFEngine(HFEngineConfig(batch_size=len(prompts), dtype="bfloat16"), weights, None)
+    return timed(lambda: engine.generate(prompts, max_new_tokens=new_tokens))
+
+
+def with_generate(bench: Bench, weights: Path, prompts: list[str], new_tokens: int) -> tuple[list[str], float]:
+    model = AutoModelForCausalLM.from_pretrained(weights, dtype=torch.bfloat16).to(bench.device).eval()
     words = AutoTokenizer.from_pretrained(weights, padding_side="left")
 
     @torch.inference_mode()
     def plain() -> list[str]:
         inputs = words(prompts, return_tensors="pt", padding=True, return_token_type_ids=False).to(bench.device)
-        output = peer.generate(**inputs, max_new_tokens=new_tokens, do_sample=False)
-        return words.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        output = model.generate(**inputs, max_new_tokens=new_tokens, do_sample=False)
+        answers: list[str] = words.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        return answers
 
-    theirs, slower = timed(plain)
-    written, there = (sum(len(text.split()) for text in each) for each in (answers, theirs))
-    equal = sum(one == other for one, other in zip(answers, theirs, strict=True))
-    say(
-        "generate",
-        f"{name}: {written / seconds:,.0f} tokens/s, `generate` {there / slower:,.0f}: "
-        f"{written / seconds / (there / slower):.2f} times as fast; {equal} of {texts} answers equal",
-    )
+    return timed(plain)
 
 
 def timed(work: Callable[[], list[str]]) -> tuple[list[str], float]:
@@ -382,90 +368,6 @@ def timed(work: Callable[[], list[str]]) -> tuple[list[str], float]:
     started = time.perf_counter()
     given = work()
     return given, time.perf_counter() - started
-
-
-# Models.
-
-
-def config_of(shape: Shape) -> LlamaConfig:
-    return LlamaConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.hidden,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        head_dim=shape.head_size,
-        intermediate_size=shape.intermediate,
-        max_position_embeddings=shape.context,
-        tie_word_embeddings=shape.tied,
-        pad_token_id=0,
-        eos_token_id=0,
-        bos_token_id=None,
-    )
-
-
-def build(bench: Bench, shape: Shape, quantised: bool) -> LlamaForCausalLM:
-    """A Llama with random weights in bfloat16, made and quantised layer by layer where it will be used."""
-    config = config_of(shape.model_copy(update={"layers": 1}))
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        with bench.device:
-            model = LlamaForCausalLM(config)
-            config.num_hidden_layers = shape.layers
-            del model.model.layers[0]
-            for place in range(shape.layers):
-                layer = modeling_llama.LlamaDecoderLayer(config, place)
-                model.model.layers.append(quantise(layer, bench.device) if quantised else layer)
-    finally:
-        torch.set_default_dtype(before)
-    model.is_loaded_in_4bit = quantised
-    return model.requires_grad_(False)
-
-
-def quantise(layer: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    """Every linear layer in NF4 with double quantisation, as `lamarck.train` loads it."""
-    from bitsandbytes.nn import Linear4bit, Params4bit
-
-    for parent in list(layer.modules()):
-        for name, linear in list(parent.named_children()):
-            if type(linear) is torch.nn.Linear:
-                own = Linear4bit(
-                    linear.in_features,
-                    linear.out_features,
-                    bias=False,
-                    compute_dtype=torch.bfloat16,
-                    quant_type="nf4",
-                    quant_storage=torch.bfloat16,
-                    device="meta",
-                )
-                own.weight = Params4bit(
-                    linear.weight.data, requires_grad=False, quant_type="nf4", quant_storage=torch.bfloat16, module=own
-                )
-                setattr(parent, name, own.to(device))
-    return layer
-
-
-def save(bench: Bench, shape: Shape, folder: Path) -> None:
-    build(bench, shape, False).save_pretrained(folder)
-    tokenizer(shape.vocabulary).save_pretrained(folder)
-    free()
-
-
-def tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
-    """One word a token: w0, w1, ..."""
-    words = {"<end>": 0} | {f"w{number}": number for number in range(1, vocabulary)}
-    made = Tokenizer(models.WordLevel(words, unk_token="<end>"))
-    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<end>", pad_token="<end>")
-
-
-def examples(shape: Shape, recipe: Recipe) -> list[Example]:
-    """Of equal length, of which all but one token is learned: more work than any curriculum."""
-    numbers = torch.Generator().manual_seed(0)
-    size = (recipe.batch_size, recipe.max_tokens)
-    rows = torch.randint(1, shape.vocabulary, size, generator=numbers).tolist()
-    return [Example(tuple(row), 1) for row in rows]
 
 
 if __name__ == "__main__":
