@@ -42,7 +42,7 @@ def fit_memory(model: PeftModel, recipe: Recipe, team: Team) -> int:
 def room_on(device: torch.device) -> int:
     """Bytes of a GPU that no other process has, and that this one may take."""
     free, whole = torch.cuda.mem_get_info(device)
-    allowed = int(torch.cuda.get_per_process_memory_fraction(device) * whole)
+    allowed = int(torch.cuda.get_per_process_memory_fraction(device.index) * whole)
     return min(free + torch.cuda.memory_reserved(device), allowed)
 
 

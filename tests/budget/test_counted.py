@@ -1,5 +1,6 @@
 """What lamarck.budget counts, against models that the real libraries make: exact, or with the error given here."""
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,10 @@ from lamarck.budget.memory import (
     adapter_training_bytes,
     cache_bytes,
     layer_activation_bytes,
+    logits_bytes,
     rounded_adapter_bytes,
     stream_bytes,
+    training_memory,
     weight_bytes,
 )
 from lamarck.budget.shape import Shape, shape_of_directory, shape_of_founder
@@ -148,6 +151,40 @@ def layer_bytes(shape: Shape, recipe: Recipe, recomputed: int, directory: Path) 
     return (held[1] - held[0]) / tokens.numel()
 
 
+def peak_bytes(work: Callable[[], object]) -> int:
+    """The most that PyTorch holds at once beyond what there was before."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as seen:
+        work()
+    changes = [each.nbytes() for each in seen.profiler.kineto_results.events() if each.name() == "[memory]"]
+    return max(itertools.accumulate(changes))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_head_takes_most_where_the_loss_is_taken_back(dtype: str, tmp_path: Path) -> None:
+    """Of so many words that nothing else counts."""
+    shape = SMALL.model_copy(update={"vocabulary": 20_000, "layers": 1})
+    llama(shape).save_pretrained(tmp_path)
+    model = load_trainable(tmp_path, None, RECIPE.model_copy(update={"dtype": dtype}), CPU)
+    tokens = torch.arange(TOKENS).reshape(2, -1)
+    peak = peak_bytes(lambda: answer_loss(model, tokens, tokens).backward())
+    assert peak == pytest.approx(logits_bytes(shape) * (TOKENS - 2), rel=0.1)
+
+
+def test_the_peak_of_a_step_is_what_it_keeps_and_computes_again(tmp_path: Path) -> None:
+    shape = GROUPED.model_copy(update={"layers": 6, "vocabulary": 4096})
+    recipe = RECIPE.model_copy(update={"quantize": "nf4", "dtype": "bfloat16", "max_tokens": TOKENS // 2})
+    llama(shape).save_pretrained(tmp_path)
+    model = load_trainable(tmp_path, None, recipe, CPU).train()
+    for value in model.parameters():
+        value.grad = torch.zeros_like(value) if value.requires_grad else None  # counted with the adapter
+    tokens = torch.arange(TOKENS).reshape(2, -1)
+    for count in (0, 3, shape.layers):
+        recompute(model, count)
+        expected = training_memory(shape, recipe, 2, count)
+        peak = peak_bytes(lambda: answer_loss(model, tokens, tokens).backward())
+        assert peak == pytest.approx(expected.activations + expected.logits, rel=0.05), count
+
+
 @pytest.mark.parametrize("shape", [SMALL, GROUPED])
 def test_with_checkpointing_a_layer_leaves_its_input_alone(shape: Shape, tmp_path: Path) -> None:
     assert layer_bytes(shape, RECIPE, 3, tmp_path) == pytest.approx(shape.hidden * 4, rel=0.01)
@@ -165,4 +202,4 @@ def test_what_is_saved_of_a_layer(shape: Shape, change: dict[str, object], tmp_p
     if recipe.dropout:
         # On a CPU a dropout's mask is as wide as its input, on a GPU a byte.
         real -= sum(linear.inputs for linear in shape.linears) * (stream_bytes(recipe) - 1)
-    assert layer_activation_bytes(shape, recipe) == pytest.approx(real, rel=0.05)
+    assert layer_activation_bytes(shape, recipe) == pytest.approx(real)
