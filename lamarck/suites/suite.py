@@ -128,6 +128,9 @@ class SuiteFile(Section):
     scorers: dict[str, str] = Field(description="Package -> version that scores: with another, scores may differ.")
     tiers: Tiers
     corpus: str | None = Field(None, description="Held-out lines for bits per byte, relative to the suite.")
+    exam: bool = Field(
+        False, description="For what another suite has selected: no lineage may name it as its own suite."
+    )
 
 
 class Item(Section):
@@ -151,6 +154,7 @@ class Suite:
     corpus: tuple[str, ...]
     lm_eval_tasks: dict[str, dict[str, Any]]
     engineering_files: tuple[EngineeringTask, ...]
+    exam: bool
 
     @property
     def sanity_tasks(self) -> tuple[HeldOutTask | BenchmarkTask, ...]:
@@ -204,7 +208,7 @@ def load_suite(path: Path) -> Suite:
         _refuse_repeats(list(corpus), f"{path / file.corpus}: line")
         lm_eval_tasks[CORPUS] = _read_lm_eval_task(path, CORPUS)
         _check_data(path, CORPUS, lm_eval_tasks[CORPUS], file.corpus)
-    return Suite(path, file.name, file.scorers, tiers, items, corpus, lm_eval_tasks, engineering_files)
+    return Suite(path, file.name, file.scorers, tiers, items, corpus, lm_eval_tasks, engineering_files, file.exam)
 
 
 def scorers() -> dict[str, str]:
