@@ -70,7 +70,7 @@ STUDENT = TinyFounder(
 )
 STUDENT_SEED = 42
 RECIPE = StudentRecipe(
-    inherit="fresh", rank=16, alpha=32, dropout=0.05, batch_size=16, max_tokens=128, learning_rate=3e-3, warmup_steps=5
+    rank=16, alpha=32, dropout=0.05, batch_size=16, max_tokens=128, learning_rate=3e-3, warmup_steps=5
 )
 Cell = tuple[Skill, int]
 

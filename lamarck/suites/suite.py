@@ -16,10 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lamarck import strict_yaml
-from lamarck.config import HubFounder, Recipe, TinyFounder
+from lamarck.config import HubFounder, TinyFounder
 from lamarck.config.section import Section, check_section, load_section
 from lamarck.errors import LamarckError
 from lamarck.files import read_jsonl
@@ -33,6 +33,7 @@ ENGINEERING, TEACHING = "engineering", "teaching"
 TIERS = (SANITY, ENGINEERING, TEACHING)
 SCORING = "1"  # Of our own rules for what an answer is worth: raised with every change of them.
 JUDGING = "2"  # Of what judges answers by running them: as above, for the suites that hold such tasks.
+OF_A_CHILD = {"inherit", "quantize", "steps", "writing_share", "checkpoint_every"}
 CORPUS = "corpus"  # The name of the bits-per-byte task, beside the tasks that suite.yaml lists.
 
 
@@ -93,10 +94,39 @@ class EngineeringTier(Section):
     tasks: tuple[Annotated[LadderTask | WritingTask, Field(discriminator="kind")], ...] = ()
 
 
-class StudentRecipe(Recipe):
-    """How the student is trained. A student only answers: of what a teacher does it is taught nothing."""
+class StudentRecipe(Section):
+    """How the student is trained: a fresh adapter, AdamW, and as many steps as the tier's epochs take.
 
-    writing_share: float = Field(0.0, ge=0, le=0)
+    A class of its own, because what is added to the recipe of children must not change a ruler.
+    """
+
+    rank: int = Field(16, ge=1, description="LoRA rank r.")
+    alpha: int = Field(32, ge=1, description="LoRA alpha: the update is scaled by alpha / r.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout.")
+    target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
+        "all-linear", description="Names of the layers that get an adapter, or all-linear."
+    )
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Compute type of the frozen student.")
+    batch_size: int = Field(64, ge=1, description="Examples per optimizer step.")
+    max_tokens: int = Field(512, ge=8, description="Longest example, in tokens; a longer one is cut at the end.")
+    learning_rate: float = Field(3e-3, gt=0)
+    warmup_steps: int = Field(10, ge=0, description="Linear warm-up.")
+    decay_share: float = Field(
+        1.0, ge=0, le=1, description="Share of the steps, at the end, over which the rate decays."
+    )
+    weight_decay: float = Field(0.0, ge=0)
+    beta2: float = Field(0.98, gt=0, lt=1, description="AdamW's second-moment decay; the first is 0.9.")
+    max_grad_norm: float = Field(1.0, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_a_childs(cls, values: object) -> object:
+        """Suites frozen earlier say here what only the recipe of a child decides, and never decided anything."""
+        return (
+            {key: value for key, value in values.items() if key not in OF_A_CHILD}
+            if isinstance(values, dict)
+            else values
+        )
 
 
 class TeachingTier(Section):
