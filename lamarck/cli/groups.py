@@ -66,7 +66,7 @@ def calibrate(
     configfile: ConfigFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Floor and ceiling: the scores of saying nothing, of guessing, and of knowing every answer."""
+    """Floor and ceiling: what answerers without the skills score, the best of them in each tier, and who knows all."""
     from lamarck.commands import suite as report
 
     report.show_calibration(name, student, model or [], configfile, write, as_json)

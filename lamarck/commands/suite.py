@@ -51,29 +51,34 @@ def show_calibration(
     """Score the answerers by rule, and then each model directory; `write` puts the table into the suite's README."""
     engine_config = load_config(config_path).engine
     prepare_libraries(engine_config.threads)
-    from lamarck.eval.calibrate import calibrate, tier_scores, write_table  # torch and lm-eval: seconds
+    # torch and lm-eval: seconds
+    from lamarck.eval.calibrate import calibrate, cells, floor_sentences, tier_scores, write_table
     from lamarck.eval.run import evaluate
 
     path = suite_path(name)
     suite = load_suite(path)
-    rows, errors = calibrate(suite, student)
+    found = calibrate(suite, student)
+    rows, errors, sentences = list(found.rows), dict(found.errors), floor_sentences(found)
     for model in models:
         scores, _ = evaluate(suite, load_engine(engine_config, model, None), student)
         rows.append((str(model), tier_scores(scores)))
         errors |= scores.get("errors", {})
     if write:
-        write_table(path, rows)
+        write_table(path, rows, sentences)
     if as_json:
-        print(json.dumps({"points": dict(rows), "errors": errors}, indent=2, sort_keys=True))
+        content = {"points": dict(rows), "floors": found.floors, "errors": errors}
+        print(json.dumps(content, indent=2, sort_keys=True))
         return
     table = Table(box=box.SIMPLE_HEAD, title=f"{suite.name}: floor and ceiling, in points")
     table.add_column("")
     for heading in (*TIERS, "score"):
         table.add_column(heading, justify="right")
     for who, points in rows:
-        table.add_row(who, *("not run" if each is None else f"{each:.1f}" for each in points.values()))
+        table.add_row(who, *cells(points))
     console = Console()
     console.print(table)
+    for sentence in sentences:
+        console.print(sentence, markup=False, highlight=False)
     for task, why in sorted(errors.items()):
         console.print(f"not run: {task}: {why}", markup=False, highlight=False)
     if write:

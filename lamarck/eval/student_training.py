@@ -20,7 +20,7 @@ from lamarck.models.chat import answer_text, opened_reasoning, prompt_tokens
 from lamarck.models.shards import model_directory
 from lamarck.seeds import seed_for
 from lamarck.skills import Problem
-from lamarck.suites.suite import StudentRecipe, TeachingTier
+from lamarck.suites.sections import StudentRecipe, TeachingTier
 
 SEED = 42
 IGNORED = -100  # The label that torch's cross-entropy leaves out.

@@ -15,7 +15,8 @@ from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row, task
 from lamarck.eval.student_training import SEED, teach
 from lamarck.seeds import seed_for
 from lamarck.skills import Malformed, Problem, get_skill
-from lamarck.suites.suite import Suite, TeachingTier, held_out_prompts
+from lamarck.suites.sections import TeachingTier
+from lamarck.suites.suite import Suite, held_out_prompts
 
 
 def run_teaching(

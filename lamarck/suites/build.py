@@ -22,25 +22,20 @@ from lamarck.seeds import seed_for
 from lamarck.skills import Problem, Skill, get_skill
 from lamarck.skills.corpus import corpus
 from lamarck.suites.frozen import freeze
-from lamarck.suites.suite import (
-    CORPUS,
+from lamarck.suites.sections import (
     EngineeringTier,
     HeldOutTask,
     Item,
     LadderTask,
     SanityTier,
     StudentRecipe,
-    Suite,
     SuiteFile,
     SuiteTask,
     TeachingTier,
     Tiers,
     WritingTask,
-    lm_eval_corpus,
-    lm_eval_task,
-    load_suite,
-    scorers,
 )
+from lamarck.suites.suite import CORPUS, Suite, lm_eval_corpus, lm_eval_task, load_suite, scorers
 
 ITEMS = 200  # per sanity and ladder task: a standard error of at most 3.5 points a task, below 1 over a tier
 TEACHING_ITEMS = 100  # in all
@@ -58,6 +53,12 @@ HELD_OUT_SHARE = 0.1
 PROBES = 2000  # draws that measure the latter
 CORPUS_FILE = "corpus.jsonl"
 HEADER = "# Frozen: made by `python -m lamarck.suites.build`; a changed suite gets a new name.\n"
+# Well-formed or well-named is what an answer can be that knows nothing: only what is right earns points.
+POINTS = {
+    "trace": {"form": 0, "half": 1, "whole": 1},
+    "record": {"parses": 0, "keys": 0, "values": 1},
+    "writing": {"parses": 0, "asked": 0, "right": 0, "new": 1},
+}
 TIER_WEIGHTS = {"sanity": 0.2, "engineering": 0.5, "teaching": 0.3}
 # Which skill is examined where; every skill is also written.
 SANITY_SKILL, TRACE_SKILL, RECORD_SKILL = "arithmetic", "list_ops", "json_mode"
@@ -135,7 +136,7 @@ def _tiers(cells: list[Cell], asked: Mapping[Cell, list[Item]], teaching: Mappin
             weight=TIER_WEIGHTS["sanity"],
             tasks=tuple(HeldOutTask(**_task(cell, asked[cell]), domain="general sanity") for cell in of[SANITY_SKILL]),
         ),
-        engineering=EngineeringTier(weight=TIER_WEIGHTS["engineering"], tasks=(*ladders, *writing)),
+        engineering=EngineeringTier(weight=TIER_WEIGHTS["engineering"], points=POINTS, tasks=(*ladders, *writing)),
         teaching=TeachingTier(
             weight=TIER_WEIGHTS["teaching"],
             student=STUDENT,

@@ -10,166 +10,40 @@ config/suites/NAME/
     README.md, ERRATA.md what it measures, and what turned out wrong; the digest leaves these two out
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
-
-from pydantic import Field, model_validator
+from typing import Any, TypeVar
 
 from lamarck import strict_yaml
-from lamarck.config import HubFounder, TinyFounder
 from lamarck.config.section import Section, check_section, load_section
 from lamarck.errors import LamarckError
 from lamarck.files import read_jsonl
 from lamarck.lineage.records import SANITY
 from lamarck.skills.base import PROMPT_END
-from lamarck.suites.tasks.base import Domain, EngineeringTask
+from lamarck.suites.sections import (
+    EACH_RUNG_ALONE,
+    RUNGS,
+    SCORING,
+    BenchmarkTask,
+    CorpusLine,
+    EngineeringTier,
+    HeldOutTask,
+    Item,
+    SuiteFile,
+    SuiteTask,
+    Tiers,
+    WritingTask,
+)
+from lamarck.suites.tasks.base import EngineeringTask
 
 R = TypeVar("R", bound=Section)
 
 ENGINEERING, TEACHING = "engineering", "teaching"
 TIERS = (SANITY, ENGINEERING, TEACHING)
-SCORING = "1"  # Of our own rules for what an answer is worth: raised with every change of them.
 JUDGING = "2"  # Of what judges answers by running them: as above, for the suites that hold such tasks.
-OF_A_CHILD = {"inherit", "quantize", "steps", "writing_share", "checkpoint_every"}
 CORPUS = "corpus"  # The name of the bits-per-byte task, beside the tasks that suite.yaml lists.
-
-
-class SuiteTask(Section):
-    """Held-out problems of one skill at one difficulty."""
-
-    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Names items/NAME.jsonl.")
-    domain: Domain
-    skill: str
-    difficulty: int = Field(ge=0)
-    weight: float = Field(1.0, gt=0, description="Share of this task in its tier, relative to the other weights.")
-    max_new_tokens: int = Field(ge=1, description="Longest answer, in the model's tokens.")
-
-
-class HeldOutTask(SuiteTask):
-    """Held-out problems that lm-eval asks, and scores by exact match."""
-
-    kind: Literal["held_out"] = "held_out"
-
-
-class BenchmarkTask(Section):
-    """A public benchmark. lm-eval has its data from the hub, asks it, and scores it unless a program must be run."""
-
-    kind: Literal["benchmark"]
-    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Names tasks/NAME.yaml, and in it the lm-eval task.")
-    domain: Domain
-    weight: float = Field(1.0, gt=0, description="As above.")
-    items: int = Field(ge=1, description="How many the benchmark has: with another number it is another one.")
-    scorer: Literal["lm_eval", "program"] = Field(
-        "lm_eval", description="program: the answer's code, then the item's `test`, run in the sandbox."
-    )
-    metric: str = Field("exact_match", description="Of lm-eval's, where it scores.")
-    filter: str = Field("none", description="Name of the lm-eval filter whose answers are scored.")
-    max_new_tokens: int = Field(ge=1, description="Longest answer, reasoning included.")
-
-
-class LadderTask(SuiteTask):
-    """Held-out problems that are judged rung by rung: see lamarck.eval.ladders."""
-
-    kind: Literal["trace", "record"]
-
-
-class WritingTask(SuiteTask):
-    """Problems that the model writes itself, sampled and seeded, judged as curriculum items are."""
-
-    kind: Literal["writing"]
-    samples: int = Field(ge=1, description="How many problems it writes.")
-
-
-class SanityTier(Section):
-    weight: float = Field(gt=0)
-    tasks: tuple[Annotated[HeldOutTask | BenchmarkTask, Field(discriminator="kind")], ...] = Field(min_length=1)
-
-
-class EngineeringTier(Section):
-    weight: float = Field(gt=0)
-    answer_tokens: int = Field(8192, ge=1, description="Longest answer, reasoning included, to a task that is a file.")
-    tasks: tuple[Annotated[LadderTask | WritingTask, Field(discriminator="kind")], ...] = ()
-
-
-class StudentRecipe(Section):
-    """How the student is trained: a fresh adapter, AdamW, and as many steps as the tier's epochs take.
-
-    A class of its own, because what is added to the recipe of children must not change a ruler.
-    """
-
-    rank: int = Field(16, ge=1, description="LoRA rank r.")
-    alpha: int = Field(32, ge=1, description="LoRA alpha: the update is scaled by alpha / r.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout.")
-    target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
-        "all-linear", description="Names of the layers that get an adapter, or all-linear."
-    )
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Compute type of the frozen student.")
-    batch_size: int = Field(64, ge=1, description="Examples per optimizer step.")
-    max_tokens: int = Field(512, ge=8, description="Longest example, in tokens; a longer one is cut at the end.")
-    learning_rate: float = Field(3e-3, gt=0)
-    warmup_steps: int = Field(10, ge=0, description="Linear warm-up.")
-    decay_share: float = Field(
-        1.0, ge=0, le=1, description="Share of the steps, at the end, over which the rate decays."
-    )
-    weight_decay: float = Field(0.0, ge=0)
-    beta2: float = Field(0.98, gt=0, lt=1, description="AdamW's second-moment decay; the first is 0.9.")
-    max_grad_norm: float = Field(1.0, gt=0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_a_childs(cls, values: object) -> object:
-        """Suites frozen earlier say here what only the recipe of a child decides, and never decided anything."""
-        return (
-            {key: value for key, value in values.items() if key not in OF_A_CHILD}
-            if isinstance(values, dict)
-            else values
-        )
-
-
-class TeachingTier(Section):
-    """The model writes a curriculum for a fixed student, who is trained on it by a fixed recipe and examined."""
-
-    weight: float = Field(gt=0)
-    student: Annotated[TinyFounder | HubFounder, Field(discriminator="kind")]
-    student_seed: int
-    skill: str
-    writes: tuple[int, ...] = Field(min_length=1, description="The difficulties that the model is asked to write.")
-    samples: int = Field(ge=1, description="How many problems it writes of each.")
-    writing_tokens: int = Field(ge=1, description="Longest problem with its answer, in the model's tokens.")
-    temperature: float = Field(1.0, gt=0, description="Of the model's sampling.")
-    epochs: int = Field(ge=1, description="Passes over what it wrote; they decide the steps, whatever the recipe says.")
-    recipe: StudentRecipe
-    tasks: tuple[SuiteTask, ...] = Field(min_length=1, description="What the student is asked in the end.")
-
-
-class Tiers(Section):
-    sanity: SanityTier
-    engineering: EngineeringTier
-    teaching: TeachingTier
-
-
-class SuiteFile(Section):
-    """What suite.yaml holds."""
-
-    name: str
-    scorers: dict[str, str] = Field(description="Package -> version that scores: with another, scores may differ.")
-    tiers: Tiers
-    corpus: str | None = Field(None, description="Held-out lines for bits per byte, relative to the suite.")
-    exam: bool = Field(
-        False, description="For what another suite has selected: no lineage may name it as its own suite."
-    )
-
-
-class Item(Section):
-    prompt: str = Field(min_length=1)
-    target: str = Field(min_length=1)
-
-
-class CorpusLine(Section):
-    text: str = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -207,6 +81,10 @@ class Suite:
         programs = any(isinstance(task, BenchmarkTask) and task.scorer == "program" for task in self.sanity_tasks)
         return programs or bool(self.engineering_files)
 
+    def points(self, kind: str) -> Mapping[str, float] | None:
+        """Rung -> points of the engineering tasks of a kind; None where each rung counts alike, on its own."""
+        return self.tiers.engineering.points.get(kind)
+
     @property
     def weights(self) -> dict[str, dict[str, float]]:
         """Tier -> task -> weight within the tier: they need not sum to one."""
@@ -227,6 +105,8 @@ def load_suite(path: Path) -> Suite:
     _refuse_repeats(names, f"{path / 'suite.yaml'}: task name")
     if not tiers.engineering.tasks and not engineering_files:
         raise LamarckError(f"{path}: tier engineering has no task, in suite.yaml or in engineering/")
+    if tiers.engineering.points:
+        _check_points(path, tiers.engineering, engineering_files)
     held_out = [task for task in asked if isinstance(task, SuiteTask) and not isinstance(task, WritingTask)]
     items = {task.name: _load_items(path / "items" / f"{task.name}.jsonl") for task in held_out}
     # One pool of prompts: an item that two tasks share would count twice, and pair wrongly.
@@ -249,7 +129,8 @@ def scorers() -> dict[str, str]:
 def check_scorers(suite: Suite) -> None:
     """Errors: LamarckError where another version would score than the one that the suite was frozen with."""
     for name, installed in scorers().items():
-        if suite.scorers.get(name) != installed:
+        old = name == "lamarck" and suite.scorers.get(name) == EACH_RUNG_ALONE
+        if suite.scorers.get(name) != installed and not old:
             raise LamarckError(
                 f"{suite.name} is scored by {name} {suite.scorers.get(name)}, and here is {installed}: its scores "
                 "would not compare with others; install envs/cpu.txt"
@@ -294,9 +175,22 @@ def _tier_weight(tiers: Tiers, tier: str) -> float:
 
 def _weights(tiers: Tiers, engineering_files: Sequence[EngineeringTask]) -> dict[str, dict[str, float]]:
     weights = {tier: {task.name: task.weight for task in getattr(tiers, tier).tasks} for tier in TIERS}
-    # One point a rung, as many as the task has.
-    weights[ENGINEERING] |= {task.name: float(len(task.rungs)) for task in engineering_files}
+    # As many as the task has points: one a rung where the suite does not say.
+    points = {kind: sum(of_rungs.values()) for kind, of_rungs in tiers.engineering.points.items()}
+    weights[ENGINEERING] |= {task.name: points.get(task.kind, float(len(task.rungs))) for task in engineering_files}
     return weights
+
+
+def _check_points(path: Path, tier: EngineeringTier, engineering_files: Sequence[EngineeringTask]) -> None:
+    """Errors: LamarckError where the points are not those of the tier's kinds of task and of their rungs, in order."""
+    rungs = {task.kind: RUNGS[task.kind] for task in tier.tasks} | {task.kind: task.rungs for task in engineering_files}
+    for kind in sorted(rungs.keys() | tier.points.keys()):
+        expected, given = rungs.get(kind, ()), tuple(tier.points.get(kind, {}))
+        if expected != given or not sum(tier.points[kind].values()):
+            raise LamarckError(
+                f"{path / 'suite.yaml'}: tiers.engineering.points.{kind} must give the rungs "
+                f"{', '.join(expected) or '(no task is of that kind)'}, in this order, points of which one is above 0"
+            )
 
 
 def held_out_prompts(suite: Suite) -> frozenset[str]:

@@ -12,7 +12,8 @@ from lamarck.files import digest_directory
 from lamarck.skills import Problem, get_skill
 from lamarck.skills.corpus import corpus
 from lamarck.suites.build import CORPUS_LINES, FEWEST_ITEMS, HELD_OUT_SHARE, ITEMS, build_suite
-from lamarck.suites.suite import Suite, SuiteTask, held_out_prompts, load_suite, prompt_of
+from lamarck.suites.sections import SuiteTask
+from lamarck.suites.suite import Suite, held_out_prompts, load_suite, prompt_of
 
 SKILLS = {"json_mode": (1,), "arithmetic": (1, 2), "list_ops": (1,)}
 WORLD = TinyFounder(kind="tiny", skills={name: SkillShare(share=1, weights=(2, 1)) for name in SKILLS})

@@ -15,7 +15,8 @@ from lamarck.eval.sanity import program_passes, run_sanity
 from lamarck.judging.sandbox import Sandbox
 from lamarck.skills import Problem, get_skill
 from lamarck.suites.build import held_out_items
-from lamarck.suites.suite import BenchmarkTask, Suite, load_suite
+from lamarck.suites.sections import BenchmarkTask
+from lamarck.suites.suite import Suite, load_suite
 
 PATH = Path(__file__).parents[2] / "config/suites/v1r2"
 MATH = {
