@@ -70,7 +70,7 @@ def degenerates(suite: Suite) -> Iterator[Degenerate]:
         for tier, rules in TINY_RULES.items():
             for name, rule in rules.items():
                 yield Degenerate(name, _of_words(rule), (tier,))
-    of_files = {
+    of_files: dict[str, tuple[str, Callable[[Suite], dict[str, str]]]] = {
         "the commonest cause, and the script as it is": ("diagnosis", _as_it_is),
         "names in order without numbers": ("curriculum_design", partial(_designs, _names)),
         "names in order in a form": ("curriculum_design", partial(_designs, _filled)),

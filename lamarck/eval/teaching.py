@@ -13,9 +13,10 @@ from lamarck.engine.answer import answer_of
 from lamarck.errors import LamarckError
 from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row, task_scores
 from lamarck.eval.student_training import SEED, teach
+from lamarck.lineage.digest import weights_digest
 from lamarck.seeds import seed_for
 from lamarck.skills import Malformed, Problem, get_skill
-from lamarck.suites.sections import TeachingTier
+from lamarck.suites.sections import ShippedStudent, TeachingTier
 from lamarck.suites.suite import Suite, held_out_prompts
 
 
@@ -30,8 +31,7 @@ def run_teaching(
     outcome = TierOutcome()
     tier = suite.tiers.teaching
     try:
-        if not student.is_dir():
-            raise LamarckError(f"the suite's student is not in {student}: make it with `snakemake {student}`")
+        _check_student(suite, student)
         outcome.facts["before"] = _points(tier, _passes(suite, _examine(suite, student, None, on_done)))
         curriculum = write_curriculum(suite, engine, on_done)
         outcome.facts["written"] = tier.samples * len(tier.writes)
@@ -53,6 +53,15 @@ def run_teaching(
         ]
         outcome.add(rows)
     return outcome
+
+
+def _check_student(suite: Suite, student: Path) -> None:
+    """Errors: LamarckError where the student is not there, or the suite ships another."""
+    if not student.is_dir():
+        raise LamarckError(f"the suite's student is not in {student}: make it with `snakemake {student}`")
+    shipped = suite.tiers.teaching.student
+    if isinstance(shipped, ShippedStudent) and weights_digest(student) != shipped.weights:
+        raise LamarckError(f"{student} is not the student of {suite.name}: remove it, and run `snakemake {student}`")
 
 
 def write_curriculum(suite: Suite, engine: Engine, on_done: Callable[[int], None]) -> list[Problem]:

@@ -115,11 +115,19 @@ class StudentRecipe(Section):
         )
 
 
+class ShippedStudent(Section):
+    """A student that lies in the suite: whoever evaluates has the same, to the bit, whatever the processor."""
+
+    kind: Literal["shipped"]
+    weights: str = Field(pattern=r"^[0-9a-f]{64}$", description="Digest of the files in student/.")
+    world: TinyFounder = Field(description="What it was pretrained as, with `student_seed`.")
+
+
 class TeachingTier(Section):
     """The model writes a curriculum for a fixed student, who is trained on it by a fixed recipe and examined."""
 
     weight: float = Field(gt=0)
-    student: Annotated[TinyFounder | HubFounder, Field(discriminator="kind")]
+    student: Annotated[TinyFounder | HubFounder | ShippedStudent, Field(discriminator="kind")]
     student_seed: int
     skill: str
     writes: tuple[int, ...] = Field(min_length=1, description="The difficulties that the model is asked to write.")

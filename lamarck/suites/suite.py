@@ -7,6 +7,7 @@ config/suites/NAME/
                          to the suite's directory
     engineering/*.yaml   engineering tasks that are files of their own: prompt, reference, wrong answers, rubric
     corpus.jsonl         {"text"}, one held-out line each, for bits per byte
+    student/             the student's model directory, where suite.yaml says that it is shipped
     README.md, ERRATA.md what it measures, and what turned out wrong; the digest leaves these two out
 """
 
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 from lamarck import strict_yaml
 from lamarck.config.section import Section, check_section, load_section
 from lamarck.errors import LamarckError
-from lamarck.files import read_jsonl
+from lamarck.files import digest_directory, read_jsonl
 from lamarck.lineage.records import SANITY
 from lamarck.skills.base import PROMPT_END
 from lamarck.suites.sections import (
@@ -31,6 +32,7 @@ from lamarck.suites.sections import (
     EngineeringTier,
     HeldOutTask,
     Item,
+    ShippedStudent,
     SuiteFile,
     SuiteTask,
     Tiers,
@@ -43,6 +45,7 @@ R = TypeVar("R", bound=Section)
 ENGINEERING, TEACHING = "engineering", "teaching"
 TIERS = (SANITY, ENGINEERING, TEACHING)
 JUDGING = "2"  # Of what judges answers by running them: as above, for the suites that hold such tasks.
+SHIPPED = "student"  # The folder of a suite whose student lies in it.
 CORPUS = "corpus"  # The name of the bits-per-byte task, beside the tasks that suite.yaml lists.
 
 
@@ -76,6 +79,11 @@ class Suite:
         return asked + len(teaching.writes) * teaching.samples + examined
 
     @property
+    def student(self) -> Path | None:
+        """The directory of the student that lies in the suite; None where another is made or fetched."""
+        return self.path / SHIPPED if isinstance(self.tiers.teaching.student, ShippedStudent) else None
+
+    @property
     def runs_answers(self) -> bool:
         """Whether any answer is judged by running it."""
         programs = any(isinstance(task, BenchmarkTask) and task.scorer == "program" for task in self.sanity_tasks)
@@ -105,6 +113,9 @@ def load_suite(path: Path) -> Suite:
     _refuse_repeats(names, f"{path / 'suite.yaml'}: task name")
     if not tiers.engineering.tasks and not engineering_files:
         raise LamarckError(f"{path}: tier engineering has no task, in suite.yaml or in engineering/")
+    student = tiers.teaching.student
+    if isinstance(student, ShippedStudent) and digest_directory(path / SHIPPED) != student.weights:
+        raise LamarckError(f"{path / SHIPPED} is not the student that suite.yaml names: restore it with git")
     if tiers.engineering.points:
         _check_points(path, tiers.engineering, engineering_files)
     held_out = [task for task in asked if isinstance(task, SuiteTask) and not isinstance(task, WritingTask)]
@@ -160,7 +171,7 @@ def suite_kinds(path: Path) -> dict[str, str]:
 
 
 def student_kind(path: Path) -> str:
-    """tiny: the suite's student is pretrained here. hub: it is fetched from there."""
+    """tiny: the suite's student is pretrained here. shipped: it lies in the suite. hub: it is fetched from there."""
     return load_section(path / "suite.yaml", SuiteFile).tiers.teaching.student.kind
 
 
