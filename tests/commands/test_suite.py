@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SUITES = ("tiny-exam-v1", "tiny-v1", "tiny-v2", "v1r2")
+SUITES = ("tiny-exam-v1", "tiny-v1", "tiny-v2", "v1r2", "v2")
 ROOT = Path(__file__).parents[2]
 LAMARCK = Path(sys.executable).with_name("lamarck")
 
@@ -28,16 +28,16 @@ def test_a_suite_that_is_not_there_is_named() -> None:
 
 
 def test_a_dry_run_says_what_it_would_ask_and_cost() -> None:
-    done = lamarck("eval", "--suite", "v1r2", "--dry-run")
+    done = lamarck("eval", "--suite", "v2", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "gsm8k" in done.stdout
     assert "--tokens-per-second" in done.stdout
-    half = json.loads(lamarck("eval", "--suite", "v1r2", "--dry-run", "--json", "--tokens-per-second", "500").stdout)
-    whole = json.loads(lamarck("eval", "--suite", "v1r2", "--dry-run", "--json", "--tokens-per-second", "1000").stdout)
+    half = json.loads(lamarck("eval", "--suite", "v2", "--dry-run", "--json", "--tokens-per-second", "500").stdout)
+    whole = json.loads(lamarck("eval", "--suite", "v2", "--dry-run", "--json", "--tokens-per-second", "1000").stdout)
     assert half["at_most"]["hours"] == 2 * whole["at_most"]["hours"] > 0
 
 
 def test_what_is_missing_is_asked_for() -> None:
-    assert "--dry-run" in lamarck("eval", "--suite", "v1r2").stderr
-    done = lamarck("eval", "--suite", "v1r2", "--model", "no-such-model", "--output", "out", "--student", "config")
+    assert "--dry-run" in lamarck("eval", "--suite", "v2").stderr
+    done = lamarck("eval", "--suite", "v2", "--model", "no-such-model", "--output", "out", "--student", "config")
     assert (done.returncode, done.stderr) == (1, "error: no-such-model does not exist\n")
