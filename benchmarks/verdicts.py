@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lamarck.eval.compare import NO_DIFFERENCE, compare_differences, score_interval
-from lamarck.suites.suite import BenchmarkTask, LadderTask, Suite, WritingTask, load_suite, suite_kinds, suite_weights
+from lamarck.suites.sections import BenchmarkTask, LadderTask, WritingTask
+from lamarck.suites.suite import Suite, load_suite, suite_kinds, suite_weights
 
 SUITES = Path("config/suites")
 RESAMPLES = 2000  # of the ten times more that a comparison draws: ten times as many simulations are worth more

@@ -10,7 +10,7 @@ from lamarck.cli.asking import approver_of, asked
 from lamarck.cli.campaigns import campaigns
 from lamarck.cli.groups import curricula, pods, suites
 from lamarck.cli.merging import merges
-from lamarck.cli.options import DEFAULT, STUDENT, AsJson, ConfigFile
+from lamarck.cli.options import DEFAULT, AsJson, ConfigFile
 from lamarck.cli.searches import searches
 from lamarck.cli.serving import chat, serve
 from lamarck.errors import exit_with_sentence
@@ -168,7 +168,7 @@ def evaluate(
     suite: Annotated[str, typer.Option(help="Name in config/suites, or its directory.")],
     model: Annotated[Path | None, typer.Option(help="Model directory to score.")] = None,
     adapter: Annotated[Path | None, typer.Option(help="LoRA adapter on it.")] = None,
-    student: Annotated[Path, typer.Option(help="Model directory of the suite's student.")] = STUDENT,
+    student: Annotated[Path | None, typer.Option(help="The suite's student, where it is not in the suite.")] = None,
     output: Annotated[Path | None, typer.Option(help="Directory for eval.json and samples.jsonl.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be asked, and its cost.")] = False,
     # Assumed: a 70B model in FP8 on one node of two 80 GB cards, many answers side by side.

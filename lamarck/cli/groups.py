@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lamarck.cli.options import DEFAULT, STUDENT, AsJson, ConfigFile
+from lamarck.cli.options import DEFAULT, AsJson, ConfigFile
 
 curricula = typer.Typer(no_args_is_help=True, help="Curricula: read their items, compare two of them.")
 suites = typer.Typer(no_args_is_help=True, help="Frozen suites: verify, calibrate, freeze.")
@@ -60,13 +60,13 @@ def freeze(name: str, as_json: AsJson = False) -> None:
 @suites.command()
 def calibrate(
     name: str,
-    student: Annotated[Path, typer.Option(help="Model directory of the suite's student.")] = STUDENT,
+    student: Annotated[Path | None, typer.Option(help="The suite's student, where it is not in the suite.")] = None,
     model: Annotated[list[Path] | None, typer.Option(help="A model directory to score beside them.")] = None,
     write: Annotated[bool, typer.Option("--write", help="Put the table into the suite's README.")] = False,
     configfile: ConfigFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Floor and ceiling: the scores of saying nothing, of guessing, and of knowing every answer."""
+    """Floor and ceiling: what answerers without the skills score, the best of them in each tier, and who knows all."""
     from lamarck.commands import suite as report
 
     report.show_calibration(name, student, model or [], configfile, write, as_json)

@@ -8,4 +8,3 @@ import typer
 ConfigFile = Annotated[Path, typer.Option("--configfile", help="The configuration of the lineage.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 DEFAULT = Path("config/default.yaml")
-STUDENT = Path("results/g0/student")

@@ -9,14 +9,14 @@ from lamarck.config import load_config
 from lamarck.eval.compare import compare
 from lamarck.lineage.flags import cut_short_among, flag_sentences, lost_points
 from lamarck.lineage.generation import parse_generation
-from lamarck.report.revisions import IS_HERE, outcomes
+from lamarck.report.revisions import IS_HERE, outcomes_of_both
 from lamarck.report.table import comparison_sentences, comparison_table
 from lamarck.suites.suite import sanity_names, suite_kinds, suite_weights
 
 
 def show(first: str, second: str, config_path: Path, as_json: bool) -> None:
     suite = Path(load_config(config_path).suite)
-    comparison = compare(outcomes(first), outcomes(second), suite_weights(suite), suite_kinds(suite))
+    comparison = compare(*outcomes_of_both(first, second), suite_weights(suite), suite_kinds(suite))
     if as_json:
         print(json.dumps(comparison.model_dump(), indent=2, sort_keys=True))
         return

@@ -11,11 +11,12 @@ from lamarck.config import load_config
 from lamarck.engine import load_engine, prepare_libraries
 from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_jsonl
-from lamarck.lineage.digest import model_digest, suite_digest
+from lamarck.lineage.digest import model_digest
+from lamarck.lineage.generation import STUDENT
 from lamarck.progress import count_up
 from lamarck.suites.frozen import freeze, verify
 from lamarck.suites.outlook import outlook
-from lamarck.suites.suite import TIERS, load_suite
+from lamarck.suites.suite import TIERS, Suite, load_suite
 
 SUITES = Path("config/suites")
 
@@ -27,6 +28,11 @@ def suite_path(name: str) -> Path:
             return path
     known = ", ".join(sorted(path.parent.name for path in SUITES.glob("*/suite.yaml")))
     raise LamarckError(f"there is no suite {name!r}; config/suites has {known or 'none'}")
+
+
+def student_of(suite: Suite, student: Path | None) -> Path:
+    """Whom the model teaches: who is named, else who lies in the suite, else who was made for the lineage here."""
+    return student or suite.student or STUDENT
 
 
 def show_verified(names: list[str], as_json: bool) -> None:
@@ -46,34 +52,40 @@ def show_frozen(name: str, as_json: bool) -> None:
 
 
 def show_calibration(
-    name: str, student: Path, models: list[Path], config_path: Path, write: bool, as_json: bool
+    name: str, student: Path | None, models: list[Path], config_path: Path, write: bool, as_json: bool
 ) -> None:
     """Score the answerers by rule, and then each model directory; `write` puts the table into the suite's README."""
     config = load_config(config_path)
     prepare_libraries(config.engine.threads)
-    from lamarck.eval.calibrate import calibrate, tier_scores, write_table  # torch and lm-eval: seconds
+    # torch and lm-eval: seconds
+    from lamarck.eval.calibrate import calibrate, cells, floor_sentences, tier_scores, write_table
     from lamarck.eval.run import evaluate
 
     path = suite_path(name)
     suite = load_suite(path)
-    rows, errors = calibrate(suite, student)
+    student = student_of(suite, student)
+    found = calibrate(suite, student)
+    rows, errors, sentences = list(found.rows), dict(found.errors), floor_sentences(found)
     for model in models:
         scores, _ = evaluate(suite, load_engine(config.engine, model, None, config.machines.eval), student)
         rows.append((str(model), tier_scores(scores)))
         errors |= scores.get("errors", {})
     if write:
-        write_table(path, rows)
+        write_table(path, rows, sentences)
     if as_json:
-        print(json.dumps({"points": dict(rows), "errors": errors}, indent=2, sort_keys=True))
+        content = {"points": dict(rows), "floors": found.floors, "errors": errors}
+        print(json.dumps(content, indent=2, sort_keys=True))
         return
     table = Table(box=box.SIMPLE_HEAD, title=f"{suite.name}: floor and ceiling, in points")
     table.add_column("")
     for heading in (*TIERS, "score"):
         table.add_column(heading, justify="right")
     for who, points in rows:
-        table.add_row(who, *("not run" if each is None else f"{each:.1f}" for each in points.values()))
+        table.add_row(who, *cells(points))
     console = Console()
     console.print(table)
+    for sentence in sentences:
+        console.print(sentence, markup=False, highlight=False)
     for task, why in sorted(errors.items()):
         console.print(f"not run: {task}: {why}", markup=False, highlight=False)
     if write:
@@ -107,22 +119,24 @@ def show_outlook(name: str, tokens_per_second: float, dollars_per_hour: float, a
 
 
 def show_scores(
-    name: str, model: Path, adapter: Path | None, student: Path, output: Path, config_path: Path, as_json: bool
+    name: str, model: Path, adapter: Path | None, student: Path | None, output: Path, config_path: Path, as_json: bool
 ) -> None:
     """Score one model directory; eval.json and samples.jsonl go to `output`."""
     path = suite_path(name)
     suite = load_suite(path)
+    student = student_of(suite, student)
     for directory in filter(None, (model, adapter, student)):
         if not directory.is_dir():
             raise LamarckError(f"{directory} does not exist")
     config = load_config(config_path)
     prepare_libraries(config.engine.threads)
     from lamarck.eval.run import evaluate  # torch and lm-eval: seconds
+    from lamarck.eval.scoring import ruler
 
     engine = load_engine(config.engine, model, adapter, config.machines.eval)
     with count_up(f"{model} on {suite.name}", "answers", suite.questions) as on_done:
         scores, samples = evaluate(suite, engine, student, on_done)
-    facts = {"model": model_digest(model, adapter), "suite": {"name": suite.name, "digest": suite_digest(path)}}
+    facts = {"model": model_digest(model, adapter), **ruler(suite, student)}
     write_jsonl(output / "samples.jsonl", samples)
     write_json(output / "eval.json", facts | scores)
     if as_json:

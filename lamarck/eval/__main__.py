@@ -15,6 +15,7 @@ from lamarck.engine import Engine, load_engine, prepare_libraries
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.compare import interval
 from lamarck.eval.resume import Remembering
+from lamarck.eval.scoring import ruler
 from lamarck.files import digest_value, write_json, write_jsonl
 from lamarck.lineage.artifacts import SCORES, scores_digest
 from lamarck.lineage.configured import load_config_of
@@ -44,7 +45,7 @@ def main() -> None:
         digest_value(inputs),
     )
     scores, samples, seconds = _measure(suite, engine, arguments.student)
-    result = {"generation": generation.name, "suite": {"name": suite.name, "digest": inputs["suite"]}, **scores}
+    result = {"generation": generation.name, **ruler(suite, arguments.student), **scores}
     if not scores["partial"]:
         weights, kinds = suite_weights(arguments.suite), suite_kinds(arguments.suite)
         result["interval"] = interval(samples, weights, kinds).model_dump()

@@ -1,32 +1,26 @@
-"""The floor and the ceiling of a suite: what one gets who says nothing, guesses, or knows every answer."""
+"""The floor and the ceiling of a suite: what one gets who has none of its skills, and who knows every answer."""
 
 import random
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lamarck.engine.rule import RuleEngine
+from lamarck.eval.degenerate import Degenerate, degenerates
+from lamarck.eval.engineering_tier import run_engineering
+from lamarck.eval.outcome import TierOutcome
 from lamarck.eval.run import evaluate
+from lamarck.eval.sanity import run_sanity
+from lamarck.eval.teaching import run_teaching
 from lamarck.files import write_text
 from lamarck.skills import get_skill
-from lamarck.suites.suite import CORPUS, TIERS, Suite, held_out_prompts
+from lamarck.suites.suite import CORPUS, ENGINEERING, SANITY, TEACHING, TIERS, Suite, held_out_prompts
 
 BEGIN, END = "<!-- calibration: made by `lamarck suite calibrate` -->", "<!-- end of calibration -->"
 MOST_DRAWS = 10_000  # for a problem that is new: where so many are not, the space is used up
+COMPOSED = "the best of these for each task"
 Row = tuple[str, dict[str, float | None]]  # who answered, and the score of each tier
-
-
-def answerers(suite: Suite) -> dict[str, RuleEngine]:
-    """Says nothing, guesses (the answer to another question of the suite), and knows: references and generators."""
-    references = _references(suite)
-    pool = sorted(set(references.values()))
-    writer = _Writer(suite)
-    return {
-        "says nothing": RuleEngine(lambda prompt, rng: ""),
-        "guesses": RuleEngine(lambda prompt, rng: rng.choice(pool)),
-        "knows": RuleEngine(lambda prompt, rng: references.get(prompt) or writer.write(prompt, rng)),
-    }
 
 
 def _references(suite: Suite) -> dict[str, str]:
@@ -58,17 +52,62 @@ class _Writer:
         return skill.written(problem.prompt, problem.completion)[1]
 
 
-def calibrate(suite: Suite, student: Path) -> tuple[list[Row], dict[str, str]]:
-    """The tiers' scores of each answerer, and why what is missing could not run: task -> reason."""
+@dataclass(frozen=True)
+class Calibration:
+    """`rows`: who answered, and what each tier came to; a tier in which it says nothing is left out.
+
+    `floors`: tier -> the best of the degenerate answerers, by name; the tiers that could not run are left out.
+    `errors`: task -> why it could not run.
+    """
+
+    rows: tuple[Row, ...]
+    floors: dict[str, str]
+    errors: dict[str, str]
+
+
+def calibrate(suite: Suite, student: Path, answerers: Sequence[Degenerate] | None = None) -> Calibration:
+    """What the degenerate answerers score, all of them unless `answerers` says which, and one that knows every answer.
+
+    The last of the degenerate ones, `COMPOSED`, answers each task as the best of them does.
+    """
     # Without the corpus: bits per byte are of a model's probabilities.
-    asked = {name: task for name, task in suite.lm_eval_tasks.items() if name != CORPUS}
-    rows: list[Row] = []
+    asked = replace(suite, lm_eval_tasks={name: it for name, it in suite.lm_eval_tasks.items() if name != CORPUS})
+    runs = {
+        SANITY: lambda engine: run_sanity(asked, engine),
+        ENGINEERING: lambda engine: run_engineering(asked, engine),
+        TEACHING: lambda engine: run_teaching(asked, engine, student),
+    }
+    found: dict[str, dict[str, float | None]] = {}
+    floors: dict[str, str] = {}
     errors: dict[str, str] = {}
-    for name, answerer in answerers(suite).items():
-        scores, _ = evaluate(replace(suite, lm_eval_tasks=asked), answerer, student)
-        rows.append((name, tier_scores(scores)))
-        errors |= scores.get("errors", {})
-    return rows, errors
+    everyone = tuple(degenerates(suite)) if answerers is None else answerers
+    for tier in TIERS:
+        best: dict[str, float] = {}
+        for each in everyone:
+            if tier not in each.tiers:
+                continue
+            outcome = runs[tier](RuleEngine(each.answer))
+            found.setdefault(each.name, {})[tier] = outcome.score(suite.weights[tier])
+            errors |= outcome.errors
+            if outcome.errors:  # what cannot run for one cannot for the others
+                break
+            best = {task: max(best.get(task, 0.0), figures["score"]) for task, figures in outcome.tasks.items()}
+        else:
+            composed = TierOutcome(tasks={task: {"score": score} for task, score in best.items()})
+            found.setdefault(COMPOSED, {})[tier] = composed.score(suite.weights[tier])
+            floors[tier] = max(found, key=lambda name: found[name].get(tier) or 0.0)
+    rows: list[Row] = [(each.name, found[each.name]) for each in everyone if each.name in found]
+    if COMPOSED in found:
+        floor = found[COMPOSED]
+        weights = {tier: getattr(suite.tiers, tier).weight for tier in TIERS}
+        if floor.keys() == weights.keys():
+            floor["score"] = sum(weights[tier] * (floor[tier] or 0.0) for tier in TIERS) / sum(weights.values())
+        rows.append((COMPOSED, floor))
+    references, writer = _references(suite), _Writer(suite)
+    knows = RuleEngine(lambda prompt, rng: references.get(prompt) or writer.write(prompt, rng))
+    scores, _ = evaluate(asked, knows, student)
+    rows.append(("knows", tier_scores(scores)))
+    return Calibration(tuple(rows), floors, errors | scores.get("errors", {}))
 
 
 def tier_scores(scores: Mapping[str, Any]) -> dict[str, float | None]:
@@ -76,12 +115,26 @@ def tier_scores(scores: Mapping[str, Any]) -> dict[str, float | None]:
     return {tier: scores["tiers"][tier]["score"] for tier in TIERS} | {"score": scores["score"]}
 
 
-def write_table(suite: Path, rows: list[Row]) -> None:
-    """Put the table into the suite's README, between its marks; at the end where it has none."""
+def cells(scores: Mapping[str, float | None]) -> list[str]:
+    """A row's points of each tier and of the whole, for a table."""
+    return ["" if each not in scores else _points(scores[each]) for each in (*TIERS, "score")]
+
+
+def _points(score: float | None) -> str:
+    return "not run" if score is None else f"{score:.1f}"
+
+
+def floor_sentences(found: Calibration) -> list[str]:
+    scores = dict(found.rows)
+    return [f"floor of {tier}: {_points(scores[name][tier])}, by: {name}" for tier, name in found.floors.items()]
+
+
+def write_table(suite: Path, rows: Sequence[Row], sentences: Sequence[str]) -> None:
+    """Put the table, and what is to be said of it, into the suite's README, between its marks; at the end where it has
+    none."""
     lines = ["| | " + " | ".join((*TIERS, "score")) + " |", "|---" * (len(TIERS) + 2) + "|"]
-    for name, scores in rows:
-        points = ("not run" if each is None else f"{each:.1f}" for each in scores.values())
-        lines.append(f"| {name} | " + " | ".join(points) + " |")
+    lines += [f"| {name} | " + " | ".join(cells(scores)) + " |" for name, scores in rows]
+    lines += ["", *(f"- {sentence[0].upper()}{sentence[1:]}." for sentence in sentences)] if sentences else []
     table = "\n".join([BEGIN, *lines, END])
     readme = suite / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""

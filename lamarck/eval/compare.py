@@ -96,6 +96,17 @@ class _Stratum(NamedTuple):
         return sum(share * value * count for (share, value), count in self.counts)
 
 
+def check_same_ruler(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    """Errors: LamarckError where two evaluations (eval.json) were made on different suites, by different rules, or with
+    different students: their scores are lengths on different rulers."""
+    for part in ("suite", "scoring", "student"):
+        if ours.get(part) != theirs.get(part):
+            raise LamarckError(
+                f"{ours['generation']} and {theirs['generation']} were measured with different rulers ({part}), so "
+                "their scores do not compare: evaluate both again with this code"
+            )
+
+
 def compare(
     child: Sequence[Mapping[str, Any]],
     parent: Sequence[Mapping[str, Any]],

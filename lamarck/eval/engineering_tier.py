@@ -8,16 +8,16 @@ from typing import Any
 
 from lamarck.engine import Engine
 from lamarck.engine.answer import answer_of
-from lamarck.eval.ladders import judge_record, judge_trace, judge_writing
-from lamarck.eval.outcome import TierOutcome, climbed, reason, sample_row
+from lamarck.eval.ladders import JUDGES, judge_writing
+from lamarck.eval.outcome import TierOutcome, reason, sample_row, scored
 from lamarck.judging.sandbox import Sandbox, SandboxUnavailable
 from lamarck.seeds import seed_for
 from lamarck.skills import get_skill
-from lamarck.suites.suite import LadderTask, Suite, WritingTask, held_out_prompts
+from lamarck.suites.sections import LadderTask, WritingTask
+from lamarck.suites.suite import Suite, held_out_prompts
 from lamarck.suites.tasks.base import EngineeringTask
 
 WRITING_SEED = 20260101  # the same luck for every model
-JUDGES = {"trace": judge_trace, "record": judge_record}
 Rows = list[dict[str, Any]]
 
 
@@ -37,8 +37,7 @@ def run_engineering(
         except SandboxUnavailable as error:
             outcome.errors |= {task.name: str(error) for task in suite.engineering_files}
             return outcome
-        limit = suite.tiers.engineering.answer_tokens
-        _take(outcome, suite.engineering_files, lambda group: _solve(group, limit, engine, sandbox, on_done))
+        _take(outcome, suite.engineering_files, lambda group: _solve(suite, engine, group, sandbox, on_done))
     return outcome
 
 
@@ -83,8 +82,8 @@ def _climb(suite: Suite, engine: Engine, tasks: Sequence[LadderTask], on_done: C
         rows = []
         for index, item in enumerate(suite.items[task.name]):
             answer = answer_of(next(texts))
-            rungs = JUDGES[task.kind](answer, item.target)
-            rows.append(sample_row(task.name, index, item.prompt, item.target, answer, climbed(rungs), rungs))
+            score, rungs = scored(JUDGES[task.kind](answer, item.target), suite.points(task.kind))
+            rows.append(sample_row(task.name, index, item.prompt, item.target, answer, score, rungs))
         found.append(rows)
     return found
 
@@ -107,7 +106,7 @@ def _write(suite: Suite, engine: Engine, tasks: Sequence[WritingTask], on_done: 
         judged = judge_writing(written, skill, task.difficulty, held_out.__contains__)
         asked_for = skill.ask(task.difficulty)
         rows = [
-            sample_row(task.name, index, asked_for, "", text, climbed(rungs), rungs)
+            sample_row(task.name, index, asked_for, "", text, *scored(rungs, suite.points(task.kind)))
             for index, (text, rungs) in enumerate(zip(written, judged, strict=True))
         ]
         found.append(rows)
@@ -115,11 +114,12 @@ def _write(suite: Suite, engine: Engine, tasks: Sequence[WritingTask], on_done: 
 
 
 def _solve(
-    tasks: Sequence[EngineeringTask], limit: int, engine: Engine, sandbox: Sandbox, on_done: Callable[[int], None]
+    suite: Suite, engine: Engine, tasks: Sequence[EngineeringTask], sandbox: Sandbox, on_done: Callable[[int], None]
 ) -> list[Rows]:
+    limit = suite.tiers.engineering.answer_tokens
     texts = engine.generate([task.prompt for task in tasks], max_new_tokens=limit, on_done=on_done)
     judged = judge_answers(tasks, texts, sandbox)
     return [
-        [sample_row(task.name, 0, task.prompt, "", text, climbed(rungs), rungs)]
+        [sample_row(task.name, 0, task.prompt, "", text, *scored(rungs, suite.points(task.kind)))]
         for task, text, rungs in zip(tasks, texts, judged, strict=True)
     ]

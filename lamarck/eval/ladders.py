@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterable
 
 from lamarck.skills import Malformed, Skill
 from lamarck.skills.list_ops import LENGTH
+from lamarck.suites.sections import RUNGS
 
 Rungs = dict[str, bool]
-
-RECORD = ("parses", "keys", "values")
-WRITING = ("parses", "asked", "right", "new")
 
 
 def judge_trace(answer: str, target: str) -> Rungs:
@@ -46,7 +44,7 @@ def judge_record(answer: str, target: str) -> Rungs:
     try:
         given = json.loads(answer, object_pairs_hook=list)
     except (ValueError, RecursionError):
-        return dict.fromkeys(RECORD, False)
+        return dict.fromkeys(RUNGS["record"], False)
     right = json.loads(target, object_pairs_hook=list)
     parses = isinstance(given, list) and answer.lstrip().startswith("{")
     keys = parses and [key for key, _ in given] == [key for key, _ in right]
@@ -60,7 +58,7 @@ def judge_writing(texts: Iterable[str], skill: Skill, difficulty: int, held_out:
     judged = []
     asked = skill.ask(difficulty)
     for text in texts:
-        rungs = dict.fromkeys(WRITING, False)
+        rungs = dict.fromkeys(RUNGS["writing"], False)
         judged.append(rungs)
         try:
             problem = skill.parse(asked, text)
@@ -72,3 +70,7 @@ def judge_writing(texts: Iterable[str], skill: Skill, difficulty: int, held_out:
         rungs["new"] = rungs["right"] and problem.prompt not in seen and not held_out(problem.prompt)
         seen.add(problem.prompt)
     return judged
+
+
+# Of those kinds whose every item has one right answer.
+JUDGES: dict[str, Callable[[str, str], Rungs]] = {"trace": judge_trace, "record": judge_record}

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from lamarck.files import digest_value
@@ -55,9 +56,14 @@ def sample_row(
     return row if rungs is None else row | {"rungs": dict(rungs)}
 
 
-def climbed(rungs: Mapping[str, bool]) -> float:
-    """Score of one item: the share of its rungs that were climbed."""
-    return sum(rungs.values()) / len(rungs)
+def scored(rungs: Mapping[str, bool], points: Mapping[str, float] | None) -> tuple[float, dict[str, bool]]:
+    """(score of one item, the rungs that count). With `points`, rung -> what it is worth, a rung counts only where all
+    before it hold; without, the score is the share of rungs that were climbed."""
+    if points is None:
+        return sum(rungs.values()) / len(rungs), dict(rungs)
+    held: list[bool] = list(accumulate((rungs[rung] for rung in points), lambda before, here: before and here))
+    counted = dict(zip(points, held, strict=True))
+    return sum(points[rung] for rung, counts in counted.items() if counts) / sum(points.values()), counted
 
 
 def task_scores(scores: Sequence[float]) -> dict[str, Any]:

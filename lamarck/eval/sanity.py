@@ -23,7 +23,8 @@ from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row, task
 from lamarck.judging.examination import examine
 from lamarck.judging.outer_room import WITH_NUMPY
 from lamarck.judging.sandbox import Limits, Sandbox
-from lamarck.suites.suite import CORPUS, BenchmarkTask, HeldOutTask, Suite
+from lamarck.suites.sections import BenchmarkTask, HeldOutTask
+from lamarck.suites.suite import CORPUS, Suite
 
 LIMITS = Limits(seconds=30)
 GROUPS = (("passes", "test_program"),)

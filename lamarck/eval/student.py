@@ -1,9 +1,10 @@
-"""The student of the teaching tier: always the same model, pretrained here or fetched as the suite says.
+"""The student of the teaching tier: always the same model, out of the suite, pretrained here or fetched as that says.
 
 python -m lamarck.eval.student --suite config/suites/tiny-v1 --output results/g0/student
 """
 
 import argparse
+import shutil
 import time
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from lamarck.lineage.digest import suite_digest, weights_digest
 from lamarck.lineage.generation import WEIGHTS_RECORD
 from lamarck.lineage.records import make_record
 from lamarck.progress import count_up
-from lamarck.suites.suite import Suite, held_out_prompts, load_suite
+from lamarck.suites.sections import ShippedStudent
+from lamarck.suites.suite import SHIPPED, Suite, held_out_prompts, load_suite
 
 
 def main() -> None:
@@ -42,6 +44,10 @@ def main() -> None:
 def make_student(suite: Suite, directory: Path, threads: int) -> float:
     """Fill `directory` with the student's model directory. Returns the device seconds it took."""
     student = suite.tiers.teaching.student
+    if isinstance(student, ShippedStudent):
+        for path in (suite.path / SHIPPED).iterdir():
+            shutil.copyfile(path, directory / path.name)
+        return 0.0
     if isinstance(student, HubFounder):
         from lamarck.founder.local import name_founder
 

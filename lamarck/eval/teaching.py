@@ -3,27 +3,21 @@
 The model is judged by what another one learns from it: sound, varied problems with right answers, and enough of them.
 """
 
-import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-
-import torch
 
 from lamarck.config import HFEngineConfig
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.answer import answer_of
 from lamarck.errors import LamarckError
 from lamarck.eval.outcome import DECIMALS, TierOutcome, reason, sample_row, task_scores
-from lamarck.gate.allowance import STUDENT, excepted
+from lamarck.eval.student_training import SEED, teach
+from lamarck.lineage.digest import weights_digest
 from lamarck.seeds import seed_for
 from lamarck.skills import Malformed, Problem, get_skill
-from lamarck.suites.suite import Suite, TeachingTier, held_out_prompts
-from lamarck.train.data import Batches, Exercise, tokenize
-from lamarck.train.loop import train
-from lamarck.train.model import export_adapter, load_trainable
-
-SEED = 42
+from lamarck.suites.sections import ShippedStudent, TeachingTier
+from lamarck.suites.suite import Suite, held_out_prompts
 
 
 def run_teaching(
@@ -37,14 +31,15 @@ def run_teaching(
     outcome = TierOutcome()
     tier = suite.tiers.teaching
     try:
-        if not student.is_dir():
-            raise LamarckError(f"the suite's student is not in {student}: make it with `snakemake {student}`")
+        _check_student(suite, student)
         outcome.facts["before"] = _points(tier, _passes(suite, _examine(suite, student, None, on_done)))
         curriculum = write_curriculum(suite, engine, on_done)
         outcome.facts["written"] = tier.samples * len(tier.writes)
         outcome.facts["usable"] = len(curriculum)
         with tempfile.TemporaryDirectory(prefix="lamarck-student-") as directory:
-            adapter = _teach(tier, curriculum, student, Path(directory)) if curriculum else None
+            adapter = Path(directory) / "adapter" if curriculum else None
+            if adapter:
+                teach(tier, curriculum, student, adapter)
             answers = _examine(suite, student, adapter, on_done)
     except Exception as error:  # training and engines raise whatever their libraries raise; an error is no score
         outcome.errors |= {task.name: reason(error) for task in tier.tasks}
@@ -58,6 +53,15 @@ def run_teaching(
         ]
         outcome.add(rows)
     return outcome
+
+
+def _check_student(suite: Suite, student: Path) -> None:
+    """Errors: LamarckError where the student is not there, or the suite ships another."""
+    if not student.is_dir():
+        raise LamarckError(f"the suite's student is not in {student}: make it with `snakemake {student}`")
+    shipped = suite.tiers.teaching.student
+    if isinstance(shipped, ShippedStudent) and weights_digest(student) != shipped.weights:
+        raise LamarckError(f"{student} is not the student of {suite.name}: remove it, and run `snakemake {student}`")
 
 
 def write_curriculum(suite: Suite, engine: Engine, on_done: Callable[[int], None]) -> list[Problem]:
@@ -83,25 +87,6 @@ def write_curriculum(suite: Suite, engine: Engine, on_done: Callable[[int], None
         if skill.verify(problem).verified and problem.prompt not in held_out:
             usable.setdefault(problem.prompt, problem)
     return list(usable.values())
-
-
-def _teach(tier: TeachingTier, curriculum: list[Problem], student: Path, directory: Path) -> Path:
-    """Fine-tune the student, always from the same state and in the same order; the adapter's directory."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(student, local_files_only=True)
-    exercises = [Exercise(problem.prompt, problem.completion) for problem in curriculum]
-    examples = tokenize(exercises, tokenizer, tier.recipe.max_tokens).examples
-    steps = math.ceil(tier.epochs * len(examples) / tier.recipe.batch_size)
-    recipe = tier.recipe.model_copy(update={"steps": steps, "checkpoint_every": steps + 1})
-    torch.manual_seed(SEED)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = load_trainable(student, None, recipe, device)
-    batches = Batches(examples, recipe.batch_size, SEED, tokenizer.eos_token_id)
-    allowance = excepted(STUDENT, steps, sum(value.numel() for value in model.parameters() if value.requires_grad))
-    train(model, batches, recipe, allowance, directory / "checkpoint", "student", lambda steps: None)
-    export_adapter(model, "fresh", directory / "adapter")
-    return directory / "adapter"
 
 
 def _examine(suite: Suite, student: Path, adapter: Path | None, on_done: Callable[[int], None]) -> dict[str, list[str]]:

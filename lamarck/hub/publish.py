@@ -47,7 +47,7 @@ def checked_manifest(config: Config, generation: Generation) -> Manifest:
     try:
         unscored = check_lineage(HERE, generation)
         kinds = {founder: read_json(founder / WEIGHTS_RECORD)["kind"], STUDENT: student_kind(Path(config.suite))}
-        withheld = {directory for directory, kind in kinds.items() if kind != "tiny"}
+        withheld = {directory for directory, kind in kinds.items() if kind not in ("tiny", "shipped")}
         return make_manifest(HERE, generation, unscored, withheld)
     except LamarckError as error:
         raise LamarckError(

@@ -6,6 +6,7 @@ import subprocess
 from typing import Any
 
 from lamarck.errors import LamarckError
+from lamarck.eval.compare import check_same_ruler
 from lamarck.files import read_json
 from lamarck.lineage.generation import Generation, parse_generation
 from lamarck.report.table import read_samples
@@ -13,24 +14,33 @@ from lamarck.report.table import read_samples
 IS_HERE = re.compile(r"(?:[\w-]+/)*g\d+")  # a generation of this checkout, not of a revision
 
 
-def outcomes(name: str) -> list[dict[str, Any]]:
-    """Per-item outcomes of `g2`, `control/g2`, `REVISION:g2`, or `REVISION` (its last generation).
+def outcomes_of_both(first: str, second: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Per-item outcomes of two of `g2`, `control/g2`, `REVISION:g2`, or `REVISION` (its last generation).
 
-    Errors: LamarckError when there are none, or the evaluation is partial.
+    Errors: LamarckError when one has none, is partial, or they were measured with different suites, rules or students.
     """
+    (scores, ours), (other_scores, theirs) = _evaluation(first), _evaluation(second)
+    check_same_ruler(scores, other_scores)
+    return ours, theirs
+
+
+def _evaluation(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """(eval.json, outcomes) of one of these."""
     if IS_HERE.fullmatch(name):
         generation = parse_generation(name)
         if not generation.scores.exists():
             raise LamarckError(f"{name} has no scores yet: {generation.scores} does not exist")
-        _refuse_partial(name, read_json(generation.scores))
-        return read_samples(generation.samples)
+        here = read_json(generation.scores)
+        _refuse_partial(name, here)
+        return here, read_samples(generation.samples)
     revision, _, member = name.partition(":")
     generation = parse_generation(member) if member else _last_generation(revision)
-    scores = scores_at(revision, generation.name)
-    if scores is None:
+    text = scores_at(revision, generation.name)
+    if text is None:
         raise LamarckError(f"{revision} has no {generation.scores}: commit it with that revision's lineage")
-    _refuse_partial(name, json.loads(scores))
-    return _samples_at(revision, generation)
+    scores = json.loads(text)
+    _refuse_partial(name, scores)
+    return scores, _samples_at(revision, generation)
 
 
 def scores_at(revision: str, name: str) -> str | None:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lamarck.config import Config
-from lamarck.eval.compare import Comparison, compare, interval
+from lamarck.eval.compare import Comparison, check_same_ruler, compare, interval
 from lamarck.files import read_json, read_jsonl
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
 from lamarck.lineage.generation import Generation
@@ -58,9 +58,14 @@ def _row(generation: Generation, weights: dict[str, float], kinds: dict[str, str
 def _difference(
     child: Generation, parent: Generation, weights: dict[str, float], kinds: dict[str, str]
 ) -> dict[str, Any] | None:
-    """The paired comparison, or None where one side is partial: errors are never compared."""
-    if any(read_json(side.scores)["partial"] for side in (child, parent)):
+    """The paired comparison, or None where one side is partial: errors are never compared.
+
+    Errors: LamarckError where the two were not measured alike.
+    """
+    ours, theirs = (read_json(side.scores) for side in (child, parent))
+    if ours["partial"] or theirs["partial"]:
         return None
+    check_same_ruler(ours, theirs)
     return compare(read_samples(child.samples), read_samples(parent.samples), weights, kinds).model_dump()
 
 

@@ -1,8 +1,10 @@
 """Make the frozen suite from the skills' own generators; the same seed makes the same bytes.
 
-    python -m lamarck.suites.build --config config/default.yaml --output config/suites/tiny-v1 --seed 20260101
+    python -m lamarck.suites.build --config config/default.yaml --output config/suites/tiny-v2 --seed 20270101
 
-Run once: a suite is frozen, and every score holds its digest. A changed suite gets a new name.
+Run once: a suite is frozen, and every score holds its digest. A changed suite gets a new name. One of DESIGNS is built
+as it stands there, and frozen by `python -m lamarck.eval.ship`, which puts its student into it; under any other name
+the suite asks every cell of the configuration's world, and its student is pretrained wherever it is used.
 """
 
 import argparse
@@ -21,35 +23,25 @@ from lamarck.files import atomic_directory, write_jsonl, write_text
 from lamarck.seeds import seed_for
 from lamarck.skills import Problem, Skill, get_skill
 from lamarck.skills.corpus import corpus
+from lamarck.suites.designs import DESIGNS, Design, Lessons
 from lamarck.suites.frozen import freeze
-from lamarck.suites.suite import (
-    CORPUS,
+from lamarck.suites.sections import (
     EngineeringTier,
     HeldOutTask,
     Item,
     LadderTask,
     SanityTier,
     StudentRecipe,
-    Suite,
     SuiteFile,
     SuiteTask,
     TeachingTier,
     Tiers,
     WritingTask,
-    lm_eval_corpus,
-    lm_eval_task,
-    load_suite,
-    scorers,
 )
+from lamarck.suites.suite import CORPUS, Suite, lm_eval_corpus, lm_eval_task, load_suite, scorers
 
-ITEMS = 200  # per sanity and ladder task: a standard error of at most 3.5 points a task, below 1 over a tier
 TEACHING_ITEMS = 100  # in all
-# The student knows what has one to three fields and nothing beyond; it is asked for what only the teacher can show.
-STUDENT_WEIGHTS = (3, 2, 1)
-TEACHING_WRITES = (1, 2, 3, 4, 5)
-TEACHING_ASKS = (4, 5)
 TEACHING_SAMPLES = 300
-WRITING_SAMPLES = 50
 FEWEST_ITEMS = 20  # a task of fewer would weigh as much as the others and say nothing
 CORPUS_LINES = 300
 # Most problems must stay free for founders and curricula: at most one in ten of the space is held out, and one in ten
@@ -58,46 +50,47 @@ HELD_OUT_SHARE = 0.1
 PROBES = 2000  # draws that measure the latter
 CORPUS_FILE = "corpus.jsonl"
 HEADER = "# Frozen: made by `python -m lamarck.suites.build`; a changed suite gets a new name.\n"
+# Well-formed or well-named is what an answer can be that knows nothing: only what is right earns points.
+POINTS = {
+    "trace": {"form": 0, "half": 1, "whole": 1},
+    "record": {"parses": 0, "keys": 0, "values": 1},
+    "writing": {"parses": 0, "asked": 0, "right": 0, "new": 1},
+}
 TIER_WEIGHTS = {"sanity": 0.2, "engineering": 0.5, "teaching": 0.3}
 # Which skill is examined where; every skill is also written.
 SANITY_SKILL, TRACE_SKILL, RECORD_SKILL = "arithmetic", "list_ops", "json_mode"
 WRITING_TOKENS = 112
-STUDENT = TinyFounder(
-    kind="tiny",
-    skills={RECORD_SKILL: SkillShare(share=1, weights=STUDENT_WEIGHTS)},
-    steps=600,
-    decay_steps=200,
-)
 STUDENT_SEED = 42
 RECIPE = StudentRecipe(
-    inherit="fresh", rank=16, alpha=32, dropout=0.05, batch_size=16, max_tokens=128, learning_rate=3e-3, warmup_steps=5
+    rank=16, alpha=32, dropout=0.05, batch_size=16, max_tokens=128, learning_rate=3e-3, warmup_steps=5
 )
 Cell = tuple[Skill, int]
 
 
-def build_suite(output: Path, seed: int, world: TinyFounder, skills: Mapping[str, Sequence[int]]) -> Suite:
-    """Write the suite for `skills` (name -> difficulties) into `output`, whose last part names it, and check it.
+def build_suite(output: Path, seed: int, world: TinyFounder, design: Design) -> Suite:
+    """Write the suite of `design` into `output`, whose last part names it, and check it. It is frozen unless a student
+    is still to be put into it.
 
     A difficulty whose space is too small to hold out 20 items is written but not asked. Errors: LamarckError where
     `output` exists.
     """
     if output.exists():
         raise LamarckError(f"{output} exists, and a suite is frozen: build the changed one under a new name")
-    cells = [(get_skill(name), difficulty) for name, difficulties in skills.items() for difficulty in difficulties]
-    taught = [(get_skill(RECORD_SKILL), difficulty) for difficulty in TEACHING_ASKS]
-    pools = {cell: held_out_items(*cell, seed) for cell in dict.fromkeys(cells + taught)}
+    cells = [(get_skill(name), difficulty) for name, chosen in design.cells.items() for difficulty in chosen]
+    taught = [(get_skill(design.lessons.skill), difficulty) for difficulty in design.lessons.asks]
+    pools = {cell: held_out_items(*cell, seed, design.items) for cell in dict.fromkeys(cells + taught)}
     teaching = {cell: _take(pools[cell], TEACHING_ITEMS // len(taught)) for cell in taught}
-    asked = {cell: _take(pools[cell], ITEMS) for cell in cells if len(pools[cell]) >= FEWEST_ITEMS}
-    tiers = _tiers(cells, asked, teaching)
+    asked = {cell: _take(pools[cell], design.items) for cell in cells if len(pools[cell]) >= FEWEST_ITEMS}
+    tiers = _tiers(design, cells, asked, teaching)
     items = {_name(cell): found for cell, found in asked.items()}
     items |= {_name(cell, "teaching"): found for cell, found in teaching.items()}
     # What a cell may still hold out goes to the corpus; its lines are drawn anew, as the founder meets them.
     left = {skill.ask(difficulty): len(pool) for (skill, difficulty), pool in pools.items()}
     taken = frozenset(item.prompt for found in items.values() for item in found)
     lines = list(_corpus(world, seed, taken, left))
-    file = SuiteFile(name=output.name, scorers=scorers(), tiers=tiers, corpus=CORPUS_FILE)
+    file = SuiteFile(name=output.name, scorers=scorers(), tiers=tiers, corpus=CORPUS_FILE, exam=design.exam)
     with atomic_directory(output) as directory:
-        _write_yaml(directory / "suite.yaml", file.model_dump(mode="json"))
+        write_suite_file(directory, file)
         for name, found in items.items():
             write_jsonl(directory / "items" / f"{name}.jsonl", (item.model_dump() for item in found))
         for task in tiers.sanity.tasks:
@@ -105,11 +98,19 @@ def build_suite(output: Path, seed: int, world: TinyFounder, skills: Mapping[str
                 _write_yaml(directory / "tasks" / f"{task.name}.yaml", lm_eval_task(task))
         write_jsonl(directory / CORPUS_FILE, ({"text": line} for line in lines))
         _write_yaml(directory / "tasks" / f"{CORPUS}.yaml", lm_eval_corpus(CORPUS_FILE))
-    freeze(output)
+    if not design.ships:
+        freeze(output)
     return load_suite(output)
 
 
-def _tiers(cells: list[Cell], asked: Mapping[Cell, list[Item]], teaching: Mapping[Cell, list[Item]]) -> Tiers:
+def write_suite_file(suite: Path, file: SuiteFile) -> None:
+    """Without what is only said of exams, where it is none."""
+    _write_yaml(suite / "suite.yaml", file.model_dump(mode="json", exclude=None if file.exam else {"exam"}))
+
+
+def _tiers(
+    design: Design, cells: list[Cell], asked: Mapping[Cell, list[Item]], teaching: Mapping[Cell, list[Item]]
+) -> Tiers:
     """Within engineering each kind of task weighs the same, however many tasks it has."""
     of = {name: [cell for cell in asked if cell[0].name == name] for name in (SANITY_SKILL, TRACE_SKILL, RECORD_SKILL)}
     ladders = [
@@ -126,7 +127,7 @@ def _tiers(cells: list[Cell], asked: Mapping[Cell, list[Item]], teaching: Mappin
             difficulty=cell[1],
             weight=_share(cells),
             max_new_tokens=WRITING_TOKENS,
-            samples=WRITING_SAMPLES,
+            samples=design.samples,
         )
         for cell in cells
     ]
@@ -135,13 +136,13 @@ def _tiers(cells: list[Cell], asked: Mapping[Cell, list[Item]], teaching: Mappin
             weight=TIER_WEIGHTS["sanity"],
             tasks=tuple(HeldOutTask(**_task(cell, asked[cell]), domain="general sanity") for cell in of[SANITY_SKILL]),
         ),
-        engineering=EngineeringTier(weight=TIER_WEIGHTS["engineering"], tasks=(*ladders, *writing)),
+        engineering=EngineeringTier(weight=TIER_WEIGHTS["engineering"], points=POINTS, tasks=(*ladders, *writing)),
         teaching=TeachingTier(
             weight=TIER_WEIGHTS["teaching"],
-            student=STUDENT,
+            student=_student(design.lessons),
             student_seed=STUDENT_SEED,
-            skill=RECORD_SKILL,
-            writes=TEACHING_WRITES,
+            skill=design.lessons.skill,
+            writes=design.lessons.writes,
             samples=TEACHING_SAMPLES,
             writing_tokens=WRITING_TOKENS,
             epochs=4,
@@ -152,6 +153,11 @@ def _tiers(cells: list[Cell], asked: Mapping[Cell, list[Item]], teaching: Mappin
             ),
         ),
     )
+
+
+def _student(lessons: Lessons) -> TinyFounder:
+    share = SkillShare(share=1, weights=lessons.knows)
+    return TinyFounder(kind="tiny", skills={lessons.skill: share}, steps=lessons.steps, decay_steps=lessons.steps // 3)
 
 
 def _name(cell: Cell, role: str = "") -> str:
@@ -179,10 +185,10 @@ def _take(pool: list[Item], number: int) -> list[Item]:
     return taken
 
 
-def held_out_items(skill: Skill, difficulty: int, seed: int) -> list[Item]:
+def held_out_items(skill: Skill, difficulty: int, seed: int, items: int = Design.items) -> list[Item]:
     """Distinct problems in the order drawn, as many as a suite can use and the space can spare."""
     rng = random.Random(seed_for(seed, "items", skill.name, str(difficulty)))
-    wanted = min(ITEMS + TEACHING_ITEMS + CORPUS_LINES, int(skill.space(difficulty) * HELD_OUT_SHARE))
+    wanted = min(items + TEACHING_ITEMS + CORPUS_LINES, int(skill.space(difficulty) * HELD_OUT_SHARE))
     found: dict[str, Item] = {}
     for problem in _draws(skill, difficulty, rng, 1000 * wanted):
         found.setdefault(problem.prompt, Item(prompt=problem.prompt, target=problem.completion))
@@ -235,8 +241,9 @@ def main() -> None:
     world = load_config(arguments.config).founder
     if not isinstance(world, TinyFounder):
         raise LamarckError(f"{arguments.config}: founder.kind is {world.kind}, but this suite examines the tiny world")
-    skills = {name: get_skill(name).difficulties[: len(part.weights)] for name, part in world.skills.items()}
-    suite = build_suite(arguments.output, arguments.seed, world, skills)
+    cells = {name: get_skill(name).difficulties[: len(part.weights)] for name, part in world.skills.items()}
+    design = DESIGNS.get(arguments.output.name, Design(cells))
+    suite = build_suite(arguments.output, arguments.seed, world, design)
     for name, items in suite.items.items():
         print(f"{name}: {len(items)} items")
     print(f"{suite.path}: {sum(map(len, suite.items.values()))} items, {len(suite.corpus)} lines of corpus")

@@ -3,7 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from lamarck.suites.suite import BenchmarkTask, Suite, WritingTask
+from lamarck.suites.sections import BenchmarkTask, WritingTask
+from lamarck.suites.suite import Suite
 
 
 @dataclass(frozen=True)

@@ -7,136 +7,46 @@ config/suites/NAME/
                          to the suite's directory
     engineering/*.yaml   engineering tasks that are files of their own: prompt, reference, wrong answers, rubric
     corpus.jsonl         {"text"}, one held-out line each, for bits per byte
+    student/             the student's model directory, where suite.yaml says that it is shipped
     README.md, ERRATA.md what it measures, and what turned out wrong; the digest leaves these two out
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
-
-from pydantic import Field
+from typing import Any, TypeVar
 
 from lamarck import strict_yaml
-from lamarck.config import HubFounder, Recipe, TinyFounder
 from lamarck.config.section import Section, check_section, load_section
 from lamarck.errors import LamarckError
-from lamarck.files import read_jsonl
+from lamarck.files import digest_directory, read_jsonl
 from lamarck.lineage.records import SANITY
 from lamarck.skills.base import PROMPT_END
-from lamarck.suites.tasks.base import Domain, EngineeringTask
+from lamarck.suites.sections import (
+    EACH_RUNG_ALONE,
+    RUNGS,
+    SCORING,
+    BenchmarkTask,
+    CorpusLine,
+    EngineeringTier,
+    HeldOutTask,
+    Item,
+    ShippedStudent,
+    SuiteFile,
+    SuiteTask,
+    Tiers,
+    WritingTask,
+)
+from lamarck.suites.tasks.base import EngineeringTask
 
 R = TypeVar("R", bound=Section)
 
 ENGINEERING, TEACHING = "engineering", "teaching"
 TIERS = (SANITY, ENGINEERING, TEACHING)
-SCORING = "1"  # Of our own rules for what an answer is worth: raised with every change of them.
 JUDGING = "2"  # Of what judges answers by running them: as above, for the suites that hold such tasks.
+SHIPPED = "student"  # The folder of a suite whose student lies in it.
 CORPUS = "corpus"  # The name of the bits-per-byte task, beside the tasks that suite.yaml lists.
-
-
-class SuiteTask(Section):
-    """Held-out problems of one skill at one difficulty."""
-
-    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Names items/NAME.jsonl.")
-    domain: Domain
-    skill: str
-    difficulty: int = Field(ge=0)
-    weight: float = Field(1.0, gt=0, description="Share of this task in its tier, relative to the other weights.")
-    max_new_tokens: int = Field(ge=1, description="Longest answer, in the model's tokens.")
-
-
-class HeldOutTask(SuiteTask):
-    """Held-out problems that lm-eval asks, and scores by exact match."""
-
-    kind: Literal["held_out"] = "held_out"
-
-
-class BenchmarkTask(Section):
-    """A public benchmark. lm-eval has its data from the hub, asks it, and scores it unless a program must be run."""
-
-    kind: Literal["benchmark"]
-    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Names tasks/NAME.yaml, and in it the lm-eval task.")
-    domain: Domain
-    weight: float = Field(1.0, gt=0, description="As above.")
-    items: int = Field(ge=1, description="How many the benchmark has: with another number it is another one.")
-    scorer: Literal["lm_eval", "program"] = Field(
-        "lm_eval", description="program: the answer's code, then the item's `test`, run in the sandbox."
-    )
-    metric: str = Field("exact_match", description="Of lm-eval's, where it scores.")
-    filter: str = Field("none", description="Name of the lm-eval filter whose answers are scored.")
-    max_new_tokens: int = Field(ge=1, description="Longest answer, reasoning included.")
-
-
-class LadderTask(SuiteTask):
-    """Held-out problems that are judged rung by rung: see lamarck.eval.ladders."""
-
-    kind: Literal["trace", "record"]
-
-
-class WritingTask(SuiteTask):
-    """Problems that the model writes itself, sampled and seeded, judged as curriculum items are."""
-
-    kind: Literal["writing"]
-    samples: int = Field(ge=1, description="How many problems it writes.")
-
-
-class SanityTier(Section):
-    weight: float = Field(gt=0)
-    tasks: tuple[Annotated[HeldOutTask | BenchmarkTask, Field(discriminator="kind")], ...] = Field(min_length=1)
-
-
-class EngineeringTier(Section):
-    weight: float = Field(gt=0)
-    answer_tokens: int = Field(8192, ge=1, description="Longest answer, reasoning included, to a task that is a file.")
-    tasks: tuple[Annotated[LadderTask | WritingTask, Field(discriminator="kind")], ...] = ()
-
-
-class StudentRecipe(Recipe):
-    """How the student is trained. A student only answers: of what a teacher does it is taught nothing."""
-
-    writing_share: float = Field(0.0, ge=0, le=0)
-
-
-class TeachingTier(Section):
-    """The model writes a curriculum for a fixed student, who is trained on it by a fixed recipe and examined."""
-
-    weight: float = Field(gt=0)
-    student: Annotated[TinyFounder | HubFounder, Field(discriminator="kind")]
-    student_seed: int
-    skill: str
-    writes: tuple[int, ...] = Field(min_length=1, description="The difficulties that the model is asked to write.")
-    samples: int = Field(ge=1, description="How many problems it writes of each.")
-    writing_tokens: int = Field(ge=1, description="Longest problem with its answer, in the model's tokens.")
-    temperature: float = Field(1.0, gt=0, description="Of the model's sampling.")
-    epochs: int = Field(ge=1, description="Passes over what it wrote; they decide the steps, whatever the recipe says.")
-    recipe: StudentRecipe
-    tasks: tuple[SuiteTask, ...] = Field(min_length=1, description="What the student is asked in the end.")
-
-
-class Tiers(Section):
-    sanity: SanityTier
-    engineering: EngineeringTier
-    teaching: TeachingTier
-
-
-class SuiteFile(Section):
-    """What suite.yaml holds."""
-
-    name: str
-    scorers: dict[str, str] = Field(description="Package -> version that scores: with another, scores may differ.")
-    tiers: Tiers
-    corpus: str | None = Field(None, description="Held-out lines for bits per byte, relative to the suite.")
-
-
-class Item(Section):
-    prompt: str = Field(min_length=1)
-    target: str = Field(min_length=1)
-
-
-class CorpusLine(Section):
-    text: str = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -151,6 +61,7 @@ class Suite:
     corpus: tuple[str, ...]
     lm_eval_tasks: dict[str, dict[str, Any]]
     engineering_files: tuple[EngineeringTask, ...]
+    exam: bool
 
     @property
     def sanity_tasks(self) -> tuple[HeldOutTask | BenchmarkTask, ...]:
@@ -168,10 +79,19 @@ class Suite:
         return asked + len(teaching.writes) * teaching.samples + examined
 
     @property
+    def student(self) -> Path | None:
+        """The directory of the student that lies in the suite; None where another is made or fetched."""
+        return self.path / SHIPPED if isinstance(self.tiers.teaching.student, ShippedStudent) else None
+
+    @property
     def runs_answers(self) -> bool:
         """Whether any answer is judged by running it."""
         programs = any(isinstance(task, BenchmarkTask) and task.scorer == "program" for task in self.sanity_tasks)
         return programs or bool(self.engineering_files)
+
+    def points(self, kind: str) -> Mapping[str, float] | None:
+        """Rung -> points of the engineering tasks of a kind; None where each rung counts alike, on its own."""
+        return self.tiers.engineering.points.get(kind)
 
     @property
     def weights(self) -> dict[str, dict[str, float]]:
@@ -193,6 +113,11 @@ def load_suite(path: Path) -> Suite:
     _refuse_repeats(names, f"{path / 'suite.yaml'}: task name")
     if not tiers.engineering.tasks and not engineering_files:
         raise LamarckError(f"{path}: tier engineering has no task, in suite.yaml or in engineering/")
+    student = tiers.teaching.student
+    if isinstance(student, ShippedStudent) and digest_directory(path / SHIPPED) != student.weights:
+        raise LamarckError(f"{path / SHIPPED} is not the student that suite.yaml names: restore it with git")
+    if tiers.engineering.points:
+        _check_points(path, tiers.engineering, engineering_files)
     held_out = [task for task in asked if isinstance(task, SuiteTask) and not isinstance(task, WritingTask)]
     items = {task.name: _load_items(path / "items" / f"{task.name}.jsonl") for task in held_out}
     # One pool of prompts: an item that two tasks share would count twice, and pair wrongly.
@@ -204,7 +129,7 @@ def load_suite(path: Path) -> Suite:
         _refuse_repeats(list(corpus), f"{path / file.corpus}: line")
         lm_eval_tasks[CORPUS] = _read_lm_eval_task(path, CORPUS)
         _check_data(path, CORPUS, lm_eval_tasks[CORPUS], file.corpus)
-    return Suite(path, file.name, file.scorers, tiers, items, corpus, lm_eval_tasks, engineering_files)
+    return Suite(path, file.name, file.scorers, tiers, items, corpus, lm_eval_tasks, engineering_files, file.exam)
 
 
 def scorers() -> dict[str, str]:
@@ -215,7 +140,8 @@ def scorers() -> dict[str, str]:
 def check_scorers(suite: Suite) -> None:
     """Errors: LamarckError where another version would score than the one that the suite was frozen with."""
     for name, installed in scorers().items():
-        if suite.scorers.get(name) != installed:
+        old = name == "lamarck" and suite.scorers.get(name) == EACH_RUNG_ALONE
+        if suite.scorers.get(name) != installed and not old:
             raise LamarckError(
                 f"{suite.name} is scored by {name} {suite.scorers.get(name)}, and here is {installed}: its scores "
                 "would not compare with others; install envs/cpu.txt"
@@ -245,7 +171,7 @@ def suite_kinds(path: Path) -> dict[str, str]:
 
 
 def student_kind(path: Path) -> str:
-    """tiny: the suite's student is pretrained here. hub: it is fetched from there."""
+    """tiny: the suite's student is pretrained here. shipped: it lies in the suite. hub: it is fetched from there."""
     return load_section(path / "suite.yaml", SuiteFile).tiers.teaching.student.kind
 
 
@@ -260,9 +186,22 @@ def _tier_weight(tiers: Tiers, tier: str) -> float:
 
 def _weights(tiers: Tiers, engineering_files: Sequence[EngineeringTask]) -> dict[str, dict[str, float]]:
     weights = {tier: {task.name: task.weight for task in getattr(tiers, tier).tasks} for tier in TIERS}
-    # One point a rung, as many as the task has.
-    weights[ENGINEERING] |= {task.name: float(len(task.rungs)) for task in engineering_files}
+    # As many as the task has points: one a rung where the suite does not say.
+    points = {kind: sum(of_rungs.values()) for kind, of_rungs in tiers.engineering.points.items()}
+    weights[ENGINEERING] |= {task.name: points.get(task.kind, float(len(task.rungs))) for task in engineering_files}
     return weights
+
+
+def _check_points(path: Path, tier: EngineeringTier, engineering_files: Sequence[EngineeringTask]) -> None:
+    """Errors: LamarckError where the points are not those of the tier's kinds of task and of their rungs, in order."""
+    rungs = {task.kind: RUNGS[task.kind] for task in tier.tasks} | {task.kind: task.rungs for task in engineering_files}
+    for kind in sorted(rungs.keys() | tier.points.keys()):
+        expected, given = rungs.get(kind, ()), tuple(tier.points.get(kind, {}))
+        if expected != given or not sum(tier.points[kind].values()):
+            raise LamarckError(
+                f"{path / 'suite.yaml'}: tiers.engineering.points.{kind} must give the rungs "
+                f"{', '.join(expected) or '(no task is of that kind)'}, in this order, points of which one is above 0"
+            )
 
 
 def held_out_prompts(suite: Suite) -> frozenset[str]:

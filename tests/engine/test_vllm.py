@@ -33,7 +33,8 @@ from lamarck.eval.sanity import run_sanity
 from lamarck.founder.tiny import pretrain
 from lamarck.models.chat import THINK
 from lamarck.skills.corpus import corpus
-from lamarck.suites.suite import LadderTask, Suite
+from lamarck.suites.sections import LadderTask
+from lamarck.suites.suite import Suite
 from tests.curriculum.test_chat import WORLD as TEACHERS_WORLD
 from tests.gate.project import config as project_config
 from tests.tiny import PROMPTS

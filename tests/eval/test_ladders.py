@@ -5,6 +5,7 @@ import random
 import pytest
 
 from lamarck.eval.ladders import judge_record, judge_trace, judge_writing
+from lamarck.eval.outcome import scored
 from lamarck.skills import Problem, get_skill
 
 TRACE = "rev 4 3 2 1 sort 1 2 3 4 inc 2 3 4 5"
@@ -55,6 +56,14 @@ def test_record(answer: str, rungs: list[str]) -> None:
 def test_hostile_answers_climb_nothing(answer: str) -> None:
     assert climbed(judge_trace(answer, TRACE)) == []
     assert [rung for rung in climbed(judge_record(answer, RECORD)) if rung != "parses"] == []
+
+
+def test_a_rung_counts_where_all_before_it_hold() -> None:
+    rungs, points = {"a": True, "b": False, "c": True}, {"a": 1.0, "b": 1.0, "c": 2.0}
+    assert scored(rungs, None) == (2 / 3, rungs)
+    assert scored(rungs, points) == (0.25, {"a": True, "b": False, "c": False})
+    assert scored({**rungs, "b": True}, points)[0] == 1
+    assert scored({**rungs, "a": False}, points)[0] == 0
 
 
 def test_writing() -> None:

@@ -13,7 +13,8 @@ from lamarck.eval.sanity import run_sanity
 from lamarck.lineage.digest import model_digest, served_name
 from lamarck.lineage.generation import Generation
 from lamarck.serve.app import build_app
-from lamarck.suites.suite import LadderTask, Suite
+from lamarck.suites.sections import LadderTask
+from lamarck.suites.suite import Suite
 from tests.serving import serving
 
 

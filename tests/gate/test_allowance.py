@@ -83,7 +83,7 @@ def test_allowances_are_made_at_the_gate_alone() -> None:
         "lamarck/gate/check.py"
     }
     asking = {name for name, source in sources().items() if "excepted" in called(ast.parse(source))}
-    assert asking == {"lamarck/founder/tiny.py", "lamarck/eval/teaching.py"}
+    assert asking == {"lamarck/founder/tiny.py", "lamarck/eval/student_training.py"}
 
 
 @pytest.mark.parametrize(

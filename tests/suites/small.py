@@ -8,6 +8,7 @@ import pytest
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.skills import TAGGED
 from lamarck.suites.build import build_suite
+from lamarck.suites.designs import Design
 from lamarck.suites.suite import Suite
 
 WORLD = TinyFounder(kind="tiny", skills={name: SkillShare(share=1, weights=(3, 3, 2, 1)) for name in TAGGED})
@@ -15,8 +16,8 @@ WORLD = TinyFounder(kind="tiny", skills={name: SkillShare(share=1, weights=(3, 3
 
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    skills = {"json_mode": range(1, 3), "arithmetic": range(2, 4), "list_ops": range(3, 5)}
-    return build_suite(tmp_path_factory.mktemp("suites") / "small", 20260101, WORLD, skills)
+    cells = {"json_mode": range(1, 3), "arithmetic": range(2, 4), "list_ops": range(3, 5)}
+    return build_suite(tmp_path_factory.mktemp("suites") / "small", 20260101, WORLD, Design(cells))
 
 
 @pytest.fixture

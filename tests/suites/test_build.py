@@ -11,8 +11,10 @@ from lamarck.errors import LamarckError
 from lamarck.files import digest_directory
 from lamarck.skills import Problem, get_skill
 from lamarck.skills.corpus import corpus
-from lamarck.suites.build import CORPUS_LINES, FEWEST_ITEMS, HELD_OUT_SHARE, ITEMS, build_suite
-from lamarck.suites.suite import Suite, SuiteTask, held_out_prompts, load_suite, prompt_of
+from lamarck.suites.build import CORPUS_LINES, FEWEST_ITEMS, HELD_OUT_SHARE, build_suite
+from lamarck.suites.designs import Design
+from lamarck.suites.sections import SuiteTask
+from lamarck.suites.suite import Suite, held_out_prompts, load_suite, prompt_of
 
 SKILLS = {"json_mode": (1,), "arithmetic": (1, 2), "list_ops": (1,)}
 WORLD = TinyFounder(kind="tiny", skills={name: SkillShare(share=1, weights=(2, 1)) for name in SKILLS})
@@ -20,8 +22,8 @@ WORLD = TinyFounder(kind="tiny", skills={name: SkillShare(share=1, weights=(2, 1
 
 def test_the_same_seed_makes_the_same_bytes(tmp_path: Path) -> None:
     for name in ("once", "again"):
-        build_suite(tmp_path / name / "suite", 7, WORLD, SKILLS)
-    other = build_suite(tmp_path / "other" / "suite", 8, WORLD, SKILLS)
+        build_suite(tmp_path / name / "suite", 7, WORLD, Design(SKILLS))
+    other = build_suite(tmp_path / "other" / "suite", 8, WORLD, Design(SKILLS))
     once, again = (digest_directory(tmp_path / name / "suite") for name in ("once", "again"))
     assert once == again
     assert digest_directory(other.path) != once
@@ -42,7 +44,7 @@ def asked(suite: Suite) -> list[SuiteTask]:
 def test_a_suite_that_exists_is_left_alone(suite: Suite) -> None:
     before = digest_directory(suite.path)
     with pytest.raises(LamarckError, match="frozen"):
-        build_suite(suite.path, 7, WORLD, SKILLS)
+        build_suite(suite.path, 7, WORLD, Design(SKILLS))
     assert digest_directory(suite.path) == before
 
 
@@ -50,7 +52,7 @@ def test_items_are_right_and_many_but_never_a_tenth_of_a_space(suite: Suite) -> 
     lines = [prompt_of(line) for line in suite.corpus]
     for task in asked(suite):
         skill, items = get_skill(task.skill), suite.items[task.name]
-        assert FEWEST_ITEMS <= len(items) <= ITEMS
+        assert FEWEST_ITEMS <= len(items) <= Design.items
         every = [item.prompt for found in suite.items.values() for item in found] + lines
         held_out = {prompt for prompt in every if prompt.startswith(skill.ask(task.difficulty))}
         assert len(held_out) <= HELD_OUT_SHARE * skill.space(task.difficulty)

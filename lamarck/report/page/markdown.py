@@ -12,7 +12,7 @@ from lamarck.lineage.generation import CONTROL
 from lamarck.report.page.gather import Lineage
 from lamarck.report.page.scores import Score
 from lamarck.report.page.summary import answers, difference_text, score_text
-from lamarck.report.revisions import outcomes, scores_at
+from lamarck.report.revisions import outcomes_of_both, scores_at
 from lamarck.suites.suite import suite_kinds, suite_weights
 
 # What Markdown or HTML would take for its own.
@@ -66,7 +66,7 @@ def _since(lineage: Lineage, base: str, suite: Path) -> list[str]:
 
 def _change(score: Score, base: str, suite: Path) -> str:
     try:
-        now, before = outcomes(score.generation), outcomes(f"{base}:{score.generation}")
+        now, before = outcomes_of_both(score.generation, f"{base}:{score.generation}")
         found = compare(now, before, suite_weights(suite), suite_kinds(suite))
     except LamarckError as error:
         return f"not compared: {error}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from lamarck.config import Config
 from lamarck.errors import LamarckError
-from lamarck.eval.compare import Comparison, Interval, compare, interval
+from lamarck.eval.compare import Comparison, Interval, check_same_ruler, compare, interval
 from lamarck.eval.outcome import smoothed
 from lamarck.files import read_json
 from lamarck.lineage.digest import suite_digest
@@ -92,7 +92,9 @@ def _score(member: Member, suite: Suite | None, reason: str, outcomes: Outcomes)
         return bare.model_copy(update={"note": f"no intervals, no differences: {other}"})
     try:
         rows = outcomes.of(generation)
-        compared = {name: _difference(rows, other, suite, outcomes) for name, other in _others(generation).items()}
+        compared = {
+            name: _difference(content, rows, other, suite, outcomes) for name, other in _others(generation).items()
+        }
         if generation.number == 1:
             compared["to_parent"] = compared["to_founder"]
         tiers = {tier: _with_interval(tier, shown, content["tasks"], suite) for tier, shown in bare.tiers.items()}
@@ -112,10 +114,16 @@ def _others(generation: Generation) -> dict[str, Generation]:
     return others if generation.is_control else others | {"to_control": generation.control}
 
 
-def _difference(rows: Rows, other: Generation, suite: Suite, outcomes: Outcomes) -> Comparison | None:
-    """None where the other was not evaluated, or only in part, or its scores cannot be read, which stands with it."""
+def _difference(
+    own: Mapping[str, Any], rows: Rows, other: Generation, suite: Suite, outcomes: Outcomes
+) -> Comparison | None:
+    """None where the other was not evaluated, or only in part, or its scores cannot be read, which stands with it.
+
+    Errors: LamarckError where the two were not measured alike; `own` is what eval.json says.
+    """
     if not (other.scores.exists() and other.samples.exists() and _is_whole(other)):
         return None
+    check_same_ruler(own, read_json(other.scores))
     return compare(rows, outcomes.of(other), suite.weights, suite.kinds)
 
 

@@ -1,9 +1,10 @@
-"""The suite v1: it is what its README says, and its benchmarks are asked and scored as they should be.
+"""The suite v2: it is what its README says, and its benchmarks are asked and scored as they should be.
 
 The benchmarks' data lies on the hub; here each has a few lines of its own in the same columns.
 """
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,16 @@ from pathlib import Path
 import pytest
 
 from lamarck.engine.rule import RuleEngine
+from lamarck.eval.degenerate import degenerates
+from lamarck.eval.outcome import scored
 from lamarck.eval.sanity import program_passes, run_sanity
 from lamarck.judging.sandbox import Sandbox
 from lamarck.skills import Problem, get_skill
 from lamarck.suites.build import held_out_items
-from lamarck.suites.suite import BenchmarkTask, Suite, load_suite
+from lamarck.suites.sections import BenchmarkTask
+from lamarck.suites.suite import Suite, load_suite
 
-PATH = Path(__file__).parents[2] / "config/suites/v1r2"
+PATH = Path(__file__).parents[2] / "config/suites/v2"
 MATH = {
     "question": "What is 2 + 2?",
     "options": ["3", "4", "5"],
@@ -37,12 +41,12 @@ DOUBLE = {
 
 
 @pytest.fixture(scope="module")
-def v1() -> Suite:
+def v2() -> Suite:
     return load_suite(PATH)
 
 
 @pytest.fixture(scope="module")
-def benchmarks(v1: Suite, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Suite:
+def benchmarks(v2: Suite, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Suite:
     """One benchmark of each sort, two items each, from files in the columns of the real ones."""
     directory = tmp_path_factory.mktemp("hub")
     rows = {"mmlu_pro_math": MATH, "gsm8k": SUM, "humaneval_plus": DOUBLE}
@@ -53,16 +57,16 @@ def benchmarks(v1: Suite, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFac
         file.write_text("".join(f"{json.dumps(each)}\n" for each in (row, other)))
         files = dict.fromkeys(("train", "validation", "test"), str(file))
         here = {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
-        configs[name] = {**v1.lm_eval_tasks[name], **here}
+        configs[name] = {**v2.lm_eval_tasks[name], **here}
         if name != "humaneval_plus":
             configs[name]["num_fewshot"] = 1
     tasks = tuple(
         task.model_copy(update={"items": 2})
-        for task in v1.sanity_tasks
+        for task in v2.sanity_tasks
         if isinstance(task, BenchmarkTask) and task.name in rows
     )
-    sanity = v1.tiers.sanity.model_copy(update={"tasks": tasks})
-    return replace(v1, lm_eval_tasks=configs, tiers=v1.tiers.model_copy(update={"sanity": sanity}))
+    sanity = v2.tiers.sanity.model_copy(update={"tasks": tasks})
+    return replace(v2, lm_eval_tasks=configs, tiers=v2.tiers.model_copy(update={"sanity": sanity}))
 
 
 def right(prompt: str) -> str:
@@ -78,21 +82,35 @@ def scores(suite: Suite, answer: Callable[[str], str]) -> dict[str, float]:
     return {name: figures["score"] for name, figures in outcome.tasks.items()}
 
 
-def test_fifty_tasks_and_two_hundred_points(v1: Suite) -> None:
+def test_fifty_tasks_and_two_hundred_points(v2: Suite) -> None:
     counts: dict[str, int] = {}
-    for task in v1.engineering_files:
+    for task in v2.engineering_files:
         counts[task.kind] = counts.get(task.kind, 0) + 1
     assert counts == {"training_loop": 15, "curriculum_design": 10, "custom_code": 10, "diagnosis": 15}
-    assert sum(v1.weights["engineering"].values()) == 200
+    assert sum(v2.weights["engineering"].values()) == 200
 
 
-def test_the_held_out_problems_are_the_generators(v1: Suite) -> None:
-    tasks = v1.tiers.teaching.tasks
-    assert sum(len(v1.items[task.name]) for task in tasks) == 100
+def test_the_held_out_problems_are_the_generators(v2: Suite) -> None:
+    tasks = v2.tiers.teaching.tasks
+    assert sum(len(v2.items[task.name]) for task in tasks) == 100
     for task in tasks:
-        skill, items = get_skill(task.skill), v1.items[task.name]
+        skill, items = get_skill(task.skill), v2.items[task.name]
         assert list(items) == held_out_items(skill, task.difficulty, 20260101)[: len(items)]
         assert all(skill.verify(Problem(item.prompt, item.target)).verified for item in items)
+
+
+def test_what_earned_points_for_form_in_v1r2_earns_none(v2: Suite, sandbox: Sandbox) -> None:
+    """There a program under `if False:` had 75 of the 90 points of training_loop, names without numbers 20 of 40."""
+    answers = {each.name: each.answer for each in degenerates(v2)}
+    tasks = [task for task in v2.engineering_files if task.kind == "curriculum_design"]
+    tasks += [task for task in v2.engineering_files if task.name == "training_loop_ia3"]
+    before: dict[str, float] = {}
+    for task in tasks:
+        rule = "an `if False:` program" if task.kind == "training_loop" else "names in order without numbers"
+        rungs = task.judge(answers[rule](task.prompt, random.Random(0)), sandbox)
+        before[task.kind] = before.get(task.kind, 0) + len(rungs) * scored(rungs, None)[0]
+        assert scored(rungs, v2.points(task.kind))[0] == 0
+    assert before == pytest.approx({"curriculum_design": 20, "training_loop": 5})
 
 
 def test_reasoning_is_left_out_and_answers_are_scored(benchmarks: Suite) -> None:

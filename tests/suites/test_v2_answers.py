@@ -1,4 +1,4 @@
-"""Every engineering task of v1: its reference climbs every rung, and each wrong answer loses exactly what it should.
+"""Every engineering task of v2: its reference climbs every rung, and each wrong answer loses exactly what it should.
 
 A rubric that cannot fail measures nothing. Answers are judged two at a time, in the sandbox, as an evaluation does it.
 """
@@ -14,7 +14,7 @@ from lamarck.judging.sandbox import Sandbox
 from lamarck.suites.tasks.base import EngineeringTask
 from lamarck.suites.tasks.load import load_task
 
-FILES = sorted((Path(__file__).parents[2] / "config/suites/v1r2/engineering").glob("*.yaml"))
+FILES = sorted((Path(__file__).parents[2] / "config/suites/v2/engineering").glob("*.yaml"))
 TASKS = {task.name: task for task in map(load_task, FILES)}
 REFERENCE = "reference"
 ANSWERS = [
