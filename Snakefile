@@ -32,6 +32,7 @@ rule all:
     default_target: True
     input:
         SCORES,
+        EXAMS,
         PLANS,
         DATASET_CARDS,
         PUBLISHED,

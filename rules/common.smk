@@ -16,7 +16,7 @@ from lamarck.gate.journal import journal_of, spent_directory
 from lamarck.gate.plan import plan_digest, read_plan
 from lamarck.gate.signature import signature_of
 from lamarck.gate.standing import next_step, standing
-from lamarck.lineage.artifacts import arms, kind_of
+from lamarck.lineage.artifacts import EXAM_FILES, arms, exam_kind, kind_of
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.dvc import record_outputs
 from lamarck.lineage.freshness import keep_edits, survey
@@ -131,6 +131,23 @@ def generation_of(wildcards):
     return Generation(int(wildcards.n), wildcards.prefix.removesuffix("/"))
 
 
+def exams_made():
+    """The outputs of the rule that lets a generation sit an exam."""
+    return {
+        name: f"results/{{prefix}}g{{n}}/exams/{{exam}}.{rest}"
+        for name, rest in EXAM_FILES.items()
+    }
+
+
+def exam_inputs_of(wildcards):
+    generation = generation_of(wildcards)
+    suites = config_of(CONF, generation.lineage).exams
+    for suite in suites:
+        if Path(suite).name == wildcards.exam:
+            return inputs_of(exam_kind(Path(suite)), generation)
+    raise WorkflowError(f"{wildcards.exam} is not among the configuration's `exams`")
+
+
 def made_by(kind):
     """The outputs of the rule that makes artifacts of a kind, as the table of artifacts names them."""
     kind = kind_of(kind)
@@ -154,7 +171,8 @@ def made_from(kind):
 
 def inputs_of(kind, generation):
     """Every file that a generation's artifact of a kind is made from, by the names of the table."""
-    found = kind_of(kind).input_files(config_of(CONF, generation.lineage), generation)
+    kind = kind_of(kind) if isinstance(kind, str) else kind
+    found = kind.input_files(config_of(CONF, generation.lineage), generation)
     # Jobs on other machines need them, too.
     if described := description_files(generation):
         found = {**found, "descriptions": described}
@@ -185,6 +203,19 @@ def scores_of(number, wildcards):
     return [str(arm.scores) for arm in arms(CONF, generation)]
 
 
+def exams_of(number, wildcards):
+    """The exams of gN and its control arm, once every gate up to gN is open."""
+    if not gates_are_open(number):
+        return []
+    kinds = [exam_kind(Path(suite)) for suite in CONF.exams]
+    return [
+        str(kind.path(arm))
+        for arm in arms(CONF, Generation(number))
+        for kind in kinds
+        if kind.is_made_for(CONF, arm)
+    ]
+
+
 def plan_of(number, wildcards):
     """plan.json of gN, once every gate before it is open."""
     return [str(Generation(number).plan)] if gates_are_open(number - 1) else []
@@ -209,6 +240,7 @@ def published_of(number, wildcards):
 
 # One function a generation: a plan that is still to be made holds back only what lies behind its gate.
 SCORES = [partial(scores_of, number) for number in (0, *GENERATIONS)]
+EXAMS = [partial(exams_of, number) for number in (0, *GENERATIONS)]
 PLANS = [partial(plan_of, number) for number in GENERATIONS]
 PUBLISHED = [partial(published_of, number) for number in GENERATIONS]
 DATASET_CARDS = [partial(dataset_cards_of, number) for number in GENERATIONS]

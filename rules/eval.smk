@@ -50,3 +50,27 @@ rule eval:
         "python -m lamarck.eval --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights} {params.adapter} --suite {params.suite:q} --student {input.student} --output {output.scores} "
         "--samples {output.samples} --record {output.record} --answers {params.answers} --threads {threads} 2>&1 | tee {log}"
+
+
+rule exam:
+    input:
+        unpack(exam_inputs_of),
+        config=CONFIG,
+    output:
+        **exams_made(),
+    log:
+        "logs/{prefix}g{n}/exams/{exam}.log",
+    benchmark:
+        "logs/{prefix}g{n}/exams/{exam}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: CONF.engine.threads
+    params:
+        adapter=option("adapter", "adapter"),
+        suite=lambda wildcards, input: os.path.dirname(input.exam),
+        # A killed evaluation goes on from these, so they are no output: Snakemake would delete them.
+        answers="results/{prefix}g{n}/exams/{exam}.answers.jsonl",
+    shell:
+        "python -m lamarck.eval --exam --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
+        "--weights {input.weights} {params.adapter} --suite {params.suite:q} --student {params.suite:q}/student --output {output.scores} "
+        "--samples {output.samples} --record {output.record} --answers {params.answers} --threads {threads} 2>&1 | tee {log}"

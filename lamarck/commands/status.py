@@ -1,7 +1,8 @@
 """`lamarck status`: one table of what there is, what is stale, and what waits for whom."""
 
 import json
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 from typing import Any
 
 from rich import box
@@ -14,7 +15,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.gate.check import gate_state
 from lamarck.gate.standing import next_step, standing
-from lamarck.lineage.artifacts import TABLE
+from lamarck.lineage.artifacts import table
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
 from lamarck.lineage.freshness import Artifact, survey
 from lamarck.lineage.generation import Generation, parse_generation
@@ -30,7 +31,7 @@ def show(config_path: Path, as_json: bool) -> None:
         print(json.dumps(content, indent=2, sort_keys=True))
         return
     console = Console()
-    console.print(_table(content["generations"]))
+    console.print(_table(content["generations"], table(config)))
     for generation in content["generations"]:
         for name, reason in generation["artifacts"].items():
             if reason not in (None, "missing"):
@@ -99,21 +100,21 @@ def _cut_short(generation: Generation) -> list[str]:
         return []
 
 
-def _table(generations: list[dict[str, Any]]) -> Table:
+def _table(generations: list[dict[str, Any]], kinds: Iterable[Kind]) -> Table:
     """One row a generation, readable at 80 columns: what it has in words instead of a column for every artifact."""
-    table = Table(box=box.SIMPLE_HEAD)
+    shown = Table(box=box.SIMPLE_HEAD)
+    names = {_file(kind): kind.name.replace("_", " ") for kind in kinds}
     for heading in ("", "artifacts", "gate", "score"):
-        table.add_column(heading, justify="right" if heading == "score" else "left")
+        shown.add_column(heading, justify="right" if heading == "score" else "left")
     for row in generations:
         score = "" if row["score"] is None else f"{row['score']:.1f}"
-        made = _made(row["artifacts"])
-        table.add_row(row["generation"], made, _gate(row["gate"]), "partial" if row["partial"] else score)
-    return table
+        made = _made({names[file]: reason for file, reason in row["artifacts"].items()})
+        shown.add_row(row["generation"], made, _gate(row["gate"]), "partial" if row["partial"] else score)
+    return shown
 
 
-def _made(artifacts: dict[str, str | None]) -> Text:
+def _made(named: dict[str, str | None]) -> Text:
     """`all 4 fresh`, or which are fresh, stale and still to come."""
-    named = {kind.name.replace("_", " "): artifacts[_file(kind)] for kind in TABLE if _file(kind) in artifacts}
     fresh = [name for name, reason in named.items() if reason is None]
     to_come = [name for name, reason in named.items() if reason == "missing"]
     stale = [name for name in named if name not in (*fresh, *to_come)]
@@ -129,7 +130,7 @@ def _made(artifacts: dict[str, str | None]) -> Text:
 
 def _file(kind: Kind) -> str:
     """Under which name an artifact of this kind is listed."""
-    return next(iter(kind.files.values()))
+    return PurePath(next(iter(kind.files.values()))).name
 
 
 def _gate(gate: dict[str, Any] | None) -> Text:

@@ -251,6 +251,11 @@ class Config(Section):
         {}, description="Generation -> the strategy of its curriculum and of those that follow, where another is meant."
     )
     suite: str = Field(description="Directory of the frozen evaluation suite.")
+    exams: tuple[str, ...] = Field(
+        (),
+        description="Directories of exam suites, for the founder, the last generation and its control arm: nothing is "
+        "chosen by what comes out.",
+    )
     recipe: Recipe
     budget: Budget
     engine: EngineConfig = HFEngineConfig()
@@ -268,6 +273,13 @@ class Config(Section):
                 f"recipe.batch_size is {size}, which {count} GPUs (machines.train.count) cannot share evenly: "
                 f"make it a multiple of {count}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _exams_choose_nothing(self) -> "Config":
+        names = [Path(each).name for each in (self.suite, *self.exams)]
+        if len(set(names)) < len(names):
+            raise ValueError("an exam is another suite than the one that selects, and is named once: see `exams`")
         return self
 
     def strategy_of(self, generation: int) -> Path:

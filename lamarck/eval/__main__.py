@@ -17,9 +17,10 @@ from lamarck.eval.compare import interval
 from lamarck.eval.resume import Remembering
 from lamarck.eval.scoring import ruler
 from lamarck.files import digest_value, write_json, write_jsonl
-from lamarck.lineage.artifacts import SCORES, scores_digest
+from lamarck.lineage.artifacts import SCORES, exam_kind, scores_digest
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.generation import parse_generation
+from lamarck.lineage.kind import Kind
 from lamarck.lineage.records import Record, make_record
 from lamarck.progress import count_up
 from lamarck.suites.suite import Suite, load_suite, suite_kinds, suite_weights
@@ -32,12 +33,14 @@ def main() -> None:
     generation = parse_generation(arguments.generation)
     config = load_config_of(arguments.config, generation)
     suite = load_suite(arguments.suite)
+    kind = _kind(suite, arguments.exam)
     for directory in filter(None, (arguments.weights, arguments.adapter, arguments.student)):
         if not directory.is_dir():
             raise LamarckError(f"{directory} does not exist: make it with `snakemake`, or restore it with `dvc pull`")
-    given = {"weights": (arguments.weights,), "suite": (arguments.suite / "suite.yaml",)}
-    given |= {"student": (arguments.student,)} | ({"adapter": (arguments.adapter,)} if arguments.adapter else {})
-    inputs = SCORES.input_digests(config, generation, given)
+    given = {"weights": (arguments.weights,), "student": (arguments.student,)}
+    given |= {"exam" if arguments.exam else "suite": (arguments.suite / "suite.yaml",)}
+    given |= {"adapter": (arguments.adapter,)} if arguments.adapter else {}
+    inputs = kind.input_digests(config, generation, given)
     print(f"evaluating on {suite.name}: loading the model", flush=True)
     engine = Remembering(
         load_engine(config.engine, arguments.weights, arguments.adapter, config.machines.eval),
@@ -62,6 +65,17 @@ def main() -> None:
     print(_summary(result, seconds))
 
 
+def _kind(suite: Suite, as_exam: bool) -> Kind:
+    """The artifact that is made. Errors: LamarckError where an exam would choose, or what chooses is sat as one."""
+    if as_exam and not suite.exam:
+        raise LamarckError(f"{suite.path} is no exam: its scores choose, so it cannot be sat by what they chose")
+    if suite.exam and not as_exam:
+        raise LamarckError(f"{suite.path} is an exam, which may choose nothing: name it under `exams`, not as `suite`")
+    if as_exam and suite.student is None:
+        raise LamarckError(f"{suite.path} does not hold its student: an exam needs one of its own")
+    return exam_kind(suite.path) if as_exam else SCORES
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m lamarck.eval", description="Evaluate one generation on a suite.")
     parser.add_argument("--config", type=Path, required=True, help="the configuration; only its engine and seed matter")
@@ -70,6 +84,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--adapter", type=Path, help="the generation's adapter; g0 has none")
     parser.add_argument("--suite", type=Path, required=True, help="directory of the frozen suite")
     parser.add_argument("--student", type=Path, required=True, help="model directory of the suite's student")
+    parser.add_argument("--exam", action="store_true", help="the suite is an exam: it chooses nothing")
     parser.add_argument("--output", type=Path, required=True, help="eval.json to write")
     parser.add_argument("--samples", type=Path, required=True, help="samples.jsonl to write")
     parser.add_argument("--record", type=Path, required=True, help="eval.record.json to write")

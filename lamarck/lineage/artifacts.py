@@ -272,6 +272,34 @@ PUBLICATION_OF_SCORES = Kind(
     published=False,
 )
 
+
+def exam_kind(suite: Path) -> Kind:
+    """What a finalist scored on another suite than its lineage's own, whose directory is `suite`."""
+    exam = Setting(
+        "exam",
+        lambda config, generation, files: suite_digest(files["exam"][0].parent),
+        lambda config, generation: {"exam": (suite / "suite.yaml",)},
+    )
+    files = {name: f"exams/{suite.name}.{rest}" for name, rest in EXAM_FILES.items()}
+
+    def digest(generation: Generation) -> str:
+        return scores_digest(generation.directory / files["scores"], generation.directory / files["samples"])
+
+    return Kind(
+        f"exam-{suite.name}",
+        files,
+        "every",
+        (MODEL, exam, ENGINE),
+        digest,
+        files["record"],
+        wanted=lambda config, generation: str(suite) in config.exams and generation.number in (0, config.generations),
+        published=False,
+        dvc={"samples": "out", "scores": "metric"},
+    )
+
+
+EXAM_FILES = {"scores": "json", "samples": "samples.jsonl", "record": "record.json"}
+
 # In the order in which a generation's artifacts are made from one another.
 TABLE: tuple[Kind, ...] = (
     WEIGHTS,
@@ -284,6 +312,11 @@ TABLE: tuple[Kind, ...] = (
     SCORES,
     PUBLICATION_OF_SCORES,
 )
+
+
+def table(config: Config) -> tuple[Kind, ...]:
+    """The table as a configuration has it: with its exams."""
+    return (*TABLE, *(exam_kind(Path(each)) for each in config.exams))
 
 
 def kind_of(name: str) -> Kind:

@@ -13,7 +13,7 @@ from typing import Literal
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
-from lamarck.lineage.artifacts import CURRICULUM, TABLE, arms
+from lamarck.lineage.artifacts import CURRICULUM, arms, table
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
@@ -77,7 +77,7 @@ def members(config: Config, lineage: str = "") -> Iterator[tuple[Kind, Generatio
     founder = Generation(1, lineage).founder
     for number in range(config.generations + 1):
         generation = Generation(number, lineage) if number else founder
-        for kind in TABLE:
+        for kind in table(config):
             for arm in arms(config, generation):
                 if kind.is_made_for(config, arm):
                     yield kind, arm

@@ -11,7 +11,7 @@ from lamarck.files import canonical_json, digest_file, read_json
 from lamarck.lineage.digest import generation_digest
 from lamarck.lineage.flags import cut_short, red_flags
 from lamarck.lineage.generation import ADAPTER_RECORD, Generation
-from lamarck.lineage.records import read_record
+from lamarck.lineage.records import read_record, read_scores
 from lamarck.lineage.reward import proxy_of, reward_of, route_rewards
 
 
@@ -48,6 +48,7 @@ def _entry(generation: Generation) -> dict[str, Any]:
         "suite": scores["suite"],
         "tiers": {tier: figures["score"] for tier, figures in scores["tiers"].items()},
         "flags": red_flags(scores, read_json(Generation(0).scores)),
+        "exams": _exams(generation),
         "reward": reward_of(generation, generation.lineage),
         "proxy": proxy_of(generation, generation.lineage),
         "cost": {"evaluation_seconds": read_record(generation.scores_record).device_seconds},
@@ -64,6 +65,12 @@ def _entry(generation: Generation) -> dict[str, Any]:
         entry["cost"]["training_seconds"] = training["record"]["device_seconds"]
         entry["cut_short"] = cut_short(generation.name, training)
     return entry
+
+
+def _exams(generation: Generation) -> dict[str, float | None]:
+    """Name of an exam -> points, None where it was sat only in part."""
+    sat = sorted((generation.directory / "exams").glob("*.json"))
+    return {path.stem: read_scores(path).score for path in sat if not path.stem.endswith(".record")}
 
 
 ARMS = ("main", "control")

@@ -11,7 +11,7 @@ from lamarck.commands.status import status
 from lamarck.config import load_config
 from lamarck.files import digest_file, write_json, write_text
 from lamarck.hub.contents import allowed_paths, make_manifest
-from lamarck.lineage import artifacts, dvc, freshness
+from lamarck.lineage import artifacts, dvc
 from lamarck.lineage.artifacts import TABLE, kind_of
 from lamarck.lineage.freshness import examine, survey
 from lamarck.lineage.generation import Generation, described
@@ -43,10 +43,9 @@ NOTES = Kind(
 def with_notes(lineage: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
     """The made-up lineage, every child with notes on its curriculum; the table knows them, nothing else does."""
     table = (*TABLE, NOTES)
-    from lamarck.commands import status as status_command
     from lamarck.hub import check, contents
 
-    for module in (artifacts, freshness, page_members, contents, check, status_command):
+    for module in (artifacts, contents, check):
         monkeypatch.setattr(module, "TABLE", table)
     template = read_record(Generation(1).card)
     for child in (Generation(1), Generation(1, "control"), G2, Generation(2, "control")):

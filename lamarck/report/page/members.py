@@ -13,7 +13,7 @@ from lamarck.gate.approval import read_approval
 from lamarck.gate.check import gate_state
 from lamarck.gate.plan import plan_digest, read_plan
 from lamarck.gate.signature import signature_of
-from lamarck.lineage.artifacts import PLAN, TABLE
+from lamarck.lineage.artifacts import PLAN, table
 from lamarck.lineage.freshness import Artifact, State, examine
 from lamarck.lineage.generation import RESULTS, Generation, parse_generation
 from lamarck.lineage.kind import Kind
@@ -86,7 +86,7 @@ def find_members(config: Config) -> list[Member]:
 
 def _member(config: Config, generation: Generation) -> Member:
     founder = generation.number == 0
-    pieces = [_piece(kind, generation) for kind in TABLE if kind.is_made_for(config, generation)]
+    pieces = [_piece(kind, generation) for kind in table(config) if kind.is_made_for(config, generation)]
     return Member(
         name=generation.name,
         number=generation.number,
