@@ -109,6 +109,11 @@ class Door:
         self._started = int(time.time())
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope.get("headers", ())}:
+            # It may be two requests (RFC 9112, 6.3): nothing behind it is read.
+            sentence = "a request has Content-Length or Transfer-Encoding, never both"
+            await _refuse(400, sentence, "invalid_request", scope, receive, send, {"Connection": "close"})
+            return
         inside = self._app if scope["type"] == "lifespan" or scope.get("path") == "/health" else self._inside
         await inside(scope, receive, send)
 
@@ -163,15 +168,25 @@ def _model(body: bytes) -> object:
     return content.get("model") if isinstance(content, dict) else None
 
 
-async def _refuse(status: int, sentence: str, code: str, scope: Message, receive: Receive, send: Send) -> None:
+async def _refuse(
+    status: int,
+    sentence: str,
+    code: str,
+    scope: Message,
+    receive: Receive,
+    send: Send,
+    headers: dict[str, str] | None = None,
+) -> None:
     error = {"message": sentence, "type": "invalid_request_error", "param": None, "code": code}
-    await _answer(status, {"error": error}, scope, receive, send)
+    await _answer(status, {"error": error}, scope, receive, send, headers)
 
 
-async def _answer(status: int, content: object, scope: Message, receive: Receive, send: Send) -> None:
+async def _answer(
+    status: int, content: object, scope: Message, receive: Receive, send: Send, headers: dict[str, str] | None = None
+) -> None:
     from starlette.responses import JSONResponse
 
-    await JSONResponse(content, status)(scope, receive, send)
+    await JSONResponse(content, status, headers)(scope, receive, send)
 
 
 if __name__ == "__main__":
