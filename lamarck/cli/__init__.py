@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,  # what an exception says may come from a file
     rich_markup_mode="markdown",
     help="""Raise models: g0 writes a curriculum, a human approves the run, training makes g1; g1 teaches g2.
 
@@ -255,11 +256,12 @@ def export(
 
 def _asked(question: str) -> str:
     """What the person at the terminal answers. Errors: LamarckError where there is none."""
+    from lamarck.asking import ask
     from lamarck.errors import LamarckError
 
     if not sys.stdin.isatty():
         raise LamarckError("there is nobody to ask here: give --by NAME and --digest SHORT, which is shown before")
-    return input(question)
+    return ask(question)
 
 
 def _approver(by: str | None, contact: str | None) -> "Approver":
@@ -273,4 +275,16 @@ def _approver(by: str | None, contact: str | None) -> "Approver":
 
 
 def main() -> None:
-    exit_with_sentence(app)
+    exit_with_sentence(_run)
+
+
+def _run() -> None:
+    """Errors: LamarckError where a word of the command line is not text: it could stand in no record."""
+    from lamarck.errors import LamarckError
+
+    for word in sys.argv[1:]:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise LamarckError(f"{word!r} on the command line is not text in this terminal's encoding") from error
+    app()

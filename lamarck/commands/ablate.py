@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lamarck import output
 from lamarck.campaign.ablate.plan import ROOT, AblationPlan, plan_ablation
 from lamarck.campaign.ablate.run import raise_lineages
 from lamarck.errors import LamarckError
@@ -32,7 +33,7 @@ def show(
     Errors: LamarckError when the digest typed is not the ablation's, or an arm failed.
     """
     plan = plan_ablation(path)
-    console = Console(stderr=as_json)
+    console = output.console(stderr=as_json)
     _say(plan, console)
     question = f"To approve all of that, type its short digest ({short(plan.digest)}): "
     typed = typed_digest if isinstance(typed_digest, str) else typed_digest(question)

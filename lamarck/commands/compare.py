@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-from rich.console import Console
-
+from lamarck import output
 from lamarck.config import load_config
 from lamarck.eval.compare import compare
 from lamarck.lineage.flags import cut_short_among, flag_sentences, lost_points
@@ -20,7 +19,7 @@ def show(first: str, second: str, config_path: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps(comparison.model_dump(), indent=2, sort_keys=True))
         return
-    console = Console()
+    console = output.console()
     console.print(comparison_table((first, second), comparison))
     for sentence in comparison_sentences(comparison):
         console.print(sentence, markup=False)

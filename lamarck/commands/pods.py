@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from lamarck import output
 from lamarck.errors import LamarckError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def show(name: str | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=2, sort_keys=True))
     elif rows:
-        Console().print(_table(rows))
+        output.console().print(_table(rows))
         print("End one with `lamarck pods end ID`, or all with `lamarck pods end --all`.")
     else:
         print("No pod of this project is running.")

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lamarck import output
 from lamarck.config import Config, load_config
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
@@ -28,7 +28,7 @@ def show(config_path: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps(content, indent=2, sort_keys=True))
         return
-    console = Console()
+    console = output.console()
     console.print(_table(content["generations"]))
     for generation in content["generations"]:
         for name, reason in generation["artifacts"].items():
