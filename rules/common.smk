@@ -1,5 +1,6 @@
 # Paths and input functions. Rules hold no logic; what they need to know stands here.
 import os
+import shlex
 import sys
 from argparse import ArgumentParser
 from functools import partial
@@ -57,6 +58,12 @@ envvars:
 if set(workflow.config_settings.config) - {"generations"}:
     raise WorkflowError(
         "only generations can be set with --config: write the rest into a file and pass --configfile"
+    )
+
+if len(workflow.overwrite_configfiles) > 1:
+    raise WorkflowError(
+        "--configfile takes every word behind it for a file of configuration: name what is to be made before it, "
+        f"as in `snakemake {workflow.overwrite_configfiles[1]} --configfile {workflow.overwrite_configfiles[0]}`"
     )
 
 # What to run next is said with the profile of this run.
@@ -271,7 +278,8 @@ def option(name, key):
 
     def render(wildcards, input):
         files = input.get(key, [])
-        return f"--{name} {files}" if files else ""
+        words = [files] if isinstance(files, str) else list(files)
+        return shlex.join([f"--{name}", *words]) if words else ""
 
     return render
 

@@ -266,11 +266,12 @@ PLAN_INPUTS = (
 
 
 def _scores_digest(generation: Generation) -> str:
-    return scores_digest(generation.scores, generation.samples)
+    return scores_digest(digest_file(generation.scores), digest_file(generation.samples))
 
 
-def scores_digest(scores: Path, samples: Path) -> str:
-    return digest_value({"eval": digest_file(scores), "samples": digest_file(samples)})
+def scores_digest(scores: str, samples: str) -> str:
+    """Of eval.json and samples.jsonl together, from the digests of the two."""
+    return digest_value({"eval": scores, "samples": samples})
 
 
 WEIGHTS = Kind(

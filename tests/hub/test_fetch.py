@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,26 @@ def test_a_file_that_was_changed_on_the_hub(published: Published, elsewhere: Pla
 def test_a_change_that_hides_in_the_manifest_is_found_by_the_records(published: Published, elsewhere: Place) -> None:
     commit = tampered(published, {"results/g1/adapter/adapter_model.safetensors": b"other"})
     assert "results/g1/adapter is not what its record says" in fetch(elsewhere, commit, fails=True)
+    assert results(elsewhere.root) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("results/g1/curriculum.json", "items", "1e999"),
+        ("results/g1/curriculum.json", "items", "[" * 900 + "]" * 900),
+        ("results/g1/adapter/training.json", "log", '"none"'),
+    ],
+)
+def test_nothing_is_placed_before_all_is_checked(
+    published: Published, elsewhere: Place, name: str, key: str, value: str
+) -> None:
+    """Records say what their writer likes: that they cannot be read comes before anything lies in its place."""
+    text = published[0].hub.repositories[REPO].commits[published[1]][name].decode()
+    changed = re.sub(rf'"{key}": (\[.*?\n  \]|[^,\n]*)', f'"{key}": {value}', text, count=1, flags=re.DOTALL)
+    assert changed != text
+    commit = tampered(published, {name: changed.encode()})
+    assert "is refused, and nothing was changed" in fetch(elsewhere, commit, fails=True)
     assert results(elsewhere.root) == {}
 
 
