@@ -61,9 +61,12 @@ if set(workflow.config_settings.config) - {"generations"}:
     )
 
 if len(workflow.overwrite_configfiles) > 1:
+    _file, _target, *_ = (
+        shlex.quote(os.path.relpath(path)) for path in workflow.overwrite_configfiles
+    )
     raise WorkflowError(
         "--configfile takes every word behind it for a file of configuration: name what is to be made before it, "
-        f"as in `snakemake {workflow.overwrite_configfiles[1]} --configfile {workflow.overwrite_configfiles[0]}`"
+        f"as in `snakemake {_target} --configfile {_file}`"
     )
 
 # What to run next is said with the profile of this run.

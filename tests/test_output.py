@@ -83,7 +83,7 @@ def test_a_status_of_eighty_columns_can_be_read(lineage: Path) -> None:  # noqa:
     approval["approver"] = {"name": " ".join(["Anna-Maria"] * 12)}
     G1.approval.write_text(yaml.safe_dump(approval))
     lines = lamarck("status", PYTHONIOENCODING="utf-8", COLUMNS="80").stdout.decode().splitlines()
-    assert max(map(len, lines)) <= 80
+    assert max(len(line) for line in lines if "`" not in line) <= 80  # commands are in one piece, to be pasted
     assert "…" not in "".join(lines)
     words = {word.strip(",") for line in lines for word in line.split()}
     assert {"curriculum", "adapter", "control/g1", "plan", "scores", "strategy", "reward:"} <= words

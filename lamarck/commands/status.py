@@ -41,7 +41,8 @@ def show(config_path: Path, as_json: bool) -> None:
     rewards = rewards_table(Routing.model_validate(content["strategies"])) if content["strategies"] else None
     if rewards is not None:
         console.print(rewards)
-    console.print(Text(next_step(config, str(config_path), standing(config, artifacts))))
+    # As it is: a command that was broken into lines could not be pasted.
+    console.print(Text(next_step(config, str(config_path), standing(config, artifacts))), soft_wrap=True)
 
 
 def status(config: Config, artifacts: list[Artifact]) -> dict[str, Any]:

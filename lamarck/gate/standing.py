@@ -1,6 +1,7 @@
 """Where a lineage stands, and what the person at the keyboard can do next."""
 
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -45,8 +46,8 @@ def _comes_before_gate(artifact: Artifact, child: Generation) -> bool:
 
 def next_step(config: Config, config_path: str, now: Standing, profile: str | None = None) -> str:
     """What to do next, as commands that can be pasted; `profile`: under which one runs the lineage."""
-    option = f" --profile {profile}" if profile else ""
-    option += "" if config_path == DEFAULT_CONFIG else f" --configfile {config_path}"
+    option = f" --profile {shlex.quote(profile)}" if profile else ""
+    option += "" if config_path == DEFAULT_CONFIG else f" --configfile {shlex.quote(config_path)}"
     if now.state == "gate" and now.generation and now.gate:
         name = now.generation.name
         return "\n".join(
@@ -74,4 +75,4 @@ def command(name: str) -> str:
     found = shutil.which(name)
     if "VIRTUAL_ENV" in os.environ and found:
         return name
-    return os.path.relpath(program)
+    return shlex.quote(os.path.relpath(program))

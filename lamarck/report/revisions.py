@@ -6,7 +6,7 @@ import subprocess
 from typing import Any
 
 from lamarck.errors import LamarckError
-from lamarck.files import read_json
+from lamarck.files import parse_jsonl, read_json
 from lamarck.lineage.generation import Generation, parse_generation
 from lamarck.report.table import read_samples
 
@@ -29,7 +29,10 @@ def outcomes(name: str) -> list[dict[str, Any]]:
     scores = scores_at(revision, generation.name)
     if scores is None:
         raise LamarckError(f"{revision} has no {generation.scores}: commit it with that revision's lineage")
-    _refuse_partial(name, json.loads(scores))
+    try:
+        _refuse_partial(name, json.loads(scores))
+    except (ValueError, LookupError, TypeError) as error:
+        raise LamarckError(f"{generation.scores} at {revision} is not a file of scores") from error
     return _samples_at(revision, generation)
 
 
@@ -39,7 +42,7 @@ def scores_at(revision: str, name: str) -> str | None:
     Errors: LamarckError where there is no such revision.
     """
     if _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
-        raise LamarckError(f"{revision!r} is no git revision")
+        raise LamarckError(f"{revision!r} is not a git revision{_why_not_here()}")
     return _git("show", f"{revision}:{parse_generation(name).scores}")
 
 
@@ -51,11 +54,17 @@ def _refuse_partial(name: str, scores: dict[str, Any]) -> None:
 def _last_generation(revision: str) -> Generation:
     listed = _git("ls-tree", "-r", "--name-only", revision, "results/")
     if listed is None:
-        raise LamarckError(f"{revision!r} is neither a generation nor a git revision")
+        raise LamarckError(f"{revision!r} is neither a generation nor a git revision{_why_not_here()}")
     numbers = [int(match[1]) for match in re.finditer(r"^results/g(\d+)/eval\.json$", listed, re.MULTILINE)]
     if not numbers:
         raise LamarckError(f"the revision {revision} has no results/gN/eval.json")
     return Generation(max(numbers))
+
+
+def _why_not_here() -> str:
+    """What keeps older revisions out of this clone, and how they come."""
+    shallow = (_git("rev-parse", "--is-shallow-repository") or "").strip() == "true"
+    return ": this clone is shallow, and `git fetch --unshallow` brings the older ones" if shallow else ""
 
 
 def _samples_at(revision: str, generation: Generation) -> list[dict[str, Any]]:
@@ -69,7 +78,7 @@ def _samples_at(revision: str, generation: Generation) -> list[dict[str, Any]]:
         raise LamarckError(
             f"the outcomes of {generation.name} at {revision} are not in DVC's cache: run `dvc fetch --all-commits`"
         ) from error
-    return [json.loads(line) for line in text.splitlines()]
+    return [row for _, row in parse_jsonl(text.encode(), generation.samples)]
 
 
 def _git(*arguments: str) -> str | None:
