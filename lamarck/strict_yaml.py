@@ -20,7 +20,7 @@ def loads(content: bytes, source: str) -> Any:
     """The value of the one document in `content`, with the types of YAML's safe schema; None where it is empty.
 
     Errors: LamarckError with one sentence that names `source`: for what is not YAML; for a second document, a key that
-    stands twice, a merge key, an alias, an infinity or a number that is none; and for characters that nobody sees. In a
+    stands twice, a merge key, an alias, NaN or an infinity; and for characters that nobody sees. In a
     text such a character may stand as an escape in double quotes, where it is seen; in a key it may not.
     """
     try:

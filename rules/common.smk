@@ -16,7 +16,7 @@ from lamarck.gate.check import gate_state
 from lamarck.gate.journal import journal_of, spent_directory
 from lamarck.gate.plan import plan_digest, read_plan
 from lamarck.gate.signature import signature_of
-from lamarck.gate.standing import next_step, standing
+from lamarck.gate.standing import next_step, standing, waiting_elsewhere
 from lamarck.lineage.artifacts import arms, kind_of
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.dvc import record_outputs
@@ -292,3 +292,5 @@ def finish_run():
     record_outputs(CONF, Path(CONFIG))
     now = standing(CONF, survey(CONF), why_stale(CONF) is not None)
     print(next_step(CONF, CONFIG, now, PROFILE), file=sys.stderr)
+    for sentence in waiting_elsewhere(LINEAGES[1:]):
+        print(f"{sentence}\n", file=sys.stderr)

@@ -101,11 +101,14 @@ def approve(
     from lamarck.lineage.generation import parse_generation
 
     approver = _approver(by, contact)
-    path = write(parse_generation(generation), digest if digest is not None else _asked, approver, note, key)
+    child = parse_generation(generation)
+    path = write(child, digest if digest is not None else _asked, approver, note, key)
     if as_json:
         print(json.dumps({"approval": str(path), "by": approver.name, "generation": generation}, sort_keys=True))
     else:
-        print(f"{path}: {generation} is approved by {approver.name}. Go on with `snakemake`.")
+        from lamarck.gate.standing import go_on_with
+
+        print(f"{path}: {generation} is approved by {approver.name}. Go on with {go_on_with(child)}.")
 
 
 @app.command()

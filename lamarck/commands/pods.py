@@ -31,14 +31,14 @@ def show(name: str | None, as_json: bool) -> None:
 
 
 def end(identifier: str | None, everything: bool, name: str | None) -> None:
-    """Errors: LamarckError where `identifier` is no pod of this project, or RunPod does not do it."""
+    """Errors: LamarckError where `identifier` is not a pod of this project, or RunPod does not do it."""
     if (identifier is None) != everything:
         raise LamarckError("say which pod: `lamarck pods end ID`, or `lamarck pods end --all`")
     with _account() as client:
         pods = _tagged(client, name)
         chosen = pods if everything else [pod for pod in pods if pod.id == identifier]
         if not everything and not chosen:
-            raise LamarckError(f"{identifier} is no pod of this project: `lamarck pods` lists them")
+            raise LamarckError(f"{identifier} is not a pod of this project: `lamarck pods` lists them")
         for pod in chosen:
             client.delete(pod.id)
             print(f"ended {pod.id} ({pod.name})")

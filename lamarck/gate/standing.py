@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,9 +12,10 @@ from typing import Literal
 from lamarck.config import Config
 from lamarck.gate.check import GateState, gate_state
 from lamarck.lineage.freshness import Artifact
-from lamarck.lineage.generation import Generation
+from lamarck.lineage.generation import RESULTS, Generation, parse_generation
 
 DEFAULT_CONFIG = "config/default.yaml"
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,23 @@ def next_step(config: Config, config_path: str, now: Standing, profile: str | No
             f"`{command('lamarck')} compare g{config.generations} g0`; raise `generations` to go on.\n"
         )
     return f"\nThere is work left: run `{command('snakemake')}{option}`.\n"
+
+
+def waiting_elsewhere(lineages: Sequence[str]) -> list[str]:
+    """Plans of other lineages than the main one that wait for a human, and what to do; of many, the first few."""
+    plans = [path for lineage in lineages for path in sorted((RESULTS / lineage).glob("g*/plan.json"))]
+    found = [parse_generation(path.parent.relative_to(RESULTS).as_posix()) for path in plans]
+    waiting = [each for each in found if gate_state(each, each.plan, each.approval).state == "waiting"]
+    return [
+        f"{each.name} waits for a human: `{command('lamarck')} review {each.name}`, `{command('lamarck')} approve "
+        f"{each.name}`, then {go_on_with(each)}."
+        for each in waiting[:SHOWN]
+    ]
+
+
+def go_on_with(generation: Generation) -> str:
+    """The command that trains and scores an approved generation: a bare `snakemake` raises the main lineage alone."""
+    return f"`{command('snakemake')} {generation.scores}`" if generation.lineage else f"`{command('snakemake')}`"
 
 
 def command(name: str) -> str:

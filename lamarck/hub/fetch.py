@@ -42,7 +42,7 @@ def fetch(repo: str, revision: str, into: Path) -> tuple[Manifest, list[str]]:
     file is not what the records say, or another one of that name is there.
     """
     if not COMMIT.fullmatch(revision):
-        raise LamarckError(f"{revision!r} is no full commit hash: a branch can move, so name the commit itself")
+        raise LamarckError(f"{revision!r} is not a full commit hash: a branch can move, so name the commit itself")
     # Kept when the connection breaks: the next try goes on from there.
     staging = into / ".lamarck" / "fetch" / f"{repo.replace('/', '--')}-{revision}"
     _download(repo, revision, [MANIFEST], staging)

@@ -5,6 +5,7 @@ The one line of standard input says what to serve, and where. The process ends, 
 standard input does. vLLM's own key guards /v1 alone, and it answers to any host's name: `Door` stands before it.
 """
 
+import asyncio
 import hmac
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Any, ClassVar
 LAST_WORDS_SECONDS = 5  # what running answers get when the server is told to stop
 GRACE = 10.0  # seconds that vLLM has to end its processes and free what they share
 MOST_BODY = 4 * 2**20  # bytes
+REQUEST_SECONDS = 20.0  # that a request's body may take
 
 Settings = dict[str, Any]
 Message = MutableMapping[str, Any]
@@ -138,15 +140,16 @@ class Door:
 
     async def _named(self, scope: Message, receive: Receive, send: Send) -> None:
         """Without a name vLLM would answer as the founder, which is another model."""
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > MOST_BODY:
-                await _refuse(413, "the request is too large", "invalid_request", scope, receive, send)
-                return
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                body = await _body(receive)
+        except TimeoutError:
+            sentence = "the request did not come to its end in time"
+            await _refuse(408, sentence, "invalid_request", scope, receive, send, {"Connection": "close"})
+            return
+        if body is None:
+            await _refuse(413, "the request is too large", "invalid_request", scope, receive, send)
+            return
         if (asked := _model(body)) != self.name:
             sentence = f"there is no model {asked!r} here; this server has {self.name}"
             await _refuse(404, sentence, "model_not_found", scope, receive, send)
@@ -157,6 +160,19 @@ class Door:
             return read.pop() if read else await receive()
 
         await self._app(scope, again, send)
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """All of a request's body; None where it is too large."""
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MOST_BODY:
+            return None
+    return body
 
 
 def _model(body: bytes) -> object:

@@ -129,8 +129,8 @@ def test_who_may_not_see_it(published: Published, elsewhere: Place, token: str |
     assert "is not there, or hidden" in fetch(elsewhere, published[1], fails=True, token=token)
 
 
-def test_a_revision_that_is_none(published: Published, elsewhere: Place) -> None:
-    assert "no full commit hash" in fetch(elsewhere, "main", fails=True)
+def test_a_revision_that_does_not_exist(published: Published, elsewhere: Place) -> None:
+    assert "not a full commit hash" in fetch(elsewhere, "main", fails=True)
     assert "has no such revision" in fetch(elsewhere, "0" * 40, fails=True)
 
 

@@ -48,9 +48,13 @@ def test_reading_a_report(finished: Project) -> None:
 def test_an_own_strategy_in_a_second_lineage(finished: Project) -> None:
     main = (finished.root / "results/g1/eval.json").read_bytes()
     said = follow(finished, "own-strategy.md")
+    planned = said["snakemake results/mine/g1/plan.json"]
+    assert "mine/g1 waits for a human" in planned
+    approved = next(text for line, text in said.items() if line.startswith("lamarck approve"))
+    assert "snakemake results/mine/g1/eval.json`" in approved
     assert "mine/g1 minus g1" in said["lamarck compare mine/g1 g1"]
     card = finished.read("results/mine/g1/curriculum.json")
-    assert {cell["skill"] for cell in card["cells"]} == {"json_mode", "list_ops"}
+    assert max(cell["difficulty"] for cell in card["cells"]) == 3
     assert (finished.root / "results/g1/eval.json").read_bytes() == main
     assert not (finished.root / "results/mine/control").exists()
 

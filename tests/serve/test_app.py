@@ -250,7 +250,7 @@ def test_a_model_without_a_chat_template_takes_one_message(url: str) -> None:
     assert refused(url, "chat/completions", messages=image)[0] == 400
 
 
-def test_bodies_that_are_none(url: str) -> None:
+def test_bodies_that_are_not_requests(url: str) -> None:
     post = f"{url}/v1/completions"
     assert httpx2.post(post, json={"model": NAME, "prompt": "x" * MOST_BODY}).status_code == 413
     assert httpx2.post(post, content="{", headers={"Content-Type": "application/json"}).status_code == 400

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -14,10 +13,12 @@ from starlette.routing import Route
 
 from lamarck.config import HFEngineConfig
 from lamarck.engine.hf import HFEngine
-from lamarck.serve import connection
+from lamarck.founder.tiny import pretrain
+from lamarck.serve import connection, vllm_server
 from lamarck.serve.app import build_app
 from lamarck.serve.vllm_server import Door
 from tests.serving import serving
+from tests.tiny import WORLD
 
 HEAD = b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 HALVES = {
@@ -35,8 +36,11 @@ TWO_LENGTHS = (
 
 
 @pytest.fixture(scope="module")
-def port(tiny_model: Path) -> Iterator[int]:
-    engine = HFEngine(HFEngineConfig(), tiny_model, None)
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Of a server whose model has learned nothing: nobody here gets as far as that."""
+    weights = tmp_path_factory.mktemp("weights")
+    pretrain(WORLD.model_copy(update={"steps": 2, "decay_steps": 1}), frozenset(), weights, 0, lambda steps: None)
+    engine = HFEngine(HFEngineConfig(), weights, None)
     with serving(build_app(engine, "g0-0123456789ab", None, ["127.0.0.1"])) as url:
         yield int(url.rpartition(":")[2])
 
@@ -76,13 +80,17 @@ def test_a_request_with_two_lengths_is_the_last_of_its_connection(port: int) -> 
 
 def test_so_it_is_before_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our check stands in vLLM's process, whose protocol is not ours."""
+    monkeypatch.setattr(vllm_server, "REQUEST_SECONDS", 0.3)
     monkeypatch.setattr(Door, "name", "g0", raising=False)
     monkeypatch.setattr(Door, "hosts", ["127.0.0.1"], raising=False)
     monkeypatch.setattr(Door, "key", None, raising=False)
     with serving(Door(Starlette()), plain=True) as url:
-        answer = sent(int(url.rpartition(":")[2]), TWO_LENGTHS)
+        port = int(url.rpartition(":")[2])
+        answer = sent(port, TWO_LENGTHS)
+        late = sent(port, HALVES["half a body"])
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1") == 1
+    assert late.startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_dropped_upload_leaves_no_trace(port: int, caplog: pytest.LogCaptureFixture) -> None:
