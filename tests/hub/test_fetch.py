@@ -72,8 +72,7 @@ def test_a_change_that_hides_in_the_manifest_is_found_by_the_records(published: 
     ("name", "key", "value"),
     [
         ("results/g1/curriculum.json", "items", "1e999"),
-        ("results/g1/curriculum.json", "items", "[" * 900 + "]" * 900),
-        ("results/g1/adapter/training.json", "log", '"none"'),
+        ("results/g1/adapter/training.json", "log", "[" * 900 + "]" * 900),
     ],
 )
 def test_nothing_is_placed_before_all_is_checked(
