@@ -12,7 +12,7 @@ from typing import Literal
 from lamarck.config import Config
 from lamarck.gate.check import GateState, gate_state
 from lamarck.lineage.freshness import Artifact
-from lamarck.lineage.generation import RESULTS, Generation, parse_generation
+from lamarck.lineage.generation import CAMPAIGNS, RESULTS, Generation, parse_generation
 
 DEFAULT_CONFIG = "config/default.yaml"
 SHOWN = 3
@@ -73,7 +73,8 @@ def next_step(config: Config, config_path: str, now: Standing, profile: str | No
 
 def waiting_elsewhere(lineages: Sequence[str]) -> list[str]:
     """Plans of other lineages than the main one that wait for a human, and what to do; of many, the first few."""
-    plans = [path for lineage in lineages for path in sorted((RESULTS / lineage).glob("g*/plan.json"))]
+    own = [lineage for lineage in lineages if not lineage.startswith(f"{CAMPAIGNS}/")]  # a campaign's approval is one
+    plans = [path for lineage in own for path in sorted((RESULTS / lineage).glob("g*/plan.json"))]
     found = [parse_generation(path.parent.relative_to(RESULTS).as_posix()) for path in plans]
     waiting = [each for each in found if gate_state(each, each.plan, each.approval).state == "waiting"]
     return [
