@@ -75,7 +75,11 @@ def test_a_library_that_writes_for_us_says_the_same(tmp_path: Path) -> None:
     assert [found.name for found in tmp_path.iterdir()] == ["adapter"]
 
 
-def test_files_that_speak_of_each_other_change_together(tmp_path: Path) -> None:
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_files_that_speak_of_each_other_change_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores and the samples behind them: on a full disk the old ones stay, all of them."""
     samples, scores = tmp_path / "samples.jsonl", tmp_path / "eval.json"
     write_together({samples: "old", scores: "old"})
@@ -83,6 +87,10 @@ def test_files_that_speak_of_each_other_change_together(tmp_path: Path) -> None:
         with full_disk(), pytest.raises(LamarckError, match="nothing was changed"):
             write_together(texts)
         assert (samples.read_text(), scores.read_text()) == ("old", "old")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", interrupted)
+        write_together({samples: "new", scores: "new"})
+    assert not scores.exists()  # old scores beside new samples would be taken for theirs
     write_together({samples: "new", scores: "new"})
     assert (samples.read_text(), scores.read_text()) == ("new", "new")
     assert len(list(tmp_path.iterdir())) == 2
