@@ -315,5 +315,5 @@ def finish_run():
     record_outputs(CONF, Path(CONFIG))
     now = standing(CONF, survey(CONF), why_stale(CONF) is not None)
     print(next_step(CONF, CONFIG, now, PROFILE), file=sys.stderr)
-    for sentence in waiting_elsewhere(LINEAGES[1:]):
+    for sentence in waiting_elsewhere(described_lineages()):
         print(f"{sentence}\n", file=sys.stderr)
