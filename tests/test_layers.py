@@ -31,6 +31,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("merge", "arch"),
     ("arch",),
     ("campaign",),
+    ("search",),
     ("report",),
     ("serve", "hub"),
     ("export",),
