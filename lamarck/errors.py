@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable
 
+from lamarck.output import guard_output
+
 
 class LamarckError(Exception):
     """Something the user can act on: the message is one clear sentence, and says what to do next."""
@@ -13,7 +15,11 @@ class Malformed(ValueError):
 
 
 def exit_with_sentence(command: Callable[[], object]) -> None:
-    """Run `command`; print a LamarckError as `error: ...` on stderr and exit 1. Other exceptions keep their trace."""
+    """Run `command`; print a LamarckError as `error: ...` on stderr and exit 1. Other exceptions keep their trace.
+
+    Whatever is printed from here on steers no terminal (output.py).
+    """
+    guard_output()
     try:
         command()
     except LamarckError as error:

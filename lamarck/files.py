@@ -5,11 +5,12 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from lamarck.errors import LamarckError
 
 # Snakemake drops this marker into directory outputs; it is not content.
 SNAKEMAKE_MARKER = ".snakemake_timestamp"
+# How Rust ends its sentence about an error of the operating system.
+SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def canonical_json(value: Any) -> str:
@@ -129,12 +132,28 @@ def cached_digest(path: Path) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` so that a reader, or a power cut, sees the old file or the new one, never a half."""
-    with _in_place_of(path, f"cannot write {path}: {{}}; nothing was changed") as partial:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+    write_together({path: text})
+
+
+def write_together(texts: Mapping[Path, str]) -> None:
+    """Write files that speak of each other, in their order; what is there stays until all of them lie on the disk.
+
+    The last of several that is there already goes first: whenever it is there, so are the others that it speaks of.
+    """
+    *_, last = texts
+    with ExitStack() as stack:
+        ready = {}
+        for path, text in texts.items():
+            sentence = f"cannot write {path}: {{}}; nothing was changed"
+            partial = ready[path] = stack.enter_context(_in_place_of(path, sentence))
+            with partial.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        if len(ready) > 1:
+            last.unlink(missing_ok=True)
+        for path, partial in ready.items():
+            os.replace(partial, path)
 
 
 @contextmanager
@@ -162,6 +181,11 @@ def _in_place_of(final: Path, sentence: str, directory: bool = False) -> Iterato
         yield partial
     except OSError as error:
         raise LamarckError(sentence.format(error.strerror or error)) from error
+    except Exception as error:
+        # Libraries that write for us in Rust (safetensors, tokenizers) have exceptions of their own for the same.
+        if (system := SYSTEM_ERROR.search(str(error))) and not isinstance(error, LamarckError):
+            raise LamarckError(sentence.format(os.strerror(int(system[1])))) from error
+        raise
     finally:
         if partial:
             _remove(partial)
@@ -212,10 +236,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    write_text(path, canonical_jsonl(rows))
+
+
+def canonical_jsonl(rows: Iterable[Any]) -> str:
     """One canonical object a line."""
-    write_text(
-        path, "".join(json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-    )
+    return "".join(json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
 
 
 def read_json(path: Path) -> Any:

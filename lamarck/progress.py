@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from lamarck import output
+
 LINE_EVERY_SECONDS = 10.0
 # A pipeline on a terminal sets this to the terminal's device: its jobs' own output goes through a pipe into the log.
 TERMINAL_VARIABLE = "LAMARCK_TERMINAL"
@@ -33,7 +35,7 @@ def _terminal() -> Iterator[TextIO | None]:
         return
     lock = Path(".lamarck/progress.lock")
     lock.parent.mkdir(exist_ok=True)
-    with lock.open("w") as held, open(device, "w") as terminal:
+    with lock.open("w") as held, open(device, "w", errors=output.PLAIN_LETTERS) as terminal:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -43,7 +45,6 @@ def _terminal() -> Iterator[TextIO | None]:
 
 
 def _bar(terminal: TextIO, title: str, unit: str, total: int | None) -> Iterator[Advance]:
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -68,7 +69,7 @@ def _bar(terminal: TextIO, title: str, unit: str, total: int | None) -> Iterator
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(file=terminal, force_terminal=True), transient=True) as progress:
+    with Progress(*columns, console=output.console(file=terminal, force_terminal=True), transient=True) as progress:
         task = progress.add_task(title, total=total)
         yield lambda more: progress.advance(task, more)
 

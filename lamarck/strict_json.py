@@ -1,4 +1,4 @@
-"""JSON as a model wrote it, read so that no text can mean two things. Light."""
+"""JSON as a model wrote it, or as it comes from the net, read so that no text can mean two things. Light."""
 
 import json
 import math
@@ -11,6 +11,11 @@ def loads(text: str) -> Any:
     """The value of a JSON text. Errors: ValueError for what is not JSON, for a key that stands twice, for NaN and the
     infinities, and for numbers too large to be computed with; RecursionError where it is nested too deep."""
     return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_float, parse_int=_int)
+
+
+def finite(text: str) -> Any:
+    """The value of a JSON text, without NaN and the infinities. Errors: ValueError, and RecursionError, as `loads`."""
+    return json.loads(text, parse_constant=_refuse, parse_float=_float)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """YAML as everything here reads it: one document, in which what a person sees is what is parsed. Light."""
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +8,7 @@ import yaml
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular
-
-# What a reader does not see, or sees in another order than it stands: Unicode's Default_Ignorable_Code_Point and format
-# characters (DerivedCoreProperties.txt, 16.0), controls, and the line ends that only YAML 1.1 knows.
-INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
-    "\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0"
-    "\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U000e0fff]"
-)
+from lamarck.visible import INVISIBLE
 
 
 def load(path: Path) -> Any:
@@ -29,7 +20,7 @@ def loads(content: bytes, source: str) -> Any:
     """The value of the one document in `content`, with the types of YAML's safe schema; None where it is empty.
 
     Errors: LamarckError with one sentence that names `source`: for what is not YAML; for a second document, a key that
-    stands twice, a merge key, an alias, an infinity or a number that is none; and for characters that nobody sees. In a
+    stands twice, a merge key, an alias, NaN or an infinity; and for characters that nobody sees. In a
     text such a character may stand as an escape in double quotes, where it is seen; in a key it may not.
     """
     try:

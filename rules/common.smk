@@ -1,5 +1,6 @@
 # Paths and input functions. Rules hold no logic; what they need to know stands here.
 import os
+import shlex
 import sys
 from argparse import ArgumentParser
 from functools import partial
@@ -15,7 +16,7 @@ from lamarck.gate.check import gate_state
 from lamarck.gate.journal import journal_of, spent_directory
 from lamarck.gate.plan import plan_digest, read_plan
 from lamarck.gate.signature import signature_of
-from lamarck.gate.standing import next_step, standing
+from lamarck.gate.standing import next_step, standing, waiting_elsewhere
 from lamarck.lineage.artifacts import EXAM_FILES, arms, exam_kind, kind_of
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.dvc import record_outputs
@@ -62,6 +63,15 @@ envvars:
 if set(workflow.config_settings.config) - {"generations"}:
     raise WorkflowError(
         "only generations can be set with --config: write the rest into a file and pass --configfile"
+    )
+
+if len(workflow.overwrite_configfiles) > 1:
+    _file, _target, *_ = (
+        shlex.quote(os.path.relpath(path)) for path in workflow.overwrite_configfiles
+    )
+    raise WorkflowError(
+        "--configfile takes every word behind it for a file of configuration: name what is to be made before it, "
+        f"as in `snakemake {_target} --configfile {_file}`"
     )
 
 # What to run next is said with the profile of this run.
@@ -326,7 +336,8 @@ def option(name, key):
 
     def render(wildcards, input):
         files = input.get(key, [])
-        return f"--{name} {files}" if files else ""
+        words = [files] if isinstance(files, str) else list(files)
+        return shlex.join([f"--{name}", *words]) if words else ""
 
     return render
 
@@ -336,3 +347,5 @@ def finish_run():
     record_outputs(CONF, Path(CONFIG))
     now = standing(CONF, survey(CONF), why_stale(CONF) is not None)
     print(next_step(CONF, CONFIG, now, PROFILE), file=sys.stderr)
+    for sentence in waiting_elsewhere(described_lineages()):
+        print(f"{sentence}\n", file=sys.stderr)

@@ -27,8 +27,8 @@ rule curriculum:
         like=option("like", "like"),
     shell:
         "python -m lamarck.curriculum --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-        "--weights {input.weights} {params.adapter} {params.earlier} {params.first} {params.like} "
-        "--output {output.curriculum} --card {output.card} --threads {threads} 2>&1 | tee {log}"
+        "--weights {input.weights:q} {params.adapter} {params.earlier} {params.first} {params.like} "
+        "--output {output.curriculum:q} --card {output.card:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
 # A rule of its own: a dataset card that is missing must not cost a curriculum.
@@ -49,5 +49,5 @@ rule dataset_card:
         "../envs/cpu.yaml"
     threads: 1
     shell:
-        "python -m lamarck.curriculum.dataset_card --config {input.config:q} --card {input.card} "
-        "--output {output.card} 2>&1 | tee {log}"
+        "python -m lamarck.curriculum.dataset_card --config {input.config:q} --card {input.card:q} "
+        "--output {output.card:q} 2>&1 | tee {log:q}"

@@ -17,8 +17,8 @@ rule student:
     params:
         suite=lambda wildcards, input: os.path.dirname(input.suite),
     shell:
-        "python -m lamarck.eval.student --suite {params.suite:q} --output {output.weights} --threads {threads} "
-        "2>&1 | tee {log}"
+        "python -m lamarck.eval.student --suite {params.suite:q} --output {output.weights:q} --threads {threads} "
+        "2>&1 | tee {log:q}"
 
 
 rule eval:
@@ -48,8 +48,8 @@ rule eval:
         answers="results/{prefix}g{n}/eval.answers.jsonl",
     shell:
         "python -m lamarck.eval --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-        "--weights {input.weights} {params.adapter} --suite {params.suite:q} --student {input.student} --output {output.scores} "
-        "--samples {output.samples} --record {output.record} --answers {params.answers} --threads {threads} 2>&1 | tee {log}"
+        "--weights {input.weights:q} {params.adapter} --suite {params.suite:q} --student {input.student:q} --output {output.scores:q} "
+        "--samples {output.samples:q} --record {output.record:q} --answers {params.answers:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule exam:
@@ -72,5 +72,5 @@ rule exam:
         answers="results/{prefix}g{n}/exams/{exam}.answers.jsonl",
     shell:
         "python -m lamarck.eval --exam --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-        "--weights {input.weights} {params.adapter} --suite {params.suite:q} --student {params.suite:q}/student --output {output.scores} "
-        "--samples {output.samples} --record {output.record} --answers {params.answers} --threads {threads} 2>&1 | tee {log}"
+        "--weights {input.weights:q} {params.adapter} --suite {params.suite:q} --student {params.suite:q}/student --output {output.scores:q} "
+        "--samples {output.samples:q} --record {output.record:q} --answers {params.answers:q} --threads {threads} 2>&1 | tee {log:q}"

@@ -17,4 +17,4 @@ rule founder:
         "../envs/cpu.yaml"
     threads: CONF.engine.founder_threads
     shell:
-        "python -m lamarck.founder --config {input.config:q} --generation {wildcards.prefix}g0 --output {output.weights} --threads {threads} 2>&1 | tee {log}"
+        "python -m lamarck.founder --config {input.config:q} --generation {wildcards.prefix}g0 --output {output.weights:q} --threads {threads} 2>&1 | tee {log:q}"

@@ -2,8 +2,8 @@
 
 PLAN = (
     "python -m lamarck.gate --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-    "--weights {input.weights} {params.adapter} --curriculum {input.curriculum} {params.previous} "
-    "{params.control} {params.control_adapter} --output {output.plan} --record {output.record} 2>&1 | tee {log}"
+    "--weights {input.weights:q} {params.adapter} --curriculum {input.curriculum:q} {params.previous} "
+    "{params.control} {params.control_adapter} --output {output.plan:q} --record {output.record:q} 2>&1 | tee {log:q}"
 )
 
 

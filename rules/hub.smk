@@ -13,8 +13,8 @@ rule publish:
         "../envs/cpu.yaml"
     threads: 1
     shell:
-        "python -m lamarck.hub --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} --output {output.published} "
-        "2>&1 | tee {log}"
+        "python -m lamarck.hub --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} --output {output.published:q} "
+        "2>&1 | tee {log:q}"
 
 
 rule publish_scores:
@@ -29,5 +29,5 @@ rule publish_scores:
         "../envs/cpu.yaml"
     threads: 1
     shell:
-        "python -m lamarck.hub --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} --output {output.published} "
-        "2>&1 | tee {log}"
+        "python -m lamarck.hub --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} --output {output.published:q} "
+        "2>&1 | tee {log:q}"

@@ -20,7 +20,7 @@ rule lineage:
         "../envs/cpu.yaml"
     threads: 1
     shell:
-        "python -m lamarck.report --config {input.config:q} --output {output.lineage} --table {output.table} 2>&1 | tee {log}"
+        "python -m lamarck.report --config {input.config:q} --output {output.lineage:q} --table {output.table:q} 2>&1 | tee {log:q}"
 
 
 rule report:
@@ -40,4 +40,4 @@ rule report:
         "../envs/cpu.yaml"
     threads: 1
     shell:
-        "lamarck report --configfile {input.config:q} --out {output.page} 2>&1 | tee {log}"
+        "lamarck report --configfile {input.config:q} --out {output.page:q} 2>&1 | tee {log:q}"

@@ -36,8 +36,8 @@ rule train:
         metrics="logs/tensorboard/{prefix}g{n}",
     shell:
         "python -m lamarck.train --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-        "--plan {input.plan} --approval {input.approval} --weights {input.weights} {params.adapter} "
-        "--curriculum {input.curriculum} {params.previous} {params.control} {params.control_adapter} {params.parent_approval} "
+        "--plan {input.plan:q} --approval {input.approval:q} --weights {input.weights:q} {params.adapter} "
+        "--curriculum {input.curriculum:q} {params.previous} {params.control} {params.control_adapter} {params.parent_approval} "
         "{params.campaign} {params.parent_campaign} "
-        "--checkpoint {params.checkpoint} --metrics {params.metrics} "
-        "--output {output.adapter} --threads {threads} 2>&1 | tee {log}"
+        "--checkpoint {params.checkpoint:q} --metrics {params.metrics:q} "
+        "--output {output.adapter:q} --threads {threads} 2>&1 | tee {log:q}"

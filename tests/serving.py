@@ -11,12 +11,14 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from lamarck.serve.connection import settings
+
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
-    """Yield the URL at which `app` answers."""
+def serving(app: ASGIApp, plain: bool = False) -> Iterator[str]:
+    """Yield the URL at which `app` answers; `plain`: as uvicorn runs it by itself."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning") if plain else settings(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

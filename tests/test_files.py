@@ -1,13 +1,18 @@
 """Writes are atomic: whatever happens, a reader finds the old file or the new one."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy
 import pytest
+from safetensors.numpy import save_file
 
 from lamarck.errors import LamarckError
 from lamarck.files import (
@@ -17,6 +22,7 @@ from lamarck.files import (
     every_byte_read,
     read_jsonl,
     write_text,
+    write_together,
 )
 
 FULL_DISK = """
@@ -46,6 +52,48 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path: Path) -> None:
     assert f"error: cannot write {path}" in done.stderr
     assert path.read_text() == "old"
     assert [found.name for found in tmp_path.iterdir()] == ["file"]
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process grows beyond a thousand bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_library_that_writes_for_us_says_the_same(tmp_path: Path) -> None:
+    """safetensors has an exception of its own for what the system says."""
+    path = tmp_path / "adapter"
+    path.mkdir()
+    refused = pytest.raises(LamarckError, match=r"^cannot write .*adapter: File too large$")
+    with full_disk(), refused, atomic_directory(path) as directory:
+        save_file({"weights": numpy.zeros(1000)}, directory / "adapter_model.safetensors")
+    assert [found.name for found in tmp_path.iterdir()] == ["adapter"]
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_files_that_speak_of_each_other_change_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores and the samples behind them: on a full disk the old ones stay, all of them."""
+    samples, scores = tmp_path / "samples.jsonl", tmp_path / "eval.json"
+    write_together({samples: "old", scores: "old"})
+    for texts in ({samples: "new", scores: "new" * 1000}, {samples: "new" * 1000, scores: "new"}):
+        with full_disk(), pytest.raises(LamarckError, match="nothing was changed"):
+            write_together(texts)
+        assert (samples.read_text(), scores.read_text()) == ("old", "old")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", interrupted)
+        write_together({samples: "new", scores: "new"})
+    assert not scores.exists()  # old scores beside new samples would be taken for theirs
+    write_together({samples: "new", scores: "new"})
+    assert (samples.read_text(), scores.read_text()) == ("new", "new")
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:

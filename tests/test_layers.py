@@ -10,8 +10,10 @@ ROOT = Path(__file__).parents[1] / "lamarck"
 
 # From the ground up. Rooms on one line do not know each other.
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("errors", "visible", "seeds", "strict_json"),
-    ("files", "progress", "run_lock"),
+    ("visible", "seeds", "strict_json"),
+    ("output",),
+    ("errors",),
+    ("files", "progress", "run_lock", "asking"),
     ("strict_yaml", "seal"),
     ("config",),
     ("lineage",),

@@ -1,6 +1,7 @@
 """The `lamarck` command: look at a lineage, review and approve its plans, check and compare its results."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from lamarck.errors import exit_with_sentence
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,  # what an exception says may come from a file
     rich_markup_mode="markdown",
     help="""Raise models: g0 writes a curriculum, a human approves the run, training makes g1; g1 teaches g2.
 
@@ -101,11 +103,14 @@ def approve(
     from lamarck.lineage.generation import parse_generation
 
     approver = approver_of(by, contact)
-    path = write(parse_generation(generation), digest if digest is not None else asked, approver, note, key)
+    child = parse_generation(generation)
+    path = write(child, digest if digest is not None else asked, approver, note, key)
     if as_json:
         print(json.dumps({"approval": str(path), "by": approver.name, "generation": generation}, sort_keys=True))
     else:
-        print(f"{path}: {generation} is approved by {approver.name}. Go on with `snakemake`.")
+        from lamarck.gate.standing import go_on_with
+
+        print(f"{path}: {generation} is approved by {approver.name}. Go on with {go_on_with(child)}.")
 
 
 @app.command()
@@ -140,11 +145,17 @@ def verify(configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def compare(first: str, second: str, configfile: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
+def compare(
+    first: str,
+    second: str,
+    exam: Annotated[str | None, typer.Option(help="On this exam instead of the lineage's own suite.")] = None,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
     """FIRST minus SECOND, item by item: generations (`g2`, `control/g2`) or git revisions (`main`, `v1:g2`)."""
     from lamarck.commands import compare as report
 
-    report.show(first, second, configfile, as_json)
+    report.show(first, second, configfile, exam, as_json)
 
 
 @app.command()
@@ -238,4 +249,16 @@ def export(
 
 
 def main() -> None:
-    exit_with_sentence(app)
+    exit_with_sentence(_run)
+
+
+def _run() -> None:
+    """Errors: LamarckError where a word of the command line is not text: it could stand in no record."""
+    from lamarck.errors import LamarckError
+
+    for word in sys.argv[1:]:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise LamarckError(f"{word!r} on the command line is not text in this terminal's encoding") from error
+    app()

@@ -9,11 +9,12 @@ if TYPE_CHECKING:
 
 def asked(question: str) -> str:
     """What the person at the terminal answers. Errors: LamarckError where there is none."""
+    from lamarck.asking import ask
     from lamarck.errors import LamarckError
 
     if not sys.stdin.isatty():
         raise LamarckError("there is nobody to ask here: give --by NAME and --digest SHORT, which is shown before")
-    return input(question)
+    return ask(question)
 
 
 def approver_of(by: str | None, contact: str | None) -> "Approver":

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from lamarck import output
 from lamarck.campaign.ledger import read_ledger
 from lamarck.campaign.members import Campaign, load_campaign
 from lamarck.campaign.run import Ask, is_approved, run_campaign, step_plan
@@ -34,7 +35,7 @@ def run(
     Errors: LamarckError when the digest typed is not the step's, or an arm failed.
     """
     campaign = load_campaign(path)
-    run_campaign(campaign, approver, asking(Console(stderr=as_json), typed_digest), key, jobs)
+    run_campaign(campaign, approver, asking(output.console(stderr=as_json), typed_digest), key, jobs)
     report(campaign, document, as_json)
 
 
@@ -82,7 +83,7 @@ def status(campaign: Campaign, as_json: bool) -> None:
     if as_json:
         print(json.dumps(said, indent=2))
         return
-    console = Console()
+    console = output.console()
     _print(console, f"{campaign.name}: {len(done)} of {len(campaign.lineages)} members are finished")
     for each in steps:
         ceiling = f", ceilings of {each['device_seconds'] / 3600:.1f} device-hours" if "device_seconds" in each else ""
@@ -107,7 +108,7 @@ def report(campaign: Campaign, document: Path | None, as_json: bool) -> None:
             said["race"] = [standing.model_dump(mode="json") for standing in verdicts(race)]
         print(json.dumps(said, indent=2))
         return
-    console = Console()
+    console = output.console()
     console.print(as_table(found))
     _print(console, f"{finished(campaign)}; {campaign.ledger} has them")
     for sentence in as_sentences(found):

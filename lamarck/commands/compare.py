@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from rich.console import Console
-
-from lamarck.config import load_config
+from lamarck import output
+from lamarck.config import Config, load_config
+from lamarck.errors import LamarckError
 from lamarck.eval.compare import compare
 from lamarck.lineage.flags import cut_short_among, flag_sentences, lost_points
 from lamarck.lineage.generation import parse_generation
@@ -14,13 +14,13 @@ from lamarck.report.table import comparison_sentences, comparison_table
 from lamarck.suites.suite import sanity_names, suite_kinds, suite_weights
 
 
-def show(first: str, second: str, config_path: Path, as_json: bool) -> None:
-    suite = Path(load_config(config_path).suite)
-    comparison = compare(*outcomes_of_both(first, second), suite_weights(suite), suite_kinds(suite))
+def show(first: str, second: str, config_path: Path, exam: str | None, as_json: bool) -> None:
+    suite = _suite(load_config(config_path), exam)
+    comparison = compare(*outcomes_of_both(first, second, exam), suite_weights(suite), suite_kinds(suite))
     if as_json:
         print(json.dumps(comparison.model_dump(), indent=2, sort_keys=True))
         return
-    console = Console()
+    console = output.console()
     console.print(comparison_table((first, second), comparison))
     for sentence in comparison_sentences(comparison):
         console.print(sentence, markup=False)
@@ -29,3 +29,14 @@ def show(first: str, second: str, config_path: Path, as_json: bool) -> None:
     lost = lost_points(comparison.tasks, sanity_names(suite)) if second == "g0" else {}
     for sentence in flag_sentences(first, lost, cut_short):
         console.print(sentence, style="red", markup=False)
+
+
+def _suite(config: Config, exam: str | None) -> Path:
+    """Errors: LamarckError where the configuration has no exam of that name."""
+    if exam is None:
+        return Path(config.suite)
+    for each in config.exams:
+        if Path(each).name == exam:
+            return Path(each)
+    known = ", ".join(Path(each).name for each in config.exams) or "none"
+    raise LamarckError(f"{exam!r} is not among the configuration's exams ({known})")

@@ -6,10 +6,10 @@ from contextlib import nullcontext
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lamarck import output
 from lamarck.curriculum.diff import CellChange, Difference, Side, Vocabulary, difference
 from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.errors import LamarckError
@@ -44,7 +44,7 @@ def show(
         rows = [{"line": number, **item.model_dump(mode="json")} for number, item in page]
         print(json.dumps({"items": len(chosen), "offset": offset, "page": rows}, indent=2, sort_keys=True))
         return
-    console = Console()
+    console = output.console()
     with console.pager() if console.is_terminal else nullcontext():
         for number, item in page:
             console.print(_item(number, item))
@@ -73,7 +73,7 @@ def show_difference(first: Generation, second: Generation, as_json: bool) -> Non
     if as_json:
         print(json.dumps(found.model_dump(), indent=2, sort_keys=True))
         return
-    console = Console()
+    console = output.console()
     for sentence in _sentences(found):
         console.print(Text(sentence))
     beside = Table.grid(padding=(0, 2))

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
+from lamarck import output
+from lamarck.asking import ask
 from lamarck.commands.report import PAGE, write_report
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
@@ -33,9 +33,9 @@ def run(config_path: Path) -> None:
             print(next_step(config, str(config_path), now))
             return
         shown = review.show(now.generation)
-        known = default_approver() or make_approver(input("Your name: "), None)
-        approve(now.generation, input, known, shown=shown)
-    console = Console()
+        known = default_approver() or make_approver(ask("Your name: "), None)
+        approve(now.generation, ask, known, shown=shown)
+    console = output.console()
     rows = scores_rows(config)
     console.print(scores_table(rows))
     for sentence in scores_sentences(rows):

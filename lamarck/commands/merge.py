@@ -7,10 +7,9 @@ from typing import Any
 
 import yaml
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from lamarck import merge
+from lamarck import merge, output
 from lamarck.config.section import load_section
 from lamarck.errors import LamarckError
 from lamarck.files import write_json
@@ -44,7 +43,7 @@ def show_plan(
         print(json.dumps(plan.model_dump(mode="json"), indent=2, sort_keys=True))
         return
     _print_notes(plan.notes)
-    Console().print(_table(plan))
+    output.console().print(_table(plan))
     print(f"Parameters: {plan.steps[-1].parameters:,} in {plan.steps[-1].tensors} tensors.")
     print(f"Memory: {_size(plan.memory_bytes)}: of each step (models + 2) x the largest tensor.")
     print(f"Disk: {_size(plan.disk_bytes)} at the fullest; merges that later ones read are deleted after them.")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from lamarck import output
 from lamarck.budget.estimate import Estimate, duration, estimate_generation
 from lamarck.budget.machine import CATALOGUE, Catalogue, load_catalogue
 from lamarck.budget.memory import CONTEXT, FRAGMENTATION, GIB, PROMPT_TOKENS, Memory
@@ -31,7 +31,7 @@ def show(path: Path, gpu: str | None, dollars_per_hour: float | None, as_json: b
     if as_json:
         print(json.dumps(_json(shape, steps), indent=2, sort_keys=True))
         return
-    console = Console()
+    console = output.console()
     console.print(_table(shape, steps))
     for sentence in _assumptions(config, load_catalogue(), steps):
         console.print(f"- {sentence}", markup=False, highlight=False)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from lamarck import output
 from lamarck.errors import LamarckError
 
 if TYPE_CHECKING:
@@ -24,21 +24,21 @@ def show(name: str | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=2, sort_keys=True))
     elif rows:
-        Console().print(_table(rows))
+        output.console().print(_table(rows))
         print("End one with `lamarck pods end ID`, or all with `lamarck pods end --all`.")
     else:
         print("No pod of this project is running.")
 
 
 def end(identifier: str | None, everything: bool, name: str | None) -> None:
-    """Errors: LamarckError where `identifier` is no pod of this project, or RunPod does not do it."""
+    """Errors: LamarckError where `identifier` is not a pod of this project, or RunPod does not do it."""
     if (identifier is None) != everything:
         raise LamarckError("say which pod: `lamarck pods end ID`, or `lamarck pods end --all`")
     with _account() as client:
         pods = _tagged(client, name)
         chosen = pods if everything else [pod for pod in pods if pod.id == identifier]
         if not everything and not chosen:
-            raise LamarckError(f"{identifier} is no pod of this project: `lamarck pods` lists them")
+            raise LamarckError(f"{identifier} is not a pod of this project: `lamarck pods` lists them")
         for pod in chosen:
             client.delete(pod.id)
             print(f"ended {pod.id} ({pod.name})")

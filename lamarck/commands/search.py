@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lamarck import strict_yaml
+from lamarck import output, strict_yaml
 from lamarck.commands.campaign import asking
 from lamarck.config.section import check_section
 from lamarck.config.strategy import Strategy
@@ -31,7 +31,7 @@ def run(
 ) -> None:
     """Ask once a round, run, and print the report. Errors: those of `run_search`."""
     search = load_search(path)
-    run_search(search, approver, asking(Console(stderr=as_json), typed_digest), key, jobs)
+    run_search(search, approver, asking(output.console(stderr=as_json), typed_digest), key, jobs)
     report(search, as_json)
 
 
@@ -57,7 +57,7 @@ def status(search: Search, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"search": search.name, "rounds": found}, indent=2))
         return
-    console = Console()
+    console = output.console()
     _print(console, f"{search.name}: {search.file.rounds} rounds, then the winner on fresh founders")
     for each in found:
         _print(console, f"  {each['round']:<6} {each['candidates']} candidates, {each['state']}")
@@ -72,7 +72,7 @@ def report(search: Search, as_json: bool) -> None:
     if as_json:
         print(json.dumps(content(search, found), indent=2))
         return
-    console = Console()
+    console = output.console()
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("round", "candidate", "from", "to the baseline", "founders", *search.file.space):
         table.add_column(heading)

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from lamarck import output
 from lamarck.skills import SKILLS, TAGGED
 
 
@@ -23,7 +23,7 @@ def show(as_json: bool) -> None:
         row = _row(name)
         levels = row["difficulties"]
         table.add_row(name, row["for"], f"{levels[0]} to {levels[-1]}", row["description"])
-    Console().print(table)
+    output.console().print(table)
 
 
 def _row(name: str) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lamarck import output
 from lamarck.config import Config, load_config
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
@@ -30,7 +30,7 @@ def show(config_path: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps(content, indent=2, sort_keys=True))
         return
-    console = Console()
+    console = output.console()
     console.print(_table(content["generations"], table(config)))
     for generation in content["generations"]:
         for name, reason in generation["artifacts"].items():
@@ -43,7 +43,8 @@ def show(config_path: Path, as_json: bool) -> None:
     rewards = rewards_table(Routing.model_validate(content["strategies"])) if content["strategies"] else None
     if rewards is not None:
         console.print(rewards)
-    console.print(Text(next_step(config, str(config_path), standing(config, artifacts))))
+    # As it is: a command that was broken into lines could not be pasted.
+    console.print(Text(next_step(config, str(config_path), standing(config, artifacts))), soft_wrap=True)
 
 
 def status(config: Config, artifacts: list[Artifact]) -> dict[str, Any]:

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from lamarck import output
 from lamarck.config import load_config
 from lamarck.engine import load_engine, prepare_libraries
 from lamarck.errors import LamarckError
@@ -82,7 +82,7 @@ def show_calibration(
         table.add_column(heading, justify="right")
     for who, points in rows:
         table.add_row(who, *cells(points))
-    console = Console()
+    console = output.console()
     console.print(table)
     for sentence in sentences:
         console.print(sentence, markup=False, highlight=False)
@@ -108,7 +108,7 @@ def show_outlook(name: str, tokens_per_second: float, dollars_per_hour: float, a
         table.add_column(heading, justify="left" if heading in ("tier", "task") else "right")
     for ask in found.asks:
         table.add_row(ask.tier, ask.task, f"{ask.questions:,}", f"{ask.answer_tokens:,}", f"{ask.tokens:,}")
-    console = Console()
+    console = output.console()
     console.print(table)
     console.print(
         f"At most {found.tokens:,} tokens: at {tokens_per_second:,.0f} tokens/s and ${dollars_per_hour:.2f} an hour "

@@ -117,7 +117,7 @@ def _side(card: dict[str, Any], items: Sequence[Item], own: Sequence[Item]) -> S
 
 
 def _lengths(texts: Sequence[str]) -> tuple[float, int]:
-    counts = [len(text.split()) for text in texts]
+    counts = [len(text.split()) for text in texts] or [0]
     return statistics.median(counts), max(counts)
 
 
@@ -134,10 +134,15 @@ def _cells(
             difficulty=difficulty,
             pass_rate=(rates[0].get((skill, difficulty)), rates[1].get((skill, difficulty))),
             kept=(kept[0][skill, difficulty], kept[1][skill, difficulty]),
-            shift=100 * (kept[1][skill, difficulty] / len(own_2) - kept[0][skill, difficulty] / len(own_1)),
+            shift=100 * (_share(kept[1][skill, difficulty], own_2) - _share(kept[0][skill, difficulty], own_1)),
         )
         for skill, difficulty in sorted(rates[0].keys() | rates[1].keys())
     ]
+
+
+def _share(count: int, own: Sequence[Item]) -> float:
+    """Of a curriculum; of an empty one nothing has any."""
+    return count / len(own) if own else 0.0
 
 
 def _said(items: Sequence[Item]) -> tuple[Counter[str], Counter[str]]:

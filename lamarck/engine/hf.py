@@ -5,6 +5,7 @@ for short answers of unequal length that is most of the time. Greedy output equa
 """
 
 from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,6 +19,15 @@ from lamarck.models.chat import opened_reasoning, prompt_tokens
 from lamarck.models.device import device_of
 from lamarck.models.shards import model_directory
 from lamarck.seeds import seed_for
+
+
+@dataclass(frozen=True)
+class ScoredText:
+    """A text token by token, and the one that the model would write next. Log probabilities are in nats."""
+
+    tokens: list[int]  # the text's, then the next one
+    values: list[float]  # of every token but the first, which begins the text
+    best: list[dict[int, float]]  # at the same places, the likeliest tokens, the likeliest first
 
 
 class HFEngine:
@@ -160,12 +170,30 @@ class HFEngine:
     @torch.inference_mode()
     def token_scores(self, batch: list[list[int]]) -> list[torch.Tensor]:
         """Log probability, in nats, of every token of each row but the first, which begins the text."""
-        longest = max(len(row) for row in batch)
-        # Padding stands on the right, where causal attention never looks.
-        padded = torch.tensor([row + [self.end[0]] * (longest - len(row)) for row in batch], device=self.device)
-        logits = self.model(input_ids=padded[:, : max(longest - 1, 1)], use_cache=False).logits
+        padded = self._right_pad(batch)
+        logits = self.model(input_ids=padded[:, : max(padded.shape[1] - 1, 1)], use_cache=False).logits
         chosen = torch.log_softmax(logits.float(), -1).gather(2, padded[:, 1:, None]).squeeze(2)
         return [values[: len(row) - 1] for values, row in zip(chosen, batch, strict=True)]
+
+    @torch.inference_mode()
+    def scored(self, batch: Sequence[list[int]], alternatives: int) -> list[ScoredText]:
+        """Each row, with the `alternatives` likeliest tokens, at least one, of every place behind the first token."""
+        padded = self._right_pad(batch)
+        logits = self.model(input_ids=padded, use_cache=False).logits
+        log_probabilities = torch.log_softmax(logits.float(), -1)
+        chosen = log_probabilities[:, :-1].gather(2, padded[:, 1:, None]).squeeze(2).tolist()
+        best = log_probabilities.topk(alternatives)
+        texts = []
+        for row, values, likely, ids in zip(batch, chosen, best.values.tolist(), best.indices.tolist(), strict=True):
+            last = len(row) - 1
+            places = [dict(zip(*each, strict=True)) for each in zip(ids[: last + 1], likely[: last + 1], strict=True)]
+            texts.append(ScoredText([*row, ids[last][0]], [*values[:last], likely[last][0]], places))
+        return texts
+
+    def _right_pad(self, batch: Sequence[list[int]]) -> torch.Tensor:
+        """(batch, longest) token ids; padding stands on the right, where causal attention never looks."""
+        longest = max(len(row) for row in batch)
+        return torch.tensor([row + [self.end[0]] * (longest - len(row)) for row in batch], device=self.device)
 
 
 def _load(weights: Path, adapter: Path | None, dtype: torch.dtype) -> tuple[PreTrainedTokenizerBase, torch.nn.Module]:

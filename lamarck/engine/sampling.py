@@ -29,7 +29,7 @@ def shared_luck(temperature: float, top_p: float, generator: torch.Generator) ->
         probabilities = torch.softmax(logits.float() / temperature, -1)
         if top_p < 1:
             ordered, index = probabilities.sort(-1, descending=True)
-            ordered[ordered.cumsum(-1) - ordered >= top_p] = 0
+            _keep_nucleus(ordered, torch.tensor(top_p, device=ordered.device))
             probabilities = torch.zeros_like(probabilities).scatter(-1, index, ordered)
         return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
@@ -38,7 +38,10 @@ def shared_luck(temperature: float, top_p: float, generator: torch.Generator) ->
 
 def own_luck(requests: Sequence[Continuation], device: torch.device) -> Choose:
     """Every row has its own temperature, nucleus and seed: what it gets does not depend on who else is in the batch."""
-    temperatures = torch.tensor([request.temperature for request in requests], device=device)
+    # The smallest are raised to what every device divides by; none becomes zero, which means greedy.
+    smallest = torch.finfo(torch.float32).tiny
+    heats = [max(request.temperature, smallest) if request.temperature else 0.0 for request in requests]
+    temperatures = torch.tensor(heats, device=device)
     top_ps = torch.tensor([request.top_p for request in requests], device=device)
     draws = torch.nn.utils.rnn.pad_sequence([_draws(request) for request in requests]).to(device)
 
@@ -48,8 +51,10 @@ def own_luck(requests: Sequence[Continuation], device: torch.device) -> Choose:
         if not bool(hot.any()):
             return best
         heat = torch.where(hot, temperatures[rows], 1.0)[:, None]
-        ordered, index = torch.softmax(logits.float() / heat, -1).sort(-1, descending=True)
-        ordered[ordered.cumsum(-1) - ordered >= top_ps[rows, None]] = 0
+        # Below the best before it is divided: by next to nothing, what stands above zero would become infinite.
+        below = logits.float() - logits.float().amax(-1, keepdim=True)
+        ordered, index = torch.softmax(below / heat, -1).sort(-1, descending=True)
+        _keep_nucleus(ordered, top_ps[rows, None])
         mass = ordered.cumsum(-1)
         # A row that has reached its own limit may still be in the batch: its draw is not looked at.
         luck = draws[min(step, len(draws)) - 1, rows, None]
@@ -59,6 +64,13 @@ def own_luck(requests: Sequence[Continuation], device: torch.device) -> Choose:
         return torch.where(hot, index.gather(1, place).squeeze(1), best)
 
     return choose
+
+
+def _keep_nucleus(ordered: torch.Tensor, top_p: torch.Tensor) -> None:
+    """Set to zero, in rows of falling probabilities, what lies beyond `top_p`. The best stays, however small that is:
+    in 32 bits it may be zero."""
+    rest = ordered[..., 1:]
+    rest[(ordered.cumsum(-1) - ordered)[..., 1:] >= top_p] = 0
 
 
 def _draws(request: Continuation) -> torch.Tensor:

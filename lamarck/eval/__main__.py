@@ -16,7 +16,7 @@ from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.compare import interval
 from lamarck.eval.resume import Remembering
 from lamarck.eval.scoring import ruler
-from lamarck.files import digest_value, write_json, write_jsonl
+from lamarck.files import canonical_json, canonical_jsonl, digest_text, digest_value, write_together
 from lamarck.lineage.artifacts import SCORES, exam_kind, scores_digest
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.generation import parse_generation
@@ -52,14 +52,12 @@ def main() -> None:
     if not scores["partial"]:
         weights, kinds = suite_weights(arguments.suite), suite_kinds(arguments.suite)
         result["interval"] = interval(samples, weights, kinds).model_dump()
-    # The scores come last, and old ones go first: whenever eval.json is there, so are the samples behind it.
-    arguments.output.unlink(missing_ok=True)
-    write_jsonl(arguments.samples, samples)
-    write_json(arguments.output, result)
-    digest = scores_digest(arguments.output, arguments.samples)
+    texts = {arguments.samples: canonical_jsonl(samples), arguments.output: canonical_json(result)}
+    digest = scores_digest(digest_text(texts[arguments.output]), digest_text(texts[arguments.samples]))
     record = make_record(digest, inputs, config.seed, engine.device_name, time.perf_counter() - started, seconds)
     record = record.model_copy(update={"resumed": engine.resumed})
-    _write_record(arguments.record, record)
+    # The scores come last: whenever eval.json is there, so are the samples behind it.
+    write_together({arguments.record: _record_text(record), **texts})
     if not scores["partial"]:
         arguments.answers.unlink()
     print(_summary(result, seconds))
@@ -103,8 +101,8 @@ def _measure(suite: Suite, engine: Engine, student: Path) -> tuple[dict[str, Any
     return scores, samples, time.perf_counter() - started
 
 
-def _write_record(path: Path, record: Record) -> None:
-    write_json(path, {"record": record.model_dump(mode="json")})
+def _record_text(record: Record) -> str:
+    return canonical_json({"record": record.model_dump(mode="json")})
 
 
 def _summary(result: dict[str, Any], seconds: float) -> str:

@@ -16,7 +16,7 @@ def find_converter() -> Path:
     """Named by LAMARCK_GGUF_CONVERTER, else on the path. Errors: LamarckError that says where it is to be had."""
     named = os.environ.get(CONVERTER_VARIABLE)
     if named and not Path(named).is_file():
-        raise LamarckError(f"{CONVERTER_VARIABLE} names {named}, which is no file")
+        raise LamarckError(f"{CONVERTER_VARIABLE} names {named}, which is not a file")
     found = named or shutil.which(CONVERTER)
     if found is None:
         raise LamarckError(

@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from lamarck import output
 from lamarck.config import Config, load_config
 from lamarck.engine import load_engine, prepare_libraries
 from lamarck.errors import LamarckError
@@ -52,7 +51,7 @@ def export(generation: Generation, to: Path, gguf: bool, config_path: Path, as_j
     if as_json:
         print(json.dumps(record, indent=2, sort_keys=True))
         return
-    console = Console()
+    console = output.console()
     console.print(comparison_table(("merged", generation.name), comparison))
     for sentence in comparison_sentences(comparison):
         console.print(sentence, markup=False)

@@ -32,7 +32,7 @@ def _check_description(source: Path) -> None:
     if not source.is_dir():
         raise LamarckError(f"the founder's model directory {source} does not exist: set founder.path")
     if not (source / "config.json").is_file():
-        raise LamarckError(f"{source} is no model directory: it has no config.json")
+        raise LamarckError(f"{source} is not a model directory: it has no config.json")
     if not any((source / name).is_file() for name in TOKENIZERS):
         raise LamarckError(f"{source} has no tokenizer: it needs one of {', '.join(TOKENIZERS)}")
     try:
@@ -47,7 +47,7 @@ def name_founder(repo: str, revision: str, output: Path) -> str | None:
     """A pinned revision on the hub into `output`: all but the weights themselves, which are named there (shards.py).
 
     The token, if one is needed, comes from HF_TOKEN. Returns the licence that its card names.
-    Errors: LamarckError where it cannot be had, or is no model directory.
+    Errors: LamarckError where it cannot be had, or is not a model directory.
     """
     from huggingface_hub import ModelCard
 

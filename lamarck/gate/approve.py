@@ -115,7 +115,10 @@ def default_approver() -> Approver | None:
 
 def _git_config(key: str) -> str | None:
     try:
-        done = subprocess.run(["git", "config", key], capture_output=True, text=True)
+        done = subprocess.run(["git", "config", key], capture_output=True)
     except FileNotFoundError:
         return None
-    return done.stdout.strip() or None
+    try:
+        return done.stdout.decode().strip() or None
+    except UnicodeDecodeError:
+        raise LamarckError(f"git's {key} is not UTF-8 text: set it again, or give --by NAME") from None

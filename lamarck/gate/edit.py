@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from lamarck import output
 from lamarck.config import Config
 from lamarck.config.limits import broken_limits
 from lamarck.config.strategy import Strategy, load_strategy
@@ -38,7 +39,7 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
     Errors: LamarckError, and nothing written, for a control arm, a curriculum that its inputs would make anew, an
     editor that fails, a refused line, or an edit below the strategy's floor or beyond its limits.
     """
-    console = Console()
+    console = output.console()
     if child.is_control:
         raise LamarckError(
             f"nobody curates a control arm: edit {child.planned_by.name}, and {child.name} follows in size"

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lamarck import output
 from lamarck.budget.estimate import duration
 from lamarck.config import HERE
 from lamarck.config.strategy import load_strategy
@@ -37,7 +38,7 @@ def show(generation: Generation, console: Console | None = None) -> Plan:
 
     Errors: LamarckError when the plan or the curriculum is missing or broken.
     """
-    console = console or Console()
+    console = console or output.console()
     plan = read_plan(generation.plan)
     card = read_json(generation.card)
     content = read_regular(generation.curriculum)

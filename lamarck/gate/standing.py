@@ -1,8 +1,10 @@
 """Where a lineage stands, and what the person at the keyboard can do next."""
 
 import os
+import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,9 +12,10 @@ from typing import Literal
 from lamarck.config import Config
 from lamarck.gate.check import GateState, gate_state
 from lamarck.lineage.freshness import Artifact
-from lamarck.lineage.generation import Generation
+from lamarck.lineage.generation import CAMPAIGNS, RESULTS, Generation, parse_generation
 
 DEFAULT_CONFIG = "config/default.yaml"
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ def _comes_before_gate(artifact: Artifact, child: Generation) -> bool:
 
 def next_step(config: Config, config_path: str, now: Standing, profile: str | None = None) -> str:
     """What to do next, as commands that can be pasted; `profile`: under which one runs the lineage."""
-    option = f" --profile {profile}" if profile else ""
-    option += "" if config_path == DEFAULT_CONFIG else f" --configfile {config_path}"
+    option = f" --profile {shlex.quote(profile)}" if profile else ""
+    option += "" if config_path == DEFAULT_CONFIG else f" --configfile {shlex.quote(config_path)}"
     if now.state == "gate" and now.generation and now.gate:
         name = now.generation.name
         return "\n".join(
@@ -68,10 +71,28 @@ def next_step(config: Config, config_path: str, now: Standing, profile: str | No
     return f"\nThere is work left: run `{command('snakemake')}{option}`.\n"
 
 
+def waiting_elsewhere(lineages: Sequence[str]) -> list[str]:
+    """Plans of other lineages than the main one that wait for a human, and what to do; of many, the first few."""
+    own = [lineage for lineage in lineages if not lineage.startswith(f"{CAMPAIGNS}/")]  # a campaign's approval is one
+    plans = [path for lineage in own for path in sorted((RESULTS / lineage).glob("g*/plan.json"))]
+    found = [parse_generation(path.parent.relative_to(RESULTS).as_posix()) for path in plans]
+    waiting = [each for each in found if gate_state(each, each.plan, each.approval).state == "waiting"]
+    return [
+        f"{each.name} waits for a human: `{command('lamarck')} review {each.name}`, `{command('lamarck')} approve "
+        f"{each.name}`, then {go_on_with(each)}."
+        for each in waiting[:SHOWN]
+    ]
+
+
+def go_on_with(generation: Generation) -> str:
+    """The command that trains and scores an approved generation: a bare `snakemake` raises the main lineage alone."""
+    return f"`{command('snakemake')} {generation.scores}`" if generation.lineage else f"`{command('snakemake')}`"
+
+
 def command(name: str) -> str:
     """How to call one of the environment's programs from here: by name where the environment is active."""
     program = Path(sys.executable).parent / name
     found = shutil.which(name)
     if "VIRTUAL_ENV" in os.environ and found:
         return name
-    return os.path.relpath(program)
+    return shlex.quote(os.path.relpath(program))

@@ -4,14 +4,16 @@ import contextlib
 from pathlib import Path
 
 from lamarck.errors import LamarckError
-from lamarck.files import digest_file, digest_value, read_json
+from lamarck.files import canonical_json, digest_file, digest_value, read_json
 from lamarck.gate.check import check_trained
-from lamarck.hub.contents import members
+from lamarck.hub.contents import Manifest, members
+from lamarck.hub.shapes import check_json, check_shapes
 from lamarck.lineage.artifacts import ADAPTER, SCORES, TABLE
 from lamarck.lineage.digest import digest_of_parts, weights_digest
 from lamarck.lineage.freshness import hold
 from lamarck.lineage.generation import STUDENT, WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import read_record
+from lamarck.report.lineage import lineage_up_to, scores_table
 
 
 def check_lineage(root: Path, last: Generation) -> set[str]:
@@ -34,6 +36,24 @@ def check_lineage(root: Path, last: Generation) -> set[str]:
             if not _is_scored(member, models[member.name]):
                 unscored.add(member.name)
     return unscored
+
+
+def check_content(root: Path, manifest: Manifest) -> None:
+    """Whether every record below `root` can be read as what it is: whoever wrote it also wrote its digest.
+
+    Errors: LamarckError that names the first that cannot.
+    """
+    with contextlib.chdir(root):
+        for name in sorted(manifest.files):
+            check_json(Path(name))
+        for member in members(Path(), manifest.last):
+            check_shapes(member)
+        # What every command here derives from them, derived once, and thrown away.
+        try:
+            scores_table(lineage := lineage_up_to(manifest.last, control=True))
+            canonical_json(lineage)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise LamarckError(f"its records are not those of a lineage ({type(error).__name__}: {error})") from error
 
 
 def _model_directory(directory: Path) -> str:

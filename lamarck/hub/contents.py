@@ -52,7 +52,7 @@ class Manifest(BaseModel):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Errors: LamarckError where it is none, or names a file that no lineage has: it may come from anywhere."""
+    """Errors: LamarckError where it is not a manifest, or names what no lineage has: it may come from anywhere."""
     try:
         manifest = Manifest.model_validate(read_json(path))
     except ValidationError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, file_digests, write_json, write_text
-from lamarck.hub.check import check_lineage
+from lamarck.hub.check import check_content, check_lineage
 from lamarck.hub.contents import MANIFEST, Manifest, read_manifest, unit_of
 from lamarck.lineage.generation import WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import Published, read_record
@@ -42,7 +42,7 @@ def fetch(repo: str, revision: str, into: Path) -> tuple[Manifest, list[str]]:
     file is not what the records say, or another one of that name is there.
     """
     if not COMMIT.fullmatch(revision):
-        raise LamarckError(f"{revision!r} is no full commit hash: a branch can move, so name the commit itself")
+        raise LamarckError(f"{revision!r} is not a full commit hash: a branch can move, so name the commit itself")
     # Kept when the connection breaks: the next try goes on from there.
     staging = into / ".lamarck" / "fetch" / f"{repo.replace('/', '--')}-{revision}"
     _download(repo, revision, [MANIFEST], staging)
@@ -78,6 +78,7 @@ def _check(staging: Path, manifest: Manifest) -> None:
         if digest_file(staging / name) != digest:
             raise LamarckError(f"{name} is not what {MANIFEST} says")
     check_lineage(staging, manifest.last)
+    check_content(staging, manifest)
 
 
 def _place(staging: Path, into: Path, manifest: Manifest) -> list[str]:

@@ -143,11 +143,12 @@ PLAN_INPUTS = (
 
 
 def _scores_digest(generation: Generation) -> str:
-    return scores_digest(generation.scores, generation.samples)
+    return scores_digest(digest_file(generation.scores), digest_file(generation.samples))
 
 
-def scores_digest(scores: Path, samples: Path) -> str:
-    return digest_value({"eval": digest_file(scores), "samples": digest_file(samples)})
+def scores_digest(scores: str, samples: str) -> str:
+    """Of eval.json and samples.jsonl together, from the digests of the two."""
+    return digest_value({"eval": scores, "samples": samples})
 
 
 WEIGHTS = Kind(
@@ -283,7 +284,8 @@ def exam_kind(suite: Path) -> Kind:
     files = {name: f"exams/{suite.name}.{rest}" for name, rest in EXAM_FILES.items()}
 
     def digest(generation: Generation) -> str:
-        return scores_digest(generation.directory / files["scores"], generation.directory / files["samples"])
+        scores, samples = (digest_file(generation.directory / files[name]) for name in ("scores", "samples"))
+        return scores_digest(scores, samples)
 
     return Kind(
         f"exam-{suite.name}",
@@ -312,6 +314,12 @@ TABLE: tuple[Kind, ...] = (
     SCORES,
     PUBLICATION_OF_SCORES,
 )
+
+
+def exam_files(generation: Generation, name: str) -> tuple[Path, Path]:
+    """Scores and samples of an exam."""
+    kind = exam_kind(Path(name))
+    return kind.paths(generation)["scores"], kind.paths(generation)["samples"]
 
 
 def table(config: Config) -> tuple[Kind, ...]:

@@ -71,5 +71,5 @@ NOT_MEASURED = ("README.md", "ERRATA.md", FROZEN)  # of a suite's files, those t
 def suite_digest(suite: Path) -> str:
     """One digest over every file of a suite: tasks, held-out items, weights. Errors: LamarckError if absent."""
     if not (suite / "suite.yaml").exists():
-        raise LamarckError(f"{suite} is no suite: it has no suite.yaml")
+        raise LamarckError(f"{suite} is not a suite: it has no suite.yaml")
     return digest_directory(suite, skip=NOT_MEASURED)

@@ -145,9 +145,17 @@ def _commit(stages: list[str]) -> None:
     """Errors: LamarckError with what DVC said."""
     if not stages:
         return
-    done = subprocess.run(["dvc", "commit", "--quiet", "--force", *stages], capture_output=True, text=True)
+    # Not --quiet: it would keep to itself what is wrong.
+    done = subprocess.run(["dvc", "commit", "--force", *stages], capture_output=True, text=True, errors="replace")
     if done.returncode:
-        raise LamarckError(f"dvc commit failed, so dvc.lock is not up to date: {done.stderr.strip()}")
+        raise LamarckError(f"dvc commit failed, so dvc.lock is not up to date: {_reason(done.stdout + done.stderr)}")
+
+
+def _reason(said: str) -> str:
+    """On one line: the errors among what DVC says, which is much; all of it where it calls none an error."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return "; ".join(errors or lines) or "DVC does not say why; try `dvc commit --verbose`"
 
 
 def _stage_files(config: Config, kind: Kind, generation: Generation) -> list[Path]:

@@ -48,7 +48,7 @@ def cut_short(generation: str, training: dict[str, Any]) -> str | None:
 def cut_short_among(generations: Iterable[Generation], root: Path = Path()) -> list[str]:
     """The same for those of several generations, below `root`, that were trained and did not come to their end.
 
-    Errors: LamarckError for a training.json that is none.
+    Errors: LamarckError for a training.json that is not a record of a training.
     """
     sentences = []
     for each in generations:
@@ -58,7 +58,7 @@ def cut_short_among(generations: Iterable[Generation], root: Path = Path()) -> l
         try:
             sentence = cut_short(each.name, read_json(path))
         except (KeyError, TypeError) as error:
-            raise LamarckError(f"{path} is no record of a training: `snakemake` makes it again") from error
+            raise LamarckError(f"{path} is not a record of a training: `snakemake` makes it again") from error
         if sentence:
             sentences.append(sentence)
     return sentences

@@ -81,7 +81,7 @@ def make_record(
 
 
 def code_state() -> Code:
-    """Commit and dirty flag of the working directory; None where it is no git checkout.
+    """Commit and dirty flag of the working directory; None where it is not a git checkout.
 
     A job on another machine, without git's history, has them from its controller.
     """

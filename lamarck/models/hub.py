@@ -23,12 +23,12 @@ def read_token() -> str | None:
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
         # As a header it would fail with a message that shows it.
-        raise LamarckError(f"what {TOKEN_VARIABLE} holds is no token: it must be one word of plain ASCII")
+        raise LamarckError(f"what {TOKEN_VARIABLE} holds is not a token: it must be one word of plain ASCII")
     return token or None
 
 
 def connect(repo: str) -> "HfApi":
-    """Errors: LamarckError where `repo` is no name of a repository."""
+    """Errors: LamarckError where `repo` is not the name of a repository."""
     if not re.fullmatch(REPO, repo):
         raise LamarckError(f"{repo!r} names no repository: write it as owner/name")
     from huggingface_hub import HfApi  # a third of a second

@@ -17,12 +17,17 @@ from lamarck.lineage.reward import proxy_of, reward_of, route_rewards
 
 def build_lineage(config: Config, lineage: str = "") -> dict[str, Any]:
     """The lineage `lineage` as far as it has been scored, its control arm, and what its strategies earned."""
-    generations = Generation(config.generations, lineage).line
+    return lineage_up_to(Generation(config.generations, lineage), config.control)
+
+
+def lineage_up_to(last: Generation, control: bool) -> dict[str, Any]:
+    """The same of the generations from the founder to `last`, without a configuration."""
+    generations, lineage = last.line, last.lineage
     arms = {"main": generations}
-    if config.control:
+    if control:
         arms["control"] = [generation.control for generation in generations[1:]]
     entries = {arm: [_entry(member) for member in members if _is_complete(member)] for arm, members in arms.items()}
-    return entries | {"strategies": route_rewards(config.generations, lineage).model_dump()}
+    return entries | {"strategies": route_rewards(last.number, lineage).model_dump()}
 
 
 def _is_complete(generation: Generation) -> bool:

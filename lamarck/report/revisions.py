@@ -7,39 +7,49 @@ from typing import Any
 
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import check_same_ruler
-from lamarck.files import read_json
+from lamarck.files import parse_jsonl, read_json
+from lamarck.lineage.artifacts import exam_files
 from lamarck.lineage.generation import Generation, parse_generation
 from lamarck.report.table import read_samples
 
 IS_HERE = re.compile(r"(?:[\w-]+/)*g\d+")  # a generation of this checkout, not of a revision
 
 
-def outcomes_of_both(first: str, second: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Per-item outcomes of two of `g2`, `control/g2`, `REVISION:g2`, or `REVISION` (its last generation).
+def outcomes_of_both(
+    first: str, second: str, exam: str | None = None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Per-item outcomes of two of `g2`, `control/g2`, `REVISION:g2`, or `REVISION` (its last generation): on the
+    lineage's own suite, or those of this checkout on an exam, by name.
 
     Errors: LamarckError when one has none, is partial, or they were measured with different suites, rules or students.
     """
-    (scores, ours), (other_scores, theirs) = _evaluation(first), _evaluation(second)
+    (scores, ours), (other_scores, theirs) = _evaluation(first, exam), _evaluation(second, exam)
     check_same_ruler(scores, other_scores)
     return ours, theirs
 
 
-def _evaluation(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _evaluation(name: str, exam: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(eval.json, outcomes) of one of these."""
     if IS_HERE.fullmatch(name):
         generation = parse_generation(name)
-        if not generation.scores.exists():
-            raise LamarckError(f"{name} has no scores yet: {generation.scores} does not exist")
-        here = read_json(generation.scores)
+        scores, samples = exam_files(generation, exam) if exam else (generation.scores, generation.samples)
+        if not scores.exists():
+            raise LamarckError(f"{name} has no scores yet: {scores} does not exist")
+        here = read_json(scores)
         _refuse_partial(name, here)
-        return here, read_samples(generation.samples)
+        return here, read_samples(samples)
+    if exam:
+        raise LamarckError(f"{name!r} is not a generation of this checkout, whose exams alone are compared")
     revision, _, member = name.partition(":")
     generation = parse_generation(member) if member else _last_generation(revision)
     text = scores_at(revision, generation.name)
     if text is None:
         raise LamarckError(f"{revision} has no {generation.scores}: commit it with that revision's lineage")
-    scores = json.loads(text)
-    _refuse_partial(name, scores)
+    try:
+        scores = json.loads(text)
+        _refuse_partial(name, scores)
+    except (ValueError, LookupError, TypeError) as error:
+        raise LamarckError(f"{generation.scores} at {revision} is not a file of scores") from error
     return scores, _samples_at(revision, generation)
 
 
@@ -49,7 +59,7 @@ def scores_at(revision: str, name: str) -> str | None:
     Errors: LamarckError where there is no such revision.
     """
     if _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
-        raise LamarckError(f"{revision!r} is no git revision")
+        raise LamarckError(f"{revision!r} is not a git revision{_why_not_here()}")
     return _git("show", f"{revision}:{parse_generation(name).scores}")
 
 
@@ -61,11 +71,17 @@ def _refuse_partial(name: str, scores: dict[str, Any]) -> None:
 def _last_generation(revision: str) -> Generation:
     listed = _git("ls-tree", "-r", "--name-only", revision, "results/")
     if listed is None:
-        raise LamarckError(f"{revision!r} is neither a generation nor a git revision")
+        raise LamarckError(f"{revision!r} is neither a generation nor a git revision{_why_not_here()}")
     numbers = [int(match[1]) for match in re.finditer(r"^results/g(\d+)/eval\.json$", listed, re.MULTILINE)]
     if not numbers:
         raise LamarckError(f"the revision {revision} has no results/gN/eval.json")
     return Generation(max(numbers))
+
+
+def _why_not_here() -> str:
+    """What keeps older revisions out of this clone, and how they come."""
+    shallow = (_git("rev-parse", "--is-shallow-repository") or "").strip() == "true"
+    return ": this clone is shallow, and `git fetch --unshallow` brings the older ones" if shallow else ""
 
 
 def _samples_at(revision: str, generation: Generation) -> list[dict[str, Any]]:
@@ -79,7 +95,7 @@ def _samples_at(revision: str, generation: Generation) -> list[dict[str, Any]]:
         raise LamarckError(
             f"the outcomes of {generation.name} at {revision} are not in DVC's cache: run `dvc fetch --all-commits`"
         ) from error
-    return [json.loads(line) for line in text.splitlines()]
+    return [row for _, row in parse_jsonl(text.encode(), generation.samples)]
 
 
 def _git(*arguments: str) -> str | None:

@@ -7,22 +7,23 @@ import secrets
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from itertools import islice
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from lamarck.engine.hf import HFEngine
+from lamarck.engine.hf import HFEngine, ScoredText
 from lamarck.engine.sampling import Continuation
 from lamarck.models.chat import conversation_tokens, opened_reasoning
 from lamarck.seeds import seed_for
 from lamarck.serve.answer import Choice, Render, events, total, unless_gone, usage
-from lamarck.serve.batcher import Batcher
+from lamarck.serve.batcher import Batcher, Scoring
 from lamarck.serve.protocol import Asked, ChatRequest, CompletionRequest, Refusal, parse
 from lamarck.serve.text import Text
 
@@ -39,6 +40,8 @@ class Service:
         self.name = name
         self.key = key
         self.opened = opened_reasoning(engine.tokenizer)
+        # A tokenizer may know more tokens than the model has: one of those would end everybody's batch.
+        self.tokens = min(len(engine.tokenizer), engine.model.get_input_embeddings().num_embeddings)
         self.started = int(time.time())
         self.batcher: Batcher
 
@@ -126,7 +129,7 @@ class Service:
             prompt if isinstance(prompt, list) else list(self.engine.tokenizer(prompt)["input_ids"])
             for prompt in prompts
         ]
-        if any(not 0 <= token < len(self.engine.tokenizer) for row in rows for token in row):
+        if any(not 0 <= token < self.tokens for row in rows for token in row):
             raise Refusal(400, "prompt: it holds a token id that the model does not have", "invalid_value")
         return rows
 
@@ -158,27 +161,41 @@ class Service:
 
     async def _scored(self, asked: CompletionRequest, rows: list[list[int]]) -> Response:
         """Log probabilities of the prompts themselves, which is what `echo` is for in evaluations."""
-        if not asked.echo or asked.logprobs is None or asked.max_tokens != 0 or asked.stream:
-            raise Refusal(400, "echo and logprobs: only together, with max_tokens 0 and no stream", "invalid_value")
+        limit = COMPLETION_TOKENS if asked.max_tokens is None else asked.max_tokens
+        if not asked.echo or asked.logprobs is None or limit > 1 or asked.stream:
+            sentence = "echo and logprobs: only together, with max_tokens 0 or 1 and no stream"
+            raise Refusal(400, sentence, "invalid_value")
+        if limit and asked.temperature:
+            raise Refusal(400, "temperature: behind a prompt that is scored, only 0", "invalid_value")
         for row in rows:
-            self._check_length(row, -1)  # the first token is the beginning, and is not scored
-        scores = await asyncio.gather(*(job.scores() for job in self.batcher.add_all(rows)))
+            self._check_length(row, limit or -1)  # the first token is the beginning, and is not scored
+        jobs = self.batcher.add_all([Scoring(row, asked.logprobs) for row in rows])
+        texts = await asyncio.gather(*(job.scores() for job in jobs))
         choices = [
-            {
-                "index": index,
-                "text": self.engine.tokenizer.decode(row),
-                "finish_reason": "length",
-                "logprobs": {
-                    "tokens": self.engine.tokenizer.convert_ids_to_tokens(row),
-                    "token_logprobs": [None, *values],
-                    "top_logprobs": None,
-                    "text_offset": None,
-                },
-            }
-            for index, (row, values) in enumerate(zip(rows, scores, strict=True))
+            self._scored_choice(index, text, len(row) + limit, asked.logprobs)
+            for index, (row, text) in enumerate(zip(rows, texts, strict=True))
         ]
-        counted = usage(sum(map(len, rows)), 0)
+        counted = usage(sum(map(len, rows)), limit * len(rows))
         return JSONResponse(self._envelope("text_completion") | {"choices": choices, "usage": counted})
+
+    def _scored_choice(self, index: int, text: ScoredText, length: int, alternatives: int) -> dict[str, Any]:
+        """In OpenAI's words: `length` tokens, each with as many likely ones."""
+        name = self.engine.tokenizer.convert_ids_to_tokens
+        tokens = text.tokens[:length]
+        likely = [dict(islice(each.items(), alternatives)) for each in text.best[: length - 1]]
+        return {
+            "index": index,
+            "text": self.engine.tokenizer.decode(tokens),
+            "finish_reason": "length",
+            "logprobs": {
+                "tokens": name(tokens),
+                "token_logprobs": [None, *text.values[: length - 1]],
+                "top_logprobs": [None, *({name(token): value for token, value in each.items()} for each in likely)]
+                if alternatives
+                else None,
+                "text_offset": None,
+            },
+        }
 
     def _envelope(self, kind: str) -> dict[str, Any]:
         return {"id": f"cmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": self.name}
@@ -218,7 +235,12 @@ def build_app(engine: HFEngine, name: str, key: str | None, hosts: Sequence[str]
             Route("/v1/chat/completions", service.chat, methods=["POST"]),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)],
-        exception_handlers={Refusal: _refused, HTTPException: _not_served, Exception: _failed},
+        exception_handlers={
+            Refusal: _refused,
+            HTTPException: _not_served,
+            ClientDisconnect: _gone,
+            Exception: _failed,
+        },
         lifespan=service.running,
         max_body_size=MOST_BODY,
     )
@@ -233,6 +255,11 @@ async def _not_served(request: Request, error: Exception) -> Response:
     """No such path or method, or too large a body."""
     assert isinstance(error, HTTPException)
     return Refusal(error.status_code, error.detail, "invalid_request").response()
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """In the middle of its own request: there is nobody to answer, and nothing has failed."""
+    return Response(status_code=CLIENT_GONE)
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -10,8 +10,9 @@ import queue
 import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 
-from lamarck.engine.hf import HFEngine
+from lamarck.engine.hf import HFEngine, ScoredText
 from lamarck.engine.sampling import Continuation
 from lamarck.serve.protocol import Refusal
 
@@ -19,20 +20,33 @@ WINDOW_SECONDS = 0.005
 MOST_WAITING = 4096  # requests: beyond that, clients are told to come back later
 
 log = logging.getLogger(__name__)
-Event = int | list[float] | Exception | None  # a token, the scores, what went wrong, the end
+Event = int | ScoredText | Exception | None  # a token, the scores, what went wrong, the end
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """One text to score. `tokens`: its ids; `alternatives`: of how many likely tokens, at each place."""
+
+    tokens: list[int]
+    alternatives: int
 
 
 class Job:
-    """One prompt to continue, or, where `request` is a list of token ids, a text to score. Lives on the event loop; the
-    model's thread only calls `tell`."""
+    """One prompt to continue, or one text to score. Lives on the event loop; the model's thread only calls `tell`."""
 
-    def __init__(self, request: Continuation | list[int]) -> None:
+    def __init__(self, request: Continuation | Scoring) -> None:
         self.request = request
         self.cancelled = False
+        self.told = 0  # tokens
+        self.ended = False
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
 
     def tell(self, event: Event) -> None:
+        if isinstance(event, int):
+            self.told += 1
+        else:
+            self.ended = True
         self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
     async def tokens(self) -> AsyncGenerator[int, None]:
@@ -43,9 +57,9 @@ class Job:
         finally:
             self.cancelled = True
 
-    async def scores(self) -> list[float]:
+    async def scores(self) -> ScoredText:
         event = await self._next()
-        assert isinstance(event, list)
+        assert isinstance(event, ScoredText)
         return event
 
     async def _next(self) -> Event:
@@ -63,7 +77,7 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, name="model")
         self._thread.start()
 
-    def add_all(self, requests: Sequence[Continuation] | Sequence[list[int]]) -> list[Job]:
+    def add_all(self, requests: Sequence[Continuation] | Sequence[Scoring]) -> list[Job]:
         """One job a request. Errors: Refusal where too many wait already; then none of them is worked on."""
         jobs = [Job(request) for request in requests]
         try:
@@ -86,13 +100,24 @@ class Batcher:
         while not self._closing.is_set():
             batch = [job for job in self._gather() if not job.cancelled]
             try:
-                self._score([job for job in batch if isinstance(job.request, list)])
-                self._continue([job for job in batch if isinstance(job.request, Continuation)])
+                self._run(batch)
             except Exception:
-                # What fails here (memory, above all) fails for this batch; the next may be smaller.
+                # One request may have done that (and memory, above all, may do for one): each is tried by itself.
                 log.exception("a batch of %d failed", len(batch))
-                for job in batch:
-                    job.tell(Refusal(500, "the model failed on this request; the server's log says why", "failed"))
+                self._run_alone([job for job in batch if not (job.ended or job.cancelled)])
+
+    def _run_alone(self, jobs: Sequence[Job]) -> None:
+        """One after the other, so that what ends one of them ends no other."""
+        for job in jobs:
+            try:
+                self._run([job])
+            except Exception:
+                log.exception("a request failed")
+                job.tell(Refusal(500, "the model failed on this request; the server's log says why", "failed"))
+
+    def _run(self, jobs: Sequence[Job]) -> None:
+        self._score([job for job in jobs if isinstance(job.request, Scoring)])
+        self._continue([job for job in jobs if isinstance(job.request, Continuation)])
 
     def _gather(self) -> list[Job]:
         """The next jobs, as many as go together; none where there are none for a while."""
@@ -110,9 +135,11 @@ class Batcher:
 
     def _score(self, jobs: Sequence[Job]) -> None:
         if jobs:
-            scores = self.engine.token_scores([job.request for job in jobs if isinstance(job.request, list)])
-            for job, values in zip(jobs, scores, strict=True):
-                job.tell(values.tolist())
+            asked = [job.request for job in jobs if isinstance(job.request, Scoring)]
+            most = max(1, *(each.alternatives for each in asked))
+            texts = self.engine.scored([each.tokens for each in asked], most)
+            for job, text in zip(jobs, texts, strict=True):
+                job.tell(text)
 
     def _continue(self, jobs: Sequence[Job]) -> None:
         if not jobs:
@@ -126,8 +153,10 @@ class Batcher:
                     jobs[place].tell(_stopping())
                 return
             for place, token in step:
-                jobs[place].tell(token)
                 counts[place] += 1
+                # Told already, where this is a second try: by itself a prompt goes on as it does in company.
+                if counts[place] > jobs[place].told:
+                    jobs[place].tell(token)
             # Who got no token at this step has ended.
             going = {place for place, _ in step if counts[place] < requests[place].max_new_tokens}
             for place in set(range(len(jobs))) - ended - going:

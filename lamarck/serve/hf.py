@@ -13,8 +13,6 @@ from lamarck.serve.watched import Watched
 if TYPE_CHECKING:
     import uvicorn
 
-LAST_WORDS_SECONDS = 5  # what running answers get when the server is told to stop
-
 
 def answer(model: Servable, config: Config, address: Address, idle_seconds: float | None) -> None:
     """Blocks until SIGINT or SIGTERM, or until nobody has asked anything for `idle_seconds`."""
@@ -23,17 +21,10 @@ def answer(model: Servable, config: Config, address: Address, idle_seconds: floa
     import uvicorn
 
     from lamarck.serve.app import build_app
+    from lamarck.serve.connection import settings
 
     watched = Watched(build_app(engine, model.name, address.key, address.hosts))
-    server = uvicorn.Server(
-        uvicorn.Config(
-            watched,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=LAST_WORDS_SECONDS,
-        )
-    )
+    server = uvicorn.Server(settings(watched))
     # uvicorn ends well on both signals, and then raises them again: being told to stop is no failure.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: None)

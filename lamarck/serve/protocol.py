@@ -2,14 +2,16 @@
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.responses import JSONResponse
 
 # Fields that only have one value here: accepted, because clients send them, as long as they change nothing.
 One = Annotated[int, Field(ge=1, le=1)]
 Zero = Annotated[float, Field(ge=0, le=0)]
 MOST_PROMPTS = 256  # of one request
-MOST_STOPS = 4
+MOST_STOPS = 32  # OpenAI takes 4; evaluations send more
+MOST_ALTERNATIVES = 5  # of a token that is scored
+SEED = 2**63  # seeds are whole numbers of 64 bits
 Stop = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -30,22 +32,29 @@ class Refusal(Exception):
         return JSONResponse(self.body(), self.status, self.headers)
 
 
-class StreamOptions(BaseModel):
+class Part(BaseModel):
+    """Of a request. Clients send null for what they do not set: it means the default, whatever the field."""
+
     model_config = ConfigDict(extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_unset(cls, data: Any) -> Any:
+        return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+
+class StreamOptions(Part):
     include_usage: bool = False
 
 
-class Asked(BaseModel):
+class Asked(Part):
     """What both kinds of request share."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: str
     max_tokens: int | None = Field(None, ge=0)
     temperature: float = Field(1.0, ge=0, le=2, allow_inf_nan=False)
     top_p: float = Field(1.0, gt=0, le=1)
-    seed: int | None = None
+    seed: int | None = Field(None, ge=-SEED, lt=SEED)
     stop: Stop | Annotated[list[Stop], Field(max_length=MOST_STOPS)] | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
@@ -64,7 +73,7 @@ class Asked(BaseModel):
 
 
 class CompletionRequest(Asked):
-    """`echo` with `max_tokens: 0` and `logprobs` scores prompts; that is the only use of the two."""
+    """`echo` with `logprobs` and `max_tokens: 0` or `1` scores prompts; that is the only use of the two."""
 
     prompt: (
         str
@@ -73,7 +82,7 @@ class CompletionRequest(Asked):
         | Annotated[list[Annotated[list[int], Field(min_length=1)]], Field(min_length=1, max_length=MOST_PROMPTS)]
     )
     echo: bool = False
-    logprobs: int | None = Field(None, ge=0, le=1)
+    logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
     best_of: One = 1
 
     @property
@@ -85,16 +94,12 @@ class CompletionRequest(Asked):
         return [prompt] if isinstance(prompt[0], int) else prompt
 
 
-class TextPart(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class TextPart(Part):
     type: Literal["text"]
     text: str
 
 
-class Message(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Message(Part):
     role: Literal["system", "user", "assistant"]
     content: str | list[TextPart]
 
@@ -106,6 +111,7 @@ class Message(BaseModel):
 
 class ChatRequest(Asked):
     messages: list[Message] = Field(min_length=1)
+    logprobs: Literal[False] = False
     max_completion_tokens: int | None = Field(None, ge=1)
 
 

@@ -167,7 +167,7 @@ def tunnel_command(remote: Remote, port: int, remote_port: int) -> list[str]:
 def read_profile(profile: Path, max_dollars: float | None) -> tuple[ExecutorSettings, str]:
     """The executor's settings in a Snakemake profile, and the command before every job.
 
-    Errors: LamarckError for a file that is none, or a setting that there is not.
+    Errors: LamarckError for a file that is not a profile, or a setting that does not exist.
     """
     values = strict_yaml.load(profile)
     if not isinstance(values, dict):
@@ -193,10 +193,10 @@ def files_of(generation: Generation) -> list[Path]:
 
 
 def _tracked() -> tuple[str, ...]:
-    """The project itself. Errors: LamarckError where it is no git repository."""
+    """The project itself. Errors: LamarckError where it is not a git repository."""
     done = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True)
     if done.returncode:
-        raise LamarckError("the pod gets the files that git knows, and this is no git repository")
+        raise LamarckError("the pod gets the files that git knows, and this is not a git repository")
     return tuple(name for name in done.stdout.split("\0") if name and Path(name).is_file())
 
 

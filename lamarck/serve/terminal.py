@@ -1,5 +1,6 @@
 """`lamarck chat`: talk to a generation in the terminal. Away from one, each line of input is asked and answered."""
 
+import io
 import secrets
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from lamarck import output
+from lamarck.asking import as_text
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.lineage.generation import Generation
@@ -23,7 +26,7 @@ def chat(generation: Generation, system: str | None, temperature: float, config_
     """Until the end of the input. Errors: LamarckError where the generation may not be served or cannot be asked so."""
     config = load_config(config_path)
     model = servable(generation)
-    console = Console()
+    console = output.console()
     engine = load(model, config)
     remembers = bool(engine.tokenizer.chat_template)
     if system and not remembers:
@@ -32,7 +35,12 @@ def chat(generation: Generation, system: str | None, temperature: float, config_
         about = "" if remembers else "; without a chat template it sees one line at a time"
         console.print(f"{model.name}{about}. Ctrl-C stops an answer, Ctrl-D ends.", highlight=False)
     messages = [{"role": "system", "content": system}] if system else []
-    for line in _lines():
+    for given in _lines():
+        try:
+            line = as_text(given)
+        except LamarckError as error:
+            console.print(f"error: {error}", markup=False, highlight=False)
+            continue
         asked = [*(messages if remembers else []), {"role": "user", "content": line}]
         try:
             answer = _answer(engine, asked, temperature, console)
@@ -42,13 +50,16 @@ def chat(generation: Generation, system: str | None, temperature: float, config_
         messages = [*asked, {"role": "assistant", "content": answer}]
 
 
-def _lines() -> Iterator[str]:
+def _lines() -> Iterator[str | bytes]:
     """What the person types, with the line editing that they are used to; or the lines of a file or pipe."""
     if not sys.stdin.isatty():
-        yield from (text for line in sys.stdin if (text := line.rstrip("\n")).strip())
+        # As bytes: one line that is not text must not end the others.
+        yield from (text for line in sys.stdin.buffer if (text := line.rstrip(b"\r\n")).strip())
         return
     import readline  # noqa: F401  its import is what gives input() history and editing
 
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # for as_text to find
     while True:
         try:
             line = input("> ")

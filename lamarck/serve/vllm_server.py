@@ -5,6 +5,7 @@ The one line of standard input says what to serve, and where. The process ends, 
 standard input does. vLLM's own key guards /v1 alone, and it answers to any host's name: `Door` stands before it.
 """
 
+import asyncio
 import hmac
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Any, ClassVar
 LAST_WORDS_SECONDS = 5  # what running answers get when the server is told to stop
 GRACE = 10.0  # seconds that vLLM has to end its processes and free what they share
 MOST_BODY = 4 * 2**20  # bytes
+REQUEST_SECONDS = 20.0  # that a request's body may take
 
 Settings = dict[str, Any]
 Message = MutableMapping[str, Any]
@@ -109,6 +111,11 @@ class Door:
         self._started = int(time.time())
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope.get("headers", ())}:
+            # It may be two requests (RFC 9112, 6.3): nothing behind it is read.
+            sentence = "a request has Content-Length or Transfer-Encoding, never both"
+            await _refuse(400, sentence, "invalid_request", scope, receive, send, {"Connection": "close"})
+            return
         inside = self._app if scope["type"] == "lifespan" or scope.get("path") == "/health" else self._inside
         await inside(scope, receive, send)
 
@@ -133,15 +140,16 @@ class Door:
 
     async def _named(self, scope: Message, receive: Receive, send: Send) -> None:
         """Without a name vLLM would answer as the founder, which is another model."""
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > MOST_BODY:
-                await _refuse(413, "the request is too large", "invalid_request", scope, receive, send)
-                return
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                body = await _body(receive)
+        except TimeoutError:
+            sentence = "the request did not come to its end in time"
+            await _refuse(408, sentence, "invalid_request", scope, receive, send, {"Connection": "close"})
+            return
+        if body is None:
+            await _refuse(413, "the request is too large", "invalid_request", scope, receive, send)
+            return
         if (asked := _model(body)) != self.name:
             sentence = f"there is no model {asked!r} here; this server has {self.name}"
             await _refuse(404, sentence, "model_not_found", scope, receive, send)
@@ -154,6 +162,19 @@ class Door:
         await self._app(scope, again, send)
 
 
+async def _body(receive: Receive) -> bytes | None:
+    """All of a request's body; None where it is too large."""
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MOST_BODY:
+            return None
+    return body
+
+
 def _model(body: bytes) -> object:
     """The model that a request names; None where it names none."""
     try:
@@ -163,15 +184,25 @@ def _model(body: bytes) -> object:
     return content.get("model") if isinstance(content, dict) else None
 
 
-async def _refuse(status: int, sentence: str, code: str, scope: Message, receive: Receive, send: Send) -> None:
+async def _refuse(
+    status: int,
+    sentence: str,
+    code: str,
+    scope: Message,
+    receive: Receive,
+    send: Send,
+    headers: dict[str, str] | None = None,
+) -> None:
     error = {"message": sentence, "type": "invalid_request_error", "param": None, "code": code}
-    await _answer(status, {"error": error}, scope, receive, send)
+    await _answer(status, {"error": error}, scope, receive, send, headers)
 
 
-async def _answer(status: int, content: object, scope: Message, receive: Receive, send: Send) -> None:
+async def _answer(
+    status: int, content: object, scope: Message, receive: Receive, send: Send, headers: dict[str, str] | None = None
+) -> None:
     from starlette.responses import JSONResponse
 
-    await JSONResponse(content, status)(scope, receive, send)
+    await JSONResponse(content, status, headers)(scope, receive, send)
 
 
 if __name__ == "__main__":

@@ -49,3 +49,13 @@ def test_new_words_and_new_neighbours_are_named_once() -> None:
     assert found.only_first.frequent_pairs == {"inc rev": 1}
     assert found.first.prompt_words == (3, 3)
     assert found.second.prompt_words == (3, 4)
+
+
+def test_an_empty_curriculum_has_nothing_of_everything() -> None:
+    empty = card(FIRST, "g2", "g1")
+    sides = (card(FIRST, "g1", "g0"), FIRST), (empty, [])
+    found = difference(*sides, 5)  # type: ignore[arg-type]
+    assert (found.second.own, found.second.prompt_words) == (0, (0, 0))
+    assert [cell.shift for cell in found.cells] == [-75, -25]
+    assert [cell.shift for cell in difference(*reversed(sides), 5).cells] == [75, 25]  # type: ignore[arg-type]
+    assert difference(sides[1], sides[1], 5).cells == []

@@ -59,5 +59,5 @@ def test_without_one_it_says_where_it_is_to_be_had(tmp_path: Path, monkeypatch: 
     with pytest.raises(LamarckError, match=r"needs llama\.cpp's convert_hf_to_gguf\.py"):
         find_converter()
     monkeypatch.setenv(CONVERTER_VARIABLE, "nowhere.py")
-    with pytest.raises(LamarckError, match=r"names nowhere\.py, which is no file"):
+    with pytest.raises(LamarckError, match=r"names nowhere\.py, which is not a file"):
         find_converter()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,25 @@ def test_a_change_that_hides_in_the_manifest_is_found_by_the_records(published: 
     assert results(elsewhere.root) == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("results/g1/curriculum.json", "items", "1e999"),
+        ("results/g1/adapter/training.json", "log", "[" * 900 + "]" * 900),
+    ],
+)
+def test_nothing_is_placed_before_all_is_checked(
+    published: Published, elsewhere: Place, name: str, key: str, value: str
+) -> None:
+    """Records say what their writer likes: that they cannot be read comes before anything lies in its place."""
+    text = published[0].hub.repositories[REPO].commits[published[1]][name].decode()
+    changed = re.sub(rf'"{key}": (\[.*?\n  \]|[^,\n]*)', f'"{key}": {value}', text, count=1, flags=re.DOTALL)
+    assert changed != text
+    commit = tampered(published, {name: changed.encode()})
+    assert "is refused, and nothing was changed" in fetch(elsewhere, commit, fails=True)
+    assert results(elsewhere.root) == {}
+
+
 def test_an_answer_to_what_was_not_trained_would_open_a_gate(published: Published, elsewhere: Place) -> None:
     commit = tampered(published, {"approvals/g3.ok": b"decision: approve"})
     assert "names 'approvals/g3.ok', which is later than g2" in fetch(elsewhere, commit, fails=True)
@@ -108,8 +128,8 @@ def test_who_may_not_see_it(published: Published, elsewhere: Place, token: str |
     assert "is not there, or hidden" in fetch(elsewhere, published[1], fails=True, token=token)
 
 
-def test_a_revision_that_is_none(published: Published, elsewhere: Place) -> None:
-    assert "no full commit hash" in fetch(elsewhere, "main", fails=True)
+def test_a_revision_that_does_not_exist(published: Published, elsewhere: Place) -> None:
+    assert "not a full commit hash" in fetch(elsewhere, "main", fails=True)
     assert "has no such revision" in fetch(elsewhere, "0" * 40, fails=True)
 
 

@@ -98,8 +98,8 @@ def test_python_beside_an_adapter_is_not_published(place: Place) -> None:
         (READER, "may not write to owner/lineage"),
         (STRANGER, "may not write to owner/lineage"),
         ("hf_of_nobody", "is not there, or hidden: set HF_TOKEN"),
-        ("hf_two words", "is no token"),
-        ("hf_\u00e4", "is no token"),
+        ("hf_two words", "is not a token"),
+        ("hf_\u00e4", "is not a token"),
     ],
 )
 def test_a_token_that_may_not_write(place: Place, token: str | None, sentence: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lamarck.config import load_config
+from lamarck.errors import LamarckError
 from lamarck.lineage.dvc import record_outputs
 from tests.report.page.conftest import lineage, made  # noqa: F401  two generations with control arms
 
@@ -19,19 +20,27 @@ def pushed(remote: Path) -> set[bytes]:
     return {path.read_bytes() for path in remote.rglob("*") if path.is_file()}
 
 
-def test_another_checkout_gets_all_that_is_in_the_results(
-    lineage: Path,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def with_dvc(lineage: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    remote = tmp_path / "remote"
-    for command in (
-        ("git", "init", "--quiet"),
-        ("dvc", "init", "--quiet"),
-        ("dvc", "remote", "add", "--quiet", "--default", "here", str(remote)),
-    ):
+    for command in (("git", "init", "--quiet"), ("dvc", "init", "--quiet")):
         subprocess.run(command, check=True)
+
+
+def test_what_dvc_says_is_passed_on(with_dvc: None) -> None:
+    """Of a file as a merge leaves it."""
+    Path("dvc.lock").write_text("<<<<<<< ours\nschema: '2.0'\n=======\nstages: {}\n>>>>>>> theirs\n")
+    with pytest.raises(LamarckError, match=r"dvc commit failed, so dvc.lock is not up to date: .*dvc.lock") as error:
+        record_outputs(load_config(CONFIG), CONFIG)
+    assert "\n" not in str(error.value)
+
+
+def test_another_checkout_gets_all_that_is_in_the_results(
+    with_dvc: None,
+    tmp_path: Path,
+) -> None:
+    remote = tmp_path / "remote"
+    subprocess.run(("dvc", "remote", "add", "--quiet", "--default", "here", str(remote)), check=True)
     record_outputs(load_config(CONFIG), CONFIG)
     subprocess.run(["dvc", "push", "--quiet"], check=True)
     directories = [Path("results/g0/weights"), Path("results/g1/adapter")]

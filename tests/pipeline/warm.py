@@ -113,6 +113,8 @@ def _run(command: dict, environment: dict[str, str], files: list[int], connectio
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
+    # The streams of this process knew whether they could be sought in: the command's are others.
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
     os.chdir(command["directory"])
     os.environ.clear()
     os.environ.update(environment)

@@ -37,7 +37,7 @@ def test_a_ceiling_that_the_workflow_sets(runpod: FakeRunPod, small: Small) -> N
     output = small.run(*small.quick, "out/second.txt", fails=True)
     assert "the ceiling of $0.50 is below one hour of the cheapest pod" in output
     (small.root / "Snakefile").write_text(rule.replace("rule second:", "rule second:\n    params: max_dollars=-1"))
-    assert "a ceiling of -1 dollars is no positive number" in small.run(*small.quick, "out/second.txt", fails=True)
+    assert "a ceiling of -1 dollars is not a positive number" in small.run(*small.quick, "out/second.txt", fails=True)
     assert created(runpod) == 1
 
 

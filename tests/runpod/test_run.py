@@ -138,7 +138,7 @@ def test_pods_are_listed_and_ended(runpod: FakeRunPod, small: Small) -> None:
     assert left.identifier in pods()
     assert f'"id": "{left.identifier}"' in pods("--json")
     assert "say which pod" in pods("end")
-    assert "is no pod of this project" in pods("end", "another")
+    assert "is not a pod of this project" in pods("end", "another")
     assert "No pod of this project" in pods("--name", "another")
     assert f"ended {left.identifier}" in pods("end", left.identifier)
     assert not runpod.running()

@@ -13,6 +13,7 @@ import pytest
 from lamarck.config import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.serve.app import MOST_BODY, build_app
+from lamarck.serve.protocol import ChatRequest, CompletionRequest
 from tests.serving import serving
 from tests.tiny import PROMPTS
 
@@ -159,6 +160,8 @@ def test_a_client_that_hangs_up_frees_the_model(engine: HFEngine) -> None:
         ({"temperature": -1}, 400, "temperature"),
         ({"logprobs": 1}, 400, "echo"),
         ({"echo": True, "max_tokens": 3}, 400, "echo"),
+        ({"echo": True, "logprobs": 1, "max_tokens": 1}, 400, "temperature"),
+        ({"seed": 2**64}, 400, "seed"),
         ({"logit_bias": {"1": 5}}, 400, "logit_bias: not supported"),
     ],
 )
@@ -168,6 +171,78 @@ def test_what_it_does_not_do_it_refuses(url: str, changes: dict[str, Any], statu
     assert words in error["message"]
 
 
+def test_null_means_the_default(client: openai.OpenAI, url: str, engine: HFEngine) -> None:
+    """Clients send null for what they do not set, and messages that they got with all the fields that they have."""
+    prompt, text = PROMPTS[0], engine.generate(PROMPTS[:1], max_new_tokens=16)[0]
+    unset = (set(CompletionRequest.model_fields) | {"logit_bias", "suffix"}) - {"model", "prompt", "temperature"}
+    body = {"model": NAME, "prompt": prompt, "temperature": 0}
+    answer = httpx2.post(f"{url}/v1/completions", json=body | dict.fromkeys(unset))
+    assert answer.json()["choices"][0]["text"] == text, answer.text
+    message = {"role": "user", "content": prompt, "name": None, "tool_calls": None}
+    unset = (set(ChatRequest.model_fields) | {"tools", "response_format"}) - {"model", "messages", "temperature"}
+    body = {"model": NAME, "messages": [message], "temperature": 0}
+    answer = httpx2.post(f"{url}/v1/chat/completions", json=body | dict.fromkeys(unset))
+    assert answer.json()["choices"][0]["message"]["content"] == engine.generate([prompt], max_new_tokens=120)[0]
+    options = {"include_usage": None}
+    streamed = httpx2.post(f"{url}/v1/chat/completions", json=body | {"stream": True, "stream_options": options})
+    assert streamed.text.endswith("data: [DONE]\n\n")
+
+
+EXTREMES = [
+    {"temperature": 1, "top_p": 1e-320},
+    {"temperature": 1e-320},
+    {"temperature": 1e-40},
+    {"temperature": 1e-38},
+]
+
+
+@pytest.mark.parametrize("extreme", EXTREMES)
+def test_next_to_no_chance_is_the_best_token(url: str, engine: HFEngine, extreme: dict[str, float]) -> None:
+    body = {"model": NAME, "prompt": PROMPTS[0], "max_tokens": 8, "seed": 0} | extreme
+    answer = httpx2.post(f"{url}/v1/completions", json=body)
+    assert answer.json()["choices"][0]["text"] == engine.generate(PROMPTS[:1], max_new_tokens=8)[0], answer.text
+
+
+def test_next_to_no_chance_is_the_best_token_in_the_pipeline(engine: HFEngine) -> None:
+    expected = engine.generate(PROMPTS[:2], max_new_tokens=8)
+    assert engine.generate(PROMPTS[:2], max_new_tokens=8, temperature=1, top_p=1e-320) == expected
+
+
+def test_a_request_that_the_model_fails_on_harms_no_other(url: str, engine: HFEngine) -> None:
+    """The model stumbles on a long text, at its third step: who was in the same batch gets the whole answer."""
+    expected = engine.generate(PROMPTS[:8], max_new_tokens=6)
+    long = [" ".join(PROMPTS[first : first + 4]) for first in range(0, 40, 4)]
+    answers = zip(long, engine.generate(long, max_new_tokens=6), strict=True)
+    poison = next(prompt for prompt, text in answers if len(text.split()) >= 4)
+    third_step = len(poison.split()) + 1
+    batches: list[int] = []
+
+    def stumble(model: object, arguments: object, named: dict[str, Any]) -> None:
+        if int(named["position_ids"].max()) >= third_step:
+            batches.append(len(named["input_ids"]))
+            raise RuntimeError("stumbled")
+
+    found: dict[int, Any] = {}
+
+    def ask(place: int) -> None:
+        body = {"model": NAME, "prompt": [*PROMPTS[:8], poison][place], "max_tokens": 6, "temperature": 0}
+        found[place] = httpx2.post(f"{url}/v1/completions", json=body)
+
+    hook = engine.model.register_forward_pre_hook(stumble, with_kwargs=True)
+    try:
+        threads = [threading.Thread(target=ask, args=(place,)) for place in range(9)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        hook.remove()
+    assert max(batches) > 1
+    assert batches[-1] == 1
+    assert found[8].status_code == 500
+    assert [found[place].json()["choices"][0]["text"] for place in range(8)] == expected
+
+
 def test_a_model_without_a_chat_template_takes_one_message(url: str) -> None:
     system = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 2"}]
     assert "no chat template" in refused(url, "chat/completions", messages=system)[1]["message"]
@@ -175,7 +250,7 @@ def test_a_model_without_a_chat_template_takes_one_message(url: str) -> None:
     assert refused(url, "chat/completions", messages=image)[0] == 400
 
 
-def test_bodies_that_are_none(url: str) -> None:
+def test_bodies_that_are_not_requests(url: str) -> None:
     post = f"{url}/v1/completions"
     assert httpx2.post(post, json={"model": NAME, "prompt": "x" * MOST_BODY}).status_code == 413
     assert httpx2.post(post, content="{", headers={"Content-Type": "application/json"}).status_code == 400

@@ -146,12 +146,16 @@ def test_it_serves_and_ends_cleanly(recorded: Path, number: signal.Signals) -> N
 
 
 def test_lines_of_a_pipe_are_asked_and_answered(recorded: Path, tiny_model: Path) -> None:
+    """One of them is not text: it is said so, and the others are answered."""
     talk = lamarck(recorded, "chat", "g0")
+    assert talk.stdin
+    talk.stdin.buffer.write(b"gr\xfcn\n")
     printed, _ = talk.communicate(f"{PROMPTS[0]}\n\n{PROMPTS[1]}\n", timeout=600)
     assert talk.returncode == 0, printed
     engine = HFEngine(HFEngineConfig(), tiny_model, None)
     expected = [engine.generate([prompt], max_new_tokens=128 - len(prompt.split()))[0] for prompt in PROMPTS[:2]]
     assert printed.splitlines()[-2:] == expected
+    assert printed.splitlines()[-3].startswith("error: the input is not text in utf-8")
 
 
 def test_a_model_without_a_chat_template_takes_no_system_message(recorded: Path) -> None:

@@ -71,7 +71,7 @@ def find_curricula(members: Sequence[Member]) -> tuple[dict[str, Curriculum], di
 
 
 def read_card(name: str, card: dict[str, Any]) -> Curriculum:
-    """Errors: KeyError, TypeError, ValueError where it is no card."""
+    """Errors: KeyError, TypeError, ValueError where it is not a card."""
     fields = ("items", "sampled", "kept", "replayed", "acceptance", "contamination", "dropped", "measures", "warnings")
     newer = ("answered", "anchors", "to_write")  # in cards from before there was any of it, none
     return Curriculum(

@@ -20,7 +20,7 @@ MARKUP = re.compile(r"([\\`*_\[\]|#~])")
 
 
 def report_markdown(lineage: Lineage, base: str | None, suite: Path) -> str:
-    """`base`: the git revision to compare with. Errors: LamarckError where it is none, or has no scores."""
+    """`base`: the git revision to compare with. Errors: LamarckError where it is not a revision, or has no scores."""
     lines = ["## The lineage", ""]
     for answer in answers(lineage):
         sentences = " ".join(_text(sentence) for sentence in answer.sentences)

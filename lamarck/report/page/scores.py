@@ -135,7 +135,7 @@ def _is_whole(generation: Generation) -> bool:
 
 
 def _bare(name: str, content: dict[str, Any]) -> Score:
-    """What eval.json says by itself. Errors: KeyError, TypeError, LamarckError where it is none."""
+    """What eval.json says by itself. Errors: KeyError, TypeError, LamarckError where it is not a file of scores."""
     founder = Generation(0).scores
     return Score(
         generation=name,

@@ -18,6 +18,7 @@ from lamarck.lineage.generation import CONTROL
 from lamarck.report.page.members import Member
 from lamarck.report.page.outcomes import Key, Outcomes, key_of
 from lamarck.report.page.shown import Shown
+from lamarck.visible import INVISIBLE
 
 LONGEST_TEXT = 2000  # characters of one text that the page holds
 # Characters of one pack before it is compressed: what the browser parses at once must not make it stutter.
@@ -25,8 +26,7 @@ MOST_CHARACTERS = 6_000_000
 # Characters of all packs in the page, compressed and in base64.
 CURRICULA_BUDGET = 9_000_000
 ANSWERS_BUDGET = 3_000_000
-# What steers a reader's eye rather than being read: control characters, and marks of direction and of no width.
-STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+HIDDEN = re.compile(f"{INVISIBLE.pattern}|\r")
 
 LEVEL = 6  # of gzip's nine: the last three take four times as long for three percent
 TRIED_ROWS = 500
@@ -47,9 +47,9 @@ class Pack(Shown):
 
 def visible(text: str) -> str:
     """The text of a model for a page: invisible characters by their number, and a long text cut, which it then says."""
-    if len(text) <= LONGEST_TEXT and text.isprintable():
+    if len(text) <= LONGEST_TEXT and text.isascii() and text.isprintable():
         return text  # nearly always, and ten times as quick
-    cut = STEERING.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text[:LONGEST_TEXT])
+    cut = HIDDEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text[:LONGEST_TEXT])
     return cut if len(text) <= LONGEST_TEXT else f"{cut}… ⟨cut: {len(text):,} characters in all⟩"
 
 

@@ -211,6 +211,6 @@ def _write_scores(suite: Suite, generation: Generation, outcomes: int) -> None:
     }
     write_json(generation.scores, scores_file)
     write_jsonl(generation.samples, rows)
-    digest = scores_digest(generation.scores, generation.samples)
+    digest = scores_digest(digest_file(generation.scores), digest_file(generation.samples))
     record = _record(digest, SCORES.piece_digests(generation), 8.0)
     write_json(generation.scores_record, {"record": record.model_dump(mode="json")})

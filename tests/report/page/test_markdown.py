@@ -32,13 +32,13 @@ def test_scores_and_the_difference_to_a_revision(lineage: Path) -> None:
     assert "| search/" not in text
 
 
-def test_a_revision_that_is_none_is_refused(lineage: Path) -> None:
+def test_a_revision_that_does_not_exist_is_refused(lineage: Path) -> None:
     git("init", "--quiet")
-    with pytest.raises(LamarckError, match="'nowhere' is no git revision"):
+    with pytest.raises(LamarckError, match="'nowhere' is not a git revision"):
         report_md(CONFIG, "nowhere")
 
 
-def test_names_are_no_markup(lineage: Path) -> None:
+def test_names_are_not_markup(lineage: Path) -> None:
     scores = read_json(Path("results/g2/eval.json"))
     errors = {"arithmetic_2": "<img src=x> | [a](http://b) `c`"}
     write_json(Path("results/g2/eval.json"), scores | {"partial": True, "errors": errors})

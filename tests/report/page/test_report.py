@@ -205,7 +205,7 @@ HOSTILE = [
     "<img src=x onerror=alert(1)>",
     "{{ 7 * 7 }} </div><h1>owned</h1>",
     "y" * 2**20,
-    "evil \u202e txt \x1b[31m \ud800 \x00 end",
+    "evil \u202e txt \x1b[31m \ud800 \x00 \u061c\u180e\u3164\ufe0f\U000e0041 end",
 ]
 
 
@@ -232,6 +232,7 @@ def test_text_of_models_is_only_ever_text(lineage: Path, browser: Browser) -> No
         assert HOSTILE[0] in shown
         assert HOSTILE[2] in shown
         assert "evil ⟨U+202E⟩ txt ⟨U+001B⟩[31m" in shown
+        assert "⟨U+061C⟩⟨U+180E⟩⟨U+3164⟩⟨U+FE0F⟩⟨U+E0041⟩ end" in shown
         assert page.title() == "Lamarck: the lineage"
         assert page.locator("main img").count() == 0
         assert page.locator("h1").count() == 1

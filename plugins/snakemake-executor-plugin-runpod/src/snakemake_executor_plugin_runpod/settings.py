@@ -106,7 +106,7 @@ def ceiling(settings: ExecutorSettings) -> Ceiling:
 def positive(dollars: float) -> float:
     """Errors: RunPodError where a ceiling is none."""
     if not 0 < dollars < float("inf"):
-        raise RunPodError(f"a ceiling of {dollars:g} dollars is no positive number: nothing is rented")
+        raise RunPodError(f"a ceiling of {dollars:g} dollars is not a positive number: nothing is rented")
     return dollars
 
 

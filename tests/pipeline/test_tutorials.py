@@ -1,0 +1,77 @@
+"""Each tutorial, as a reader types it: files are written as they stand there, commands run in their order."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from tests.pipeline.conftest import REPOSITORY, Project
+
+TUTORIALS = REPOSITORY / "docs/tutorials"
+BLOCK = re.compile(r"^```(sh|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def follow(project: Project, name: str, only_planned: tuple[str, ...] = ()) -> dict[str, str]:
+    """Every block of a tutorial, from its beginning to its end. Returns what each command printed.
+
+    `only_planned`: commands of Snakemake that are a dry run here; what would need their results may fail.
+    """
+    said: dict[str, str] = {}
+    for kind, content in BLOCK.findall((TUTORIALS / name).read_text(encoding="utf-8")):
+        if kind == "yaml":
+            first, _, rest = content.partition("\n")
+            if first.startswith("# "):
+                path = project.root / first.removeprefix("# ")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(rest)
+            continue
+        for line in content.splitlines():
+            command = line.replace("DIGEST", short_digest(project, line))
+            command += " --dry-run" if line in only_planned else ""
+            said[line] = project.run("bash", "-c", command, check=not only_planned).stdout
+    return said
+
+
+def short_digest(project: Project, line: str) -> str:
+    """What the review that a command answers to ends with."""
+    found = re.match(r"lamarck approve (\S+)", line)
+    return re.findall(r"--digest (\w+)", project.run("lamarck", "review", found[1]).stdout)[0] if found else ""
+
+
+def test_every_tutorial_is_run_here() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert all(f'"{page.name}"' in source for page in TUTORIALS.iterdir())
+
+
+def test_reading_a_report(finished: Project) -> None:
+    said = follow(finished, "reading-a-report.md")
+    assert "true difference of" in said["lamarck compare g2 g0"]
+    assert "match their records" in said["lamarck verify"]
+
+
+def test_an_own_strategy_in_a_second_lineage(finished: Project) -> None:
+    """Training and scoring are as in the main lineage, and only planned."""
+    training = "snakemake results/mine/g1/eval.json"
+    said = follow(finished, "own-strategy.md", only_planned=(training,))
+    planned = said["snakemake results/mine/g1/plan.json"]
+    assert "mine/g1 waits for a human" in planned
+    approved = next(text for line, text in said.items() if line.startswith("lamarck approve"))
+    assert "snakemake results/mine/g1/eval.json`" in approved
+    assert re.search(r"^train +1$", said[training], re.MULTILINE), "the gate is open"
+    assert re.search(r"^eval +1$", said[training], re.MULTILINE)
+    assert "mine/g1 has no scores yet" in said["lamarck compare mine/g1 g1"]
+    assert "mine/g1" in said["lamarck curriculum diff g1 mine/g1"]
+    card = finished.read("results/mine/g1/curriculum.json")
+    assert max(cell["difficulty"] for cell in card["cells"]) == 3
+    assert not (finished.root / "results/mine/control").exists()
+
+
+def test_an_own_model(blank: Project, tiny_model: Path) -> None:
+    project = blank.copy(blank.root.with_name("own model"))
+    text = (TUTORIALS / "own-model.md").read_text(encoding="utf-8")
+    values = yaml.safe_load(next(content for kind, content in BLOCK.findall(text) if kind == "yaml"))
+    project.config(founder=values["founder"] | {"path": str(tiny_model)})
+    said = follow(project, "own-model.md")
+    assert project.read("results/g0/weights/source.json")["kind"] == "local"
+    assert "python_code" in said["lamarck skills"]
+    assert "At most" in said["lamarck plan"]
