@@ -59,9 +59,9 @@ rule exam:
     output:
         **exams_made(),
     log:
-        "logs/{prefix}g{n}/exams/{exam}.log",
+        "logs/{prefix}g{n}/exam-{exam}.log",
     benchmark:
-        "logs/{prefix}g{n}/exams/{exam}.tsv"
+        "logs/{prefix}g{n}/exam-{exam}.tsv"
     conda:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
