@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.pipeline.conftest import REPOSITORY, Project
+from tests.pipeline.conftest import PLACE, REPOSITORY, Project
 
 TUTORIALS = REPOSITORY / "docs/tutorials"
 BLOCK = re.compile(r"^```(sh|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -49,10 +49,11 @@ def test_reading_a_report(finished: Project) -> None:
     assert "match their records" in said["lamarck verify"]
 
 
-def test_an_own_strategy_in_a_second_lineage(finished: Project) -> None:
+def test_an_own_strategy_in_a_second_lineage(finished: Project, tmp_path: Path) -> None:
     """Training and scoring are as in the main lineage, and only planned."""
+    project = finished.copy(tmp_path / PLACE)
     training = "snakemake results/mine/g1/eval.json"
-    said = follow(finished, "own-strategy.md", only_planned=(training,))
+    said = follow(project, "own-strategy.md", only_planned=(training,))
     planned = said["snakemake results/mine/g1/plan.json"]
     assert "mine/g1 waits for a human" in planned
     approved = next(text for line, text in said.items() if line.startswith("lamarck approve"))
@@ -61,9 +62,9 @@ def test_an_own_strategy_in_a_second_lineage(finished: Project) -> None:
     assert re.search(r"^eval +1$", said[training], re.MULTILINE)
     assert "mine/g1 has no scores yet" in said["lamarck compare mine/g1 g1"]
     assert "mine/g1" in said["lamarck curriculum diff g1 mine/g1"]
-    card = finished.read("results/mine/g1/curriculum.json")
+    card = project.read("results/mine/g1/curriculum.json")
     assert max(cell["difficulty"] for cell in card["cells"]) == 3
-    assert not (finished.root / "results/mine/control").exists()
+    assert not (project.root / "results/mine/control").exists()
 
 
 def test_an_own_model(blank: Project, tiny_model: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from lamarck.config import HFEngineConfig
 from lamarck.engine.hf import HFEngine
+from lamarck.serve import batcher
 from lamarck.serve.app import MOST_BODY, build_app
 from lamarck.serve.protocol import ChatRequest, CompletionRequest
 from tests.serving import serving
@@ -208,8 +209,11 @@ def test_next_to_no_chance_is_the_best_token_in_the_pipeline(engine: HFEngine) -
     assert engine.generate(PROMPTS[:2], max_new_tokens=8, temperature=1, top_p=1e-320) == expected
 
 
-def test_a_request_that_the_model_fails_on_harms_no_other(url: str, engine: HFEngine) -> None:
+def test_a_request_that_the_model_fails_on_harms_no_other(
+    url: str, engine: HFEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The model stumbles on a long text, at its third step: who was in the same batch gets the whole answer."""
+    monkeypatch.setattr(batcher, "WINDOW_SECONDS", 1.0)  # however slowly they come, they go together
     expected = engine.generate(PROMPTS[:8], max_new_tokens=6)
     long = [" ".join(PROMPTS[first : first + 4]) for first in range(0, 40, 4)]
     answers = zip(long, engine.generate(long, max_new_tokens=6), strict=True)
