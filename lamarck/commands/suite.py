@@ -55,8 +55,8 @@ def show_calibration(
     name: str, student: Path | None, models: list[Path], config_path: Path, write: bool, as_json: bool
 ) -> None:
     """Score the answerers by rule, and then each model directory; `write` puts the table into the suite's README."""
-    engine_config = load_config(config_path).engine
-    prepare_libraries(engine_config.threads)
+    config = load_config(config_path)
+    prepare_libraries(config.engine.threads)
     # torch and lm-eval: seconds
     from lamarck.eval.calibrate import calibrate, cells, floor_sentences, tier_scores, write_table
     from lamarck.eval.run import evaluate
@@ -67,7 +67,7 @@ def show_calibration(
     found = calibrate(suite, student)
     rows, errors, sentences = list(found.rows), dict(found.errors), floor_sentences(found)
     for model in models:
-        scores, _ = evaluate(suite, load_engine(engine_config, model, None), student)
+        scores, _ = evaluate(suite, load_engine(config.engine, model, None, config.machines.eval), student)
         rows.append((str(model), tier_scores(scores)))
         errors |= scores.get("errors", {})
     if write:
@@ -128,12 +128,12 @@ def show_scores(
     for directory in filter(None, (model, adapter, student)):
         if not directory.is_dir():
             raise LamarckError(f"{directory} does not exist")
-    engine_config = load_config(config_path).engine
-    prepare_libraries(engine_config.threads)
+    config = load_config(config_path)
+    prepare_libraries(config.engine.threads)
     from lamarck.eval.run import evaluate  # torch and lm-eval: seconds
     from lamarck.eval.scoring import ruler
 
-    engine = load_engine(engine_config, model, adapter)
+    engine = load_engine(config.engine, model, adapter, config.machines.eval)
     with count_up(f"{model} on {suite.name}", "answers", suite.questions) as on_done:
         scores, samples = evaluate(suite, engine, student, on_done)
     facts = {"model": model_digest(model, adapter), **ruler(suite, student)}

@@ -59,7 +59,7 @@ def main() -> None:
     from lamarck.suites.suite import held_out_prompts, load_suite
 
     torch.set_num_threads(arguments.threads)
-    engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter)
+    engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter, config.machines.curriculum)
     suite = Path(config.suite)
     suites = contaminations(suite)
     teacher = Teacher(generation=child.parent.name, digest=parent_digest)

@@ -11,9 +11,10 @@ import yaml
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
-from lamarck.lineage.artifacts import ADAPTER, Kind
+from lamarck.lineage.artifacts import ADAPTER
 from lamarck.lineage.freshness import members
-from lamarck.lineage.generation import ADAPTER_RECORD, Generation
+from lamarck.lineage.generation import ADAPTER_RECORD, CAMPAIGNS, FOUNDERS, RESULTS, Generation
+from lamarck.lineage.kind import Kind
 
 HEADER = """\
 # Which files DVC addresses by content. Written by `lamarck` from `generations` and `control` in the configuration:
@@ -34,7 +35,8 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
             stage_name(kind, each): _stage(config, config_path, kind, each, configured)
             for kind, each in members(config)
             if kind.dvc
-        },
+        }
+        | _campaign_stages(),
         "plots": [
             {
                 "score by generation": {
@@ -52,6 +54,29 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
 def stage_name(kind: Kind, generation: Generation) -> str:
     """weights-g0, adapter-control-g1: DVC allows no slash in it."""
     return f"{kind.name}-{generation.name.replace('/', '-')}"
+
+
+def campaigns() -> list[str]:
+    """Names of the campaigns that have run here."""
+    return sorted(path.stem for path in (RESULTS / CAMPAIGNS).glob("*/*.yaml") if path.stem == path.parent.name)
+
+
+def campaign_stage(name: str) -> str:
+    return f"campaign-{name}"
+
+
+def _campaign_stages() -> dict[str, Any]:
+    """All of a campaign is one output, because its members come and go together; so are the founders of them all."""
+    stages = {}
+    for name in campaigns():
+        directory = RESULTS / CAMPAIGNS / name
+        stages[campaign_stage(name)] = _directory(f"lamarck campaign run {directory / name}.yaml", directory)
+    # They are made by the campaigns that need them.
+    return {FOUNDERS: _directory("lamarck status", RESULTS / FOUNDERS)} | stages if stages else {}
+
+
+def _directory(command: str, directory: Path) -> dict[str, Any]:
+    return {"cmd": command, "outs": [{str(directory): {"persist": True}}]}
 
 
 def _stage(config: Config, config_path: Path, kind: Kind, generation: Generation, configured: str) -> dict[str, Any]:
@@ -105,6 +130,19 @@ def record_outputs(config: Config, config_path: Path) -> None:
         for kind, each in members(config)
         if kind.dvc and all(path.exists() for path in _stage_files(config, kind, each))
     ]
+    _commit(stages)
+
+
+def record_campaign(config: Config, config_path: Path, name: str) -> None:
+    """The same for a campaign, all of whose files are one output."""
+    if "DVC_STAGE" in os.environ or not Path(".dvc").is_dir():
+        return
+    write_pipeline(config, config_path, Path("dvc.yaml"))
+    _commit([FOUNDERS, campaign_stage(name)])
+
+
+def _commit(stages: list[str]) -> None:
+    """Errors: LamarckError with what DVC said."""
     if not stages:
         return
     done = subprocess.run(["dvc", "commit", "--quiet", "--force", *stages], capture_output=True, text=True)
