@@ -108,15 +108,15 @@ def _of_words(rule: Callable[[list[str]], str]) -> Answer:
     return lambda prompt, rng: rule(prompt.split()[1:-1])
 
 
-def _steps_alike(step: Callable[[list[int]], list[int]]) -> Callable[[list[str]], str]:
-    """Every step's name with what `step` makes of the list before it, whatever the name says."""
+def _steps_alike(operation: Callable[[list[int]], list[int]]) -> Callable[[list[str]], str]:
+    """Every step's name with what `operation` makes of the list before it, whatever the name says."""
 
     def answer(words: list[str]) -> str:
         if words[LENGTH : LENGTH + 1] != ["|"]:
             return ""
         values, said = [int(word) for word in words[:LENGTH]], []
         for name in words[LENGTH + 1 :]:
-            values = step(values)
+            values = operation(values)
             said += [name, *map(str, values)]
         return " ".join(said)
 

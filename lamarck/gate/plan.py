@@ -24,6 +24,7 @@ from lamarck.files import canonical_json, digest_bytes, digest_text, read_regula
 from lamarck.lineage.digest import model_digest, suite_digest
 from lamarck.lineage.generation import Generation
 from lamarck.models.shards import read_shards
+from lamarck.suites.suite import is_exam
 
 TOKENS_PER_WORD = 1.5  # of subwords, in text with code: for hours and dollars, which are estimates anyway. Assumed.
 
@@ -154,13 +155,18 @@ def build_plan(config: Config, generation: Generation, inputs: PlanInputs) -> Pl
 def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Proposal:
     """Read what a plan of `generation` is made from, and make it.
 
-    Errors: LamarckError for a broken curriculum, a budget above the parent's, a suite that is not the parent's, or
-    when the parent's adapter or plan is not given: without them it would pass for a founder, which has no ceiling.
+    Errors: LamarckError for a broken curriculum, a budget above the parent's, a suite that is not the parent's or is an
+    exam, or when the parent's adapter or plan is not given: without them it would pass for a founder, which has no
+    ceiling.
     """
     weights = inputs.weights
     previous = read_plan(inputs.previous_plan) if inputs.previous_plan else None
     _check_previous(generation, previous)
     suite = suite_digest(Path(config.suite))
+    if is_exam(Path(config.suite)):
+        raise LamarckError(
+            f"{config.suite} is an exam, and what has guided a lineage examines it no more: set `suite` to another"
+        )
     if previous and previous.suite.digest != suite:
         raise LamarckError(
             f"the suite {config.suite} changed since {previous.generation} was planned: scores could not be compared. "

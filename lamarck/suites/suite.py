@@ -170,6 +170,12 @@ def suite_kinds(path: Path) -> dict[str, str]:
     return {task.name: task.kind for task in _load_engineering(path)}
 
 
+def is_exam(path: Path) -> bool:
+    """Whether a suite says that it is one."""
+    values = strict_yaml.load(path / "suite.yaml")
+    return isinstance(values, dict) and values.get("exam") is True
+
+
 def student_kind(path: Path) -> str:
     """tiny: the suite's student is pretrained here. shipped: it lies in the suite. hub: it is fetched from there."""
     return load_section(path / "suite.yaml", SuiteFile).tiers.teaching.student.kind

@@ -122,6 +122,12 @@ def test_a_new_suite_is_a_new_lineage() -> None:
         make_grandchild_plan(config())
 
 
+def test_an_exam_guides_no_lineage() -> None:
+    Path("suite/suite.yaml").write_text("name: suite\nexam: true\n")
+    with pytest.raises(LamarckError, match="suite is an exam"):
+        build_plan(config(), G1, inputs(config()))
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [

@@ -20,9 +20,9 @@ class WrongAnswer(Section):
 
 
 class EngineeringTask(Section):
-    """One task file. `kind` in the file names the subclass; an answer's score is the share of rungs it climbs."""
+    """One task file. `kind` in the file names the subclass; what a rung is worth, the suite says."""
 
-    rungs: ClassVar[tuple[str, ...]]  # in the order in which they are reported
+    rungs: ClassVar[tuple[str, ...]]  # in the order in which each builds on the one before
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     kind: str
