@@ -1,13 +1,18 @@
 """One answer by itself gets what it would get in an evaluation."""
 
+import os
 import random
+from dataclasses import replace
 
 import pytest
 
+from lamarck.engine.rule import RuleEngine
 from lamarck.errors import LamarckError
+from lamarck.eval.engineering_tier import run_engineering
 from lamarck.eval.one_answer import judge
 from lamarck.skills import get_skill
-from lamarck.suites.suite import Suite
+from lamarck.suites.suite import JUDGING, Suite
+from tests.suites.tasks.test_custom_code import some_task
 
 
 @pytest.mark.parametrize("name", ["arithmetic_3", "list_ops_3", "json_mode_2", "teaching_json_mode_4"])
@@ -41,3 +46,16 @@ def test_a_problem_that_is_new_and_one_that_is_held_out(suite: Suite) -> None:
 def test_what_is_not_there_is_named(suite: Suite, name: str, index: int, sentence: str) -> None:
     with pytest.raises(LamarckError, match=sentence):
         judge(suite, name, index, "")
+
+
+def test_where_no_sandbox_can_be_built_the_result_is_partial_and_says_why(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "defpath", "/nowhere")
+    with_code = replace(suite, engineering_files=(some_task(),))
+    outcome = run_engineering(with_code, RuleEngine(lambda prompt, rng: ""))
+    assert "apt-get install bubblewrap" in outcome.errors["some"]
+    assert "json_mode_2" in outcome.tasks and "some" not in outcome.tasks
+    assert outcome.score(with_code.weights["engineering"]) is None
+    with pytest.raises(LamarckError, match=r"some could not be judged: .*apt-get install bubblewrap"):
+        judge(replace(with_code, scorers=suite.scorers | {"judging": JUDGING}), "some", 0, "")
