@@ -1,6 +1,6 @@
 """What the screen against held-out problems refuses, for every skill and difficulty.
 
-    python benchmarks/contamination.py [--problems 1000] [--suite config/suites/NAME ...]
+    python -m benchmarks.contamination [--problems 1000] [--suite config/suites/NAME ...]
 
 For each cell, independent problems are held against the shipped suites, and against 300 drawn for this. Of those
 refused, `equal` have a held-out problem's very words, `alike` are one but for order or names; all else is refused for
