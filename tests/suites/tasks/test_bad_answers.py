@@ -9,7 +9,7 @@ from lamarck.suites.tasks.load import KINDS, load_task
 from tests.commands.test_suite import ROOT
 
 TASKS: dict[str, EngineeringTask] = {}
-for path in sorted((ROOT / "config/suites/v1r2/engineering").glob("*.yaml")):
+for path in sorted(max((ROOT / "config/suites").glob("*/engineering")).glob("*.yaml")):
     kind = next(name for name in KINDS if path.stem.startswith(name))
     if kind not in TASKS:
         TASKS[kind] = load_task(path)
