@@ -34,6 +34,7 @@ class Cell:
     skill: Skill
     difficulty: int
     wanted: int = 0  # items to reach
+    asked: int = 0  # the items that it was last to reach while it was open
     max_samples: int = 0  # texts after which to stop trying
     sampled: int = 0  # texts that were asked for
     answered: int = 0  # further answers to their problems
@@ -83,7 +84,7 @@ def _divide(cells: list[Cell], strategy: Strategy) -> None:
         left = whole - sum(len(cell.kept) for cell in own if cell.closed)
         weights = [_weight(cell.pass_rate, strategy) for cell in still_open]
         for cell, part in zip(still_open, share_out(left, weights, list(map(_most, still_open))), strict=True):
-            cell.wanted = math.ceil(round(part, 6))  # a sum of floats is not to cost an item
+            cell.wanted = cell.asked = math.ceil(round(part, 6))  # a sum of floats is not to cost an item
             cell.max_samples = most_samples(cell.wanted, strategy)
         for cell in own:
             if cell.closed:

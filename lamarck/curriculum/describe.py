@@ -39,7 +39,7 @@ def describe(
                 "sampled": cell.sampled,
                 "verified": cell.verified,
                 "pass_rate": round(cell.pass_rate, 6),
-                "asked": cell.wanted,
+                "asked": max(cell.asked, cell.wanted),
                 "kept": len(cell.kept),
             }
             for cell in cells

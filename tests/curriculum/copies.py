@@ -56,7 +56,7 @@ def machine_keys_swapped(prompt: str, rng: random.Random) -> str:
 
 def other_person(prompt: str, rng: random.Random) -> str:
     """math_word: somebody else, all through the story."""
-    return re.sub(rf"\b({'|'.join(PERSONS)})\b", rng.choice(("Zoltan", "Xenia", "Bo")), prompt)
+    return re.sub(rf"\b({'|'.join(PERSONS)})\b", rng.choice(("Zoltan", "Émile", "Mary Jane O'Neil", "Bo")), prompt)
 
 
 def other_function(prompt: str, rng: random.Random) -> str:

@@ -103,6 +103,9 @@ def test_what_a_teacher_cannot_fill_is_filled_elsewhere() -> None:
     assert len(kept(cells)) == 90
     assert 0 < len(cells[1].kept) < 60
     assert cells[1].closed and cells[1].sampled >= 240
+    card = describe(cells, STRATEGY.size, [], [], [], {})
+    assert [cell["asked"] for cell in card["cells"]] == [len(cells[0].kept), 60]  # type: ignore[attr-defined]
+    assert card["warnings"] == []
 
 
 def test_pass_rates_count_repeats_and_new_problems_alike() -> None:
