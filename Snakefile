@@ -21,6 +21,7 @@ include: "rules/report.smk"
 localrules:
     all,
     plan,
+    member_plan,
     dataset_card,
     lineage,
     publish,

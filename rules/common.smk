@@ -20,7 +20,12 @@ from lamarck.lineage.artifacts import arms, kind_of
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.dvc import record_outputs
 from lamarck.lineage.freshness import keep_edits, survey
-from lamarck.lineage.generation import STUDENT, Generation, described_lineages
+from lamarck.lineage.generation import (
+    STUDENT,
+    Generation,
+    described_lineages,
+    description_files,
+)
 from lamarck.lineage.records import CODE_VARIABLE, code_state
 from lamarck.lineage.times import ContentTimes, Made, decide_by
 from lamarck.models.hub import check_may_write
@@ -84,8 +89,15 @@ try:
             take_run_lock()
         if sys.stderr.isatty():
             os.environ[TERMINAL_VARIABLE] = os.ttyname(2)
-        LINEAGES = ["", *described_lineages()]
-        ARTIFACTS = [each for lineage in LINEAGES for each in survey(CONF, lineage)]
+        MAIN = survey(CONF)
+        ARTIFACTS = [
+            *MAIN,
+            *(
+                each
+                for lineage in described_lineages()
+                for each in survey(CONF, lineage)
+            ),
+        ]
         SUMMARY = Made(SUMMARY_FILES, why_stale(CONF) is not None)
         decide_by(
             ContentTimes(
@@ -102,7 +114,7 @@ try:
             for edited in keep_edits(ARTIFACTS):
                 print(edited, file=sys.stderr)
         # Where only a human can go on, no rule runs and no hook speaks.
-        STANDING = standing(CONF, ARTIFACTS, SUMMARY.stale)
+        STANDING = standing(CONF, MAIN, SUMMARY.stale)
         STALE = {artifact.name for artifact in ARTIFACTS if artifact.stale}
         if CONF.publish and STANDING.state == "work" and not workflow.dryrun:
             # A token that may not write is said now, not after hours of training.
@@ -143,6 +155,9 @@ def made_from(kind):
 def inputs_of(kind, generation):
     """Every file that a generation's artifact of a kind is made from, by the names of the table."""
     found = kind_of(kind).input_files(config_of(CONF, generation.lineage), generation)
+    # Jobs on other machines need them, too.
+    if described := description_files(generation):
+        found = {**found, "descriptions": described}
     return {
         name: str(paths[0]) if len(paths) == 1 else [str(path) for path in paths]
         for name, paths in found.items()
@@ -227,22 +242,30 @@ def train_inputs_of(wildcards):
     child = generation_of(wildcards)
     # A job on another machine has its own inputs only, not what the gate before it is decided from: there the trainer
     # checks, here also before the job begins: Snakemake would take the old adapter away first.
+    step = child.campaign_step
     if workflow.is_main_process:
         if not child.approval.exists():
-            gate = gate_state(child, child.plan, child.approval)
-            raise WorkflowError(
-                f"{gate.sentence} Run a bare `snakemake`: it stops at the first gate that waits for you."
+            advice = (
+                f"`lamarck campaign run {step.file}` asks"
+                if step
+                else "Run a bare `snakemake`: it stops at the first gate that waits for you"
             )
-        gate_is_open(child.planned_by)
+            raise WorkflowError(f"{child.name} waits for a human. {advice}.")
+        if not step:
+            gate_is_open(child.planned_by)
     # All of the plan's inputs, the other arm's too: wherever the job runs, the gate makes the plan anew from them.
     planned = child.planned_by
     files = inputs_of("adapter", child) | inputs_of("plan", planned)
     answers = {"approval": planned.approval}
+    plans = {"campaign_plan": step.plan} if step else {}
     if planned.parent.number:
         answers["parent_approval"] = planned.parent.approval
+        if before := planned.parent.campaign_step:
+            plans["parent_campaign_plan"] = before.plan
     for name, path in list(answers.items()):
         if signature_of(path).exists():
             answers[f"{name}_signature"] = signature_of(path)
+    answers |= plans
     # An approval is an answer, not an ingredient: its date must not train anything again.
     return files | {name: ancient(str(path)) for name, path in answers.items()}
 

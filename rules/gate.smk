@@ -1,5 +1,11 @@
 # What a human is asked to approve. No rule writes approvals/: that file is the human's answer.
 
+PLAN = (
+    "python -m lamarck.gate --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
+    "--weights {input.weights} {params.adapter} --curriculum {input.curriculum} {params.previous} "
+    "{params.control} {params.control_adapter} --output {output.plan} --record {output.record} 2>&1 | tee {log}"
+)
+
 
 checkpoint plan:
     input:
@@ -15,6 +21,8 @@ checkpoint plan:
         ),
     log:
         "logs/{prefix}g{n}/plan.log",
+    wildcard_constraints:
+        prefix=r"(?!campaigns/)(?:[\w-]+/)*",
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -24,6 +32,28 @@ checkpoint plan:
         control=option("control-curriculum", "control_curriculum"),
         control_adapter=option("control-parent-adapter", "control_adapter"),
     shell:
-        "python -m lamarck.gate --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-        "--weights {input.weights} {params.adapter} --curriculum {input.curriculum} {params.previous} "
-        "{params.control} {params.control_adapter} --output {output.plan} --record {output.record} 2>&1 | tee {log}"
+        PLAN
+
+
+# A campaign's plans are no checkpoints: its approval names what may follow before any of them is there.
+rule member_plan:
+    input:
+        unpack(made_from("plan")),
+        config=CONFIG,
+    output:
+        record=made_by("plan")["record"],
+        plan=made_by("plan")["plan"],
+    log:
+        "logs/{prefix}g{n}/plan.log",
+    wildcard_constraints:
+        prefix=r"campaigns/(?:[\w-]+/)+",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    params:
+        adapter=option("parent-adapter", "adapter"),
+        previous=option("previous-plan", "previous_plan"),
+        control=option("control-curriculum", "control_curriculum"),
+        control_adapter=option("control-parent-adapter", "control_adapter"),
+    shell:
+        PLAN

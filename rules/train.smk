@@ -26,6 +26,8 @@ rule train:
         control=option("control-curriculum", "control_curriculum"),
         control_adapter=option("control-parent-adapter", "control_adapter"),
         parent_approval=option("parent-approval", "parent_approval"),
+        campaign=option("campaign-plan", "campaign_plan"),
+        parent_campaign=option("parent-campaign-plan", "parent_campaign_plan"),
         checkpoint="results/{prefix}g{n}/checkpoint",
         # What earlier attempts spent of the ceiling; like the checkpoint it goes to whoever trains, and comes back.
         spent=journals_of,
@@ -36,5 +38,6 @@ rule train:
         "python -m lamarck.train --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--plan {input.plan} --approval {input.approval} --weights {input.weights} {params.adapter} "
         "--curriculum {input.curriculum} {params.previous} {params.control} {params.control_adapter} {params.parent_approval} "
+        "{params.campaign} {params.parent_campaign} "
         "--checkpoint {params.checkpoint} --metrics {params.metrics} "
         "--output {output.adapter} --threads {threads} 2>&1 | tee {log}"

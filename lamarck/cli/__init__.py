@@ -1,20 +1,18 @@
 """The `lamarck` command: look at a lineage, review and approve its plans, check and compare its results."""
 
 import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from lamarck.cli.asking import approver_of, asked
+from lamarck.cli.campaigns import campaigns
 from lamarck.cli.groups import curricula, pods, suites
 from lamarck.cli.merging import merges
 from lamarck.cli.options import DEFAULT, STUDENT, AsJson, ConfigFile
 from lamarck.cli.serving import chat, serve
 from lamarck.errors import exit_with_sentence
-
-if TYPE_CHECKING:
-    from lamarck.gate.approval import Approver
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +29,7 @@ app = typer.Typer(
 app.add_typer(curricula, name="curriculum")
 app.add_typer(suites, name="suite")
 app.add_typer(pods, name="pods")
+app.add_typer(campaigns, name="campaign")
 app.add_typer(merges, name="merge")
 
 
@@ -78,7 +77,7 @@ def review(
         from lamarck.config import load_config
         from lamarck.gate.edit import edit_curriculum
 
-        edit_curriculum(load_config(configfile), child, _approver(by, None).name)
+        edit_curriculum(load_config(configfile), child, approver_of(by, None).name)
     elif as_json:
         print(json.dumps(page.review_json(child), indent=2, sort_keys=True))
     else:
@@ -99,8 +98,8 @@ def approve(
     from lamarck.gate.approve import approve as write
     from lamarck.lineage.generation import parse_generation
 
-    approver = _approver(by, contact)
-    path = write(parse_generation(generation), digest if digest is not None else _asked, approver, note, key)
+    approver = approver_of(by, contact)
+    path = write(parse_generation(generation), digest if digest is not None else asked, approver, note, key)
     if as_json:
         print(json.dumps({"approval": str(path), "by": approver.name, "generation": generation}, sort_keys=True))
     else:
@@ -160,23 +159,6 @@ def demo(configfile: ConfigFile = DEFAULT) -> None:
     from lamarck.commands import demo as walk
 
     walk.run(configfile)
-
-
-@app.command()
-def ablate(
-    ablation: Annotated[Path, typer.Argument(help="Its arms and seeds, such as config/ablations/tiny.yaml.")],
-    by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
-    digest: Annotated[str | None, typer.Option(help="Its short digest; asked for when left out.")] = None,
-    key: Annotated[Path | None, typer.Option(help="Sign the approvals with this ssh key.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Lineages side by side; all cores when left out.")] = None,
-    write: Annotated[Path | None, typer.Option(help="Put the table into this document, between its marks.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Raise lineages that differ in one thing, over matched seeds, and print what that changes. Tiny founders only."""
-    from lamarck.commands import ablate as report
-
-    answer = digest if digest is not None else _asked
-    report.show(ablation, _approver(by, None), answer, key, jobs or report.default_jobs(), write, as_json)
 
 
 @app.command(name="eval")
@@ -251,25 +233,6 @@ def export(
     from lamarck.lineage.generation import parse_generation
 
     run.export(parse_generation(generation), to, gguf, configfile, as_json)
-
-
-def _asked(question: str) -> str:
-    """What the person at the terminal answers. Errors: LamarckError where there is none."""
-    from lamarck.errors import LamarckError
-
-    if not sys.stdin.isatty():
-        raise LamarckError("there is nobody to ask here: give --by NAME and --digest SHORT, which is shown before")
-    return input(question)
-
-
-def _approver(by: str | None, contact: str | None) -> "Approver":
-    """The person who answers: as given, else as git knows them, else as they say."""
-    from lamarck.gate.approval import make_approver
-    from lamarck.gate.approve import default_approver
-
-    known = default_approver()
-    name = by or (known.name if known else "") or _asked("Your name: ")
-    return make_approver(name, contact or (known.contact if known and not by else None))
 
 
 def main() -> None:

@@ -12,11 +12,15 @@ are worth.
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from lamarck.errors import LamarckError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 RESAMPLES = 20_000
 SEED = 20260101
@@ -24,6 +28,8 @@ SIGNIFICANT = 0.05
 # Standard normal quantiles: .975 (two-sided 95%) and .8 (power), so that a true difference of their sum times the
 # standard error is found four times in five (Bloom 1995, doi:10.1177/0193841X9501900504).
 DETECTABLE = 1.959964 + 0.841621
+
+NOTHING = 1e-12  # of an item: what weighs less changes no digit that is shown
 
 NO_DIFFERENCE: Final = "no difference shown"
 Verdict = Literal["better", "worse", "no difference shown"]
@@ -71,23 +77,23 @@ class Comparison(BaseModel):
 class _Stratum(NamedTuple):
     """Items that could stand for one another: those of a task, or the tasks of a kind that have one item each.
 
-    `counts`: (share of the suite's score that the item decides, its value in 0..1 or its difference in -1..1) -> items.
+    `counts`: (share of the suite's score that the item decides, its value in 0..1 or its difference in -1..1), items.
     """
 
-    counts: dict[tuple[float, float], int]
+    counts: tuple[tuple[tuple[float, float], int], ...]
 
     @property
     def n(self) -> int:
-        return sum(self.counts.values())
+        return sum(count for _, count in self.counts)
 
     @property
     def share(self) -> float:
-        return sum(share * count for (share, _), count in self.counts.items())
+        return sum(share * count for (share, _), count in self.counts)
 
     @property
     def part(self) -> float:
         """What it adds to the suite's score or difference."""
-        return sum(share * value * count for (share, value), count in self.counts.items())
+        return sum(share * value * count for (share, value), count in self.counts)
 
 
 def compare(
@@ -192,7 +198,7 @@ def _item(row: Mapping[str, Any]) -> str:
 
 def _strata(
     values: Mapping[str, Sequence[float]], weights: Mapping[str, float], kinds: Mapping[str, str]
-) -> list[_Stratum]:
+) -> tuple[_Stratum, ...]:
     """What may be drawn for what. A stratum of one item shows no variance: such items are taken together."""
     total = sum(weights.values())
     counts: dict[tuple[bool, str], Counter[tuple[float, float]]] = defaultdict(Counter)
@@ -202,10 +208,11 @@ def _strata(
     alone = [name for name, items in counts.items() if items.total() == 1]
     if len(alone) > 1:
         counts[True, ""] = sum((counts.pop(name) for name in alone), Counter())
-    return [_Stratum(dict(sorted(items.items()))) for _, items in sorted(counts.items())]
+    return tuple(_Stratum(tuple(sorted(items.items()))) for _, items in sorted(counts.items()))
 
 
-def _sign_flip_p(strata: Sequence[_Stratum], difference: float, resamples: int) -> float:
+@lru_cache(maxsize=1024)  # a page shows the same comparison more than once
+def _sign_flip_p(strata: tuple[_Stratum, ...], difference: float, resamples: int) -> float:
     """Two-sided p of the weighted difference: how often random signs bring it as far from zero.
 
     Only how many of the differences of one size turn positive matters, and that is binomial: drawing it is the same
@@ -215,7 +222,7 @@ def _sign_flip_p(strata: Sequence[_Stratum], difference: float, resamples: int) 
 
     sizes: Counter[float] = Counter()
     for stratum in strata:
-        for (share, value), count in stratum.counts.items():
+        for (share, value), count in stratum.counts:
             sizes[round(abs(share * value), 12)] += count if value else 0
     generator = np.random.default_rng(SEED)
     drawn = np.zeros(resamples)
@@ -227,7 +234,8 @@ def _sign_flip_p(strata: Sequence[_Stratum], difference: float, resamples: int) 
     return (1 + as_far) / (1 + resamples)
 
 
-def _bootstrap(strata: Sequence[_Stratum], estimate: float, scale: _Scale, resamples: int) -> Interval:
+@lru_cache(maxsize=1024)
+def _bootstrap(strata: tuple[_Stratum, ...], estimate: float, scale: _Scale, resamples: int) -> Interval:
     """Quantiles of the score or difference over `resamples` draws of how much each item weighs in its stratum.
 
     Items of one stratum that are alike are drawn together: sums of exponential variables are gamma variables.
@@ -237,15 +245,50 @@ def _bootstrap(strata: Sequence[_Stratum], estimate: float, scale: _Scale, resam
     generator = np.random.default_rng(SEED)
     total = np.zeros(resamples)
     for stratum, pseudo in zip(strata, _pseudo(strata, scale), strict=True):
-        weighed, sums = np.zeros(resamples), np.zeros(resamples)
-        for share, value, count in _smoothed(stratum, pseudo, scale):
-            drawn = share * generator.standard_gamma(count, resamples)
-            weighed += drawn
-            sums += value * drawn
-        total += stratum.share * sums / weighed
+        total += stratum.share * _drawn_means(generator, stratum, pseudo, scale, resamples)
     low, high = np.quantile(total, [0.025, 0.975])
     # What is added at the ends draws a score of 0 or 100 inwards: what was seen lies within its own interval.
     return Interval(low=_points(min(float(low), estimate)), high=_points(max(float(high), estimate)))
+
+
+def _drawn_means(
+    generator: "np.random.Generator", stratum: _Stratum, pseudo: float, scale: _Scale, resamples: int
+) -> "np.ndarray":
+    """The stratum's weighed mean in each resample, shape (resamples,).
+
+    Where all items are alike, only those resamples differ in which an end of the scale weighs something.
+    """
+    import numpy as np
+
+    *seen, low, high = _smoothed(stratum, pseudo, scale)
+    ends = [(share, value, *_small_gamma(generator, count, resamples)) for share, value, count in (low, high)]
+    alike = len(seen) == 1
+    drawn = np.union1d(ends[0][2], ends[1][2]) if alike else np.arange(resamples)
+    weighed, sums = np.zeros(resamples), np.zeros(resamples)
+    for share, value, count in seen:
+        weights = share * generator.standard_gamma(count, len(drawn))
+        weighed[drawn] += weights
+        sums[drawn] += value * weights
+    for share, value, places, weights in ends:
+        weighed[places] += share * weights
+        sums[places] += value * share * weights
+    means = np.full(resamples, seen[0][1] if alike else 0.0)
+    means[drawn] = sums[drawn] / weighed[drawn]
+    return means
+
+
+def _small_gamma(generator: "np.random.Generator", shape: float, resamples: int) -> tuple["np.ndarray", "np.ndarray"]:
+    """Places and sizes of the draws of a gamma variable of a shape below 1 that are above 1e-12 of their usual size.
+
+    A gamma variable of shape a is one of shape a + 1 times U^(1/a) (Stuart 1962,
+    doi:10.1111/j.2517-6161.1962.tb00476.x): for a small shape that is nearly always nothing, and needs no drawing.
+    """
+    import numpy as np
+
+    uniform = generator.random(resamples)
+    places = np.flatnonzero(uniform < -math.expm1(shape * math.log(NOTHING)))
+    logarithms = np.log1p(-uniform[places]) / shape
+    return places, generator.standard_gamma(shape + 1, len(places)) * np.exp(logarithms)
 
 
 def _error(strata: Sequence[_Stratum], scale: _Scale) -> float:
@@ -269,7 +312,7 @@ def _smoothed(stratum: _Stratum, pseudo: float, scale: _Scale) -> list[tuple[flo
     of what the items do; of n they would vary by 1 / (n + 1), too little where a kind has ten tasks.
     """
     less = max(stratum.n - 2, 1) / stratum.n
-    seen = [(share, value, count * less) for (share, value), count in stratum.counts.items()]
+    seen = [(share, value, count * less) for (share, value), count in stratum.counts]
     return [*seen, *((stratum.share / stratum.n, end, pseudo) for end in (scale.low, scale.high))]
 
 

@@ -38,7 +38,7 @@ def make_approver(name: str, contact: str | None) -> Approver:
 class Approval(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    generation: str
+    generation: str = Field(description="What is approved: a generation, or a step of a campaign.")
     decision: Literal["approve"]
     plan: str = Field(pattern=r"^[0-9a-f]{64}$", description="Digest of plan.json, which covers everything else.")
     budget_device_seconds: float = Field(
@@ -64,15 +64,15 @@ def write_approval(path: Path, approval: Approval) -> None:
 
 def read_approval(path: Path, generation: str) -> Approval:
     """The approval at `path`; errors as `parse_approval`, and where it is not a regular file."""
-    return parse_approval(read_regular(path), path, generation)
+    return parse_approval(read_regular(path), path, f"lamarck approve {generation}")
 
 
-def parse_approval(content: bytes, source: Path, generation: str) -> Approval:
-    """The approval that these bytes are. `source` and `generation` are what an error speaks of.
+def parse_approval(content: bytes, source: Path, command: str) -> Approval:
+    """The approval that these bytes are. `source` and `command`, which writes it anew, are what an error speaks of.
 
     Errors: LamarckError, one sentence, for bytes that are empty, malformed or say something else than approve.
     """
-    advice = f"write it again with `lamarck approve {generation}`"
+    advice = f"write it again with `{command}`"
     try:
         values = strict_yaml.loads(content, str(source))
     except LamarckError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular
 from lamarck.gate.approval import Approval, Approver, make_approver, today, write_approval
+from lamarck.gate.check import Asked, asked_of
 from lamarck.gate.plan import Plan, plan_digest, read_plan
 from lamarck.gate.signature import (
     NAMESPACE,
@@ -41,33 +42,48 @@ def approve(
     """
     if generation.is_control:
         raise LamarckError(f"{generation.planned_by.name}'s approval covers its control arm: approve that")
+    if step := generation.campaign_step:
+        raise LamarckError(
+            f"{generation.name} is covered by its campaign's approval: `lamarck campaign run {step.file}`"
+        )
     plan = read_plan(generation.plan)
-    digest = plan_digest(plan)
-    if shown is not None and plan_digest(shown) != digest:
+    asked = asked_of(generation.name, plan)
+    if shown is not None and plan_digest(shown) != asked.digest:
         raise LamarckError(
             f"{generation.plan} changed while you read it: read `lamarck review {generation.name}` again"
         )
     typed = typed_digest if isinstance(typed_digest, str) else typed_digest(_question(plan, shown is None))
-    if typed.strip() not in (short(digest), digest):
-        raise LamarckError(f"{typed.strip()!r} is not the digest of {generation.plan}: nothing is approved")
-    lists = signer_lists(generation.approval)
+    answer(asked, typed, generation.plan, generation.approval, approver, note, key)
+    return generation.approval
+
+
+def answer(
+    asked: Asked, typed_digest: str, plan: Path, path: Path, approver: Approver, note: str, key: Path | None
+) -> None:
+    """Write the approval of what was asked to `path`, signed where there is a key.
+
+    Errors: LamarckError, and nothing written, when the digest typed is not that of the plan, or when the key does not
+    sign, or not for this approver.
+    """
+    if typed_digest.strip() not in (short(asked.digest), asked.digest):
+        raise LamarckError(f"{typed_digest.strip()!r} is not the digest of {plan}: nothing is approved")
+    lists = signer_lists(path)
     if lists and key is None:
         raise LamarckError(f"{lists[0]} asks for signed approvals: name your key with --key (namespace {NAMESPACE})")
     approval = Approval(
-        generation=generation.name,
+        generation=asked.name,
         decision="approve",
-        plan=digest,
-        budget_device_seconds=plan.budget.device_seconds,
+        plan=asked.digest,
+        budget_device_seconds=asked.device_seconds,
         approver=approver,
         date=today(),
         expires=today() + timedelta(days=DAYS_VALID),
         note=note,
     )
     if key is None:
-        write_approval(generation.approval, approval)
+        write_approval(path, approval)
     else:
-        _write_signed(generation.approval, approval, key, lists)
-    return generation.approval
+        _write_signed(path, approval, key, lists)
 
 
 def _question(plan: Plan, with_run: bool) -> str:

@@ -11,10 +11,11 @@ from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular
 from lamarck.gate.approval import Approval, parse_approval, today
+from lamarck.gate.campaign import CampaignPlan, campaign_digest, check_member, listed_in, read_campaign_plan
 from lamarck.gate.plan import Arm, Plan, PlanInputs, differing_fields, plan_digest, propose, read_plan
 from lamarck.gate.signature import check_signature, signature_of, signer_lists
 from lamarck.lineage.digest import short
-from lamarck.lineage.generation import Generation
+from lamarck.lineage.generation import CampaignStep, Generation
 
 
 @dataclass(frozen=True)
@@ -32,43 +33,69 @@ def gate_state(generation: Generation, plan: Path, approval: Path) -> GateState:
     if not approval.exists():
         return GateState("waiting", f"{name} waits for a human: {plan} is not approved.")
     try:
-        return GateState("open", f"{name} is approved.", check_approval(name, read_plan(plan), approval))
+        return GateState("open", f"{name} is approved.", check_approval(asked_of(name, read_plan(plan)), approval))
     except LamarckError as error:
         return GateState("refused", f"{error}.")
 
 
-def check_approval(name: str, plan: Plan, path: Path, *beside: Path) -> Approval:
-    """The approval at `path`, if it allows `plan` to run now. Errors: LamarckError that says why it does not."""
-    approval = check_answer(name, plan, path, *beside)
+@dataclass(frozen=True)
+class Asked:
+    """What a human is asked: the name that the answer must carry, the plan's digest, and the device-seconds in it.
+
+    `read` and `approve` are the commands that show it and that answer it.
+    """
+
+    name: str
+    digest: str
+    device_seconds: float
+    read: str
+    approve: str
+
+
+def asked_of(name: str, plan: Plan) -> Asked:
+    """Errors: LamarckError where the plan is another generation's."""
+    if plan.generation != name:
+        raise LamarckError(f"the plan of {name} is one of {plan.generation}: run snakemake for a new plan")
+    return Asked(
+        name, plan_digest(plan), plan.budget.device_seconds, f"lamarck review {name}", f"lamarck approve {name}"
+    )
+
+
+def asked_of_campaign(step: CampaignStep, plan: CampaignPlan) -> Asked:
+    run = f"lamarck campaign run {step.file}"
+    return Asked(step.name, campaign_digest(plan), plan.device_seconds, f"lamarck campaign status {step.campaign}", run)
+
+
+def check_approval(asked: Asked, path: Path, *beside: Path) -> Approval:
+    """The approval at `path`, if it allows what is asked to run now. Errors: LamarckError that says why it does not."""
+    approval = check_answer(asked, path, *beside)
     if approval.expires < today():
-        raise LamarckError(f"{path} expired on {approval.expires}: read `lamarck review {name}`, then approve again")
+        raise LamarckError(f"{path} expired on {approval.expires}: read `{asked.read}`, then approve again")
     return approval
 
 
-def check_answer(name: str, plan: Plan, path: Path, *beside: Path) -> Approval:
-    """The approval at `path`, if it is a human's yes to `plan`, be it expired since.
+def check_answer(asked: Asked, path: Path, *beside: Path) -> Approval:
+    """The approval at `path`, if it is a human's yes to what was asked, be it expired since.
 
     It is read once, and its signature is checked over the bytes that were parsed, by the lists of signers of the
     checkouts that it and the files `beside` it lie in. Errors: LamarckError that says why it is none.
     """
     if not path.exists():
-        raise LamarckError(f"{name} is not approved: read `lamarck review {name}`, then `lamarck approve {name}`")
-    if plan.generation != name:
-        raise LamarckError(f"the plan of {name} is one of {plan.generation}: run snakemake for a new plan")
+        raise LamarckError(f"{asked.name} is not approved: read `{asked.read}`, then `{asked.approve}`")
     content = read_regular(path)
-    approval = parse_approval(content, path, name)
-    digest = plan_digest(plan)
-    advice = f"read `lamarck review {name}`, then approve again"
-    if approval.generation != name:
-        raise LamarckError(f"{path} approves {approval.generation}, not {name}: {advice}")
-    if approval.plan != digest:
+    approval = parse_approval(content, path, asked.approve)
+    advice = f"read `{asked.read}`, then approve again"
+    if approval.generation != asked.name:
+        raise LamarckError(f"{path} approves {approval.generation}, not {asked.name}: {advice}")
+    if approval.plan != asked.digest:
         raise LamarckError(
-            f"{path} approves another plan ({short(approval.plan)}), not the present one ({short(digest)}): {advice}"
+            f"{path} approves another plan ({short(approval.plan)}), not the present one ({short(asked.digest)}): "
+            f"{advice}"
         )
-    if approval.budget_device_seconds < plan.budget.device_seconds:
+    if approval.budget_device_seconds < asked.device_seconds:
         raise LamarckError(
             f"{path} allows {approval.budget_device_seconds:g} device-seconds, but the plan has a budget of "
-            f"{plan.budget.device_seconds:g}: lower the budget, or approve again"
+            f"{asked.device_seconds:g}: lower the budget, or approve again"
         )
     if approval.date > today():
         raise LamarckError(f"{path} is dated {approval.date}, which is still to come (dates are in UTC): {advice}")
@@ -76,6 +103,24 @@ def check_answer(name: str, plan: Plan, path: Path, *beside: Path) -> Approval:
         signature = read_regular(signature_of(path)) if os.path.lexists(signature_of(path)) else None
         check_signature(content, signature, approval.approver, lists, path)
     return approval
+
+
+def check_trained(generation: Generation) -> Approval:
+    """The answer under which a generation that is here, or its control arm, was trained. Errors: as `check_answer`."""
+    step = generation.campaign_step
+    if step:
+        plan = read_campaign_plan(step.plan)
+        listed_in(plan, generation.planned_by)
+        return check_answer(asked_of_campaign(step, plan), step.approval)
+    return check_answer(asked_of(generation.planned_by.name, read_plan(generation.plan)), generation.approval)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Where a human's answer lies, and the plan that it answers where that is not the generation's own."""
+
+    approval: Path
+    campaign_plan: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -104,9 +149,9 @@ def check_gate(
     config: Config,
     generation: Generation,
     plan: Path,
-    approval: Path,
+    answer: Answer,
     inputs: PlanInputs,
-    parent_approval: Path | None,
+    parent_answer: Answer | None,
 ) -> Admitted:
     """Called by the trainer immediately before it trains `generation`, or a control arm: is this what was approved?
 
@@ -120,15 +165,16 @@ def check_gate(
     planned = generation.planned_by
     name = planned.name
     approved = read_plan(plan)
-    answer = check_approval(name, approved, approval, plan, inputs.curriculum)
+    own = _asked(planned, approved, answer)
+    approval = check_approval(own.asked, answer.approval, plan, inputs.curriculum)
     if config.control and inputs.control is None:
         raise LamarckError(f"the plan of {name} covers its control arm, whose files are not given")
     made = propose(config, planned, inputs)
     if made.previous:
-        parent = made.previous.generation
-        if parent_approval is None:
-            raise LamarckError(f"{name} needs the approval of its parent {parent}, whose ceiling is its own")
-        check_answer(parent, made.previous, parent_approval, plan)
+        parent = planned.parent.planned_by
+        if parent_answer is None:
+            raise LamarckError(f"{name} needs the approval of its parent {parent.name}, whose ceiling is its own")
+        check_answer(_asked(parent, made.previous, parent_answer).asked, parent_answer.approval, plan)
     differing = differing_fields(approved, made.plan)
     if differing:
         parts = dict.fromkeys(field.partition(".")[0] for field in differing)
@@ -137,10 +183,34 @@ def check_gate(
             f"({', '.join(differing)}): restore them, or delete {plan}, run snakemake for a new plan, then read "
             f"`lamarck review {name}` and approve again"
         )
+    if own.step and own.plan:
+        check_member(config, planned, own.step, own.plan, made.plan)
     arm = _arm(approved, generation)
     return Admitted(
-        approved, answer, made.strategy, made.items[generation.name], arm.curriculum.digest, arm.parent.digest
+        approved, approval, made.strategy, made.items[generation.name], arm.curriculum.digest, arm.parent.digest
     )
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What was asked about a generation: its own plan, or a step of its campaign."""
+
+    asked: Asked
+    step: CampaignStep | None = None
+    plan: CampaignPlan | None = None
+
+
+def _asked(planned: Generation, plan: Plan, answer: Answer) -> _Question:
+    """Errors: LamarckError where the plan of its campaign is not given, or is not a plan."""
+    step = planned.campaign_step
+    if step is None:
+        return _Question(asked_of(planned.name, plan))
+    if answer.campaign_plan is None:
+        raise LamarckError(f"{planned.name} is covered by {step.name}, whose plan is not given")
+    if not answer.campaign_plan.exists():
+        raise LamarckError(f"{step.name} is not approved: `lamarck campaign run {step.file}` asks")
+    approved = read_campaign_plan(answer.campaign_plan)
+    return _Question(asked_of_campaign(step, approved), step, approved)
 
 
 def _arm(plan: Plan, generation: Generation) -> Plan | Arm:

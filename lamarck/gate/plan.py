@@ -337,16 +337,17 @@ def _text(plan: Plan) -> str:
 
 def differing_fields(plan: Plan, other: Plan) -> list[str]:
     """In which fields, such as `cost.flops`, two plans are not the same."""
-    return _differing(plan.model_dump(mode="json"), other.model_dump(mode="json"), "")
+    return differing_values(plan.model_dump(mode="json"), other.model_dump(mode="json"))
 
 
-def _differing(value: Any, other: Any, place: str) -> list[str]:
+def differing_values(value: Any, other: Any, place: str = "") -> list[str]:
+    """The places of JSON values, such as `cost.flops`, at which they are not the same."""
     if isinstance(value, dict) and isinstance(other, dict):
         keys = dict.fromkeys([*value, *other])
         return [
             field
             for key in keys
-            for field in _differing(value.get(key), other.get(key), f"{place}.{key}" if place else key)
+            for field in differing_values(value.get(key), other.get(key), f"{place}.{key}" if place else key)
         ]
     # As text: 1 and 1.0 are equal, but not the same plan.
     return [] if canonical_json(value) == canonical_json(other) else [place]

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, digest_value, read_json
-from lamarck.gate.check import check_answer
-from lamarck.gate.plan import read_plan
+from lamarck.gate.check import check_trained
 from lamarck.hub.contents import members
 from lamarck.lineage.artifacts import ADAPTER, SCORES, TABLE
 from lamarck.lineage.digest import digest_of_parts, weights_digest
@@ -60,7 +59,7 @@ def _check_child(child: Generation, parent: str) -> None:
     for kind in TABLE:
         if kind.published and kind.digest and kind is not SCORES and kind.made_for_number(child):
             hold(kind, child, made_from)
-    check_answer(child.planned_by.name, read_plan(child.plan), child.approval)
+    check_trained(child)
 
 
 def _is_scored(member: Generation, model: str) -> bool:

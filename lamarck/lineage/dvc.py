@@ -13,7 +13,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.lineage.artifacts import ADAPTER, Kind
 from lamarck.lineage.freshness import members
-from lamarck.lineage.generation import ADAPTER_RECORD, Generation
+from lamarck.lineage.generation import ADAPTER_RECORD, CAMPAIGNS, RESULTS, Generation
 
 HEADER = """\
 # Which files DVC addresses by content. Written by `lamarck` from `generations` and `control` in the configuration:
@@ -34,7 +34,8 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
             stage_name(kind, each): _stage(config, config_path, kind, each, configured)
             for kind, each in members(config)
             if kind.dvc
-        },
+        }
+        | {campaign_stage(name): _campaign(name) for name in campaigns()},
         "plots": [
             {
                 "score by generation": {
@@ -52,6 +53,21 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
 def stage_name(kind: Kind, generation: Generation) -> str:
     """weights-g0, adapter-control-g1: DVC allows no slash in it."""
     return f"{kind.name}-{generation.name.replace('/', '-')}"
+
+
+def campaigns() -> list[str]:
+    """Names of the campaigns that have run here."""
+    return sorted(path.stem for path in (RESULTS / CAMPAIGNS).glob("*/*.yaml") if path.stem == path.parent.name)
+
+
+def campaign_stage(name: str) -> str:
+    return f"campaign-{name}"
+
+
+def _campaign(name: str) -> dict[str, Any]:
+    """All of a campaign is one output: its members come and go together."""
+    directory = RESULTS / CAMPAIGNS / name
+    return {"cmd": f"lamarck campaign run {directory / name}.yaml", "outs": [{str(directory): {"persist": True}}]}
 
 
 def _stage(config: Config, config_path: Path, kind: Kind, generation: Generation, configured: str) -> dict[str, Any]:
@@ -105,6 +121,19 @@ def record_outputs(config: Config, config_path: Path) -> None:
         for kind, each in members(config)
         if kind.dvc and all(path.exists() for path in _stage_files(config, kind, each))
     ]
+    _commit(stages)
+
+
+def record_campaign(config: Config, config_path: Path, name: str) -> None:
+    """The same for a campaign, all of whose files are one output."""
+    if "DVC_STAGE" in os.environ or not Path(".dvc").is_dir():
+        return
+    write_pipeline(config, config_path, Path("dvc.yaml"))
+    _commit([campaign_stage(name)])
+
+
+def _commit(stages: list[str]) -> None:
+    """Errors: LamarckError with what DVC said."""
     if not stages:
         return
     done = subprocess.run(["dvc", "commit", "--quiet", "--force", *stages], capture_output=True, text=True)

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,13 +17,13 @@ from lamarck import strict_yaml
 from lamarck.errors import LamarckError
 
 CONTROL = "control"
+CAMPAIGNS = "campaigns"
 RESULTS = Path("results")
+APPROVALS = Path("approvals")
 WEIGHTS_RECORD = "source.json"
 ADAPTER_RECORD = "training.json"
 STUDENT = Path("results/g0/student")  # whom every generation teaches in the suite's third tier
 ID = r"(?:[\w-]+(?:/[\w-]+)*)?"
-
-Form = Literal["adapter", "delta", "weights"]
 
 
 class Described(BaseModel):
@@ -36,6 +36,9 @@ class Described(BaseModel):
         {}, description="Number of a generation -> the one or two generations that it is made from."
     )
     overlay: dict[str, Any] = Field({}, description="Keys of the configuration that are others for this lineage.")
+    approved_at_once: bool = Field(
+        False, description="Of a campaign's lineage: one approval covers all of its steps, not each step its own."
+    )
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,18 @@ class Generation:
         return self.planned_by.directory / "plan.json"
 
     @property
+    def campaign_step(self) -> "CampaignStep | None":
+        """The step of a campaign whose plan and approval cover it; None: it has an approval of its own."""
+        room, _, rest = self.lineage.partition("/")
+        if room != CAMPAIGNS or not rest:
+            return None
+        once = described(self.planned_by.lineage).approved_at_once
+        return CampaignStep(rest.partition("/")[0], ALL_STEPS if once else f"g{self.number}")
+
+    @property
     def approval(self) -> Path:
-        return Path("approvals") / f"{self.planned_by.name}.ok"
+        step = self.campaign_step
+        return step.approval if step else APPROVALS / f"{self.planned_by.name}.ok"
 
     @property
     def scores(self) -> Path:
@@ -152,6 +165,38 @@ class Generation:
         return self.planned_by.directory / "published.scores.json"
 
 
+ALL_STEPS = "all"
+
+
+@dataclass(frozen=True)
+class CampaignStep:
+    """What one approval of a campaign covers: `step` is gN, the trainings of every member's gN, or all of them."""
+
+    campaign: str
+    step: str
+
+    @property
+    def name(self) -> str:
+        return f"{CAMPAIGNS}/{self.campaign}.{self.step}"
+
+    @property
+    def directory(self) -> Path:
+        return RESULTS / CAMPAIGNS / self.campaign
+
+    @property
+    def file(self) -> Path:
+        """The campaign's file, as it was when the campaign last ran."""
+        return self.directory / f"{self.campaign}.yaml"
+
+    @property
+    def plan(self) -> Path:
+        return self.directory / f"{self.step}.plan.json"
+
+    @property
+    def approval(self) -> Path:
+        return APPROVALS / f"{self.name}.ok"
+
+
 def parse_generation(name: str) -> Generation:
     """`g2`, `control/g1`, `search/r1/c03/g2` -> Generation."""
     match = re.fullmatch(r"((?:[\w-]+/)*)g(\d+)", name)
@@ -162,6 +207,12 @@ def parse_generation(name: str) -> Generation:
 
 def description_file(lineage: str) -> Path:
     return RESULTS / lineage / "lineage.yaml"
+
+
+def description_files(generation: Generation) -> tuple[Path, ...]:
+    """Those of a generation's own lineage and of its forebears', as far as there are any."""
+    lineages = dict.fromkeys(each.planned_by.lineage for each in generation.line)
+    return tuple(path for lineage in lineages if lineage and (path := description_file(lineage)).exists())
 
 
 def described_lineages() -> list[str]:

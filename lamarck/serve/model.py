@@ -8,8 +8,7 @@ from lamarck.config import Config, HFEngineConfig
 from lamarck.engine import prepare_libraries
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file
-from lamarck.gate.check import check_answer
-from lamarck.gate.plan import read_plan
+from lamarck.gate.check import check_trained
 from lamarck.lineage.artifacts import ADAPTER, WEIGHTS
 from lamarck.lineage.digest import generation_digest, served_name
 from lamarck.lineage.freshness import hold
@@ -46,7 +45,7 @@ def _check_child(generation: Generation) -> None:
     made_from = {"parent": generation_digest(generation.parent), "plan": digest_file(generation.plan)}
     hold(ADAPTER, generation, made_from)
     # An approval that has expired since allows no new run, but what it allowed then is there.
-    check_answer(generation.planned_by.name, read_plan(generation.plan), generation.approval)
+    check_trained(generation)
 
 
 def load(model: Servable, config: Config) -> "HFEngine":

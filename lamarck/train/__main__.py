@@ -21,7 +21,7 @@ from pathlib import Path
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import every_byte_read
 from lamarck.gate.allowance import approved
-from lamarck.gate.check import check_gate
+from lamarck.gate.check import Answer, check_gate
 from lamarck.gate.options import add_plan_inputs, plan_inputs
 from lamarck.gate.plan import PlanInputs
 from lamarck.lineage.configured import load_config_of
@@ -37,7 +37,9 @@ def main() -> None:
     config = load_config_of(arguments.config, child)
     with own_parent_adapter(plan_inputs(arguments), child.is_control) as (inputs, parent_adapter):
         with every_byte_read():  # nothing that is remembered of a file opens the gate
-            admitted = check_gate(config, child, arguments.plan, arguments.approval, inputs, arguments.parent_approval)
+            answer = Answer(arguments.approval, arguments.campaign_plan)
+            parents = arguments.parent_approval and Answer(arguments.parent_approval, arguments.parent_campaign_plan)
+            admitted = check_gate(config, child, arguments.plan, answer, inputs, parents)
         busy = f"another process is training {child.name}"
         take_lock(arguments.checkpoint / "lock", busy)
         allowance = approved(admitted, child)
@@ -95,6 +97,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--plan", type=Path, required=True)
     parser.add_argument("--approval", type=Path, required=True)
     parser.add_argument("--parent-approval", type=Path, help="of the parent's plan, from g2 on")
+    parser.add_argument("--campaign-plan", type=Path, help="what the approval answers, for a member of a campaign")
+    parser.add_argument("--parent-campaign-plan", type=Path, help="the same of the parent's approval")
     add_plan_inputs(parser)
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help="directory of the checkpoint; removed at the end"

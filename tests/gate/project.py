@@ -14,7 +14,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import digest_file, write_json, write_jsonl
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
-from lamarck.gate.check import Admitted, check_gate
+from lamarck.gate.check import Admitted, Answer, check_gate
 from lamarck.gate.plan import ControlInputs, Plan, PlanInputs, build_plan, plan_digest
 from lamarck.lineage.artifacts import PLAN
 from lamarck.lineage.digest import short
@@ -85,7 +85,7 @@ def say_yes(key: Path | None = None) -> None:
 
 
 def check(settings: Config, generation: Generation = G1) -> Admitted:
-    return check_gate(settings, generation, G1.plan, G1.approval, inputs(settings), None)
+    return check_gate(settings, generation, G1.plan, Answer(G1.approval), inputs(settings), None)
 
 
 def refusal(settings: Config | None = None, generation: Generation = G1) -> str:

@@ -12,7 +12,7 @@ from lamarck.curriculum.item import read_curriculum
 from lamarck.errors import LamarckError
 from lamarck.gate.allowance import STUDENT
 from lamarck.gate.approval import Approval, parse_approval
-from lamarck.gate.check import check_answer, gate_state
+from lamarck.gate.check import asked_of, check_answer, gate_state
 from lamarck.gate.plan import plan_digest, read_plan
 from lamarck.gate.signature import check_signature, signature_of, signer_lists
 from lamarck.train.run import Job, _check_loaded
@@ -54,7 +54,7 @@ def read_twice(path: Path) -> Approval:
 
 
 def read_once(path: Path) -> Approval:
-    return check_answer("g1", read_plan(G1.plan), path)
+    return check_answer(asked_of("g1", read_plan(G1.plan)), path)
 
 
 @pytest.mark.parametrize(("reader", "is_fooled"), [(read_once, False), (read_twice, True)])

@@ -1,0 +1,115 @@
+"""The ledger of a campaign: a line for every finished member, appended and never changed. Light.
+
+A line counts for the member whose digest it names, wherever and whenever it was raised: so a campaign goes on anywhere
+that its ledger is, and its table says how many of its members it holds.
+"""
+
+import datetime
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+
+from lamarck.campaign.members import Campaign
+from lamarck.errors import LamarckError
+from lamarck.files import digest_file, read_jsonl, write_jsonl
+from lamarck.lineage.flags import cut_short_among
+from lamarck.lineage.generation import Generation
+from lamarck.lineage.records import code_state, read_record, read_scores
+
+Key = tuple[str, int]  # arm, seed
+
+
+class Finished(BaseModel):
+    """One member's score. `member` is its digest, `scores` that of its eval.json; `device_seconds` are those of all
+    trainings of its line, `cut_short` the sentences about those that their ceiling ended."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    arm: str
+    seed: int
+    generation: str
+    member: str
+    score: FiniteFloat
+    scores: str
+    device_seconds: FiniteFloat
+    cut_short: tuple[str, ...]
+    machine: str
+    commit: str | None
+    date: datetime.date
+
+
+def read_ledger(campaign: Campaign) -> dict[Key, Finished]:
+    """The finished members of this very campaign. Errors: LamarckError for a line that is not valid, or for two
+    different scores of one member."""
+    keys = {campaign.member_digest(arm, seed): (arm, seed) for arm, seed in campaign.lineages}
+    found: dict[Key, Finished] = {}
+    for row in _rows(campaign.ledger):
+        key = keys.get(row.member)
+        if key is None:
+            continue
+        if key in found and found[key].score != row.score:
+            raise LamarckError(
+                f"{campaign.ledger} has two scores of {row.arm} on seed {row.seed}, {found[key].score:g} and "
+                f"{row.score:g}: find out which machine is at fault, and remove its line"
+            )
+        found[key] = row
+    return found
+
+
+def _rows(path: Path) -> list[Finished]:
+    if not path.exists():
+        return []
+    rows = []
+    for number, values in read_jsonl(path):
+        try:
+            rows.append(Finished.model_validate(values))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise LamarckError(f"{path}, line {number}: {place}: {first['msg']}: restore the ledger") from error
+    return rows
+
+
+def append(campaign: Campaign, members: Iterable[Key]) -> None:
+    """Enter members whose scores are there. Errors: LamarckError where one was scored only in part."""
+    added = [_finished(campaign, arm, seed) for arm, seed in members]
+    write_jsonl(campaign.ledger, [row.model_dump(mode="json") for row in (*_rows(campaign.ledger), *added)])
+
+
+def _finished(campaign: Campaign, arm: str, seed: int) -> Finished:
+    generation = campaign.read_off(arm, seed)
+    scores = read_scores(generation.scores)
+    if scores.score is None:
+        raise LamarckError(f"{generation.scores} is partial: errors are not scores, and are never compared")
+    return Finished(
+        arm=arm,
+        seed=seed,
+        generation=generation.name,
+        member=campaign.member_digest(arm, seed),
+        score=scores.score,
+        scores=digest_file(generation.scores),
+        device_seconds=_trained_seconds(generation),
+        cut_short=tuple(cut_short_among(generation.line)),
+        machine=_machine(),
+        commit=code_state().commit,
+        date=datetime.datetime.now(datetime.UTC).date(),
+    )
+
+
+def _trained_seconds(generation: Generation) -> float:
+    from lamarck.lineage.artifacts import ADAPTER
+
+    records = [read_record(ADAPTER.record_file(each)) for each in generation.line[1:]]
+    return round(sum(record.device_seconds for record in records), 3)
+
+
+def _machine() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,195 @@
+"""A campaign: arms side by side over matched seeds, typed, and the lineage of each. Light.
+
+Every arm is the lineage of one configuration with a few keys changed. Arms that come to the same configuration share a
+lineage: one may be read off the control arm of another. Lineages of a seed share their founder.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from lamarck import strict_yaml
+from lamarck.config import Config, load_config
+from lamarck.config.section import Section, check_section
+from lamarck.config.strategy import Strategy
+from lamarck.errors import LamarckError
+from lamarck.files import digest_bytes, digest_value, read_regular
+from lamarck.lineage.digest import suite_digest
+from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, CampaignStep, Generation, parse_generation
+
+FOUNDERS = "founders"
+CHANGEABLE = {"recipe", "control", "generations", "budget"}
+
+
+class Arm(Section):
+    """One lineage, and which of its generations is compared."""
+
+    name: str = Field(pattern=r"^[\w ,.-]+$")
+    why: str = Field(description="One line: what its difference to the first arm would show.")
+    config: dict[str, Any] = Field({}, description="Keys of the configuration that differ: recipe, control, ...")
+    strategy: dict[str, Any] = Field({}, description="Keys of the strategy that differ.")
+    scored: str = Field("g2", pattern=r"^(control/)?g[0-9]+$", description="The generation whose score is compared.")
+
+
+class Racing(Section):
+    """Leave out, seed by seed, what can no longer be shown to be better than the first arm: campaign/racing.py."""
+
+    risk: float = Field(0.05, gt=0, lt=1, description="Of any false 'better' in the whole campaign.")
+    look_every: int = Field(1, ge=1, description="Seeds from one decision to the next.")
+
+
+class CampaignFile(Section):
+    description: str
+    configfile: str = Field(description="The configuration that the arms change.")
+    seeds: tuple[int, ...] = Field(min_length=2)
+    arms: tuple[Arm, ...] = Field(min_length=2, description="The first is what the others are compared with.")
+    race: Racing | None = Field(None, description="None: every arm is raised on every seed.")
+    ledger: str | None = Field(
+        None, description="The file of finished members; under the campaign's results when left out."
+    )
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """One of a campaign's lineages: its id, its founder's, its whole configuration, and its strategy."""
+
+    id: str
+    founder: str
+    config: Config
+    strategy: Strategy
+
+    @property
+    def strategy_file(self) -> Path:
+        return Path(self.config.strategy)
+
+    def children(self) -> list[Generation]:
+        return [Generation(number, self.id) for number in range(1, self.config.generations + 1)]
+
+    def digest(self) -> str:
+        """Over all that decides what it comes to: the same wherever it is raised, and whatever it is called."""
+        config = self.config
+        return digest_value(
+            {
+                "founder": config.founder.digest(),
+                "strategy": self.strategy.digest(),
+                "recipe": config.recipe.digest(),
+                "engine": config.engine.digest(),
+                "threads": [config.engine.threads, config.engine.founder_threads],
+                "ceilings": [config.budget.ceilings(child.number) for child in self.children()],
+                "control": config.control,
+                "seed": config.seed,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A campaign's file, resolved: (arm, seed) -> the lineage where it is read off."""
+
+    name: str
+    content: bytes
+    file: CampaignFile
+    base: Config
+    lineages: Mapping[tuple[str, int], Lineage]
+    suite: str  # digest
+
+    @property
+    def file_digest(self) -> str:
+        return digest_bytes(self.content)
+
+    @cached_property
+    def distinct(self) -> tuple[Lineage, ...]:
+        return tuple({lineage.id: lineage for lineage in self.lineages.values()}.values())
+
+    @property
+    def steps(self) -> list[CampaignStep]:
+        """What is asked about, one after the other: all at once where the founders are pretrained here."""
+        if self.base.founder.kind == "tiny":
+            return [CampaignStep(self.name, ALL_STEPS)]
+        last = max(lineage.config.generations for lineage in self.distinct)
+        return [CampaignStep(self.name, f"g{number}") for number in range(1, last + 1)]
+
+    @property
+    def directory(self) -> Path:
+        return self.steps[0].directory
+
+    @property
+    def ledger(self) -> Path:
+        return Path(self.file.ledger) if self.file.ledger else self.directory / "ledger.jsonl"
+
+    def arm(self, name: str) -> Arm:
+        return next(arm for arm in self.file.arms if arm.name == name)
+
+    def read_off(self, arm: str, seed: int) -> Generation:
+        """The generation whose score is this arm's on this seed."""
+        scored = parse_generation(self.arm(arm).scored)
+        own = Generation(scored.number, self.lineages[arm, seed].id)
+        return own.control if scored.is_control else own
+
+    def member_digest(self, arm: str, seed: int) -> str:
+        """What a finished member's score is the score of: a ledger's row counts for exactly this."""
+        return digest_value([self.lineages[arm, seed].digest(), self.arm(arm).scored, self.suite])
+
+    def trained_at(self, step: CampaignStep) -> Iterator[tuple[Lineage, Generation]]:
+        for lineage in self.distinct:
+            for child in lineage.children():
+                if step.step in (ALL_STEPS, f"g{child.number}"):
+                    yield lineage, child
+
+
+def load_campaign(path: Path) -> Campaign:
+    """Read a campaign and resolve its arms. Errors: LamarckError for an arm that could not run."""
+    content = read_regular(path)
+    file = check_section(strict_yaml.loads(content, str(path)), CampaignFile, str(path))
+    ids = {arm.name: re.sub(r"[^\w-]+", "-", arm.name) for arm in file.arms}
+    if len(set(ids.values())) < len(file.arms) or FOUNDERS in ids.values():
+        raise LamarckError(f"{path}: two arms have the same name, or one is called {FOUNDERS}")
+    if not re.fullmatch(r"[\w-]+", path.stem):
+        raise LamarckError(f"{path}: a campaign is named by its file: letters, digits, - and _ alone")
+    base = load_config(Path(file.configfile))
+    if base.strategies:
+        raise LamarckError(
+            f"{path}: {file.configfile} changes its strategy between generations: name one that does not"
+        )
+    lineages: dict[tuple[str, int], Lineage] = {}
+    shared: dict[str, Lineage] = {}
+    for arm in file.arms:
+        for seed in file.seeds:
+            own = _lineage(base, arm, seed, f"{CAMPAIGNS}/{path.stem}", ids[arm.name], f"{path}: arm {arm.name!r}")
+            lineages[arm.name, seed] = shared.setdefault(own.digest(), own)
+    return Campaign(path.stem, content, file, base, lineages, suite_digest(Path(base.suite)))
+
+
+def _lineage(base: Config, arm: Arm, seed: int, campaign: str, name: str, source: str) -> Lineage:
+    unknown = set(arm.config) - CHANGEABLE
+    if unknown:
+        raise LamarckError(
+            f"{source}: an arm may change {', '.join(sorted(CHANGEABLE))}, not {', '.join(sorted(unknown))}"
+        )
+    own = f"{campaign}/{name}/s{seed}"
+    strategy = strict_yaml.load(Path(base.strategy))
+    values = base.model_dump(mode="json") | {"seed": seed, "strategy": f"results/{own}/strategy.yaml", "publish": None}
+    config = check_section(_changed(values, arm.config), Config, source)
+    if arm.scored.startswith("control/") and not config.control:
+        raise LamarckError(f"{source}: it reads a control arm, so it needs `control: true`")
+    if int(arm.scored.rpartition("g")[2]) > config.generations:
+        raise LamarckError(f"{source}: it reads {arm.scored}, but has {config.generations} generations")
+    changed = check_section(_changed(strategy, arm.strategy), Strategy, source)
+    return Lineage(own, f"{campaign}/{FOUNDERS}/s{seed}", config, changed)
+
+
+def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with `changes` in place, key by key to the leaves; a section of another `kind` is replaced whole."""
+    result = dict(values)
+    for key, change in changes.items():
+        old = result.get(key)
+        if isinstance(old, Mapping) and isinstance(change, Mapping) and change.get("kind") in (None, old.get("kind")):
+            result[key] = _changed(old, change)
+        else:
+            result[key] = change
+    return result

@@ -1,0 +1,164 @@
+"""Raise the lineages of a campaign by the rules that raise every lineage, behind approvals that cover many of them."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import yaml
+
+from lamarck.campaign.ledger import Key, append, read_ledger
+from lamarck.campaign.members import Campaign, Lineage
+from lamarck.errors import LamarckError
+from lamarck.files import write_text
+from lamarck.gate.approval import Approver
+from lamarck.gate.approve import answer
+from lamarck.gate.campaign import CampaignPlan, Member, campaign_plan, campaign_text, member_of
+from lamarck.gate.check import asked_of_campaign, check_approval
+from lamarck.gate.plan import read_plan
+from lamarck.lineage.dvc import record_campaign
+from lamarck.lineage.generation import ALL_STEPS, CampaignStep, Generation, description_file
+from lamarck.progress import count_up
+
+DONE = re.compile(r"^(\d+) of (\d+) steps \(")
+
+# Shows a plan, and returns the short digest that a human typed.
+Ask = Callable[[CampaignPlan], str]
+
+
+def run_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int) -> None:
+    """Go on until every member is in the ledger, `jobs` stages side by side, asking at every step that waits.
+
+    A killed run goes on where it was. Errors: LamarckError where nobody approved, or that names the log of what failed.
+    """
+    for step in campaign.steps:
+        _raise_plans(campaign, step, jobs)
+        plan = step_plan(campaign, step)
+        _ask(campaign, step, plan, approver, ask, key)
+    while runs := next_members(campaign):
+        wanted = [str(campaign.read_off(arm, seed).scores) for arm, seed in runs]
+        seeds = sorted({seed for _, seed in runs})
+        title = f"{campaign.name}, seed {', '.join(map(str, seeds))}, {len(read_ledger(campaign))} members done"
+        _snakemake(campaign, wanted, title, jobs)
+        append(campaign, runs)
+    record_campaign(campaign.base, Path(campaign.file.configfile), campaign.name)
+
+
+def next_members(campaign: Campaign) -> list[Key]:
+    """The members to raise before the next look at the ledger: those of a seed, as far as they still race."""
+    done = read_ledger(campaign)
+    missing = [key for key in campaign.lineages if key not in done]
+    if campaign.file.race is None:
+        first = next((seed for seed in campaign.file.seeds if any(key[1] == seed for key in missing)), None)
+        return [key for key in missing if key[1] == first]
+    from lamarck.campaign.race import race_of
+
+    return [(run.candidate, int(run.block)) for run in race_of(campaign, done).next_runs]
+
+
+def step_plan(campaign: Campaign, step: CampaignStep) -> CampaignPlan:
+    """What is asked at a step: its largest set of members. Errors: LamarckError where a member's own plan is needed,
+    and missing."""
+    members = tuple(_member(campaign, step, lineage, child) for lineage, child in campaign.trained_at(step))
+    return campaign_plan(step, campaign.file.description, campaign.file_digest, members)
+
+
+def _member(campaign: Campaign, step: CampaignStep, lineage: Lineage, child: Generation) -> Member:
+    own = None if step.step == ALL_STEPS else read_plan(child.plan)
+    return member_of(lineage.config, child, lineage.strategy.digest(), campaign.suite, own)
+
+
+def _raise_plans(campaign: Campaign, step: CampaignStep, jobs: int) -> None:
+    """What a step asks about by its own plans has to be there first."""
+    if step.step != ALL_STEPS:
+        describe(campaign)
+        plans = [str(child.plan) for _, child in campaign.trained_at(step)]
+        _snakemake(campaign, plans, f"{campaign.name}: plans of {step.step}", jobs)
+
+
+def _ask(
+    campaign: Campaign,
+    step: CampaignStep,
+    plan: CampaignPlan,
+    approver: Callable[[], Approver],
+    ask: Ask,
+    key: Path | None,
+) -> None:
+    """Go on under the approval that is there, or write the one that a human gives now."""
+    asked = asked_of_campaign(step, plan)
+    if not is_approved(step, plan):
+        typed = ask(plan)
+        answer(asked, typed, step.file, step.approval, approver(), f"campaign {campaign.name}", key)
+    write_text(step.plan, campaign_text(plan))
+    describe(campaign)
+
+
+def is_approved(step: CampaignStep, plan: CampaignPlan) -> bool:
+    try:
+        check_approval(asked_of_campaign(step, plan), step.approval)
+    except LamarckError:
+        return False
+    return True
+
+
+def describe(campaign: Campaign) -> None:
+    """Write the files by which the rules know the campaign's lineages."""
+    step = campaign.steps[0]
+    _write_if_other(step.file, campaign.content.decode("utf-8"))
+    for lineage in campaign.distinct:
+        founder = {"founder": lineage.founder, "overlay": {"seed": lineage.config.seed}}
+        _write_if_other(description_file(lineage.founder), _yaml(founder))
+        _write_if_other(lineage.strategy_file, _yaml(lineage.strategy.model_dump(mode="json")))
+        own = {
+            "founder": lineage.founder,
+            "approved_at_once": step.step == ALL_STEPS,
+            "overlay": _overlay(campaign, lineage),
+        }
+        _write_if_other(description_file(lineage.id), _yaml(own))
+
+
+def _overlay(campaign: Campaign, lineage: Lineage) -> dict[str, object]:
+    """The keys, to the sections, in which a lineage's configuration is another than the campaign's."""
+    base = campaign.base.model_dump(mode="json")
+    return {key: value for key, value in lineage.config.model_dump(mode="json").items() if value != base[key]}
+
+
+def _yaml(values: object) -> str:
+    return yaml.dump(values, Dumper=_Plain, sort_keys=False, allow_unicode=True)
+
+
+class _Plain(yaml.SafeDumper):
+    """Without aliases, which no reader of ours takes."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _write_if_other(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+def _snakemake(campaign: Campaign, targets: Iterable[str], title: str, jobs: int) -> None:
+    """Errors: LamarckError that names the log."""
+    program = Path(sys.executable).parent / "snakemake"
+    # Before the option, which takes every word that follows it for a file of configuration.
+    command = [str(program), "--cores", str(jobs), *dict.fromkeys(targets), "--configfile", campaign.file.configfile]
+    log = Path("logs") / f"campaigns/{campaign.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("a", encoding="utf-8") as kept,
+        count_up(title, "steps") as on_step,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
+        assert process.stdout
+        for line in process.stdout:
+            kept.write(line)
+            kept.flush()
+            if DONE.match(line):
+                on_step(1)
+    if process.returncode:
+        raise LamarckError(f"campaign {campaign.name} stopped: {log} says why; run it again to go on")

@@ -1,0 +1,125 @@
+"""What a campaign shows so far: every arm's scores over the seeds, and its paired difference to the first arm."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from rich import box
+from rich.table import Table
+from scipy import stats
+
+from lamarck.campaign.evidence import holm
+from lamarck.campaign.ledger import Finished, Key, read_ledger
+from lamarck.campaign.members import Arm, Campaign
+
+CONFIDENCE = 0.95
+
+
+class Row(NamedTuple):
+    """One arm; differences are paired by seed, over the seeds that both arms have, in points of 0..100."""
+
+    arm: str
+    why: str
+    generation: str
+    scores: dict[int, float]  # seed -> score
+    mean: float | None
+    difference: float | None  # None for the first arm, with which the others are compared
+    low: float | None  # of the t interval of the mean difference; None below two pairs
+    high: float | None
+    p_value: float | None  # Wilcoxon's signed-rank test, exact
+    p_holm: float | None  # Holm's, over all arms of the campaign: those not finished yet count
+    pairs: int
+    ahead: int  # seeds on which it scored higher than the first arm
+    cut_short: list[str]  # trainings that their ceiling ended: what they show is the machine's load, too
+
+    @property
+    def verdict(self) -> str:
+        """By Holm's p: with many arms, one below the level is to be expected by chance."""
+        if self.p_holm is None or self.difference is None:
+            return ""
+        if self.p_holm > 1 - CONFIDENCE:
+            return "no difference shown"
+        return "better" if self.difference > 0 else "worse"
+
+
+def rows(campaign: Campaign) -> list[Row]:
+    done = read_ledger(campaign)
+    first, *others = campaign.file.arms
+    compared = [_row(campaign, arm, done, first) for arm in others]
+    return [_row(campaign, first, done, None), *_with_holm(compared)]
+
+
+def _row(campaign: Campaign, arm: Arm, done: Mapping[Key, Finished], first: Arm | None) -> Row:
+    own = {seed: done[arm.name, seed] for seed in campaign.file.seeds if (arm.name, seed) in done}
+    scores = {seed: each.score for seed, each in own.items()}
+    cut_short = [f"{arm.name}, seed {seed}: {sentence}" for seed, each in own.items() for sentence in each.cut_short]
+    mean = sum(scores.values()) / len(scores) if scores else None
+    bare = Row(arm.name, arm.why, arm.scored, scores, mean, None, None, None, None, None, 0, 0, cut_short)
+    if first is None:
+        return bare
+    differences = [score - done[first.name, seed].score for seed, score in scores.items() if (first.name, seed) in done]
+    if not differences:
+        return bare
+    bare = bare._replace(
+        difference=sum(differences) / len(differences),
+        pairs=len(differences),
+        ahead=sum(each > 0 for each in differences),
+    )
+    if len(differences) < 2:
+        return bare
+    bounds = stats.ttest_1samp(differences, 0).confidence_interval(CONFIDENCE)
+    p_value = float(stats.wilcoxon(differences).pvalue) if any(differences) else 1.0
+    return bare._replace(low=float(bounds.low), high=float(bounds.high), p_value=p_value)
+
+
+def _with_holm(compared: list[Row]) -> list[Row]:
+    logs = {row.arm: -math.log(row.p_value) for row in compared if row.p_value is not None}
+    adjusted = holm(logs, len(compared))
+    return [row._replace(p_holm=adjusted.get(row.arm)) for row in compared]
+
+
+def finished(campaign: Campaign) -> str:
+    """*n of N*, while members are missing."""
+    done, all_members = len(read_ledger(campaign)), len(campaign.lineages)
+    return f"{done} of {all_members} members are finished"
+
+
+def as_table(found: list[Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("arm", "read at", "seeds", "mean", "to the first", "95% interval", "p", "Holm", "ahead"):
+        table.add_column(heading, justify="left" if heading in ("arm", "read at") else "right")
+    for row in found:
+        table.add_row(row.arm, row.generation, str(len(row.scores)), _mean(row), *_cells(row))
+    return table
+
+
+def as_sentences(found: list[Row]) -> list[str]:
+    """What the table does not show: trainings cut short, whose arms are not what they say."""
+    return [f"red flag: {sentence}" for row in found for sentence in row.cut_short]
+
+
+def as_markdown(campaign: Campaign, found: list[Row]) -> str:
+    lines = [
+        f"{finished(campaign).capitalize()}.",
+        "",
+        "| arm | read at | seeds | mean | to the first | 95% interval | p | Holm | ahead | verdict | what it tells |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|",
+    ]
+    for row in found:
+        cells = [row.arm, row.generation, str(len(row.scores)), _mean(row), *_cells(row), row.verdict, row.why]
+        lines.append(f"| {' | '.join(cells)} |")
+    if flags := as_sentences(found):
+        lines += ["", *(f"- {sentence}" for sentence in flags)]
+    return "\n".join(lines) + "\n"
+
+
+def _mean(row: Row) -> str:
+    return "" if row.mean is None else f"{row.mean:.1f}"
+
+
+def _cells(row: Row) -> list[str]:
+    if row.difference is None:
+        return [""] * 5
+    interval = "" if row.low is None else f"[{row.low:+.1f}, {row.high:+.1f}]"
+    p_values = ("" if p is None else f"{p:.3f}" for p in (row.p_value, row.p_holm))
+    return [f"{row.difference:+.1f}", interval, *p_values, f"{row.ahead}/{row.pairs}"]

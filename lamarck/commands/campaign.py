@@ -1,0 +1,154 @@
+"""`lamarck campaign run|status|report`: one question to a human a step, then every arm over every seed, and a table."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from lamarck.campaign.ledger import read_ledger
+from lamarck.campaign.members import Campaign, load_campaign
+from lamarck.campaign.run import is_approved, run_campaign, step_plan
+from lamarck.errors import LamarckError
+from lamarck.files import write_text
+from lamarck.gate.approval import Approver
+from lamarck.gate.campaign import CampaignPlan, campaign_digest
+from lamarck.lineage.digest import short
+from lamarck.lineage.generation import CAMPAIGNS, RESULTS
+
+BEGIN, END = "<!-- campaign {name} -->", "<!-- end of campaign {name} -->"
+
+
+def run(
+    path: Path,
+    approver: Callable[[], Approver],
+    typed_digest: str | Callable[[str], str],
+    key: Path | None,
+    jobs: int,
+    document: Path | None,
+    as_json: bool,
+) -> None:
+    """Ask, run, and print the table; write it between its marks in `document`, if one is named.
+
+    Errors: LamarckError when the digest typed is not the step's, or an arm failed.
+    """
+    campaign = load_campaign(path)
+    console = Console(stderr=as_json)
+
+    def ask(plan: CampaignPlan) -> str:
+        _say(campaign, plan, console)
+        question = f"To approve all of that, type its short digest ({short(campaign_digest(plan))}): "
+        return typed_digest if isinstance(typed_digest, str) else typed_digest(question)
+
+    run_campaign(campaign, approver, ask, key, jobs)
+    report(campaign, document, as_json)
+
+
+def named(name: str) -> Campaign:
+    """The campaign as it last ran. Errors: LamarckError where none of that name has."""
+    path = RESULTS / CAMPAIGNS / name / f"{name}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(each.name for each in (RESULTS / CAMPAIGNS).glob("*"))) or "none"
+        raise LamarckError(f"no campaign {name!r} has run here (there is: {known}): `lamarck campaign run FILE`")
+    return load_campaign(path)
+
+
+def status(campaign: Campaign, as_json: bool) -> None:
+    """What is approved, and how far it is."""
+    done = read_ledger(campaign)
+    spent = sum(row.device_seconds for row in done.values())
+    steps: list[dict[str, Any]] = []
+    for step in campaign.steps:
+        try:
+            plan = step_plan(campaign, step)
+        except LamarckError as error:
+            steps.append({"step": step.step, "state": str(error)})
+            continue
+        state = "approved" if is_approved(step, plan) else "waits for a human"
+        steps.append({"step": step.step, "state": state, "device_seconds": plan.device_seconds})
+    said: dict[str, Any] = {
+        "campaign": campaign.name,
+        "finished": len(done),
+        "members": len(campaign.lineages),
+        "lineages": len(campaign.distinct),
+        "device_seconds_of_finished": round(spent, 3),
+        "steps": steps,
+    }
+    if as_json:
+        print(json.dumps(said, indent=2))
+        return
+    console = Console()
+    _print(console, f"{campaign.name}: {len(done)} of {len(campaign.lineages)} members are finished")
+    for each in steps:
+        ceiling = f", ceilings of {each['device_seconds'] / 3600:.1f} device-hours" if "device_seconds" in each else ""
+        _print(console, f"  step {each['step']}: {each['state']}{ceiling}")
+    _print(console, f"  finished members were trained for {spent:.0f} device-seconds")
+
+
+def report(campaign: Campaign, document: Path | None, as_json: bool) -> None:
+    """Print the table as the ledger has it; write it between its marks in `document`, if one is named."""
+    from lamarck.campaign.table import as_markdown, as_sentences, as_table, finished, rows  # scipy: half a second
+
+    found = rows(campaign)
+    if document:
+        _write(document, campaign.name, as_markdown(campaign, found))
+    if as_json:
+        said = {"campaign": campaign.name, "finished": finished(campaign), "arms": [row._asdict() for row in found]}
+        if campaign.file.race:
+            from lamarck.campaign.race import race_of
+            from lamarck.campaign.racing import verdicts
+
+            race = race_of(campaign, read_ledger(campaign))
+            said["race"] = [standing.model_dump(mode="json") for standing in verdicts(race)]
+        print(json.dumps(said, indent=2))
+        return
+    console = Console()
+    console.print(as_table(found))
+    _print(console, f"{finished(campaign)}; {campaign.ledger} has them")
+    for sentence in as_sentences(found):
+        console.print(sentence, style="red", markup=False, highlight=False)
+    if campaign.file.race:
+        _say_race(campaign, console)
+
+
+def _say_race(campaign: Campaign, console: Console) -> None:
+    from lamarck.campaign.race import race_of
+    from lamarck.campaign.racing import verdicts
+
+    for standing in verdicts(race_of(campaign, read_ledger(campaign))):
+        why = f" ({standing.reason})" if standing.reason else ""
+        _print(
+            console,
+            f"  race: {standing.candidate}: {standing.verdict}{why}, after {standing.blocks} seeds, "
+            f"p {standing.p_adjusted:.3f} for the whole campaign",
+        )
+
+
+def _say(campaign: Campaign, plan: CampaignPlan, console: Console) -> None:
+    _print(console, campaign.file.description)
+    for arm in campaign.file.arms:
+        _print(console, f"  {arm.name:<28} {arm.why}")
+    _print(
+        console,
+        f"{len(campaign.file.seeds)} seeds, {len(campaign.distinct)} lineages, {plan.trainings} training runs, with "
+        f"ceilings of {plan.device_seconds / 3600:.1f} device-hours in all"
+        f"{'' if plan.dollars is None else f' and ${plan.dollars:,.2f}'}. Results go to {campaign.directory}. "
+        f"Its short digest: {short(campaign_digest(plan))}.",
+    )
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False)
+
+
+def _write(document: Path, name: str, table: str) -> None:
+    """Errors: LamarckError for a document without the two marks: a table is never put where nobody expects it."""
+    text = document.read_text(encoding="utf-8") if document.exists() else ""
+    begin, end = BEGIN.format(name=name), END.format(name=name)
+    if begin not in text or end not in text:
+        raise LamarckError(
+            f"{document} has no place for the table: put the lines {begin!r} and {end!r} where it belongs"
+        )
+    before, _, rest = text.partition(begin)
+    write_text(document, f"{before}{begin}\n\n{table}\n{end}{rest.partition(end)[2]}")

@@ -1,0 +1,136 @@
+"""The plan of a step of a campaign: many trainings that one human's answer covers, each by what decides it. Light.
+
+A member is trained only where its own plan, made anew at the gate, follows from the member of that name in the plan
+that was approved. Members may be left out; none can be added, and none can grow.
+"""
+
+import json
+from pathlib import Path
+
+from lamarck.config import Config
+from lamarck.errors import LamarckError
+from lamarck.files import canonical_json, digest_text, digest_value, read_regular
+from lamarck.gate.plan import Part, Plan, differing_values, plan_digest
+from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, CampaignStep, Generation
+
+# The largest founder of a campaign that one approval may cover from its first step to its last.
+TINY_PARAMETERS = 5_000_000
+
+
+class Member(Part):
+    """One training, control arm included. All but numbers and names are digests; device-seconds and dollars are each
+    arm's ceilings. `plan` is its own plan, where that was there when the human was asked."""
+
+    generation: str
+    founder: str
+    strategy: str
+    recipe: str
+    engine: str
+    suite: str
+    machine: str
+    seed: int
+    control: bool
+    device_seconds: float
+    dollars: float | None
+    plan: str | None
+
+
+class CampaignPlan(Part):
+    """What a human is asked: `file` is the digest of the campaign's file, `device_seconds` the sum of all ceilings."""
+
+    campaign: str
+    step: str
+    description: str
+    file: str
+    members: tuple[Member, ...]
+    trainings: int
+    device_seconds: float
+    dollars: float | None
+
+
+def member_of(config: Config, child: Generation, strategy: str, suite: str, plan: Plan | None) -> Member:
+    """`config`: its lineage's own; `strategy` and `suite` are digests."""
+    return Member(
+        generation=child.name,
+        founder=config.founder.digest(),
+        strategy=strategy,
+        recipe=config.recipe.digest(),
+        engine=config.engine.digest(),
+        suite=suite,
+        machine=digest_value(list(config.machines.train.place)),
+        seed=config.seed,
+        control=config.control,
+        device_seconds=config.budget.of(child.number),
+        dollars=config.budget.dollars,
+        plan=plan_digest(plan) if plan else None,
+    )
+
+
+def campaign_plan(step: CampaignStep, description: str, file: str, members: tuple[Member, ...]) -> CampaignPlan:
+    arms = [1 + member.control for member in members]
+    dollars = [member.dollars for member in members]
+    return CampaignPlan(
+        campaign=step.campaign,
+        step=step.step,
+        description=description,
+        file=file,
+        members=members,
+        trainings=sum(arms),
+        device_seconds=sum(count * member.device_seconds for count, member in zip(arms, members, strict=True)),
+        dollars=None
+        if None in dollars
+        else sum(count * each for count, each in zip(arms, dollars, strict=True) if each is not None),
+    )
+
+
+def campaign_text(plan: CampaignPlan) -> str:
+    """The one text of a plan's values: its file."""
+    return canonical_json(plan.model_dump(mode="json", exclude_unset=True))
+
+
+def campaign_digest(plan: CampaignPlan) -> str:
+    """What an approval names: sha256 of the bytes of the plan's file."""
+    return digest_text(campaign_text(plan))
+
+
+def read_campaign_plan(path: Path) -> CampaignPlan:
+    """Read once. Errors: LamarckError for anything but a plan as it is written here, in the one text of its values."""
+    content = read_regular(path)
+    try:
+        plan = CampaignPlan.model_validate(json.loads(content.decode("utf-8")))
+        if campaign_text(plan).encode() == content:
+            return plan
+    except (ValueError, RecursionError):
+        pass
+    raise LamarckError(f"{path} is not a campaign's plan as `lamarck` writes it: delete it and run the campaign again")
+
+
+def listed_in(plan: CampaignPlan, child: Generation) -> Member:
+    """Errors: LamarckError where this generation is not among the trainings of the step."""
+    for member in plan.members:
+        if member.generation == child.name:
+            return member
+    raise LamarckError(f"{child.name} is not among the trainings of {CAMPAIGNS}/{plan.campaign}.{plan.step}")
+
+
+def check_member(config: Config, child: Generation, step: CampaignStep, approved: CampaignPlan, made: Plan) -> None:
+    """Does `made`, the plan of `child` as it was just made anew, follow from the step that was approved?
+
+    Errors: LamarckError that names what differs, or that this generation is not among the step's trainings.
+    """
+    if (approved.campaign, approved.step) != (step.campaign, step.step):
+        raise LamarckError(f"{step.plan} is the plan of {approved.campaign}.{approved.step}, not of {step.name}")
+    listed = listed_in(approved, child)
+    now = member_of(config, child, made.strategy.digest, made.suite.digest, made if listed.plan else None)
+    if differing := differing_values(listed.model_dump(mode="json"), now.model_dump(mode="json")):
+        raise LamarckError(
+            f"the {', '.join(differing)} of {child.name} is not what was approved for {step.name}: restore it, or run "
+            "the campaign again, which asks for another approval"
+        )
+    if step.step != ALL_STEPS and listed.plan is None:
+        raise LamarckError(f"{step.plan} does not name the plan of {child.name}: run the campaign again")
+    if step.step == ALL_STEPS and not (config.founder.kind == "tiny" and made.cost.parameters <= TINY_PARAMETERS):
+        raise LamarckError(
+            f"one approval for all steps is given for founders alone that are pretrained here and have at most "
+            f"{TINY_PARAMETERS:,} parameters: {child.name} needs one for each step"
+        )

@@ -1,0 +1,104 @@
+"""What a campaign's file comes to: lineages, what is raised next, and what a ledger's lines count for."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lamarck.campaign.ledger import Finished, Key, read_ledger
+from lamarck.campaign.members import Campaign, load_campaign
+from lamarck.campaign.run import next_members, step_plan
+from lamarck.campaign.table import finished, rows
+from lamarck.files import write_jsonl
+
+ROOT = Path(__file__).parents[2]
+ARMS = [
+    {"name": "first", "why": "", "scored": "g1"},
+    {"name": "more", "why": "", "config": {"recipe": {"steps": 301}}, "scored": "g1"},
+    {"name": "less", "why": "", "config": {"recipe": {"steps": 299}}, "scored": "g1"},
+]
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def load(directory: Path, **changes: Any) -> Campaign:
+    values = {"description": "", "configfile": "config/default.yaml", "seeds": list(range(1, 9)), "arms": ARMS}
+    (directory / "c.yaml").write_text(yaml.safe_dump(values | {"ledger": str(directory / "ledger")} | changes))
+    return load_campaign(directory / "c.yaml")
+
+
+def enter(campaign: Campaign, scores: dict[Key, float]) -> None:
+    lines = [
+        Finished(
+            arm=arm,
+            seed=seed,
+            generation="g1",
+            member=campaign.member_digest(arm, seed),
+            score=score,
+            scores="0",
+            device_seconds=1.0,
+            cut_short=(),
+            machine="a machine",
+            commit=None,
+            date=date(2026, 1, 1),
+        )
+        for (arm, seed), score in scores.items()
+    ]
+    write_jsonl(campaign.ledger, [line.model_dump(mode="json") for line in lines])
+
+
+def test_without_a_race_every_arm_is_raised_on_every_seed(tmp_path: Path) -> None:
+    campaign = load(tmp_path)
+    assert next_members(campaign) == [("first", 1), ("more", 1), ("less", 1)]
+    enter(campaign, {("first", 1): 50.0, ("more", 1): 60.0})
+    assert next_members(campaign) == [("less", 1)]
+    enter(campaign, {(arm["name"], 1): 50.0 for arm in ARMS})
+    assert [seed for _, seed in next_members(campaign)] == [2, 2, 2]
+
+
+def test_a_race_leaves_out_what_cannot_be_shown_to_be_better_any_more(tmp_path: Path) -> None:
+    campaign = load(tmp_path, race={"risk": 0.05})
+    enter(
+        campaign,
+        {(arm, seed): score for seed in (1, 2, 3) for arm, score in {"first": 50, "more": 60, "less": 40}.items()},
+    )
+    assert next_members(campaign) == [("first", 4), ("more", 4)]
+
+
+def test_a_lines_digest_decides_what_it_counts_for(tmp_path: Path) -> None:
+    """Renamed arms keep their lines; other settings, another suite or another generation do not."""
+    campaign = load(tmp_path)
+    enter(campaign, {("first", 1): 50.0, ("more", 1): 51.0})
+    assert finished(campaign) == "2 of 24 members are finished"
+    renamed = load(tmp_path, arms=[ARMS[0], ARMS[1] | {"name": "longer"}, ARMS[2]])
+    assert set(read_ledger(renamed)) == {("first", 1), ("longer", 1)}
+    changed = load(tmp_path, arms=[ARMS[0], ARMS[1] | {"config": {"recipe": {"steps": 302}}}, ARMS[2]])
+    assert set(read_ledger(changed)) == {("first", 1)}
+    later = load(tmp_path, arms=[ARMS[0] | {"scored": "g2"}, ARMS[1]])
+    assert set(read_ledger(later)) == {("more", 1)}
+    assert {row.arm: row.pairs for row in rows(campaign)} == {"first": 0, "more": 1, "less": 0}
+
+
+def test_arms_that_come_to_the_same_share_a_lineage(tmp_path: Path) -> None:
+    arms = [ARMS[0] | {"scored": "g2"}, ARMS[0] | {"name": "control", "scored": "control/g2"}, ARMS[1]]
+    campaign = load(tmp_path, arms=arms, seeds=[1, 2])
+    assert [lineage.id for lineage in campaign.distinct] == [
+        *("campaigns/c/first/s1", "campaigns/c/first/s2", "campaigns/c/more/s1", "campaigns/c/more/s2")
+    ]
+    (step,) = campaign.steps
+    plan = step_plan(campaign, step)
+    # Two generations, each with its control arm, of 120 device-seconds.
+    assert (plan.trainings, plan.device_seconds) == (16, 16 * 120)
+
+
+def test_founders_that_are_not_pretrained_here_are_asked_about_step_by_step(tmp_path: Path) -> None:
+    values = yaml.safe_load((ROOT / "config/default.yaml").read_text())
+    values["founder"] = {"kind": "local", "path": "somewhere"}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(values))
+    campaign = load(tmp_path, configfile=str(tmp_path / "own.yaml"))
+    assert [step.approval.name for step in campaign.steps] == ["c.g1.ok", "c.g2.ok"]

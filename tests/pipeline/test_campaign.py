@@ -1,0 +1,119 @@
+"""Arms side by side: raised by the real rules, under one approval, entered in a ledger and compared as they are."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from lamarck.files import read_jsonl
+from tests.pipeline.conftest import Project
+
+ARMS = [
+    {"name": "default", "why": "the first", "scored": "g1"},
+    {"name": "unverified", "why": "its control arm", "scored": "control/g1"},
+    {
+        "name": "no replay",
+        "why": "another",
+        "strategy": {"replay_per_cell": 0},
+        "config": {"control": False},
+        "scored": "g1",
+    },
+]
+FILE = "config/campaigns/small.yaml"
+RESULTS = "results/campaigns/small"
+
+
+def write(project: Project, **changes: Any) -> None:
+    values = {"description": "Small.", "configfile": "config/default.yaml", "seeds": [1, 2], "arms": ARMS} | changes
+    path = project.root / FILE
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(values))))  # without aliases
+
+
+def campaign(project: Project, *arguments: str, check: bool = True) -> str:
+    return project.run("lamarck", "campaign", *arguments, check=check).stdout
+
+
+@pytest.fixture(scope="module")
+def project(blank: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = blank.copy(tmp_path_factory.mktemp("campaign") / "project")
+    project.config(generations=1)
+    return project
+
+
+def test_arms_are_raised_under_one_approval_and_compared_by_seed(project: Project) -> None:
+    write(project)
+    run = ("run", FILE, "--by", "A Tester", "--jobs", "2")
+    refused = campaign(project, *run, "--digest", "00000000", check=False)
+    assert "nothing is approved" in refused
+    assert not (project.root / "results/campaigns").exists()
+    # The first two arms share their runs: 2 seeds x (2 + 1) training runs.
+    assert "4 lineages, 6 training runs" in refused
+    assert "there is nobody to ask here" in campaign(project, *run, check=False)
+
+    document = project.root / "docs/small.md"
+    document.write_text("Before.\n<!-- campaign small -->\nold\n<!-- end of campaign small -->\nAfter.\n")
+    digest = refused.rpartition("Its short digest: ")[2][:8]
+    campaign(project, *run, "--digest", digest, "--write", "docs/small.md")
+    found = rows_of(project)
+    assert list(found) == [arm["name"] for arm in ARMS]
+    assert found["default"]["difference"] is None
+    for arm in ("unverified", "no replay"):
+        pairs = [(found[arm]["scores"][seed], found["default"]["scores"][seed]) for seed in ("1", "2")]
+        assert found[arm]["difference"] == pytest.approx(sum(own - first for own, first in pairs) / 2)
+        assert found[arm]["low"] <= found[arm]["difference"] <= found[arm]["high"]
+    control = [project.read(f"{RESULTS}/default/s{seed}/control/g1/eval.json")["score"] for seed in (1, 2)]
+    assert list(found["unverified"]["scores"].values()) == control
+    approvals = sorted(path.name for path in (project.root / "approvals").rglob("*.ok"))
+    assert approvals == ["small.all.ok"]
+    text = document.read_text()
+    assert text.startswith("Before.\n") and text.endswith("After.\n") and "old" not in text
+    assert f"| unverified | control/g1 | 2 | {found['unverified']['mean']:.1f} |" in text
+    assert "6 of 6 members are finished" in text and "6 of 6 members" in campaign(project, "status", "small")
+
+    assert "campaign-small" in yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"]
+
+    # Run again it asks and does nothing: every member is in the ledger.
+    trained = {path: path.stat().st_mtime_ns for path in (project.root / RESULTS).rglob("*.safetensors")}
+    campaign(project, *run)
+    assert rows_of(project) == found
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+
+
+def rows_of(project: Project) -> dict[str, dict[str, Any]]:
+    return {row["arm"]: row for row in json.loads(campaign(project, "report", "small", "--json"))["arms"]}
+
+
+def test_a_ledger_goes_on_elsewhere_and_tells_how_far_it_is(project: Project) -> None:
+    """After the test above: a line that is missing is one member less, whose scores are still there."""
+    ledger = project.root / RESULTS / "ledger.jsonl"
+    lines = ledger.read_text().splitlines(keepends=True)
+    ledger.write_text("".join(lines[:-1]))
+    assert "5 of 6 members" in campaign(project, "status", "small")
+    campaign(project, "run", FILE, "--jobs", "2")
+    again = [row for _, row in read_jsonl(ledger)]
+    assert [row["score"] for row in again] == [json.loads(line)["score"] for line in lines]
+    ledger.write_text(ledger.read_text() + json.dumps(again[-1] | {"score": 0.0}) + "\n")
+    assert "two scores" in campaign(project, "report", "small", check=False)
+    ledger.write_text("".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"arms": [ARMS[0], ARMS[0]]}, "two arms have the same name"),
+        ({"arms": [ARMS[0], {"name": "x", "why": "", "config": {"founder": {}}}]}, "not founder"),
+        ({"arms": [ARMS[0], {"name": "x", "why": "", "config": {"recipe": {"rnk": 1}}}]}, "did you mean 'rank'"),
+        ({"arms": [ARMS[0], {"name": "x", "why": "", "strategy": {"siz": 1}, "scored": "g1"}]}, "did you mean 'size'"),
+        ({"arms": [ARMS[0], {"name": "x", "why": "", "scored": "g7"}]}, "reads g7, but has 1 generations"),
+        (
+            {"arms": [ARMS[0], {"name": "x", "why": "", "config": {"control": False}, "scored": "control/g1"}]},
+            "needs `control: true`",
+        ),
+        ({"seeds": [1]}, "seeds"),
+    ],
+)
+def test_a_campaign_that_could_not_run_is_refused(project: Project, changes: dict[str, Any], sentence: str) -> None:
+    write(project, **changes)
+    assert sentence in campaign(project, "run", FILE, "--by", "A Tester", "--digest", "x", check=False)
