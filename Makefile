@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Snakemake starts `python`, `dvc` and the checks by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test costs sandbox browser pods vllm soak check bench
+.PHONY: demo test test-gpu costs sandbox browser pods vllm soak check bench
 
 # A file is one process's work. Files begin in the order that tests/costs.py gives them.
 IN_PARALLEL := -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -19,6 +19,10 @@ demo: .venv/installed
 
 test: .venv/developer sandbox browser pods vllm
 	$(BIN)/python -m pytest $(IN_PARALLEL)
+
+# Training and the engine on a GPU. Where none is seen they are named as not run.
+test-gpu: .venv/developer
+	$(BIN)/python -m pytest -rs tests/train/test_gpu.py tests/engine/test_gpu.py
 
 # The order of the files, longest first, follows from tests/costs.json: make it again when that has grown old.
 costs: .venv/developer sandbox browser pods vllm

@@ -21,6 +21,7 @@ from lamarck.config import Recipe
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
 from lamarck.founder.tiny import pretrain
+from lamarck.gate.allowance import Allowance
 from lamarck.skills.corpus import corpus
 from lamarck.train.data import Batches, exercises, tokenize
 from lamarck.train.loop import train
@@ -86,7 +87,8 @@ def run_ours(recipe: Recipe, weights: Path, items: list[Item], folder: Path) -> 
     started = time.perf_counter()
     data = tokenize(exercises(items, "left out"), tokenizer, recipe.max_tokens)
     batches = Batches(data.examples, recipe.batch_size, 0, tokenizer.eos_token_id)
-    progress = train(model, batches, recipe, float("inf"), folder / "checkpoint", "benchmark", lambda steps: None)
+    allowance = Allowance("a benchmark", float("inf"))
+    progress = train(model, batches, recipe, allowance, folder / "checkpoint", "benchmark", lambda steps: None)
     seconds = time.perf_counter() - started
     return seconds, statistics.mean(row.loss for row in progress.log[-10:])
 

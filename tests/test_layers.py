@@ -29,6 +29,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("merge", "arch"),
     ("arch",),
     ("campaign",),
+    ("search",),
     ("report",),
     ("serve", "hub"),
     ("export",),

@@ -13,11 +13,11 @@ from lamarck.budget.machine import (
     training_speed,
     writing_speed,
 )
-from lamarck.budget.memory import GIB, Memory, loading_memory, training_memory
+from lamarck.budget.memory import GIB, ROOM, Memory, loading_memory, recomputed_layers, training_memory
 from lamarck.budget.shape import Shape
 from lamarck.budget.work import Work, curriculum_work, evaluation_work, rows_at_once, training_work
 from lamarck.budget.writer import GPUS, Writer, writes_on
-from lamarck.config import HERE, Config, Machine, Recipe
+from lamarck.config import Config, Machine, Recipe
 from lamarck.config.strategy import load_strategy
 from lamarck.errors import LamarckError
 
@@ -60,11 +60,11 @@ def estimate_generation(config: Config, number: int, shape: Shape) -> tuple[Esti
 def estimate_training(config: Config, catalogue: Catalogue, number: int, shape: Shape, tokens: int) -> Estimate:
     """`tokens` of one arm. The approved ceiling ends a run that would take longer. Errors: as above."""
     machine = config.machines.train
-    memory = _training_memory(shape, config.recipe, machine)
+    memory, recomputed = _training_memory(catalogue, shape, config.recipe, machine)
     if not _fits(catalogue, machine, memory):
         others = _trains_on(catalogue, shape, config.recipe, machine)
         raise LamarckError(_refusal("train", catalogue, machine, memory, others))
-    speed = training_speed(catalogue, machine, shape)
+    speed = training_speed(catalogue, machine, shape, recomputed)
     seconds = min(tokens / speed.tokens_per_second, config.budget.of(number) / machine.count)
     return _priced(config, catalogue, number, "train", machine, memory, tokens, speed, seconds)
 
@@ -115,14 +115,14 @@ def _priced(
     return Estimate(number, step, machine, memory, arms * tokens, speed, hours, dollars)
 
 
-def _training_memory(shape: Shape, recipe: Recipe, machine: Machine) -> Memory:
-    """The fuller of loading and training. Activations are checkpointed where a quantised base is on a GPU."""
-    rented = machine.gpu != HERE
+def _training_memory(catalogue: Catalogue, shape: Shape, recipe: Recipe, machine: Machine) -> tuple[Memory, int]:
+    """The fuller of loading and training, and the layers that are computed again: on a GPU as many as it asks for."""
+    gpu = catalogue.gpu(machine.gpu)
     rows = rows_at_once(recipe.batch_size // machine.count)
-    checkpointing = rented and recipe.quantize == "nf4"
-    training = training_memory(shape, recipe, rows, checkpointing, machine.count)
+    recomputed = recomputed_layers(shape, recipe, rows, machine.count, ROOM * gpu.memory) if gpu else 0
+    training = training_memory(shape, recipe, rows, recomputed, machine.count)
     memory = max(loading_memory(shape, recipe), training, key=lambda each: each.total)
-    return memory.with_reserve() if rented else memory
+    return memory.with_reserve() if gpu else memory, recomputed
 
 
 def _fits(catalogue: Catalogue, machine: Machine, memory: Memory) -> bool:
@@ -145,7 +145,7 @@ def _trains_on(catalogue: Catalogue, shape: Shape, recipe: Recipe, machine: Mach
     of its kind, and the cheapest kind."""
 
     def fits(recipe: Recipe, machine: Machine) -> bool:
-        return _fits(catalogue, machine, _training_memory(shape, recipe, machine))
+        return _fits(catalogue, machine, _training_memory(catalogue, shape, recipe, machine)[0])
 
     count, kind = machine.count, machine.gpu
     sizes = range(recipe.batch_size - count, 0, -count)  # each GPU has as many examples

@@ -14,9 +14,10 @@ from lamarck.errors import LamarckError
 
 CATALOGUE = Path("config/machines.yaml")
 TERA, GIGA = 1e12, 1e9
-# Of a token in training, for each parameter: two forward, two forward again, two backward to the adapters. The weights
-# have no gradient, so with checkpointing it is as much as full training without (Kaplan et al. 2020, arXiv:2001.08361).
-TRAINING_OPERATIONS = 6
+# Of a token in training, for each parameter: two forward, two backward to the adapters, and two more where a layer is
+# computed again. Full training has six at once: the weights have a gradient (Kaplan et al. 2020, arXiv:2001.08361).
+KEPT_OPERATIONS, RECOMPUTED_OPERATIONS = 4, 6
+HERE_OPERATIONS = 6  # as `here.training` is counted
 WRITING_OPERATIONS = 2
 
 
@@ -76,15 +77,19 @@ class Speed:
     source: str
 
 
-def training_speed(catalogue: Catalogue, machine: Machine, shape: Shape) -> Speed:
+def training_speed(catalogue: Catalogue, machine: Machine, shape: Shape, recomputed: int) -> Speed:
+    """`recomputed`: layers that are computed again in the backward pass."""
     if machine.tokens_per_second:
         return Speed(machine.tokens_per_second, "the configuration")
     gpu = catalogue.gpu(machine.gpu)
     if gpu is None:
-        return Speed(catalogue.here.training / (TRAINING_OPERATIONS * shape.parameters), "operations of one core")
-    share = catalogue.utilisation.training
-    operations = machine.count * share * gpu.bf16 * TERA
-    return Speed(operations / (TRAINING_OPERATIONS * shape.parameters), f"{share:.0%} of the bf16 peak")
+        return Speed(catalogue.here.training / (HERE_OPERATIONS * shape.parameters), "operations of one core")
+    share, again = catalogue.utilisation.training, recomputed / shape.layers
+    operations = KEPT_OPERATIONS + again * (RECOMPUTED_OPERATIONS - KEPT_OPERATIONS)
+    return Speed(
+        machine.count * share * gpu.bf16 * TERA / (operations * shape.parameters),
+        f"{share:.0%} of the bf16 peak, {recomputed} of {shape.layers} layers computed twice",
+    )
 
 
 def writing_speed(

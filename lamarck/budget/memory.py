@@ -28,6 +28,8 @@ CONTEXT = 1 * GIB
 FRAGMENTATION = 0.05
 # Of layers that are split over GPUs, whole at once: the one in work, the next one, and the buffer that it arrives in.
 FETCHED_LAYERS = 3
+# Of a GPU, what training may plan to fill where layers could be computed again instead of kept.
+ROOM = 0.9
 PROMPT_TOKENS = 512  # of a text that is read before writing: a request of a skill, a task of a suite. Assumed.
 # Tokens of prompts that vLLM reads in one step, at most: its max_num_batched_tokens, offline, on 70 GiB and up.
 READ_TOGETHER = 16384
@@ -58,31 +60,42 @@ def weight_bytes(shape: Shape, weights: Format, others: int) -> float:
     return shape.linear_parameters * LINEAR_BITS[weights] / 8 + shape.other_parameters * others
 
 
-def training_memory(shape: Shape, recipe: Recipe, rows: int, checkpointing: bool, gpus: int = 1) -> Memory:
+def training_memory(shape: Shape, recipe: Recipe, rows: int, recomputed: int, gpus: int = 1) -> Memory:
     """One optimizer step of lamarck.train, on each of `gpus`: `rows` examples side by side, each of recipe.max_tokens.
 
     They split the frozen layers evenly (Rajbhandari et al. 2020, arXiv:1910.02054, section 5.3); each has embedding,
     head and adapter whole.
 
-    `checkpointing`: only the inputs of layers are kept, and each layer is computed again in the backward pass
-    (Chen et al. 2016, arXiv:1604.06174). The head and the backward pass of a layer do not meet: the fuller one counts.
+    Of the first `recomputed` layers only the inputs are kept, and each is computed again in the backward pass (Chen et
+    al. 2016, arXiv:1604.06174), when the others are gone. The head and the backward pass of a layer do not meet: the
+    fuller one counts.
     """
     tokens = rows * recipe.max_tokens
     stream = stream_bytes(recipe)
-    layer = layer_activation_bytes(shape, recipe) * tokens
-    saved: float = shape.hidden * stream * tokens if checkpointing else layer
+    layer = layer_activation_bytes(shape, recipe) * tokens + rounded_adapter_bytes(shape, recipe) / shape.layers
+    kept = shape.layers - recomputed
+    saved = kept * layer + recomputed * shape.hidden * stream * tokens
     # Backward through a gated MLP holds two gradients of its width beside what was saved, and one of the stream.
     working: float = (2 * shape.intermediate + shape.hidden) * stream * tokens
-    working += _dequantised(shape, recipe) + (layer if checkpointing else 0.0)
-    # The fuller of the two: logits, their log-softmax and its gradient, or the layer in work.
-    logits = logits_bytes(shape, stream) * tokens
+    working += _dequantised(shape, recipe) + (0.0 if kept else layer)
+    logits = logits_bytes(shape) * tokens
     layers = split_bytes(shape, _format(recipe))
     fetched = FETCHED_LAYERS * layers / shape.layers if gpus > 1 else 0.0
     return Memory(
         weights=weight_bytes(shape, _format(recipe), stream) - layers * (1 - 1 / gpus),
         adapter=adapter_training_bytes(shape, recipe),
-        activations=shape.layers * saved + max(0.0, working - logits) + fetched,
+        activations=saved + max(0.0, working - logits) + fetched,
         logits=logits,
+    )
+
+
+def recomputed_layers(shape: Shape, recipe: Recipe, rows: int, gpus: int, room: float) -> int:
+    """The fewest layers to compute again, so that a step takes no more than `room` bytes of each of `gpus`; all where
+    even that does not do."""
+    counts = range(shape.layers)
+    return next(
+        (count for count in counts if training_memory(shape, recipe, rows, count, gpus).with_reserve().total <= room),
+        shape.layers,
     )
 
 
@@ -98,8 +111,8 @@ def split_bytes(shape: Shape, weights: Format) -> float:
 
 
 def stream_bytes(recipe: Recipe) -> int:
-    """Of one value between two layers: PEFT makes a quantised base's norms and embeddings float32, so what flows is."""
-    return FLOAT32 if recipe.quantize == "nf4" or recipe.dtype == "float32" else BFLOAT16
+    """Of one value between two layers, and of a weight that is not quantised."""
+    return FLOAT32 if recipe.dtype == "float32" else BFLOAT16
 
 
 def adapter_training_bytes(shape: Shape, recipe: Recipe) -> float:
@@ -109,6 +122,12 @@ def adapter_training_bytes(shape: Shape, recipe: Recipe) -> float:
     """
     one = shape.lora_parameters(recipe.rank, recipe.target_modules) * FLOAT32
     return 5 * one if recipe.inherit == "stack" else 4 * one
+
+
+def rounded_adapter_bytes(shape: Shape, recipe: Recipe) -> float:
+    """Of all layers: the adapters' weights as 16-bit products read them."""
+    wide = 0 if recipe.dtype == "float32" else BFLOAT16
+    return shape.lora_parameters(recipe.rank, recipe.target_modules) * wide
 
 
 def layer_activation_bytes(shape: Shape, recipe: Recipe) -> float:
@@ -130,23 +149,20 @@ def layer_activation_bytes(shape: Shape, recipe: Recipe) -> float:
 
 
 def _adapter_activation_bytes(shape: Shape, recipe: Recipe, stream: int) -> float:
-    """Adapters compute in float32. They share the tensor that their layers read, unless it must be cast or dropped out
-    for each: dropout saves what is left and a mask of one byte a value."""
+    """Adapters share the tensor that their layers read, unless it is dropped out for each: dropout saves what is left
+    and a mask of one byte a value."""
     adapted = shape.adapted(recipe.target_modules)
-    small = sum(recipe.rank for _ in adapted) * FLOAT32
+    small = sum(recipe.rank for _ in adapted) * stream
     if recipe.dropout:
-        return small + sum(linear.inputs for linear in adapted) * (FLOAT32 + 1)
-    if stream != FLOAT32:
-        return small + sum(linear.inputs for linear in adapted) * FLOAT32
+        return small + sum(linear.inputs for linear in adapted) * (stream + 1)
     # The attention's output is saved already.
     read = {linear.reads: linear.inputs for linear in adapted if linear.reads != "output"}
-    return small + sum(read.values()) * FLOAT32
+    return small + sum(read.values()) * stream
 
 
-def logits_bytes(shape: Shape, stream: int) -> float:
-    """Of one answer token, in its head's type and float32: logits, log-softmax, and their gradients."""
-    half = 0 if stream == FLOAT32 else 2 * stream
-    return shape.vocabulary * (3 * FLOAT32 + half)
+def logits_bytes(shape: Shape) -> float:
+    """Of one answer token, in float32 whatever the head's type: log-softmax, its gradient, and that of the logits."""
+    return shape.vocabulary * 3 * FLOAT32
 
 
 def _dequantised(shape: Shape, recipe: Recipe) -> float:

@@ -128,20 +128,25 @@ def shape_of_directory(model: Path) -> Shape:
             f"{path}: memory is only known of models like {', '.join(LIKE_LLAMA)}, not of {content.get('model_type')}"
         )
     try:
-        heads = content["num_attention_heads"]
-        return Shape(
-            hidden=content["hidden_size"],
-            layers=content["num_hidden_layers"],
-            heads=heads,
-            kv_heads=content.get("num_key_value_heads") or heads,
-            head_size=content.get("head_dim") or content["hidden_size"] // heads,
-            intermediate=content["intermediate_size"],
-            vocabulary=content["vocab_size"],
-            context=content["max_position_embeddings"],
-            tied=content.get("tie_word_embeddings", False),
-        )
+        return shape_of_config(content)
     except (KeyError, TypeError, ValueError) as error:
         raise LamarckError(f"{path} does not give the model's shape: {str(error).splitlines()[0]}") from error
+
+
+def shape_of_config(content: dict[str, Any]) -> Shape:
+    """The shape in a model's configuration. Errors: KeyError, TypeError or ValueError where it does not give it."""
+    heads = content["num_attention_heads"]
+    return Shape(
+        hidden=content["hidden_size"],
+        layers=content["num_hidden_layers"],
+        heads=heads,
+        kv_heads=content.get("num_key_value_heads") or heads,
+        head_size=content.get("head_dim") or content["hidden_size"] // heads,
+        intermediate=content["intermediate_size"],
+        vocabulary=content["vocab_size"],
+        context=content["max_position_embeddings"],
+        tied=content.get("tie_word_embeddings", False),
+    )
 
 
 def _shape_of_tiny(founder: TinyFounder) -> Shape:

@@ -6,7 +6,7 @@ that its ledger is, and its table says how many of its members it holds.
 
 import datetime
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
@@ -22,8 +22,9 @@ Key = tuple[str, int]  # arm, seed
 
 
 class Finished(BaseModel):
-    """One member's score. `member` is its digest, `scores` that of its eval.json; `device_seconds` are those of all
-    trainings of its line, `cut_short` the sentences about those that their ceiling ended."""
+    """One member's score; None where it could not be raised. `member` is its digest, `scores` that of its eval.json;
+    `device_seconds` are those of all trainings of its line, `cut_short` the sentences about those that their ceiling
+    ended; `proxy` is its parent's score, where the campaign asks for it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,8 +32,9 @@ class Finished(BaseModel):
     seed: int
     generation: str
     member: str
-    score: FiniteFloat
-    scores: str
+    score: FiniteFloat | None
+    proxy: FiniteFloat | None = None
+    scores: str | None
     device_seconds: FiniteFloat
     cut_short: tuple[str, ...]
     machine: str
@@ -51,11 +53,16 @@ def read_ledger(campaign: Campaign) -> dict[Key, Finished]:
             continue
         if key in found and found[key].score != row.score:
             raise LamarckError(
-                f"{campaign.ledger} has two scores of {row.arm} on seed {row.seed}, {found[key].score:g} and "
-                f"{row.score:g}: find out which machine is at fault, and remove its line"
+                f"{campaign.ledger} has two scores of {row.arm} on seed {row.seed}, {found[key].score} and "
+                f"{row.score}: find out which machine is at fault, and remove its line"
             )
         found[key] = row
     return found
+
+
+def failed(done: Mapping[Key, Finished]) -> set[str]:
+    """The arms that could not be raised."""
+    return {arm for (arm, _), row in done.items() if row.score is None}
 
 
 def _rows(path: Path) -> list[Finished]:
@@ -75,6 +82,15 @@ def _rows(path: Path) -> list[Finished]:
 def append(campaign: Campaign, members: Iterable[Key]) -> None:
     """Enter members whose scores are there. Errors: LamarckError where one was scored only in part."""
     added = [_finished(campaign, arm, seed) for arm, seed in members]
+    _write(campaign, added)
+
+
+def append_failed(campaign: Campaign, members: Iterable[Key]) -> None:
+    """Enter members that could not be raised. To have one tried again, remove its line."""
+    _write(campaign, [_row(campaign, *key, score=None, scores=None) for key in members])
+
+
+def _write(campaign: Campaign, added: list[Finished]) -> None:
     write_jsonl(campaign.ledger, [row.model_dump(mode="json") for row in (*_rows(campaign.ledger), *added)])
 
 
@@ -83,15 +99,39 @@ def _finished(campaign: Campaign, arm: str, seed: int) -> Finished:
     scores = read_scores(generation.scores)
     if scores.score is None:
         raise LamarckError(f"{generation.scores} is partial: errors are not scores, and are never compared")
-    return Finished(
-        arm=arm,
-        seed=seed,
-        generation=generation.name,
-        member=campaign.member_digest(arm, seed),
+    proxy = campaign.proxy_of(arm, seed)
+    return _row(
+        campaign,
+        arm,
+        seed,
         score=scores.score,
+        proxy=read_scores(proxy.scores).score if proxy else None,
         scores=digest_file(generation.scores),
         device_seconds=_trained_seconds(generation),
         cut_short=tuple(cut_short_among(generation.line)),
+    )
+
+
+def _row(
+    campaign: Campaign,
+    arm: str,
+    seed: int,
+    score: float | None,
+    scores: str | None,
+    proxy: float | None = None,
+    device_seconds: float = 0.0,
+    cut_short: tuple[str, ...] = (),
+) -> Finished:
+    return Finished(
+        arm=arm,
+        seed=seed,
+        generation=campaign.read_off(arm, seed).name,
+        member=campaign.member_digest(arm, seed),
+        score=score,
+        proxy=proxy,
+        scores=scores,
+        device_seconds=device_seconds,
+        cut_short=cut_short,
         machine=_machine(),
         commit=code_state().commit,
         date=datetime.datetime.now(datetime.UTC).date(),

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -20,9 +20,8 @@ from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, digest_value, read_regular
 from lamarck.lineage.digest import suite_digest
-from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, CampaignStep, Generation, parse_generation
+from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, CampaignStep, Generation, parse_generation
 
-FOUNDERS = "founders"
 CHANGEABLE = {"recipe", "control", "generations", "budget"}
 
 
@@ -46,9 +45,16 @@ class Racing(Section):
 class CampaignFile(Section):
     description: str
     configfile: str = Field(description="The configuration that the arms change.")
-    seeds: tuple[int, ...] = Field(min_length=2)
+    seeds: tuple[int, ...] = Field(min_length=1)
     arms: tuple[Arm, ...] = Field(min_length=2, description="The first is what the others are compared with.")
-    race: Racing | None = Field(None, description="None: every arm is raised on every seed.")
+    race: Racing | None = Field(None, description="None: nothing is left out early for what it cannot show any more.")
+    keep: dict[int, int] = Field(
+        {}, description="After so many seeds at most so many arms beside the first go on: those ahead of it on average."
+    )
+    failed_members: Literal["stop", "leave out"] = Field(
+        "stop", description="leave out: an arm that cannot be raised is counted as failed, and the others go on."
+    )
+    proxies: bool = Field(False, description="Also score the parents of what is compared: their score is a proxy.")
     ledger: str | None = Field(
         None, description="The file of finished members; under the campaign's results when left out."
     )
@@ -56,16 +62,23 @@ class CampaignFile(Section):
 
 @dataclass(frozen=True)
 class Lineage:
-    """One of a campaign's lineages: its id, its founder's, its whole configuration, and its strategy."""
+    """One of a campaign's lineages: its id, its whole configuration, its strategy, and its suite's digest."""
 
     id: str
-    founder: str
     config: Config
     strategy: Strategy
+    suite: str  # digest
 
     @property
     def strategy_file(self) -> Path:
         return Path(self.config.strategy)
+
+    @property
+    def founder(self) -> str:
+        """Id of the lineage whose g0 it starts from: of all campaigns here the same, where it comes to the same."""
+        config = self.config
+        decided = [config.founder.digest(), config.seed, config.engine.founder_threads, self.suite]
+        return f"{FOUNDERS}/{digest_value(decided)[:12]}"
 
     def children(self) -> list[Generation]:
         return [Generation(number, self.id) for number in range(1, self.config.generations + 1)]
@@ -131,6 +144,11 @@ class Campaign:
         own = Generation(scored.number, self.lineages[arm, seed].id)
         return own.control if scored.is_control else own
 
+    def proxy_of(self, arm: str, seed: int) -> Generation | None:
+        """The generation before that one, where its score is wanted, too."""
+        parent = self.read_off(arm, seed).parent
+        return parent if self.file.proxies and parent.number else None
+
     def member_digest(self, arm: str, seed: int) -> str:
         """What a finished member's score is the score of: a ledger's row counts for exactly this."""
         return digest_value([self.lineages[arm, seed].digest(), self.arm(arm).scored, self.suite])
@@ -147,8 +165,8 @@ def load_campaign(path: Path) -> Campaign:
     content = read_regular(path)
     file = check_section(strict_yaml.loads(content, str(path)), CampaignFile, str(path))
     ids = {arm.name: re.sub(r"[^\w-]+", "-", arm.name) for arm in file.arms}
-    if len(set(ids.values())) < len(file.arms) or FOUNDERS in ids.values():
-        raise LamarckError(f"{path}: two arms have the same name, or one is called {FOUNDERS}")
+    if len(set(ids.values())) < len(file.arms):
+        raise LamarckError(f"{path}: two arms have the same name")
     if not re.fullmatch(r"[\w-]+", path.stem):
         raise LamarckError(f"{path}: a campaign is named by its file: letters, digits, - and _ alone")
     base = load_config(Path(file.configfile))
@@ -156,23 +174,26 @@ def load_campaign(path: Path) -> Campaign:
         raise LamarckError(
             f"{path}: {file.configfile} changes its strategy between generations: name one that does not"
         )
+    strategy = strict_yaml.load(Path(base.strategy))
+    suite = suite_digest(Path(base.suite))
     lineages: dict[tuple[str, int], Lineage] = {}
     shared: dict[str, Lineage] = {}
     for arm in file.arms:
         for seed in file.seeds:
-            own = _lineage(base, arm, seed, f"{CAMPAIGNS}/{path.stem}", ids[arm.name], f"{path}: arm {arm.name!r}")
+            own_id = f"{CAMPAIGNS}/{path.stem}/{ids[arm.name]}/s{seed}"
+            own = _lineage(base, strategy, arm, seed, own_id, suite, f"{path}: arm {arm.name!r}")
             lineages[arm.name, seed] = shared.setdefault(own.digest(), own)
-    return Campaign(path.stem, content, file, base, lineages, suite_digest(Path(base.suite)))
+    return Campaign(path.stem, content, file, base, lineages, suite)
 
 
-def _lineage(base: Config, arm: Arm, seed: int, campaign: str, name: str, source: str) -> Lineage:
+def _lineage(
+    base: Config, strategy: Mapping[str, Any], arm: Arm, seed: int, own: str, suite: str, source: str
+) -> Lineage:
     unknown = set(arm.config) - CHANGEABLE
     if unknown:
         raise LamarckError(
             f"{source}: an arm may change {', '.join(sorted(CHANGEABLE))}, not {', '.join(sorted(unknown))}"
         )
-    own = f"{campaign}/{name}/s{seed}"
-    strategy = strict_yaml.load(Path(base.strategy))
     values = base.model_dump(mode="json") | {"seed": seed, "strategy": f"results/{own}/strategy.yaml", "publish": None}
     config = check_section(_changed(values, arm.config), Config, source)
     if arm.scored.startswith("control/") and not config.control:
@@ -180,7 +201,7 @@ def _lineage(base: Config, arm: Arm, seed: int, campaign: str, name: str, source
     if int(arm.scored.rpartition("g")[2]) > config.generations:
         raise LamarckError(f"{source}: it reads {arm.scored}, but has {config.generations} generations")
     changed = check_section(_changed(strategy, arm.strategy), Strategy, source)
-    return Lineage(own, f"{campaign}/{FOUNDERS}/s{seed}", config, changed)
+    return Lineage(own, config, changed, suite)
 
 
 def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from lamarck.campaign.ledger import Finished, Key
 from lamarck.campaign.members import Campaign
-from lamarck.campaign.racing import Observation, Race, Rules, race
+from lamarck.campaign.racing import Observation, Race, Rules, Withdrawal, race
 from lamarck.errors import LamarckError
 
 
@@ -25,5 +25,10 @@ def rules_of(campaign: Campaign) -> Rules:
 
 
 def race_of(campaign: Campaign, done: Mapping[Key, Finished]) -> Race:
-    entries = [Observation(candidate=arm, block=str(seed), score=row.score) for (arm, seed), row in done.items()]
+    entries = [
+        Withdrawal(candidate=arm, reason="it could not be raised")
+        if row.score is None
+        else Observation(candidate=arm, block=str(seed), score=row.score)
+        for (arm, seed), row in done.items()
+    ]
     return race(rules_of(campaign), entries)

@@ -3,12 +3,12 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import yaml
 
-from lamarck.campaign.ledger import Key, append, read_ledger
+from lamarck.campaign.ledger import Finished, Key, append, append_failed, failed, read_ledger
 from lamarck.campaign.members import Campaign, Lineage
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
@@ -17,14 +17,16 @@ from lamarck.gate.approve import answer
 from lamarck.gate.campaign import CampaignPlan, Member, campaign_plan, campaign_text, member_of
 from lamarck.gate.check import asked_of_campaign, check_approval
 from lamarck.gate.plan import read_plan
+from lamarck.lineage.artifacts import SCORES
 from lamarck.lineage.dvc import record_campaign
+from lamarck.lineage.freshness import examine
 from lamarck.lineage.generation import ALL_STEPS, CampaignStep, Generation, description_file
 from lamarck.progress import count_up
 
 DONE = re.compile(r"^(\d+) of (\d+) steps \(")
 
 # Shows a plan, and returns the short digest that a human typed.
-Ask = Callable[[CampaignPlan], str]
+Ask = Callable[[Campaign, CampaignPlan], str]
 
 
 def run_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int) -> None:
@@ -37,24 +39,54 @@ def run_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask,
         plan = step_plan(campaign, step)
         _ask(campaign, step, plan, approver, ask, key)
     while runs := next_members(campaign):
-        wanted = [str(campaign.read_off(arm, seed).scores) for arm, seed in runs]
-        seeds = sorted({seed for _, seed in runs})
-        title = f"{campaign.name}, seed {', '.join(map(str, seeds))}, {len(read_ledger(campaign))} members done"
-        _snakemake(campaign, wanted, title, jobs)
-        append(campaign, runs)
+        _raise(campaign, runs, jobs)
     record_campaign(campaign.base, Path(campaign.file.configfile), campaign.name)
 
 
-def next_members(campaign: Campaign) -> list[Key]:
-    """The members to raise before the next look at the ledger: those of a seed, as far as they still race."""
-    done = read_ledger(campaign)
-    missing = [key for key in campaign.lineages if key not in done]
-    if campaign.file.race is None:
-        first = next((seed for seed in campaign.file.seeds if any(key[1] == seed for key in missing)), None)
-        return [key for key in missing if key[1] == first]
-    from lamarck.campaign.race import race_of
+def _raise(campaign: Campaign, runs: list[Key], jobs: int) -> None:
+    scored = [each for key in runs for each in (campaign.read_off(*key), campaign.proxy_of(*key)) if each]
+    seeds = ", ".join(map(str, sorted({seed for _, seed in runs})))
+    title = f"{campaign.name}, seed {seeds}, {len(read_ledger(campaign))} members done"
+    leave_out = campaign.file.failed_members == "leave out"
+    whole = _snakemake(campaign, [str(each.scores) for each in scored], title, jobs, leave_out)
+    raised = runs if whole else [key for key in runs if _is_raised(campaign, key)]
+    append(campaign, raised)
+    lost = [key for key in runs if key not in raised]
+    first = campaign.file.arms[0].name
+    if lost and (not raised or any(arm == first for arm, _ in lost)):
+        raise LamarckError(f"campaign {campaign.name} stopped: {_log(campaign)} says why; run it again to go on")
+    append_failed(campaign, lost)
 
-    return [(run.candidate, int(run.block)) for run in race_of(campaign, done).next_runs]
+
+def _is_raised(campaign: Campaign, key: Key) -> bool:
+    own = campaign.read_off(*key), campaign.proxy_of(*key)
+    config = campaign.lineages[key].config
+    return all(examine(SCORES, each, config).state == "whole" for each in own if each)
+
+
+def next_members(campaign: Campaign) -> list[Key]:
+    """The members to raise before the next look at the ledger: those of a seed, as far as their arms still go on."""
+    done = read_ledger(campaign)
+    if campaign.file.race:
+        from lamarck.campaign.race import race_of
+
+        return [(run.candidate, int(run.block)) for run in race_of(campaign, done).next_runs]
+    first, *going = (arm.name for arm in campaign.file.arms)
+    for count, seed in enumerate(campaign.file.seeds, start=1):
+        missing = [(arm, seed) for arm in (first, *going) if (arm, seed) not in done]
+        if missing:
+            return missing
+        lost = failed(done)
+        going = [arm for arm in going if arm not in lost]
+        if count in campaign.file.keep:
+            ahead = {arm: _mean_difference(campaign, done, arm, first, count) for arm in going}
+            going = sorted(going, key=lambda arm: -ahead[arm])[: campaign.file.keep[count]]
+    return []
+
+
+def _mean_difference(campaign: Campaign, done: Mapping[Key, Finished], arm: str, first: str, count: int) -> float:
+    scores = [(done[arm, seed].score, done[first, seed].score) for seed in campaign.file.seeds[:count]]
+    return sum(own - other for own, other in scores if own is not None and other is not None) / count
 
 
 def step_plan(campaign: Campaign, step: CampaignStep) -> CampaignPlan:
@@ -88,7 +120,7 @@ def _ask(
     """Go on under the approval that is there, or write the one that a human gives now."""
     asked = asked_of_campaign(step, plan)
     if not is_approved(step, plan):
-        typed = ask(plan)
+        typed = ask(campaign, plan)
         answer(asked, typed, step.file, step.approval, approver(), f"campaign {campaign.name}", key)
     write_text(step.plan, campaign_text(plan))
     describe(campaign)
@@ -107,7 +139,8 @@ def describe(campaign: Campaign) -> None:
     step = campaign.steps[0]
     _write_if_other(step.file, campaign.content.decode("utf-8"))
     for lineage in campaign.distinct:
-        founder = {"founder": lineage.founder, "overlay": {"seed": lineage.config.seed}}
+        overlay = {"seed": lineage.config.seed, "founder": lineage.config.founder.model_dump(mode="json")}
+        founder = {"founder": lineage.founder, "overlay": overlay}
         _write_if_other(description_file(lineage.founder), _yaml(founder))
         _write_if_other(lineage.strategy_file, _yaml(lineage.strategy.model_dump(mode="json")))
         own = {
@@ -140,12 +173,17 @@ def _write_if_other(path: Path, text: str) -> None:
         write_text(path, text)
 
 
-def _snakemake(campaign: Campaign, targets: Iterable[str], title: str, jobs: int) -> None:
-    """Errors: LamarckError that names the log."""
+def _log(campaign: Campaign) -> Path:
+    return Path("logs/campaigns") / f"{campaign.name}.log"
+
+
+def _snakemake(campaign: Campaign, targets: Iterable[str], title: str, jobs: int, keep_going: bool = False) -> bool:
+    """Whether all was made, which is false only with `keep_going`. Errors: LamarckError that names the log."""
     program = Path(sys.executable).parent / "snakemake"
     # Before the option, which takes every word that follows it for a file of configuration.
     command = [str(program), "--cores", str(jobs), *dict.fromkeys(targets), "--configfile", campaign.file.configfile]
-    log = Path("logs") / f"campaigns/{campaign.name}.log"
+    command += ["--keep-going"] if keep_going else []
+    log = _log(campaign)
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
         log.open("a", encoding="utf-8") as kept,
@@ -160,5 +198,6 @@ def _snakemake(campaign: Campaign, targets: Iterable[str], title: str, jobs: int
             kept.flush()
             if DONE.match(line):
                 on_step(1)
-    if process.returncode:
+    if process.returncode and not keep_going:
         raise LamarckError(f"campaign {campaign.name} stopped: {log} says why; run it again to go on")
+    return process.returncode == 0

@@ -51,24 +51,22 @@ def rows(campaign: Campaign) -> list[Row]:
 
 def _row(campaign: Campaign, arm: Arm, done: Mapping[Key, Finished], first: Arm | None) -> Row:
     own = {seed: done[arm.name, seed] for seed in campaign.file.seeds if (arm.name, seed) in done}
-    scores = {seed: each.score for seed, each in own.items()}
+    scores = {seed: each.score for seed, each in own.items() if each.score is not None}
     cut_short = [f"{arm.name}, seed {seed}: {sentence}" for seed, each in own.items() for sentence in each.cut_short]
     mean = sum(scores.values()) / len(scores) if scores else None
     bare = Row(arm.name, arm.why, arm.scored, scores, mean, None, None, None, None, None, 0, 0, cut_short)
     if first is None:
         return bare
-    differences = [score - done[first.name, seed].score for seed, score in scores.items() if (first.name, seed) in done]
+    others = {seed: row.score for (name, seed), row in done.items() if name == first.name and row.score is not None}
+    differences = [score - others[seed] for seed, score in scores.items() if seed in others]
     if not differences:
         return bare
-    bare = bare._replace(
-        difference=sum(differences) / len(differences),
-        pairs=len(differences),
-        ahead=sum(each > 0 for each in differences),
-    )
-    if len(differences) < 2:
+    ahead = sum(each > 0 for each in differences)
+    bare = bare._replace(difference=sum(differences) / len(differences), pairs=len(differences), ahead=ahead)
+    if len(set(differences)) < 2:  # one pair, or pairs without any variance, tell nothing about chance
         return bare
     bounds = stats.ttest_1samp(differences, 0).confidence_interval(CONFIDENCE)
-    p_value = float(stats.wilcoxon(differences).pvalue) if any(differences) else 1.0
+    p_value = float(stats.wilcoxon(differences).pvalue)
     return bare._replace(low=float(bounds.low), high=float(bounds.high), p_value=p_value)
 
 

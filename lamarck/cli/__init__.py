@@ -11,6 +11,7 @@ from lamarck.cli.campaigns import campaigns
 from lamarck.cli.groups import curricula, pods, suites
 from lamarck.cli.merging import merges
 from lamarck.cli.options import DEFAULT, STUDENT, AsJson, ConfigFile
+from lamarck.cli.searches import searches
 from lamarck.cli.serving import chat, serve
 from lamarck.errors import exit_with_sentence
 
@@ -30,6 +31,7 @@ app.add_typer(curricula, name="curriculum")
 app.add_typer(suites, name="suite")
 app.add_typer(pods, name="pods")
 app.add_typer(campaigns, name="campaign")
+app.add_typer(searches, name="search")
 app.add_typer(merges, name="merge")
 
 

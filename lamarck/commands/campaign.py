@@ -9,7 +9,7 @@ from rich.console import Console
 
 from lamarck.campaign.ledger import read_ledger
 from lamarck.campaign.members import Campaign, load_campaign
-from lamarck.campaign.run import is_approved, run_campaign, step_plan
+from lamarck.campaign.run import Ask, is_approved, run_campaign, step_plan
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.gate.approval import Approver
@@ -34,15 +34,19 @@ def run(
     Errors: LamarckError when the digest typed is not the step's, or an arm failed.
     """
     campaign = load_campaign(path)
-    console = Console(stderr=as_json)
+    run_campaign(campaign, approver, asking(Console(stderr=as_json), typed_digest), key, jobs)
+    report(campaign, document, as_json)
 
-    def ask(plan: CampaignPlan) -> str:
+
+def asking(console: Console, typed_digest: str | Callable[[str], str]) -> Ask:
+    """How a human is asked about a step: `typed_digest` is the answer, or a function that shows a question."""
+
+    def ask(campaign: Campaign, plan: CampaignPlan) -> str:
         _say(campaign, plan, console)
         question = f"To approve all of that, type its short digest ({short(campaign_digest(plan))}): "
         return typed_digest if isinstance(typed_digest, str) else typed_digest(question)
 
-    run_campaign(campaign, approver, ask, key, jobs)
-    report(campaign, document, as_json)
+    return ask
 
 
 def named(name: str) -> Campaign:
@@ -139,7 +143,7 @@ def _say(campaign: Campaign, plan: CampaignPlan, console: Console) -> None:
 
 
 def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False)
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _write(document: Path, name: str, table: str) -> None:

@@ -14,10 +14,11 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.gate.check import gate_state
 from lamarck.gate.standing import next_step, standing
-from lamarck.lineage.artifacts import TABLE, Kind
+from lamarck.lineage.artifacts import TABLE
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
 from lamarck.lineage.freshness import Artifact, survey
 from lamarck.lineage.generation import Generation, parse_generation
+from lamarck.lineage.kind import Kind
 from lamarck.lineage.reward import Routing, rewards_table, route_rewards
 
 

@@ -49,8 +49,8 @@ def show_calibration(
     name: str, student: Path, models: list[Path], config_path: Path, write: bool, as_json: bool
 ) -> None:
     """Score the answerers by rule, and then each model directory; `write` puts the table into the suite's README."""
-    engine_config = load_config(config_path).engine
-    prepare_libraries(engine_config.threads)
+    config = load_config(config_path)
+    prepare_libraries(config.engine.threads)
     from lamarck.eval.calibrate import calibrate, tier_scores, write_table  # torch and lm-eval: seconds
     from lamarck.eval.run import evaluate
 
@@ -58,7 +58,7 @@ def show_calibration(
     suite = load_suite(path)
     rows, errors = calibrate(suite, student)
     for model in models:
-        scores, _ = evaluate(suite, load_engine(engine_config, model, None), student)
+        scores, _ = evaluate(suite, load_engine(config.engine, model, None, config.machines.eval), student)
         rows.append((str(model), tier_scores(scores)))
         errors |= scores.get("errors", {})
     if write:
@@ -115,11 +115,11 @@ def show_scores(
     for directory in filter(None, (model, adapter, student)):
         if not directory.is_dir():
             raise LamarckError(f"{directory} does not exist")
-    engine_config = load_config(config_path).engine
-    prepare_libraries(engine_config.threads)
+    config = load_config(config_path)
+    prepare_libraries(config.engine.threads)
     from lamarck.eval.run import evaluate  # torch and lm-eval: seconds
 
-    engine = load_engine(engine_config, model, adapter)
+    engine = load_engine(config.engine, model, adapter, config.machines.eval)
     with count_up(f"{model} on {suite.name}", "answers", suite.questions) as on_done:
         scores, samples = evaluate(suite, engine, student, on_done)
     facts = {"model": model_digest(model, adapter), "suite": {"name": suite.name, "digest": suite_digest(path)}}

@@ -120,10 +120,13 @@ class Machine(Section):
         return self.gpu, self.count
 
 
+THIS_MACHINE = Machine()
+
+
 class Machines(Section):
-    curriculum: Machine = Machine()
-    train: Machine = Machine()
-    eval: Machine = Machine()
+    curriculum: Machine = THIS_MACHINE
+    train: Machine = THIS_MACHINE
+    eval: Machine = THIS_MACHINE
 
 
 REPO = r"^[\w.-]+/[\w.-]+$"  # of a model on the hub

@@ -58,7 +58,7 @@ def main() -> None:
     from lamarck.engine import load_engine
 
     torch.set_num_threads(arguments.threads)
-    engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter)
+    engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter, config.machines.curriculum)
     suite = Path(config.suite)
     suites = contaminations(suite)
     teacher = Teacher(generation=child.parent.name, digest=parent_digest)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from lamarck.config import EngineConfig
+from lamarck.config import THIS_MACHINE, EngineConfig, Machine
 
 
 class Engine(Protocol):
@@ -52,8 +52,11 @@ def prepare_libraries(threads: int) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
 
 
-def load_engine(config: EngineConfig, weights: Path, adapter: Path | None) -> Engine:
-    """The engine that the configuration names, serving `weights` with at most one adapter on them."""
+def load_engine(config: EngineConfig, weights: Path, adapter: Path | None, machine: Machine = THIS_MACHINE) -> Engine:
+    """The engine that the configuration names, serving `weights` with at most one adapter on them.
+
+    Errors: LamarckError where `machine` has a GPU and none is seen here, unless a server has its own.
+    """
     # Imports that light commands must not pay: torch and transformers are seconds.
     if config.kind == "server":
         from lamarck.engine.server import ServerEngine
@@ -62,7 +65,7 @@ def load_engine(config: EngineConfig, weights: Path, adapter: Path | None) -> En
     if config.kind == "vllm":
         from lamarck.engine.vllm import VLLMEngine
 
-        return VLLMEngine(config, weights, adapter)
+        return VLLMEngine(config, weights, adapter, machine)
     from lamarck.engine.hf import HFEngine
 
-    return HFEngine(config, weights, adapter)
+    return HFEngine(config, weights, adapter, machine)

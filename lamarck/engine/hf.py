@@ -10,19 +10,22 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedTokenizerBase
 
-from lamarck.config import HFEngineConfig
+from lamarck.config import THIS_MACHINE, HFEngineConfig, Machine
 from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.errors import LamarckError
 from lamarck.models.chat import opened_reasoning, prompt_tokens
+from lamarck.models.device import device_of
 from lamarck.models.shards import model_directory
 from lamarck.seeds import seed_for
 
 
 class HFEngine:
-    def __init__(self, config: HFEngineConfig, weights: Path, adapter: Path | None) -> None:
+    def __init__(
+        self, config: HFEngineConfig, weights: Path, adapter: Path | None, machine: Machine = THIS_MACHINE
+    ) -> None:
         self.batch_size = config.batch_size
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device_of(machine)
         self.tokenizer, model = _load(model_directory(weights), adapter, getattr(torch, config.dtype))
         self.model = model.to(self.device).eval()
         self.end = end_tokens(self.model.generation_config, self.tokenizer)

@@ -10,19 +10,22 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from lamarck.config import VLLMEngineConfig
+from lamarck.config import HERE, THIS_MACHINE, Machine, VLLMEngineConfig
 from lamarck.engine.tokens import end_tokens, generation_config, start_token
 from lamarck.engine.vllm_process import environment, model_settings, vllm_python
 from lamarck.engine.worker import Refused, Worker
 from lamarck.errors import LamarckError
 from lamarck.models.chat import BEFORE_ANSWER, ends_reasoning, opened_reasoning, prompt_tokens
+from lamarck.models.device import without_gpu
 from lamarck.seeds import seed_for
 
 PROGRAM = Path(__file__).with_name("vllm_worker.py")
 
 
 class VLLMEngine:
-    def __init__(self, config: VLLMEngineConfig, weights: Path, adapter: Path | None) -> None:
+    def __init__(
+        self, config: VLLMEngineConfig, weights: Path, adapter: Path | None, machine: Machine = THIS_MACHINE
+    ) -> None:
         python = vllm_python(config)
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
@@ -35,6 +38,7 @@ class VLLMEngine:
         # An answer, and with it its form, begins where reasoning ends.
         reasons = self._enforced and ends_reasoning(self._tokenizer)
         own = {"stop_token_ids": self._end, "forms": self._enforced, "reasons": reasons}
+        own["without_gpu"] = None if machine.gpu == HERE else without_gpu(machine, 0)
         # First what the hub may have to be asked for: no process waits for it, and its refusal is not vLLM's.
         settings = model_settings(config, weights, adapter) | own
         self.worker = Worker(python, PROGRAM, environment(config))

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TextIO, get_args
 
 REASONING = "deepseek_r1"  # vLLM's parser of reasoning that ends at </think>
+REFUSED = 3  # the exit code that says that the last line of standard error is all there is to say; as in worker.py
 GRACE = 20.0  # seconds that vLLM has to end its processes and free what they share
 
 Request = dict[str, Any]
@@ -81,10 +82,15 @@ class Requests:
 
 class Model:
     def __init__(self, settings: Request) -> None:
+        from vllm.platforms import current_platform
+
+        if current_platform.is_cpu() and settings["without_gpu"]:
+            print(settings["without_gpu"], file=sys.stderr, flush=True)
+            # Nothing is started yet; an orderly end closes our output first, and who reads that would have us killed.
+            os._exit(REFUSED)
         import torch
         import vllm
         from vllm.lora.request import LoRARequest
-        from vllm.platforms import current_platform
 
         # Without a GPU there are no graphs to capture, and compiling kernels takes longer than they save.
         eager = current_platform.is_cpu()

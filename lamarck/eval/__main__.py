@@ -39,7 +39,9 @@ def main() -> None:
     inputs = SCORES.input_digests(config, generation, given)
     print(f"evaluating on {suite.name}: loading the model", flush=True)
     engine = Remembering(
-        load_engine(config.engine, arguments.weights, arguments.adapter), arguments.answers, digest_value(inputs)
+        load_engine(config.engine, arguments.weights, arguments.adapter, config.machines.eval),
+        arguments.answers,
+        digest_value(inputs),
     )
     scores, samples, seconds = _measure(suite, engine, arguments.student)
     result = {"generation": generation.name, "suite": {"name": suite.name, "digest": inputs["suite"]}, **scores}

@@ -81,7 +81,7 @@ def _score(config: Config, directory: Path) -> tuple[dict[str, Any], list[dict[s
     from lamarck.eval.run import evaluate  # lm-eval: seconds
 
     suite = load_suite(Path(config.suite))
-    engine = load_engine(config.engine, directory, None)
+    engine = load_engine(config.engine, directory, None, config.machines.eval)
     with count_up(f"the merged model on {suite.name}", "answers", suite.questions) as on_done:
         scores, outcomes = evaluate(suite, engine, STUDENT, on_done)
     if scores["partial"]:

@@ -11,9 +11,10 @@ import yaml
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
-from lamarck.lineage.artifacts import ADAPTER, Kind
+from lamarck.lineage.artifacts import ADAPTER
 from lamarck.lineage.freshness import members
-from lamarck.lineage.generation import ADAPTER_RECORD, CAMPAIGNS, RESULTS, Generation
+from lamarck.lineage.generation import ADAPTER_RECORD, CAMPAIGNS, FOUNDERS, RESULTS, Generation
+from lamarck.lineage.kind import Kind
 
 HEADER = """\
 # Which files DVC addresses by content. Written by `lamarck` from `generations` and `control` in the configuration:
@@ -35,7 +36,7 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
             for kind, each in members(config)
             if kind.dvc
         }
-        | {campaign_stage(name): _campaign(name) for name in campaigns()},
+        | _campaign_stages(),
         "plots": [
             {
                 "score by generation": {
@@ -64,10 +65,18 @@ def campaign_stage(name: str) -> str:
     return f"campaign-{name}"
 
 
-def _campaign(name: str) -> dict[str, Any]:
-    """All of a campaign is one output: its members come and go together."""
-    directory = RESULTS / CAMPAIGNS / name
-    return {"cmd": f"lamarck campaign run {directory / name}.yaml", "outs": [{str(directory): {"persist": True}}]}
+def _campaign_stages() -> dict[str, Any]:
+    """All of a campaign is one output, because its members come and go together; so are the founders of them all."""
+    stages = {}
+    for name in campaigns():
+        directory = RESULTS / CAMPAIGNS / name
+        stages[campaign_stage(name)] = _directory(f"lamarck campaign run {directory / name}.yaml", directory)
+    # They are made by the campaigns that need them.
+    return {FOUNDERS: _directory("lamarck status", RESULTS / FOUNDERS)} | stages if stages else {}
+
+
+def _directory(command: str, directory: Path) -> dict[str, Any]:
+    return {"cmd": command, "outs": [{str(directory): {"persist": True}}]}
 
 
 def _stage(config: Config, config_path: Path, kind: Kind, generation: Generation, configured: str) -> dict[str, Any]:
@@ -129,7 +138,7 @@ def record_campaign(config: Config, config_path: Path, name: str) -> None:
     if "DVC_STAGE" in os.environ or not Path(".dvc").is_dir():
         return
     write_pipeline(config, config_path, Path("dvc.yaml"))
-    _commit([campaign_stage(name)])
+    _commit([FOUNDERS, campaign_stage(name)])
 
 
 def _commit(stages: list[str]) -> None:

@@ -13,10 +13,11 @@ from typing import Literal
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
-from lamarck.lineage.artifacts import CURRICULUM, TABLE, Kind, arms
+from lamarck.lineage.artifacts import CURRICULUM, TABLE, arms
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
+from lamarck.lineage.kind import Kind
 from lamarck.lineage.records import Record, read_record
 
 BENCHMARKS = {"curriculum": "curriculum", "adapter": "train", "scores": "eval"}

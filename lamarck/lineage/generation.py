@@ -18,6 +18,7 @@ from lamarck.errors import LamarckError
 
 CONTROL = "control"
 CAMPAIGNS = "campaigns"
+FOUNDERS = "founders"  # of campaigns: lineages that are nothing but their g0, each named by what decides it
 RESULTS = Path("results")
 APPROVALS = Path("approvals")
 WEIGHTS_RECORD = "source.json"

@@ -15,8 +15,9 @@ import torch.distributed as dist
 from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessContext, ProcessException
 
-from lamarck.config import HERE, Machine
+from lamarck.config import Machine
 from lamarck.errors import LamarckError
+from lamarck.models.device import device_of
 from lamarck.train.team import Team, alone
 
 SENTENCE = "sentence{}"
@@ -29,21 +30,16 @@ def run_on(machine: Machine, work: Callable[[Team], None]) -> None:
     Without a GPU, and where the configuration names none, they are processes on the CPU.
     Errors: LamarckError for fewer GPUs than processes, and for whatever ended one of them; the others are ended too.
     """
-    visible = torch.cuda.device_count()
+    device = device_of(machine)
     if machine.count == 1:
-        work(alone(torch.device("cuda" if visible else "cpu")))
+        work(alone(device))
         return
-    if visible < machine.count and (visible or machine.gpu != HERE):
-        raise LamarckError(
-            f"machines.train.count is {machine.count}, but the GPUs seen here are {visible}: "
-            "run it where there are as many, or plan it with fewer"
-        )
     # What a killed process leaves to Python to tidy up, and who was ended for whom, is no news to the user.
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"]))
     logging.getLogger(multiprocessing.spawn.__module__).setLevel(logging.ERROR)
     # They meet at a file there, rather than at a port that others can reach.
     with tempfile.TemporaryDirectory() as directory:
-        arguments = (work, machine.count, "cuda" if visible else "cpu", Path(directory).resolve())
+        arguments = (work, machine.count, device.type, Path(directory).resolve())
         processes = multiprocessing.spawn(_member, arguments, nprocs=machine.count, join=False, daemon=True)
         try:
             while not processes.join():

@@ -100,11 +100,21 @@ def answer_loss(model: PeftModel, inputs: torch.Tensor, labels: torch.Tensor) ->
     never looks, so no mask is needed and no example can see another.
     """
     causal = model.get_base_model()
-    hidden = causal.get_decoder()(input_ids=inputs, use_cache=False).last_hidden_state[:, :-1]
-    targets = labels[:, 1:]
-    counted = targets != IGNORED
-    logits = causal.get_output_embeddings()(hidden[counted])
+    with _products_in(causal.dtype, inputs.device):
+        hidden = causal.get_decoder()(input_ids=inputs, use_cache=False).last_hidden_state[:, :-1]
+        targets = labels[:, 1:]
+        counted = targets != IGNORED
+        logits = causal.get_output_embeddings()(hidden[counted])
     return torch.nn.functional.cross_entropy(logits.float(), targets[counted])
+
+
+def _products_in(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    """For one forward pass: products in the frozen weights' type, whatever is float32 beside them.
+
+    Nothing is cached: kept beyond an optimizer step, a rounded copy of a trained weight would be used for ever, and the
+    model would never see what it learned.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16, cache_enabled=False)
 
 
 def _rate(step: int, recipe: Recipe) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.pytorch_utils import Conv1D
 
@@ -13,16 +13,22 @@ from lamarck.config import Recipe
 from lamarck.errors import LamarckError
 from lamarck.files import read_json, write_json
 from lamarck.models.shards import model_directory
+from lamarck.train.adapters import fuse_adapters
+from lamarck.train.liger import with_liger
 
 PARENT, CHILD = "parent", "default"
 
 
 def load_trainable(weights: Path, parent_adapter: Path | None, recipe: Recipe, device: torch.device) -> PeftModel:
-    """g0's weights with the adapter that this run trains; adapter weights are drawn from torch's global generator.
+    """g0's weights with the adapter that this run trains. Errors: as `with_adapter`, and where they do not open."""
+    return with_adapter(_load_base(weights, recipe, device), parent_adapter, recipe)
+
+
+def with_adapter(base: torch.nn.Module, parent_adapter: Path | None, recipe: Recipe) -> PeftModel:
+    """A frozen model with the adapter that is trained on it, whose weights are drawn from torch's global generator.
 
     Errors: LamarckError for a parent's adapter that does not fit the recipe, and when nothing would be trained.
     """
-    base = _load_base(weights, recipe, device)
     fresh = _lora(recipe)
     layers = _layers(base, recipe.target_modules)
     if not layers:
@@ -50,6 +56,8 @@ def load_trainable(weights: Path, parent_adapter: Path | None, recipe: Recipe, d
             parameter.requires_grad_(f".{CHILD}." in name)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise LamarckError("nothing would be trained: no parameter matches recipe.target_modules")
+    if recipe.dtype == "bfloat16":
+        fuse_adapters(model)
     return model
 
 
@@ -77,7 +85,7 @@ def export_adapter(model: PeftModel, inherit: Literal["continue", "stack", "fres
 def _load_base(weights: Path, recipe: Recipe, device: torch.device) -> torch.nn.Module:
     settings = {"dtype": getattr(torch, recipe.dtype), "local_files_only": True, "use_safetensors": True}
     if recipe.quantize == "none":
-        return _open(weights, settings).to(device)
+        return with_liger(_open(weights, settings).to(device), recipe, device)
     try:
         import bitsandbytes  # noqa: F401  # seconds to import, and not in the default environment
     except ImportError as error:
@@ -89,13 +97,9 @@ def _load_base(weights: Path, recipe: Recipe, device: torch.device) -> torch.nn.
         bnb_4bit_compute_dtype=getattr(torch, recipe.dtype),
         bnb_4bit_quant_storage=getattr(torch, recipe.dtype),  # four or eight weights a number: what FSDP2 can split
     )
-    base = _open(weights, settings | {"quantization_config": quantization, "device_map": {"": device}})
-    return prepare_model_for_kbit_training(
-        base,
-        use_gradient_checkpointing=device.type == "cuda",
-        # The other kind runs layers in a way that FSDP2 does not see.
-        gradient_checkpointing_kwargs={"use_reentrant": False},
-    )
+    # What is not quantised (embedding, head, norms) stays in recipe.dtype: it is what flows between the layers.
+    settings |= {"quantization_config": quantization, "device_map": {"": device}}
+    return with_liger(_open(weights, settings), recipe, device)
 
 
 def _open(weights: Path, settings: dict[str, Any]) -> torch.nn.Module:

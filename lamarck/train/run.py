@@ -53,8 +53,10 @@ def make_child(job: Job, team: "Team") -> None:
     from transformers import AutoTokenizer
 
     from lamarck.train.data import Batches, exercises, show_example, tokenize
+    from lamarck.train.liger import liger_version
     from lamarck.train.log import metrics_shown, peak_memory
     from lamarck.train.loop import train
+    from lamarck.train.memory import fit_memory
     from lamarck.train.model import export_adapter, load_trainable
     from lamarck.train.shard import shard_base
 
@@ -78,6 +80,8 @@ def make_child(job: Job, team: "Team") -> None:
             shard_base(model, team)
             # The same adapter everywhere, but each its own dropout.
             torch.manual_seed(seed_for(seed, "process", str(team.rank)))
+        fit_memory(model, recipe, team)
+        kernels = liger_version(model.get_base_model().config, recipe, team.device)
         easy_to_hard = admitted.strategy.ordering == "easy_to_hard"
         batches = Batches(data.examples, recipe.batch_size, seed, tokenizer.eos_token_id, easy_to_hard)
         inputs = admitted.pieces | ADAPTER.setting_digests(config, child)
@@ -100,6 +104,7 @@ def make_child(job: Job, team: "Team") -> None:
         return
     stopped = "steps" if progress.step == recipe.steps else "ceiling"
     device = team.device.type if team.size == 1 else f"{team.size} x {team.device.type}"
+    device += f", Liger {kernels}" if kernels else ""
     with atomic_directory(job.output) as directory:
         for settings in model.peft_config.values():
             settings.base_model_name_or_path = BASE

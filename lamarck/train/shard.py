@@ -9,9 +9,9 @@ from peft import PeftModel
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from lamarck.errors import LamarckError
+from lamarck.train.memory import layers_of
 from lamarck.train.team import Team
 
 
@@ -23,7 +23,7 @@ def shard_base(model: PeftModel, team: Team) -> None:
     """
     causal = model.get_base_model()
     decoder = causal.get_decoder()
-    layers = [module for module in decoder.modules() if isinstance(module, GradientCheckpointingLayer)]
+    layers = layers_of(model)
     if not layers:
         raise LamarckError(
             f"{type(causal).__name__} has no layers that transformers could split over processes: "

@@ -17,7 +17,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lamarck.config import Config, HFEngineConfig, VLLMEngineConfig
+from lamarck.config import Config, HFEngineConfig, Machine, VLLMEngineConfig
 from lamarck.config.section import check_section
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell
@@ -227,6 +227,13 @@ def test_without_its_environment(tiny_model: Path, tmp_path: Path) -> None:
 def test_what_vllm_cannot_do_is_said_in_its_words(vllm_python: Path, tiny_model: Path) -> None:
     with pytest.raises(LamarckError, match=r"vLLM did not start.*max_model_len"):
         load_engine(settings(vllm_python, max_length=100_000), tiny_model, None)
+
+
+def test_it_does_not_load_on_a_cpu_what_is_planned_on_a_gpu(vllm_python: Path, tiny_model: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(LamarckError, match=r"^this step is planned on 2 x H100 SXM, but the GPUs seen here are 0: "):
+        load_engine(settings(vllm_python), tiny_model, None, Machine(gpu="H100 SXM", count=2))
 
 
 def test_the_worker_dies_with_us_even_in_the_middle_of_its_work(vllm_python: Path, tiny_model: Path) -> None:

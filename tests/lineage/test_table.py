@@ -12,9 +12,10 @@ from lamarck.config import load_config
 from lamarck.files import digest_file, write_json, write_text
 from lamarck.hub.contents import allowed_paths, make_manifest
 from lamarck.lineage import artifacts, dvc, freshness
-from lamarck.lineage.artifacts import TABLE, Kind, Piece, kind_of
+from lamarck.lineage.artifacts import TABLE, kind_of
 from lamarck.lineage.freshness import examine, survey
 from lamarck.lineage.generation import Generation, described
+from lamarck.lineage.kind import Kind, Piece
 from lamarck.lineage.records import read_record
 from lamarck.report.page import members as page_members
 from tests.report.page.conftest import lineage, made  # noqa: F401  two generations with control arms

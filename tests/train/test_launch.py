@@ -90,8 +90,10 @@ def test_who_ends_the_command_ends_all(how: signal.Signals, tmp_path: Path) -> N
         time.sleep(0.05)
 
 
-def test_fewer_gpus_than_processes_are_refused(tmp_path: Path) -> None:
-    assert not torch.cuda.is_available()
-    with pytest.raises(LamarckError, match=r"count is 2, but the GPUs seen here are 0"):
-        run_on(Machine(gpu="H100 SXM", count=2), partial(fail, "sentence", tmp_path))
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_is_planned_on_gpus_is_not_trained_without(count: int, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(LamarckError, match=rf"planned on {count} x H100 SXM, but the GPUs seen here are 0"):
+        run_on(Machine(gpu="H100 SXM", count=count), partial(fail, "sentence", tmp_path))
     assert not list(tmp_path.iterdir())

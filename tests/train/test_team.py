@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from lamarck.budget.memory import split_bytes
+from lamarck.budget.memory import split_bytes, stream_bytes
 from lamarck.budget.shape import shape_of_directory
 from lamarck.config import Machine, Recipe
 from lamarck.curriculum.item import Item
@@ -22,6 +22,7 @@ from lamarck.train.checkpoint import Progress
 from lamarck.train.data import Batches, exercises, tokenize
 from lamarck.train.launch import run_on
 from lamarck.train.loop import train
+from lamarck.train.memory import layers_of, recompute
 from lamarck.train.model import export_adapter, load_trainable
 from lamarck.train.shard import base_bytes, shard_base
 from lamarck.train.team import Team, alone
@@ -29,12 +30,14 @@ from lamarck.train.team import Team, alone
 SIZE = 2
 STEPS = 6
 ADAPTER = "adapter_model.safetensors"
-# The last is what a GPU gets: 16-bit numbers hold the weights, beside norms in float32.
+# The last is what a GPU gets: 16-bit numbers hold the weights, and flow between the layers.
 BASES = {
     "none": {"quantize": "none"},
     "nf4": {"quantize": "nf4"},
     "nf4 in bfloat16": {"quantize": "nf4", "dtype": "bfloat16"},
 }
+# Of an adapter's norm and of a loss: sums of other rows are rounded otherwise, in 16 bits to two or three digits.
+ROUNDING = {"none": 1e-5, "nf4": 1e-5, "nf4 in bfloat16": 1e-2}
 
 
 def recipe(**changes: object) -> Recipe:
@@ -65,7 +68,7 @@ class World:
         parent_adapter = self.root / parent / "0" if parent else None
         model = load_trainable(self.weights, parent_adapter, settings, team.device)
         # As on a GPU; the layers of the tiny founder are computed twice then.
-        model.get_base_model().activation_checkpointing_enable({"use_reentrant": False})
+        recompute(model, len(layers_of(model)))
         loaded = base_bytes(model)
         if team.size > 1:
             shard_base(model, team)
@@ -134,8 +137,9 @@ def test_two_processes_train_what_one_does(world: World, tmp_path: Path, base: s
     one = World(world.weights, world.items, tmp_path)
     one.run(base, recipe(**BASES[base]), alone(torch.device("cpu")))
     expected, found = one.adapter(base), world.adapter(base)
-    assert max(float((found[name] - value).abs().max()) for name, value in expected.items()) < 1e-4
-    assert world.said(base)["losses"] == pytest.approx(one.said(base)["losses"], abs=1e-4)
+    distance = sum(float((found[name] - value).square().sum()) for name, value in expected.items()) ** 0.5
+    assert distance < ROUNDING[base] * sum(float(value.square().sum()) for value in expected.values()) ** 0.5
+    assert world.said(base)["losses"] == pytest.approx(one.said(base)["losses"], rel=ROUNDING[base])
     assert world.said(base)["tokens"] == one.said(base)["tokens"]
 
 
@@ -148,11 +152,12 @@ def test_every_process_ends_with_the_same_bytes(world: World) -> None:
 @pytest.mark.parametrize("base", BASES)
 def test_each_process_holds_half_of_the_frozen_layers(world: World, base: str) -> None:
     shape = shape_of_directory(world.weights)
+    wide = stream_bytes(recipe(**BASES[base]))
     layers = split_bytes(shape, "float32" if base == "none" else "nf4")
-    norms = 2 * shape.hidden * 4 * shape.layers
+    norms = 2 * shape.hidden * wide * shape.layers
     for rank in range(SIZE):
         held = world.said(base, rank)
-        assert held["loaded"] == layers + 4 * shape.other_parameters
+        assert held["loaded"] == layers + wide * shape.other_parameters
         assert held["split"] == held["trained"] == held["loaded"] - (layers + norms) / SIZE
         # Only one of the layers is whole at a time: the one at work.
         assert held["at work"] == held["split"] + (layers + norms) / SIZE / shape.layers

@@ -13,9 +13,10 @@ from lamarck.gate.approval import read_approval
 from lamarck.gate.check import gate_state
 from lamarck.gate.plan import plan_digest, read_plan
 from lamarck.gate.signature import signature_of
-from lamarck.lineage.artifacts import PLAN, TABLE, Kind
+from lamarck.lineage.artifacts import PLAN, TABLE
 from lamarck.lineage.freshness import Artifact, State, examine
 from lamarck.lineage.generation import RESULTS, Generation, parse_generation
+from lamarck.lineage.kind import Kind
 from lamarck.lineage.records import Record
 from lamarck.report.page.shown import Shown
 

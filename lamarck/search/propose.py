@@ -1,0 +1,72 @@
+"""The candidates of a round, from the search's file and what earlier rounds came to. Pure: always the same."""
+
+import random
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from lamarck.errors import LamarckError
+from lamarck.search.file import SearchFile
+from lamarck.search.space import Values, cross, draw, mutate
+from lamarck.seeds import seed_for
+
+ELITE = 3  # candidates that may have children
+TRIES = 1000
+
+
+class Candidate(NamedTuple):
+    """`parents` and `how`: where it comes from. A candidate of an earlier round keeps its name."""
+
+    name: str
+    values: Values
+    parents: tuple[str, ...] = ()
+    how: str = "drawn"
+
+
+class Result(NamedTuple):
+    """A candidate of the rounds before, and what it was worth: its mean paired difference to the baseline, in points.
+
+    `seeds`: on how many founders; those that were left out early have fewer.
+    """
+
+    candidate: Candidate
+    difference: float
+    seeds: int
+
+
+def propose(file: SearchFile, number: int, before: Mapping[str, Result]) -> list[Candidate]:
+    """The candidates of round `number`, counted from 1.
+
+    Evolution takes the best of the round before along, to be tried again on the next founders: what leads by luck does
+    not stay. Errors: LamarckError where the space has too few different candidates.
+    """
+    rng = random.Random(seed_for(file.seed, "search", str(number)))
+    leading = sorted(before.values(), key=lambda result: (-result.difference, result.candidate.name))
+    # Those that were left out early lead on founders that may have been kind to them.
+    longest = max((result.seeds for result in leading), default=0)
+    elite = [result.candidate for result in leading if result.seeds == longest][:ELITE]
+    evolved = file.proposer == "evolution" and bool(elite)
+    found = [elite[0]] if evolved else []
+    known = {_key(result.candidate.values) for result in before.values()}
+    for _ in range(TRIES):
+        if len(found) == file.candidates:
+            return found
+        made = _child(file, elite, rng) if evolved else Candidate("", draw(file.space, rng))
+        if _key(made.values) not in known:
+            known.add(_key(made.values))
+            found.append(made._replace(name=f"r{number}-c{len(found) + 1:02}"))
+    raise LamarckError(
+        f"round {number}: the space holds no {file.candidates} candidates that were not tried yet: widen it, or ask "
+        "for fewer candidates or rounds"
+    )
+
+
+def _child(file: SearchFile, elite: list[Candidate], rng: random.Random) -> Candidate:
+    first, second = rng.choice(elite), rng.choice(elite)
+    if first is second:
+        return Candidate("", mutate(file.space, first.values, rng), (first.name,), "mutated")
+    crossed = cross(first.values, second.values, rng)
+    return Candidate("", mutate(file.space, crossed, rng), (first.name, second.name), "crossed and mutated")
+
+
+def _key(values: Values) -> tuple[tuple[str, object], ...]:
+    return tuple(sorted(values.items()))

@@ -1,0 +1,197 @@
+"""A search is told by its ledgers: who is proposed, who goes on, who wins, and what may be said of the winner."""
+
+import random
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from lamarck.campaign.ledger import Finished
+from lamarck.campaign.members import Campaign, load_campaign
+from lamarck.campaign.run import next_members
+from lamarck.campaign.table import rows
+from lamarck.errors import LamarckError
+from lamarck.files import write_jsonl, write_text
+from lamarck.search.file import Search, load_search
+from lamarck.search.propose import Candidate, Result, propose
+from lamarck.search.report import report
+from lamarck.search.run import FINAL, _campaign_text, rounds, winner
+
+ROOT = Path(__file__).parents[2]
+VALUES: dict[str, Any] = {
+    "description": "",
+    "configfile": "config/default.yaml",
+    "config": {"control": False},
+    "proposer": "evolution",
+    "space": {
+        "size": {"kind": "integer", "low": 3000, "high": 9000},
+        "ordering": {"kind": "choice", "of": ["mixed", "easy_to_hard"]},
+    },
+    "rounds": 2,
+    "candidates": 4,
+    "seeds": [1, 2, 3, 4],
+    "keep": {1: 2},
+    "fresh_seeds": [5, 6, 7, 8, 9, 10, 11, 12],
+}
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("default.yaml", "strategies", "suites"):
+        Path("config").mkdir(exist_ok=True)
+        Path("config", name).symlink_to(ROOT / "config" / name)
+
+
+def load(**changes: Any) -> Search:
+    Path("breed.yaml").write_text(yaml.safe_dump(VALUES | changes))
+    return load_search(Path("breed.yaml"))
+
+
+def play(search: Search, worth: dict[str, float] | None = None, noise: float = 0.0, seed: int = 0) -> None:
+    """Run every round to its end, without raising anything: scores are 50, plus what an arm is worth, plus noise."""
+    rng = random.Random(seed)
+    while not (each := rounds(search)[-1]).finished:
+        which = search.file.fresh_seeds if each.name == FINAL else search.file.seeds_of(int(each.name[1:]))
+        write_text(search.campaign_file(each.name), _campaign_text(search, each.candidates, which, each.name))
+        campaign = load_campaign(search.campaign_file(each.name))
+        done: list[Finished] = []
+        while runs := next_members(campaign):
+            done += [line(campaign, key, 50 + (worth or {}).get(key[0], 0) + rng.gauss(0, noise)) for key in runs]
+            write_jsonl(campaign.ledger, [row.model_dump(mode="json") for row in done])
+
+
+def line(campaign: Campaign, key: tuple[str, int], score: float | None) -> Finished:
+    return Finished(
+        arm=key[0],
+        seed=key[1],
+        generation="g2",
+        member=campaign.member_digest(*key),
+        score=score,
+        proxy=score,
+        scores="0",
+        device_seconds=1.0,
+        cut_short=(),
+        machine="a machine",
+        commit=None,
+        date=date(2026, 1, 1),
+    )
+
+
+def test_a_round_halves_as_a_hand_calculation_has_it() -> None:
+    search = load()
+    first = rounds(search)[0]
+    names = [each.name for each in first.candidates]
+    assert names == ["r1-c01", "r1-c02", "r1-c03", "r1-c04"]
+    play(search, dict(zip(names, [0.0, 3.0, 1.0, 2.0], strict=True)))
+    found = report(search)
+    # All four on the first founder, the two that lead on the second.
+    assert [(each.candidate, each.seeds) for each in found.lines if each.round == "r1"] == [
+        *(("r1-c01", 1), ("r1-c02", 2), ("r1-c03", 1), ("r1-c04", 2))
+    ]
+    # The leader is tried again on the next founders, under its own name; the others descend from those that stayed.
+    second = [each for each in found.lines if each.round == "r2"]
+    assert second[0].candidate == "r1-c02" and second[0].seeds == 2
+    assert {parent for each in second[1:] for parent in each.parents} <= {"r1-c02", "r1-c04"}
+    assert found.winner and found.winner.arm == "r1-c02" and found.winner.difference == pytest.approx(3.0)
+    assert found.finished and found.winner.pairs == 8
+    # 5 + 3 members a round, 16 in the final.
+    assert found.device_seconds == 5 + 3 + 5 + 3 + 16
+
+
+def test_who_led_on_one_founder_alone_does_not_win() -> None:
+    last = rounds(load())[0]
+    results = {
+        each.name: Result(each, difference, seeds)
+        for each, difference, seeds in zip(last.candidates, (9.0, 1.0, 2.0, 0.0), (1, 2, 2, 1), strict=True)
+    }
+    assert winner(last._replace(results=results)).name == "r1-c03"
+
+
+def test_proposals_are_the_same_again_and_differ_from_all_before() -> None:
+    file = load(space=VALUES["space"] | {"size": {"kind": "integer", "low": 1, "high": 3}}).file
+    first = propose(file, 1, {})
+    assert first == propose(file, 1, {})
+    assert len({tuple(each.values.items()) for each in first}) == 4
+    with pytest.raises(LamarckError, match="no 4 candidates that were not tried yet"):
+        propose(file, 2, {each.name: Result(each, 0.0, 2) for each in first})
+
+
+def test_a_candidate_that_cannot_be_raised_is_counted_and_the_others_go_on() -> None:
+    search = load()
+    each = rounds(search)[0]
+    write_text(search.campaign_file("r1"), _campaign_text(search, each.candidates, (1, 2), "r1"))
+    campaign = load_campaign(search.campaign_file("r1"))
+    done = [line(campaign, key, None if key[0] == "r1-c01" else 50.0) for key in next_members(campaign)]
+    write_jsonl(campaign.ledger, [row.model_dump(mode="json") for row in done])
+    assert [arm for arm, _ in next_members(campaign)] == ["default", "r1-c02", "r1-c03"]
+    assert "r1-c01" not in rounds(search)[0].results
+
+
+def test_a_search_in_which_nothing_is_better_says_so() -> None:
+    """Against quoting the round that chose: there the leader of eight equals looks better most of the time."""
+    draws = np.random.default_rng(1)
+    runs = 2000
+    chosen = draws.normal(0, 1.5, (8, 8, runs))  # candidates, founders, searches
+    leading = np.take_along_axis(chosen, chosen.mean(axis=1).argmax(axis=0)[None, None], axis=0)[0]
+    allowed = 0.05 * runs + 2 * (runs * 0.05 * 0.95) ** 0.5
+    assert better(draws.normal(0, 1.5, (8, runs))) <= allowed < better(leading)
+
+
+def better(differences: np.ndarray) -> int:
+    """Searches whose differences, founders x searches, would be called better."""
+    from scipy import stats
+
+    p_values = stats.wilcoxon(differences, axis=0).pvalue
+    return int(((differences.mean(axis=0) > 0) & (p_values <= 0.05)).sum())
+
+
+def test_the_verdict_is_that_of_the_fresh_founders() -> None:
+    search = load(seeds=[1, 2], keep={})
+    play(search, noise=1.0, seed=3)
+    final = rounds(search)[-1]
+    assert final.name == FINAL and final.campaign
+    found = report(search)
+    assert found.winner == rows(final.campaign)[1]
+    assert set(found.winner.scores) == set(search.file.fresh_seeds)
+
+
+def test_child_and_grandchild_are_compared_from_ten_candidates_on() -> None:
+    search = load(candidates=5, proposer="random", keep={})
+    play(search, {f"r1-c{n:02}": float(n) for n in range(1, 6)})
+    found = report(search)
+    assert (found.proxy_pairs, found.proxy) == (10, pytest.approx(1.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"space": {}}, "space"),
+        ({"space": {"siz": {"kind": "integer", "low": 1, "high": 2}}}, "did you mean 'size'"),
+        ({"space": {"budget": {"kind": "integer", "low": 1, "high": 2}}}, "unknown key 'budget'"),
+        ({"space": {"recipe.rank": {"kind": "integer", "low": 0, "high": 2}}}, "recipe.rank"),
+        ({"space": {"size.more": {"kind": "integer", "low": 1, "high": 2}}}, "size is not a section"),
+        ({"space": {"size": {"kind": "integer", "low": -5, "high": 2}}}, "space: size"),
+        ({"space": {"size": {"kind": "integers", "low": 1, "high": 2}}}, "space.size"),
+        ({"seeds": [1, 2, 3]}, "2 rounds get as many each"),
+        ({"fresh_seeds": [1, 20]}, "is not fresh"),
+        ({"candidates": 1}, "candidates"),
+    ],
+)
+def test_a_search_that_could_not_run_is_refused(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(LamarckError) as error:
+        load(**changes)
+    assert sentence in str(error.value)
+
+
+def test_candidates_change_strategy_and_recipe_and_nothing_else() -> None:
+    search = load(space={"recipe.steps": {"kind": "integer", "low": 10, "high": 20}, **VALUES["space"]})
+    text = _campaign_text(search, [Candidate("r1-c01", {"recipe.steps": 11, "size": 4000})], (1, 2), "r1")
+    write_text(Path("r1.yaml"), text)
+    campaign = load_campaign(Path("r1.yaml"))
+    base, changed = campaign.lineages["default", 1], campaign.lineages["r1-c01", 1]
+    assert (changed.config.recipe.steps, changed.strategy.size) == (11, 4000)
+    assert changed.config.budget == base.config.budget and changed.config.suite == base.config.suite
