@@ -72,6 +72,7 @@ bench: .venv/developer
 	$(BIN)/python benchmarks/eval_vs_lm_eval.py
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/filter_curriculum.py
+	$(BIN)/python -m benchmarks.contamination
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python benchmarks/merge.py
 	[ ! -e .venv-vllm/installed ] || $(BIN)/python benchmarks/vllm_vs_direct.py

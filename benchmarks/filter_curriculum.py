@@ -12,8 +12,7 @@ import resource
 import time
 from collections.abc import Iterator
 
-from lamarck.curriculum.filter import Contamination
-from lamarck.curriculum.near import Near
+from lamarck.curriculum.screen import Contamination, Near
 
 WORDS = [f"word{number}" for number in range(3000)]
 LENGTH = 25
@@ -30,8 +29,9 @@ def main() -> None:
         near = Near()
         overlapping = similar = 0
         for text in texts(number, 2):
-            overlapping += contamination.overlaps(text)
-            similar += bool(near.matches_then_add(text))
+            overlapping += contamination.copied("math_word", text) is not None
+            similar += bool(near.matches(text))
+            near.add(text)
         seconds = time.perf_counter() - started
         # The peak so far, which the largest of the runs sets.
         gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -14,9 +14,9 @@ import torch
 
 from lamarck.config import load_config
 from lamarck.config.strategy import load_strategy
-from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Teacher
 from lamarck.curriculum.propose import Author, Proposal
+from lamarck.curriculum.screen import Contamination
 from lamarck.engine import load_engine
 from lamarck.suites.suite import held_out_prompts, load_suite
 

@@ -8,7 +8,7 @@ import typer
 from lamarck.cli.options import DEFAULT, AsJson, ConfigFile
 
 curricula = typer.Typer(no_args_is_help=True, help="Curricula: read their items, compare two of them.")
-suites = typer.Typer(no_args_is_help=True, help="Frozen suites: verify, calibrate, freeze.")
+suites = typer.Typer(no_args_is_help=True, help="Frozen suites: verify, calibrate, freeze, judge, overlap.")
 pods = typer.Typer(help="What this project has left running on RunPod, and the end of it.")
 PodsName = Annotated[str | None, typer.Option("--name", help="The tag, where a run was given --runpod-name.")]
 
@@ -70,6 +70,32 @@ def calibrate(
     from lamarck.commands import suite as report
 
     report.show_calibration(name, student, model or [], configfile, write, as_json)
+
+
+@suites.command()
+def judge(
+    name: str,
+    task: str,
+    answer: Annotated[Path, typer.Option(help="File with all that a model wrote, its reasoning too.")],
+    item: Annotated[int, typer.Option(help="Which question, for a task that has several: 0, 1, ...")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """What an answer to TASK is worth, rung by rung, as an evaluation would judge it."""
+    from lamarck.commands import judge as report
+
+    report.show(name, task, answer, item, as_json)
+
+
+@suites.command()
+def overlap(
+    name: str,
+    file: Annotated[Path, typer.Argument(help="JSON, one object a line, with at least `skill` and `prompt`.")],
+    as_json: AsJson = False,
+) -> None:
+    """Which problems of FILE no curriculum may hold, because the suite holds them, and why."""
+    from lamarck.commands import overlap as report
+
+    report.show(name, file, as_json)
 
 
 @pods.callback(invoke_without_command=True)

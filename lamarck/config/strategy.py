@@ -20,7 +20,7 @@ class Share(Section):
 
 
 class Fixed(Section):
-    """Every difficulty of a skill gets the same number of items, whatever the teacher can do."""
+    """Every difficulty of a skill gets the same number of items, as far as the teacher can fill it."""
 
     kind: Literal["fixed"]
 
@@ -31,8 +31,8 @@ class Following(Section):
     kind: Literal["following"]
     band: tuple[float, float] = Field(
         (0.2, 0.8),
-        description="A cell whose probed pass rate lies in it, ends included, is the frontier. Below it a cell is out "
-        "of reach and gets no more than its probe.",
+        description="A cell whose probed pass rate lies in it, ends included, is the frontier. One that lies below it "
+        "even with luck (the upper end of a 95% interval) is out of reach, and no more is asked of it.",
     )
     weight: float = Field(2.0, ge=1, description="Items of a frontier cell, for each of a cell the teacher masters.")
 

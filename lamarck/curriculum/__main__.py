@@ -54,9 +54,8 @@ def main() -> None:
     from lamarck.curriculum.guard_rails import measure
     from lamarck.curriculum.mix import as_written, replay
     from lamarck.curriculum.propose import Author, Proposal
-    from lamarck.curriculum.suites import contaminations
+    from lamarck.curriculum.screen import contaminations
     from lamarck.engine import load_engine
-    from lamarck.suites.suite import held_out_prompts, load_suite
 
     torch.set_num_threads(arguments.threads)
     engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter, config.machines.curriculum)
@@ -67,6 +66,8 @@ def main() -> None:
     # The name is left out on purpose: both arms of a generation draw with the same luck.
     seed = seed_for(config.seed, "curriculum", str(child.number))
 
+    like = _sizes(arguments.like) if arguments.like else None
+    asked = strategy.size if like is None else like.total()
     generating = time.perf_counter()
     with count_up(f"{teacher.generation} writes the curriculum of {child.name}", "samples") as on_samples:
         proposal = Proposal(
@@ -78,7 +79,7 @@ def main() -> None:
             on_samples,
             [item.prompt for items in archive for item in items],
         )
-        cells = proposal.unverified(_sizes(arguments.like)) if arguments.like else proposal.verified()
+        cells = proposal.verified() if like is None else proposal.unverified(like)
     device_seconds = time.perf_counter() - generating
 
     written = [item for cell in cells for item in cell.kept]
@@ -94,7 +95,7 @@ def main() -> None:
     solved = written + replayed
     anchors = draw_anchors(
         config.founder,
-        held_out_prompts(load_suite(suite)),
+        suites[suite.name],
         solved,
         strategy.anchor_share,
         strategy.digest(),
@@ -122,7 +123,7 @@ def main() -> None:
     inputs = CURRICULUM.input_digests(config, child, given)
     wall_seconds = time.perf_counter() - started
     record = make_record(digest_file(arguments.output), inputs, seed, engine.device_name, wall_seconds, device_seconds)
-    card = describe(cells, replayed, anchors, rewritten, measures)
+    card = describe(cells, asked, replayed, anchors, rewritten, measures)
     cost = {
         "samples_per_item": round(1 / acceptance(cells), 3),
         "device_seconds_per_item": round(device_seconds / len(written), 6),

@@ -5,11 +5,11 @@ Gerstgrasser et al. 2024, arXiv:2404.01413).
 """
 
 import math
-from collections.abc import Set
 from itertools import islice
 
 from lamarck.config import Founder
 from lamarck.curriculum.item import DATA, Item, Teacher, Verdict, item_id
+from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value
 from lamarck.skills import get_skill
@@ -17,9 +17,10 @@ from lamarck.skills.corpus import corpus
 
 
 def draw_anchors(
-    founder: Founder, held_out: Set[str], beside: list[Item], share: float, strategy_digest: str, seed: int
+    founder: Founder, contamination: Contamination, beside: list[Item], share: float, strategy_digest: str, seed: int
 ) -> list[Item]:
     """Anchors that make up about `share` of a curriculum together with the items `beside`, none of which they repeat.
+    None is a copy of a held-out problem.
 
     Errors: LamarckError for a founder whose data is not at hand.
     """
@@ -29,10 +30,15 @@ def draw_anchors(
         raise LamarckError(
             f"anchor_share is {share:g}, but the data of a founder of kind {founder.kind} is not at hand: set it to 0"
         )
-    taken = frozenset(held_out) | {item.prompt for item in beside}
+    taken = frozenset(item.prompt for item in beside)
     wanted = math.ceil(len(beside) * share / (1 - share))
     teacher = Teacher(generation=DATA, digest=digest_value(founder.model_dump(mode="json")))
-    drawn = {problem.prompt: (name, problem) for name, problem in islice(corpus(founder, seed, taken), wanted)}
+    free = (
+        (name, problem)
+        for name, problem in corpus(founder, seed, taken)
+        if not contamination.copied(name, problem.prompt)
+    )
+    drawn = {problem.prompt: (name, problem) for name, problem in islice(free, wanted)}
     return [
         Item(
             id=item_id(name, problem.prompt, problem.completion),

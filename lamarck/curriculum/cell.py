@@ -2,8 +2,10 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import NormalDist
 
 from lamarck.config.strategy import Fixed, Strategy, load_strategy
 from lamarck.curriculum.item import Item
@@ -32,6 +34,7 @@ class Cell:
     skill: Skill
     difficulty: int
     wanted: int = 0  # items to reach
+    asked: int = 0  # the items that it was last to reach while it was open
     max_samples: int = 0  # texts after which to stop trying
     sampled: int = 0  # texts that were asked for
     answered: int = 0  # further answers to their problems
@@ -40,6 +43,7 @@ class Cell:
     dropped: Counter[str] = field(default_factory=Counter)
     crashes: int = 0  # of the verifier, each over an answer that was refused for it
     pass_rate: float = 0.0  # of the probe
+    closed: bool = False  # no more is asked of it
 
     @property
     def name(self) -> str:
@@ -55,16 +59,59 @@ def open_cells(strategy: Strategy) -> list[Cell]:
 
 
 def allot(cells: list[Cell], strategy: Strategy) -> None:
-    """Give every cell its part of its skill's items, by what its probe has shown."""
-    for skill, part in strategy.skills.items():
-        own = [cell for cell in cells if cell.skill.name == skill]
-        weights = [_weight(cell.pass_rate, strategy) for cell in own]
-        for cell, weight in zip(own, weights, strict=True):
-            share = strategy.size * part.share * weight / sum(weights)
-            # Of the few problems there are of an easy kind, the last ones are found by nobody.
-            cell.wanted = min(math.ceil(share), max(1, cell.skill.space(cell.difficulty) // 2))
-            if not _out_of_reach(cell.pass_rate, strategy):
-                cell.max_samples = most_samples(cell.wanted, strategy)
+    """Give every cell its part of its skill's items, by what it has shown; to be called after every round.
+
+    A cell is closed where the teacher is out of its depth, or has tried long enough: it keeps what it has. What closed
+    cells and small ones leave over goes to the others of their skill, and what a skill leaves over to the others.
+    """
+    for cell in cells:
+        cell.closed |= _out_of_reach(cell, strategy)
+    _divide(cells, strategy)
+    while missed := [
+        each for each in cells if not each.closed and _is_short(each) and each.sampled >= each.max_samples
+    ]:
+        for cell in missed:
+            cell.closed = True
+        _divide(cells, strategy)
+
+
+def _divide(cells: list[Cell], strategy: Strategy) -> None:
+    by_skill = [[cell for cell in cells if cell.skill.name == skill] for skill in strategy.skills]
+    shares = [part.share for part in strategy.skills.values()]
+    wholes = share_out(strategy.size, shares, [sum(map(_most, own)) for own in by_skill])
+    for own, whole in zip(by_skill, wholes, strict=True):
+        still_open = [cell for cell in own if not cell.closed]
+        left = whole - sum(len(cell.kept) for cell in own if cell.closed)
+        weights = [_weight(cell.pass_rate, strategy) for cell in still_open]
+        for cell, part in zip(still_open, share_out(left, weights, list(map(_most, still_open))), strict=True):
+            cell.wanted = cell.asked = math.ceil(round(part, 6))  # a sum of floats is not to cost an item
+            cell.max_samples = most_samples(cell.wanted, strategy)
+        for cell in own:
+            if cell.closed:
+                cell.wanted = len(cell.kept)
+
+
+def share_out(whole: float, weights: Sequence[float], most: Sequence[float]) -> list[float]:
+    """`whole` divided by weight, with none above its `most`: what that leaves over is divided among the others."""
+    given = [0.0] * len(weights)
+    left, hungry = max(0.0, whole), list(range(len(weights)))
+    while hungry:
+        unit = left / sum(weights[place] for place in hungry)
+        full = [place for place in hungry if most[place] <= unit * weights[place]]
+        for place in full or hungry:
+            given[place] = most[place] if full else unit * weights[place]
+            left -= given[place]
+        hungry = [place for place in hungry if place not in full] if full else []
+    return given
+
+
+def _most(cell: Cell) -> int:
+    """Of the few problems there are of an easy kind, the last ones are found by nobody."""
+    return len(cell.kept) if cell.closed else max(1, cell.skill.space(cell.difficulty) // 2)
+
+
+def _is_short(cell: Cell) -> bool:
+    return len(cell.kept) < cell.wanted
 
 
 def _weight(pass_rate: float, strategy: Strategy) -> float:
@@ -72,8 +119,19 @@ def _weight(pass_rate: float, strategy: Strategy) -> float:
     return 1.0 if isinstance(policy, Fixed) or pass_rate > policy.band[1] else policy.weight
 
 
-def _out_of_reach(pass_rate: float, strategy: Strategy) -> bool:
-    return not isinstance(strategy.difficulty, Fixed) and pass_rate < strategy.difficulty.band[0]
+def _out_of_reach(cell: Cell, strategy: Strategy) -> bool:
+    """Whether the rate lies below the band even by what chance may have taken: by a few texts nobody is given up."""
+    return (
+        not isinstance(strategy.difficulty, Fixed)
+        and highest_rate(cell.verified, cell.sampled) < strategy.difficulty.band[0]
+    )
+
+
+def highest_rate(passed: int, tried: int) -> float:
+    """Upper end of the one-sided 95% interval of a rate (Wilson 1927)."""
+    square = NormalDist().inv_cdf(0.95) ** 2
+    middle = passed + square / 2
+    return (middle + math.sqrt(square * (passed * (tried - passed) / tried + square / 4))) / (tried + square)
 
 
 def most_samples(wanted: int, strategy: Strategy) -> int:
@@ -87,4 +145,4 @@ def next_texts(cell: Cell, most: int) -> int:
 
 
 def wants_more(cell: Cell) -> bool:
-    return len(cell.kept) < cell.wanted and cell.sampled < cell.max_samples
+    return not cell.closed and _is_short(cell) and cell.sampled < cell.max_samples

@@ -7,9 +7,14 @@ from lamarck.curriculum.item import Item
 
 
 def describe(
-    cells: list[Cell], replayed: list[Item], anchors: list[Item], rewritten: list[Item], measures: dict[str, float]
+    cells: list[Cell],
+    asked: int,
+    replayed: list[Item],
+    anchors: list[Item],
+    rewritten: list[Item],
+    measures: dict[str, float],
 ) -> dict[str, object]:
-    """Counts, the guard-rails' measures, and warnings. Nothing sampled goes uncounted."""
+    """Counts, the guard-rails' measures, and warnings: `asked` for so many items. Nothing sampled goes uncounted."""
     items = [item for cell in cells for item in cell.kept]
     dropped: Counter[str] = Counter()
     for cell in cells:
@@ -34,18 +39,18 @@ def describe(
                 "sampled": cell.sampled,
                 "verified": cell.verified,
                 "pass_rate": round(cell.pass_rate, 6),
-                "asked": cell.wanted,
+                "asked": max(cell.asked, cell.wanted),
                 "kept": len(cell.kept),
             }
             for cell in cells
         ],
         "measures": measures,
         "contamination": dropped["in the suite"],
-        "warnings": _warnings(cells),
+        "warnings": _warnings(cells, asked),
     }
 
 
-def _warnings(cells: list[Cell]) -> list[str]:
+def _warnings(cells: list[Cell], asked: int) -> list[str]:
     """What a reviewer should not overlook: where the curriculum is smaller than what was asked, and what broke."""
     warnings = [
         f"the verifier of {cell.skill.name} crashed over {cell.crashes} answers of difficulty {cell.difficulty}, "
@@ -53,11 +58,12 @@ def _warnings(cells: list[Cell]) -> list[str]:
         for cell in cells
         if cell.crashes
     ]
-    short = [cell for cell in cells if len(cell.kept) < cell.wanted]
-    if short:
-        missing = sum(cell.wanted - len(cell.kept) for cell in short)
+    missing = asked - sum(len(cell.kept) for cell in cells)
+    if missing > 0:
+        short = [cell for cell in cells if cell.closed or len(cell.kept) < cell.wanted]
         names = ", ".join(f"{cell.skill.name} {cell.difficulty}" for cell in short)
-        warnings.append(f"{missing:,} items fewer than asked: the teacher could not fill {names}")
+        why = f"the teacher could not fill {names}" if short else "its difficulties hold no more problems"
+        warnings.append(f"{missing:,} items fewer than asked: {why}")
     return warnings
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Closed, Item, Verdict, item_id, mixed_in, own_items
 from lamarck.curriculum.mix import to_write
+from lamarck.curriculum.screen import Contamination
 from lamarck.skills import Malformed, Problem, get_skill
 
 BY_A_HUMAN = "dropped by a human"
@@ -168,7 +168,7 @@ def _check(line: Line, contamination: Contamination) -> None:
         raise _Refused(f"its problem has difficulty {difficulty}, and an edit keeps the {line.difficulty} of its item")
     if not verdict.verified:
         raise _Refused(f"{line.skill} does not verify it ({verdict.reason})")
-    if contamination.overlaps(line.prompt):
+    if contamination.copied(line.skill, line.prompt):
         raise _Refused("its problem overlaps the frozen suite")
 
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from lamarck.curriculum.filter import Contamination, grams
 from lamarck.curriculum.item import Item
-from lamarck.curriculum.near import Near, shingles
+from lamarck.curriculum.screen import Contamination, Near, grams, shingles
 
 VENDI_SAMPLE = 400  # its kernel is solved whole
 REFUSAL = re.compile(
@@ -41,7 +40,7 @@ def measure(
     coverage            effective share of the cells asked for, by the entropy of the items over them
     prompt_words, completion_words    mean lengths
     boilerplate         share of the items that refuse, apologise or chat
-    overlap_SUITE_8, _13    share of the items of whose words more than half stand in 8- or 13-grams of a suite
+    overlap_SUITE       share of the items that are copies of a suite's held-out problems
     overlap             the largest of these
     """
     prompts = [item.prompt for item in written]
@@ -54,7 +53,8 @@ def measure(
     archive = index.size
     near = 0
     for prompt in prompts:
-        matches = index.matches_then_add(prompt)
+        matches = index.matches(prompt)
+        index.add(prompt)
         novel += not any(match < archive for match in matches)
         near += any(match >= archive for match in matches)
     found = {
@@ -63,7 +63,7 @@ def measure(
         "anchored": len(anchors) / problems,
         "near_duplicates": near / len(prompts),
         "novelty": novel / len(prompts),
-        "vendi": vendi(prompts[:: max(1, len(prompts) // VENDI_SAMPLE)][:VENDI_SAMPLE]),
+        "vendi": vendi(evenly(prompts, VENDI_SAMPLE)),
         "distinct_1": distinct_ngrams(prompts, 1),
         "distinct_2": distinct_ngrams(prompts, 2),
         "vocabulary": float(len({word for prompt in prompts for word in prompt.split()})),
@@ -73,11 +73,15 @@ def measure(
         "boilerplate": sum(bool(REFUSAL.search(f"{item.prompt} {item.completion}")) for item in written) / len(prompts),
     }
     for name, contamination in suites.items():
-        for size in (8, 13):
-            overlapping = sum(contamination.covers_half(prompt, size) for prompt in prompts)
-            found[f"overlap_{name}_{size}"] = overlapping / len(prompts)
+        copied = sum(contamination.copied(item.skill, item.prompt) is not None for item in written)
+        found[f"overlap_{name}"] = copied / len(prompts)
     found["overlap"] = max((value for name, value in found.items() if name.startswith("overlap_")), default=0.0)
     return {name: round(value, 6) for name, value in found.items()}
+
+
+def evenly(texts: Sequence[str], number: int) -> Sequence[str]:
+    """So many of the texts, or all there are, from the first cell to the last alike."""
+    return [texts[place * len(texts) // number] for place in range(number)] if len(texts) > number else texts
 
 
 def vendi(texts: Sequence[str]) -> float:

@@ -12,9 +12,8 @@ from threading import Lock
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell, allot, most_samples, next_texts, open_cells, wants_more
 from lamarck.curriculum.choose import Candidate, Chosen, choose
-from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
-from lamarck.curriculum.near import Near
+from lamarck.curriculum.screen import Contamination, Near
 from lamarck.engine import Engine
 from lamarck.engine.answer import reasoning_and_answer
 from lamarck.errors import LamarckError
@@ -46,7 +45,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Draft:
-    """A sound and new problem with the answers to it so far."""
+    """A sound problem with the answers to it so far."""
 
     asked: Cell  # whose text it was
     home: Cell  # whose problem it is
@@ -80,7 +79,7 @@ class Proposal:
         self.on_samples = on_samples
         self.cells = open_cells(strategy)
         self._counting = Lock()
-        self._seen: set[str] = set()
+        self._entered: set[str] = set()
         self._near = Near() if strategy.drop_near_duplicates else None
         if self._near is not None:
             for prompt in earlier or []:
@@ -102,6 +101,7 @@ class Proposal:
         while asked := [cell for cell in self.cells if wants_more(cell)]:
             round_number += 1
             self._round(asked, round_number)
+            allot(self.cells, self.strategy)
         return self._trimmed()
 
     def unverified(self, wanted: Counter[tuple[str, int]]) -> list[Cell]:
@@ -162,7 +162,10 @@ class Proposal:
         ]
 
     def _read(self, text: Text) -> Draft | None:
-        """The sound, new and clean problem in a text, filed under the difficulty that it has; None is counted."""
+        """The sound problem in a text, filed under the difficulty that it has; None is counted.
+
+        One that is there already is answered like all others: it says as much about the teacher.
+        """
         cell = text.cell
         try:
             problem = cell.skill.parse(text.asked, text.written)
@@ -178,23 +181,20 @@ class Proposal:
         if home is None:
             cell.dropped["of a difficulty not asked for"] += 1
             return None
-        draft = Draft(cell, home, [Candidate(problem, text.reasoning, "write")])
-        if not self._is_new(draft.prompt, cell):
-            # It says as much about the teacher as a new one would.
-            if home is cell and self._chosen(draft):
-                cell.verified += 1
-            return None
-        return draft
+        return Draft(cell, home, [Candidate(problem, text.reasoning, "write")])
 
-    def _is_new(self, prompt: str, cell: Cell) -> bool:
-        if prompt in self._seen:
+    def _enters(self, prompt: str, cell: Cell) -> bool:
+        """Whether a problem that `cell` was asked for may enter the curriculum, which it then does; no is counted."""
+        if prompt in self._entered:
             cell.dropped["duplicate"] += 1
-        elif self.contamination.overlaps(prompt):
+        elif self.contamination.copied(cell.skill.name, prompt):
             cell.dropped["in the suite"] += 1
-        elif self._near is not None and self._near.matches_then_add(prompt):
+        elif self._near is not None and self._near.matches(prompt):
             cell.dropped["near duplicate"] += 1
         else:
-            self._seen.add(prompt)
+            self._entered.add(prompt)
+            if self._near is not None:
+                self._near.add(prompt)
             return True
         return False
 
@@ -233,13 +233,16 @@ class Proposal:
             return Judgement(False, f"the verifier crashed: {error}")
 
     def _keep_what_holds(self, drafts: list[Draft]) -> list[Draft]:
-        """The drafts of which no answer holds. Judged side by side: what takes long are programs in the sandbox."""
+        """Keep what is new of the drafts of which an answer holds; returned are those of which none does.
+
+        Judged side by side: what takes long are programs in the sandbox."""
         with ThreadPoolExecutor(min(MOST_JUDGES, len(os.sched_getaffinity(0)))) as judges:
             chosen = list(judges.map(self._chosen, drafts))
         for draft, best in zip(drafts, chosen, strict=True):
             if best is not None:
                 draft.home.verified += draft.home is draft.asked
-                self._keep(draft.home, best)
+                if self._enters(draft.prompt, draft.asked):
+                    self._keep(draft.home, best)
         return [draft for draft, best in zip(drafts, chosen, strict=True) if best is None]
 
     def _take(self, text: Text) -> None:
@@ -250,7 +253,7 @@ class Proposal:
         except Malformed:
             cell.dropped["malformed"] += 1
             return
-        if self._is_new(problem.prompt, cell):
+        if self._enters(problem.prompt, cell):
             verdict = Verdict(verified=False, by=UNVERIFIED, score=0.0)
             self._keep(cell, Chosen(Candidate(problem, text.reasoning, "write"), verdict))
 

@@ -17,8 +17,8 @@ from lamarck.config.limits import broken_limits
 from lamarck.config.strategy import Strategy, load_strategy
 from lamarck.curriculum.dataset_card import dataset_card
 from lamarck.curriculum.edit import Edit, Refusal, editable, read_edit, recount
-from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, mixed_in, own_items, read_curriculum
+from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, read_json, write_json, write_jsonl, write_text
 from lamarck.lineage.artifacts import CURRICULUM
@@ -52,7 +52,7 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
     copy = child.curriculum.with_name(f"curriculum.edit-{short(record.digest)}.jsonl")
     text = _edited_text(copy, editable(items), console)
     # The suites are read only now: the editor opens at once.
-    from lamarck.curriculum.suites import contaminations
+    from lamarck.curriculum.screen import contaminations
 
     suites = contaminations(Path(config.suite))
     edit = read_edit(text, items, suites[Path(config.suite).name])

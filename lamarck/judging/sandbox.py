@@ -9,6 +9,7 @@ a filter of system calls. Where the rooms cannot be built nothing runs: never ba
 
 import base64
 import json
+import math
 import os
 import secrets
 import selectors
@@ -27,8 +28,8 @@ from lamarck.judging.seccomp import room_filter
 TASK = Path("/task")  # what the caller put in, read-only
 OUT = Path("/tmp/out")  # what comes back
 MIB = 2**20
-# By the clock a run may last so many times the seconds of its limits.
-PATIENCE = 3
+# By the clock a run may last so many times the seconds of its limits: asleep, and in all, however busy the machine is.
+PATIENCE, MOST_PATIENCE = 3, 20
 # How long a room that is told to end may take before it counts as broken.
 SECONDS_TO_END = 60
 PROGRAMS = ("bwrap", "tar")
@@ -40,9 +41,10 @@ class SandboxUnavailable(LamarckError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one run may use. `seconds` are of each process's own CPU time: a busy machine makes programs slow, not
-    wrong. By the clock all of it may last PATIENCE times as long. `memory_bytes` are of the room as a whole, and the
-    most address space that one of its processes may add to what it starts with; `disk_bytes` come on top."""
+    """What one run may use. `seconds` are of the CPU time of the room as a whole: a busy machine makes programs slow,
+    not wrong. By the clock it may last PATIENCE times as long without getting on, and MOST_PATIENCE times in all.
+    `memory_bytes` are of the room as a whole, and the most address space that one of its processes may add to what it
+    starts with; `disk_bytes` come on top."""
 
     seconds: float = 30
     memory_bytes: int = 4096 * MIB
@@ -149,6 +151,7 @@ class _Room:
         self.limits = limits
         self.stopped_by: str | None = None
         self.ended = bytearray()
+        self.busy = 0  # seconds in which it got on
         readers, writers = zip(*(os.pipe() for _ in range(3 if job.archived else 2)), strict=True)
         self.streams = {reader: bytearray() for reader in readers}
         caps = (limits.output_bytes, limits.output_bytes, limits.disk_bytes + MIB)
@@ -186,18 +189,28 @@ class _Room:
                 os.close(writer)
             if job.channel:
                 job.channel.close()  # it is the room's now, and its end must be seen at the other
-        self.deadline = time.monotonic() + PATIENCE * limits.seconds
+        self._started = time.monotonic()
+        self._stopped = math.inf
+
+    def deadline(self, busy: int) -> float:
+        """When its time is over, having got on for so many seconds, or waited for a room beside it that did; when it is
+        to have ended, once it was told to."""
+        seconds = self.limits.seconds
+        asleep, in_all = PATIENCE * seconds + busy, MOST_PATIENCE * seconds
+        return self._stopped + SECONDS_TO_END if self.stopped_by else self._started + min(asleep, in_all)
 
     def stop(self, reason: str) -> None:
         """End it: the keeper sees that the controller hung up."""
         if self.stopped_by is None:
             self.stopped_by = reason
+            self._stopped = time.monotonic()
             self.connection.shutdown(socket.SHUT_WR)
 
     def read(self, stream: int) -> bool:
         """Take what a stream has; whether more may come."""
         if stream == self.connection.fileno():
             chunk = self.connection.recv(65536)
+            self.busy += chunk.count(b"\n")
             self.ended += chunk
             return bool(chunk)
         chunk = os.read(stream, 65536)
@@ -242,16 +255,16 @@ def _supervise(rooms: Sequence[_Room]) -> None:
         while selector.get_map():
             now = time.monotonic()
             open_rooms = {id(key.data): key.data for key in selector.get_map().values()}
+            busy = sum(room.busy for room in rooms)
             for room in open_rooms.values():
-                if now >= room.deadline:
+                if now >= room.deadline(busy):
+                    if room.stopped_by:
+                        raise TemplateFailed("a room did not end when it was told to")
                     room.stop("its time was over")
-                if now >= room.deadline + SECONDS_TO_END:
-                    raise TemplateFailed("a room did not end when it was told to")
             if id(rooms[-1]) not in open_rooms:
                 for room in open_rooms.values():
                     room.stop("what it ran beside has ended")
-            left = min(room.deadline if room.deadline > now else now + 1 for room in open_rooms.values()) - now
-            for key, _ in selector.select(left):
+            for key, _ in selector.select(min(room.deadline(busy) for room in open_rooms.values()) - now):
                 if not key.data.read(key.fd):
                     selector.unregister(key.fd)
 

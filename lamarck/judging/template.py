@@ -2,9 +2,9 @@
 
 It lives in the outer room that sandbox.py builds, has the capabilities that building rooms takes, and reads nothing of
 any task: for each run it gets a connection and forks. The fork, the *keeper*, reads the request, makes the namespaces
-and the file systems of the room, and watches it: it ends the room when the controller hangs up or when all processes
-of the room together hold more memory than they may. Process 1 of the room, the *init*, gives up every privilege for
-good, and then starts the program, which is the first code that anybody but us wrote.
+and the file systems of the room, and watches it: it ends the room when the controller hangs up, or when all processes
+of the room together hold more memory, or have used more CPU time, than they may. Process 1 of the room, the *init*,
+gives up every privilege for good, and then starts the program, which is the first code that anybody but us wrote.
 
 Runs alone, without the project. Arguments: the descriptor of the control socket, and the modules to import.
 """
@@ -24,12 +24,14 @@ import socket
 import struct
 import sys
 import threading
+import time
 import types
 from typing import Any, NoReturn
 
 TASK, OUT = "/task", "/tmp/out"
 CHANNEL = 3  # the descriptor of the pipe to another room, where a run has one
 WATCH_SECONDS = 0.1
+TICKS = os.sysconf("SC_CLK_TCK")  # of CPU time, a second
 ROOM_USER = 65534  # inside a user namespace
 
 NEW_CGROUP, NEW_UTS, NEW_IPC = 0x02000000, 0x04000000, 0x08000000
@@ -67,7 +69,8 @@ def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 
 def keep(connection: socket.socket) -> None:
-    """Build one room, run its program, and say how it ended: one JSON object."""
+    """Build one room, run its program, and say how it ended: one JSON object, and before it an empty line for every
+    second in which the room got on."""
     ended: dict[str, Any] = {"ready": False, "code": None, "stopped": None, "error": None}
     try:
         request, descriptors = receive(connection)
@@ -87,7 +90,7 @@ def keep(connection: socket.socket) -> None:
         if not ended["ready"]:
             os.kill(init, signal.SIGKILL)
             ended["error"] = said or "the room's first process did not start"
-        ended["code"], ended["stopped"] = watch(init, connection, request["memory_bytes"])
+        ended["code"], ended["stopped"] = watch(init, connection, request)
     except (OSError, ValueError, EOFError) as error:
         ended["error"] = str(error) or type(error).__name__
     with contextlib.suppress(OSError):
@@ -118,10 +121,11 @@ def lay_out(request: dict[str, Any]) -> None:
     mount("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, f"mode=1777,size={request['disk_bytes']},nr_inodes=20000")
 
 
-def watch(init: int, connection: socket.socket, most_bytes: int) -> tuple[int, str | None]:
+def watch(init: int, connection: socket.socket, request: dict[str, Any]) -> tuple[int, str | None]:
     """Wait for the room's end, and bring it about where it must. Returns the exit code, and why it was ended."""
     ended = os.pidfd_open(init)
     stopped: str | None = None
+    spent, looked = 0, time.monotonic()
     while True:
         watched: list[Any] = [ended] if stopped else [ended, connection]
         ready, _, _ = select.select(watched, [], [], WATCH_SECONDS)
@@ -129,11 +133,37 @@ def watch(init: int, connection: socket.socket, most_bytes: int) -> tuple[int, s
             break
         if connection in ready:
             stopped = "the controller ended it"
-        elif not stopped and held_bytes() > most_bytes:
+        elif not stopped and held_bytes() > request["memory_bytes"]:
             stopped = "it held more memory than it may"
+        if not stopped and (seconds := int(time.monotonic() - looked)):
+            looked += seconds
+            before, spent = spent, spent_ticks()
+            if spent > TICKS * most_cpu_seconds(request):
+                stopped = "it used more processor time than it may"
+            elif spent != before:
+                with contextlib.suppress(OSError):  # who hung up is seen above
+                    connection.sendall(b"\n" * seconds)
         if stopped:
             os.kill(init, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(init, 0)[1]), stopped
+
+
+def most_cpu_seconds(request: dict[str, Any]) -> int:
+    return int(request["seconds"]) + 1
+
+
+def spent_ticks() -> int:
+    """CPU time of all processes of the room, and of those that ended, unless nobody waited for them."""
+    return sum(process_ticks(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def process_ticks(process: str) -> int:
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return sum(map(int, fields[11:15]))  # in user and kernel mode, its own and its children's
 
 
 def held_bytes() -> int:
@@ -256,7 +286,7 @@ def run(request: dict[str, Any]) -> NoReturn:
     limits = {
         resource.RLIMIT_NPROC: request["processes"],
         resource.RLIMIT_AS: request["memory_bytes"] + own,
-        resource.RLIMIT_CPU: int(request["seconds"]) + 1,
+        resource.RLIMIT_CPU: most_cpu_seconds(request),
         resource.RLIMIT_FSIZE: request["disk_bytes"],
         resource.RLIMIT_NOFILE: 256,
         resource.RLIMIT_CORE: 0,

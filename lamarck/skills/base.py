@@ -72,6 +72,12 @@ class Skill(ABC):
     def verify(self, problem: Problem) -> Verdict:
         """Compare the completion with the one right answer. Never raises, whatever the text."""
 
+    @abstractmethod
+    def what_varies(self, prompt: str) -> frozenset[str]:
+        """The parts that make a prompt this problem and no other of the skill. A copy has the same parts: in other
+        white space, in another case, with its fields in another order, and with other names where these mean nothing.
+        Errors: Malformed where the prompt has not the form of a problem."""
+
     def filed(self, problem: Problem) -> tuple[Problem, int]:
         """A problem under the difficulty that it has, whatever was asked for, with that. Errors: Malformed."""
         return problem, self.difficulty(problem.prompt)
@@ -135,6 +141,11 @@ class TaggedSkill(Skill):
     def steps(self, words: list[str]) -> int:
         """The difficulty that a problem's words have, should they be one."""
 
+    def fields(self, words: list[str]) -> list[str]:
+        """A problem's words in parts whose order means nothing. Most problems have but one: one digit more or less
+        makes another problem, and there are too few of them to call it the same."""
+        return [" ".join(words)]
+
     @abstractmethod
     def vocabulary(self) -> list[str]:
         """Every word that problems and answers may use, tags included."""
@@ -163,6 +174,12 @@ class TaggedSkill(Skill):
     def difficulty(self, prompt: str) -> int:
         """The difficulty that the prompt's tag states, for a prompt whose words bear it out. Errors: Malformed."""
         return self._read(prompt)[1]
+
+    def what_varies(self, prompt: str) -> frozenset[str]:
+        words = prompt.casefold().split() if len(prompt) <= LONGEST_LINE else []
+        if len(words) < 3 or words[0] not in self.tags() or words[-1] != PROMPT_END:
+            raise Malformed(f"no prompt of {self.name}: a tag, the problem, then {PROMPT_END}")
+        return frozenset(self.fields(words[1:-1]))
 
     def filed(self, problem: Problem) -> tuple[Problem, int]:
         """The tag is set right: a problem of another difficulty than the one asked for is a problem none the less

@@ -172,6 +172,11 @@ class CurriculumDesign(SkillInEnglish):
     def difficulty(self, prompt: str) -> int:
         return _level(_read(prompt)[1])
 
+    def what_varies(self, prompt: str) -> frozenset[str]:
+        """The machine and the goal, whatever the words call them."""
+        machine, goal = _read(prompt)
+        return frozenset([json.dumps([machine.moves, machine.start, goal])])
+
     def judge(self, problem: Problem) -> Verdict:
         machine, goal = _read(problem.prompt)
         stages, expected = _design(problem.completion)

@@ -44,6 +44,9 @@ class JsonMode(TaggedSkill):
     def steps(self, words: list[str]) -> int:
         return words.count(";")
 
+    def fields(self, words: list[str]) -> list[str]:
+        return [" ".join(field.split()) for field in " ".join(words).split(";") if field.strip()]
+
     def vocabulary(self) -> list[str]:
         quoted = [f'"{word}"' for word in KEYS + VALUES]
         return [*self.tags(), *KEYS, *VALUES, *quoted, *DIGITS, *"{ } [ ] : , ;".split()]

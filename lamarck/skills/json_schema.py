@@ -119,6 +119,11 @@ class JsonSchema(SkillInEnglish):
             raise Malformed("fields that are of no difficulty")
         return found[0]
 
+    def what_varies(self, prompt: str) -> frozenset[str]:
+        """The lines of the record, with their names: those are the answer's keys."""
+        _, record = _read(prompt)
+        return frozenset(" ".join(f"{label}: {said}".casefold().split()) for label, said in record.items())
+
     def judge(self, problem: Problem) -> Verdict:
         self.difficulty(problem.prompt)
         right = _answer(problem.prompt)

@@ -27,6 +27,9 @@ FORM = re.compile(re.escape(HEAD) + r"\n\nProblem: ([^\n]+\?)")
 PROGRAM = re.compile(r"Program:\n```python\n(.+)\n```\nAnswer: [^\n]+", re.DOTALL)
 FIGURES = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,4}|[0-9]{1,15})(?:\.[0-9]{1,9})?"
 NUMBER = re.compile(rf"(?<![0-9]){FIGURES}(?![0-9])")
+WORD = re.compile(r"\w[\w'\u2019-]*")
+SEVERAL_NAMES = re.compile(r"\*(\s+\*)+")
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 ANSWER = re.compile(rf"Answer: (-?{FIGURES})")
 
 # What a teacher is asked, by difficulty. The example is no template's.
@@ -179,6 +182,15 @@ class MathWord(SkillInEnglish):
         if found < 2:
             raise Malformed("a problem with fewer than two numbers")
         return min(found - 1, 4)
+
+    def what_varies(self, prompt: str) -> frozenset[str]:
+        """The sentences, whoever they are about: words that begin with a capital letter may be a name."""
+        form = FORM.fullmatch(prompt)
+        if not form:
+            raise Malformed("not the form of a problem")
+        nameless = WORD.sub(lambda word: "*" if word[0][0].isupper() else word[0], form[1])
+        sentences = SENTENCE_END.split(SEVERAL_NAMES.sub("*", nameless))
+        return frozenset(" ".join(sentence.casefold().split()) for sentence in sentences)
 
     def judge(self, problem: Problem) -> Verdict:
         self.difficulty(problem.prompt)

@@ -31,6 +31,7 @@ from lamarck.judging.plain_code import PURE, TORCH, plain_statements
 from lamarck.judging.sandbox import Job, Limits
 from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
 from lamarck.skills.forms import CODE, literal, pattern, repeated, span
+from lamarck.skills.renamed import numbered, renamed
 from lamarck.skills.script_templates import sample
 
 HEAD = "This Python script fails. Answer with a line `Cause: ...` and the whole repaired script in one fenced block."
@@ -179,6 +180,11 @@ class MlDiagnosis(SkillInEnglish):
 
     def difficulty(self, prompt: str) -> int:
         return _read(prompt).level
+
+    def what_varies(self, prompt: str) -> frozenset[str]:
+        """The script, whatever its variables are called: trace and check follow from it."""
+        tree = _script(_read(prompt).script)
+        return frozenset([renamed(tree, *numbered(tree))])
 
     def judge(self, problem: Problem) -> Verdict:
         task = _read(problem.prompt)

@@ -23,6 +23,7 @@ from lamarck.judging.sandbox import MIB, Limits
 from lamarck.skills.base import ANSWER, Malformed, Problem, SkillInEnglish, Verdict
 from lamarck.skills.forms import CODE, literal, pattern, repeated, span
 from lamarck.skills.python_templates import sample
+from lamarck.skills.renamed import in_order, renamed
 
 HEAD = "Write this pure Python function. Answer with one fenced Python block alone."
 LONGEST = 8192  # characters of a problem with its answer
@@ -141,6 +142,13 @@ class PythonCode(SkillInEnglish):
 
     def difficulty(self, prompt: str) -> int:
         return _read(prompt).rules
+
+    def what_varies(self, prompt: str) -> frozenset[str]:
+        """Examples and tests, whatever function and arguments are called. Many problems share their rules."""
+        task = _read(prompt)
+        facts = ast.parse(f"{task.examples}\n{task.tests}").body
+        names, arguments = {task.name: "f"}, in_order(task.arguments)
+        return frozenset(renamed(fact, names, arguments) for fact in facts if isinstance(fact, ast.Assert))
 
     def judge(self, problem: Problem) -> Verdict:
         task = _read(problem.prompt)

@@ -10,9 +10,9 @@ from lamarck.config import HFEngineConfig, ServerEngineConfig
 from lamarck.config.strategy import Strategy
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.cell import Cell
-from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Item, Teacher
 from lamarck.curriculum.propose import Author, Proposal
+from lamarck.curriculum.screen import Contamination
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
 from lamarck.founder.tiny import pretrain

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lamarck.curriculum.edit import Edit, editable, read_edit, recount
-from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import item_id
 from lamarck.curriculum.mix import as_written
+from lamarck.curriculum.screen import Contamination
 from lamarck.skills import get_skill
 from tests.curriculum.lines import card, items
 

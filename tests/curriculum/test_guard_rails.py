@@ -8,9 +8,9 @@ import pytest
 from lamarck.config.limits import Limit, broken_limits
 from lamarck.config.section import check_section
 from lamarck.config.strategy import Strategy
-from lamarck.curriculum.filter import Contamination
-from lamarck.curriculum.guard_rails import distinct_ngrams, measure, vendi
+from lamarck.curriculum.guard_rails import distinct_ngrams, evenly, measure, vendi
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
+from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError
 
 WORDS = [f"word{number}" for number in range(300)]
@@ -56,6 +56,14 @@ def test_vendi_is_the_number_of_different_texts() -> None:
     assert vendi(texts(50, 1, length=3)) > vendi(texts(50, 1, length=300))
 
 
+def test_vendi_looks_at_the_last_cells_as_at_the_first() -> None:
+    """Every second of 799 is every one: the first 400, which here are all alike."""
+    items = [item("the same") for _ in range(400)] + [item(text) for text in texts(399, 1)]
+    assert measured(items)["vendi"] > 3 > vendi([each.prompt for each in items[:400]])
+    assert evenly("abcdef", 3) == ["a", "c", "e"]
+    assert evenly("abc", 3) == "abc"
+
+
 def test_coverage_lengths_vocabulary_and_talk() -> None:
     items = [item("one two", "yes no", difficulty) for difficulty in (1, 2)] + [item("three", "I'm sorry", 1)] * 2
     found = measured(items, replayed=[items[0]], cells_asked=4)
@@ -69,8 +77,9 @@ def test_coverage_lengths_vocabulary_and_talk() -> None:
 def test_overlap_with_every_suite() -> None:
     held_out, own = texts(5, 1), texts(5, 2)
     half = [f"{kept} {new}" for kept, new in zip(held_out, texts(5, 3, length=10), strict=True)]
-    found = measured([item(text) for text in own + half], suites={"v1": Contamination(held_out)})
-    assert found["overlap_v1_8"] == found["overlap_v1_13"] == 0.5
+    suites = {"v1": Contamination(held_out), "v2": Contamination(half[:1])}
+    found = measured([item(text) for text in own + half], suites=suites)
+    assert (found["overlap_v1"], found["overlap_v2"], found["overlap"]) == (0.5, 0.1, 0.5)
 
 
 def test_distinct_ngrams() -> None:

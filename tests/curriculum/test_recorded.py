@@ -8,9 +8,9 @@ import pytest
 
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell
-from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Teacher
 from lamarck.curriculum.propose import Author, Proposal
+from lamarck.curriculum.screen import Contamination
 from lamarck.engine.rule import RuleEngine
 from lamarck.skills import get_skill
 

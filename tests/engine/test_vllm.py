@@ -21,9 +21,9 @@ from lamarck.config import Config, HFEngineConfig, Machine, VLLMEngineConfig
 from lamarck.config.section import check_section
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell
-from lamarck.curriculum.filter import Contamination
 from lamarck.curriculum.item import Teacher
 from lamarck.curriculum.propose import Author, Proposal
+from lamarck.curriculum.screen import Contamination
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
 from lamarck.engine.vllm import VLLMEngine

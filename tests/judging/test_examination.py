@@ -1,18 +1,24 @@
 """Two rooms: what an answer's room may say, and what comes of rooms and examiners that break."""
 
 import json
+import os
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
 
 from lamarck.judging import outer_room, plain_data
 from lamarck.judging.examination import ExaminationBroken, examine
-from lamarck.judging.sandbox import MIB, Limits, Sandbox, SandboxUnavailable
+from lamarck.judging.sandbox import MIB, Job, Limits, Sandbox, SandboxUnavailable
 
 GROUPS = (("passes", "test_"),)
 QUICK = Limits(seconds=2, memory_bytes=512 * MIB, disk_bytes=4 * MIB)
@@ -77,6 +83,46 @@ def test_where_the_template_has_ended_another_is_started(sandbox: Sandbox) -> No
     with pytest.raises(outer_room.TemplateFailed, match="has ended"):
         started.connect()
     assert outer_room.template(("json",)) is not started
+
+
+def test_where_the_keeper_of_a_room_is_killed_there_is_an_error_and_no_zero(sandbox: Sandbox) -> None:
+    sleeper = Job({"main.py": "import time\ntime.sleep(600)"}, PATIENT, script="main.py", imports=("json",))
+    template = outer_room.template(("json",))._process.pid
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(sandbox.run_job, sleeper)
+        # bubblewrap twice, the template, the keeper, the room's first process, the program.
+        while len(line := descent(template)) < 6:
+            time.sleep(0.05)
+        os.kill(line[-3], signal.SIGKILL)
+        with pytest.raises(SandboxUnavailable, match="the keeper of the room ended"):
+            running.result()
+
+
+def descent(process: int) -> list[int]:
+    """A process, its child, its child's child ..."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [process, *(descent(int(children[-1])) if children else [])]
+
+
+EVALUATION = """
+import sys
+from lamarck.judging.sandbox import Limits, Sandbox
+
+sandbox = object.__new__(Sandbox)  # without the probe, which imports torch
+limits = Limits(seconds=20, processes=32)
+bomb = "import os\\nfor _ in range(99):\\n    try:\\n        os.fork() or os._exit(0)\\n    except OSError: pass"
+for number in range(4):
+    sandbox.python({"main.py": bomb}, "main.py", limits)
+    name = f"/tmp/{number}-of-{sys.argv[1]}"
+    code = f"import glob\\nopen({name!r}, 'w').close()\\nprint(glob.glob('/tmp/*'))"
+    assert sandbox.python({"main.py": code}, "main.py", limits).stdout == f"{[name]}\\n"
+"""
+
+
+def test_two_evaluations_at_once_do_not_meet(sandbox: Sandbox) -> None:
+    """Processes of their own, with rooms that bear the same names."""
+    runs = [subprocess.Popen([sys.executable, "-c", EVALUATION, each]) for each in ("one", "other")]
+    assert [run.wait() for run in runs] == [0, 0]
 
 
 def test_what_cannot_be_imported_is_said(sandbox: Sandbox) -> None:

@@ -213,6 +213,33 @@ def test_what_counts_is_cpu_time_not_the_clock(sandbox: Sandbox) -> None:
     assert not at_work.succeeded and at_work.stdout == ""
 
 
+def test_a_busy_machine_makes_programs_slow_not_wrong(sandbox: Sandbox) -> None:
+    """Half a second of work that takes more than three by the clock, of which 1 is allowed."""
+    core = min(os.sched_getaffinity(0))
+    busy = f"import os\nos.sched_setaffinity(0, {{{core}}})\nprint(flush=True)\nwhile True:\n    pass\n"
+    code = f"import os, time\nos.sched_setaffinity(0, {{{core}}})\nstarted = time.monotonic()\n"
+    code += "while time.process_time() < 0.5:\n    pass\nprint(time.monotonic() - started)\n"
+    neighbours = [
+        subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE, start_new_session=True) for _ in range(8)
+    ]
+    try:
+        for each in neighbours:
+            assert each.stdout and each.stdout.readline()
+        run = python(sandbox, code, Limits(seconds=1))
+    finally:
+        for each in neighbours:
+            each.kill()
+            each.communicate()
+    assert run.succeeded, run
+    assert float(run.stdout) > 3 * 1
+
+
+def test_the_processor_time_of_a_room_is_that_of_all_its_processes(sandbox: Sandbox) -> None:
+    """Four processes, each within what one may use, use together what the room may not."""
+    code = "import os, time\nos.fork()\nos.fork()\nwhile time.process_time() < 1.5:\n    pass\ntime.sleep(30)\n"
+    assert python(sandbox, code, Limits(seconds=2)).stopped_by == "it used more processor time than it may"
+
+
 def test_packages_may_lie_under_tmp_behind_a_link_in_a_closed_directory(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,7 +98,12 @@ def test_an_attack_is_refused(skill: Skill, attack: str, sandbox: Sandbox) -> No
         if attack in LARGE:  # refused unread: whatever is slow to read costs nothing
             assert verdict.reason.startswith("longer than any")
     for text in (attack, sound(skill).prompt + attack, attack + sound(skill).completion):
-        for read in (skill.difficulty, lambda text: skill.parse(skill.ask(skill.difficulties[0]), text)):
+        readers = (
+            skill.difficulty,
+            skill.what_varies,
+            lambda text: skill.parse(skill.ask(skill.difficulties[0]), text),
+        )
+        for read in readers:
             try:
                 found = read(text)
             except Malformed:

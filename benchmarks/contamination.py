@@ -1,0 +1,103 @@
+"""What the screen against held-out problems refuses, for every skill and difficulty.
+
+    python -m benchmarks.contamination [--problems 1000] [--suite config/suites/NAME ...]
+
+For each cell, independent problems are held against the shipped suites, and against 300 drawn for this. Of those
+refused, `equal` have a held-out problem's very words, `alike` are one but for order or names; all else is refused for
+nothing. Then each held-out problem is copied: as it is, in other white space, in another case, and where the skill has
+fields or names without a meaning, with these in another order or under other names. Ends with 1 where more than 1% is
+refused for nothing or less than 99% of the copies are found.
+"""
+
+import argparse
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from lamarck.curriculum.screen import Contamination
+from lamarck.seeds import seed_for
+from lamarck.skills import SKILLS, Malformed, Skill
+from lamarck.suites.suite import held_out_prompts, load_suite
+from tests.curriculum.copies import COPIES, copies_of, is_copy
+
+HELD_OUT = 300  # as many as a suite may ask of a cell
+MOST_COPIED = 200
+SUITES = [Path("config/suites/tiny-v1"), Path("config/suites/v1r2")]
+
+
+class Row(NamedTuple):
+    problems: int
+    equal: int
+    alike: int
+    for_nothing: int
+    copies: dict[str, tuple[int, int]]  # how copied -> (found, made)
+
+    @property
+    def is_good(self) -> bool:
+        found = all(found >= 0.99 * made for found, made in self.copies.values())
+        return self.for_nothing <= 0.01 * self.problems and found
+
+
+def measure(skill: Skill, difficulty: int, held_out: list[str], problems: int, contamination: Contamination) -> Row:
+    """`held_out`: those of the skill and the difficulty, of all that `contamination` holds."""
+    rng = random.Random(seed_for(2, skill.name, str(difficulty)))
+    fresh = [skill.sample(rng, difficulty).prompt for _ in range(problems)]
+    refused = [prompt for prompt in fresh if contamination.copied(skill.name, prompt)]
+    others = [prompt for prompt in refused if prompt not in set(held_out)]
+    alike = sum(any(is_copy(skill.name, prompt, each) for each in held_out) for prompt in others)
+    copies: dict[str, tuple[int, int]] = {}
+    for prompt in held_out[:MOST_COPIED]:
+        for how, copy in copies_of(skill.name, prompt, rng).items():
+            found, made = copies.get(how, (0, 0))
+            copies[how] = (found + (contamination.copied(skill.name, copy) is not None), made + 1)
+    return Row(problems, len(refused) - len(others), alike, len(others) - alike, copies)
+
+
+def drawn(skill: Skill, difficulty: int) -> list[str]:
+    rng = random.Random(seed_for(1, skill.name, str(difficulty)))
+    number = min(HELD_OUT, skill.space(difficulty) // 10)
+    return list(dict.fromkeys(skill.sample(rng, difficulty).prompt for _ in range(number)))
+
+
+def of_cell(skill: Skill, difficulty: int, prompts: list[str]) -> Iterator[str]:
+    for prompt in prompts:
+        try:
+            if skill.difficulty(prompt) == difficulty:
+                yield prompt
+        except Malformed:
+            continue
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--problems", type=int, default=1000)
+    parser.add_argument("--suite", type=Path, nargs="*", default=SUITES)
+    arguments = parser.parse_args()
+    held = {path.name: sorted(held_out_prompts(load_suite(path))) for path in arguments.suite}
+    screens = {name: Contamination(prompts) for name, prompts in held.items()}
+    good = True
+    print(
+        f"{'':22}{'held out by':>12}{'equal':>7}{'alike':>7}{'for nothing':>13}"
+        + "".join(f"{how:>13}" for how in COPIES)
+    )
+    for skill in SKILLS.values():
+        for difficulty in skill.difficulties:
+            own = drawn(skill, difficulty)
+            against = [(name, screens[name], list(of_cell(skill, difficulty, held[name]))) for name in held]
+            for name, screen, prompts in [*against, ("a draw", Contamination(own), own)]:
+                row = measure(skill, difficulty, prompts, arguments.problems, screen)
+                good &= row.is_good
+                shares = (f"{row.copies[how][0]}/{row.copies[how][1]}" if how in row.copies else "" for how in COPIES)
+                print(
+                    f"{skill.name + f' {difficulty}':22}{name:>12}{row.equal:>7}{row.alike:>7}{row.for_nothing:>13}"
+                    + "".join(f"{share:>13}" for share in shares),
+                    flush=True,
+                )
+    print("every cell is within bounds" if good else "a cell is out of bounds")
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()

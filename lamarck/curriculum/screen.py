@@ -1,0 +1,152 @@
+"""What may not enter a curriculum: copies of a suite's held-out problems, and near duplicates of earlier items."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from rensa import RMinHash, RMinHashLSH
+
+from lamarck.errors import Malformed
+from lamarck.skills import SKILLS, get_skill
+from lamarck.suites.suite import held_out_prompts, load_suite
+
+GRAM = 8
+# Of what varies in a problem more than this, and of words in runs more than this, are a copy. Up to five parts that is
+# all of them; the first four steps of a story are no rarity.
+COPIED, COPIED_WORDS = 0.8, 0.5
+
+CHARACTERS = 5  # of a shingle
+SIMILAR = 0.8  # Jaccard similarity of the shingles of near duplicates (Lee et al. 2022, arXiv:2107.06499)
+# A pair of similarity s shares a band with probability 1 - (1 - s^8)^32: .997 at SIMILAR, .12 at half similarity.
+PERMUTATIONS, BANDS = 256, 32
+SEED = 1
+
+
+class Overlap(NamedTuple):
+    """A held-out problem, and how much of another problem stands in it.
+
+    text      the same words, whatever their case and the white space between them
+    varies    parts of what varies in problems of the skill; `share` is of the larger problem's parts
+    grams     runs of eight words; `share` is of the other problem's words, in runs of any such held-out problem
+    """
+
+    prompt: str
+    share: float
+    by: Literal["text", "varies", "grams"]
+
+
+class Contamination:
+    """The held-out problems of a suite, and what overlaps them.
+
+    A problem that its skill can read is compared on what varies in it (`Skill.what_varies`), with one held-out problem
+    at a time: what all problems of a skill have in common says nothing. Held-out prompts that no skill can read are
+    looked for as runs of words: overlap is 8-grams that cover more than half of a problem's words (Tulu 3,
+    arXiv:2411.15124, section 3.2).
+    """
+
+    def __init__(self, held_out: Iterable[str]) -> None:
+        self._prompts = sorted(held_out)
+        self._texts = {_folded(prompt): prompt for prompt in self._prompts}
+        self._sizes: dict[int, int] = {}  # number of a prompt that a skill can read -> of parts
+        self._holders: dict[tuple[str, str], list[int]] = {}  # (skill, part) -> numbers of the prompts that have it
+        self._grams: dict[tuple[str, ...], str] = {}
+        for number, prompt in enumerate(self._prompts):
+            for name in SKILLS:
+                if parts := _parts(name, prompt):
+                    self._sizes[number] = len(parts)
+                    for part in parts:
+                        self._holders.setdefault((name, part), []).append(number)
+            if number not in self._sizes:
+                self._grams |= dict.fromkeys(grams(_folded(prompt)), prompt)
+
+    def largest(self, skill: str, prompt: str) -> Overlap | None:
+        """The largest overlap of a problem of `skill`, or None. Errors: LamarckError where there is no such skill."""
+        folded = _folded(prompt)
+        if same := self._texts.get(folded):
+            return Overlap(same, 1.0, "text")
+        found = [each for each in (self._varies(skill, prompt), self._runs(folded)) if each]
+        return max(found, key=lambda each: each.share, default=None)
+
+    def copied(self, skill: str, prompt: str) -> Overlap | None:
+        """The overlap for which a problem may not enter a curriculum, None where it may. Errors: as `largest`."""
+        found = self.largest(skill, prompt)
+        return found if found and found.share > (COPIED_WORDS if found.by == "grams" else COPIED) else None
+
+    def _varies(self, skill: str, prompt: str) -> Overlap | None:
+        parts = _parts(skill, prompt)
+        shared = Counter(number for part in parts for number in self._holders.get((skill, part), ()))
+        shares = {number: count / max(len(parts), self._sizes[number]) for number, count in shared.items()}
+        best = max(shares, key=shares.__getitem__, default=None)
+        return None if best is None else Overlap(self._prompts[best], shares[best], "varies")
+
+    def _runs(self, folded: str) -> Overlap | None:
+        covered: set[int] = set()
+        sources: Counter[str] = Counter()
+        for start, gram in enumerate(grams(folded)):
+            if source := self._grams.get(gram):
+                covered.update(range(start, start + GRAM))
+                sources[source] += 1
+        return Overlap(sources.most_common(1)[0][0], len(covered) / len(folded.split()), "grams") if covered else None
+
+
+def contaminations(suite: Path) -> dict[str, Contamination]:
+    """Name -> held-out problems, of the suite in directory `suite` and of every one beside it."""
+    files = sorted(suite.parent.glob("*/suite.yaml"))
+    return {file.parent.name: Contamination(held_out_prompts(load_suite(file.parent))) for file in files}
+
+
+def grams(text: str, size: int = GRAM) -> list[tuple[str, ...]]:
+    """Every run of `size` words of a text, in order."""
+    words = text.split()
+    return [tuple(words[start : start + size]) for start in range(len(words) - size + 1)]
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _parts(skill: str, prompt: str) -> frozenset[str]:
+    """What varies in a prompt; nothing where it is no problem of the skill."""
+    try:
+        return get_skill(skill).what_varies(prompt)
+    except Malformed:
+        return frozenset()
+
+
+class Near:
+    """Texts by number, and which of them a text is near: candidates by MinHash and locality-sensitive hashing, each of
+    which is then compared whole."""
+
+    def __init__(self) -> None:
+        self._index = RMinHashLSH(threshold=SIMILAR, num_perm=PERMUTATIONS, num_bands=BANDS)
+        self._texts: list[str] = []
+
+    @property
+    def size(self) -> int:
+        return len(self._texts)
+
+    def add(self, text: str) -> None:
+        self._index.insert(len(self._texts), _min_hash(set(shingles(text))))
+        self._texts.append(text)
+
+    def matches(self, text: str) -> list[int]:
+        """The numbers of the texts that `text` is near."""
+        own = set(shingles(text))
+        return [number for number in self._index.query(_min_hash(own)) if self._is_near(own, self._texts[number])]
+
+    def _is_near(self, own: set[str], text: str) -> bool:
+        other = set(shingles(text))
+        shared = len(own & other)
+        return shared >= SIMILAR * (len(own) + len(other) - shared)
+
+
+def shingles(text: str) -> list[str]:
+    """Runs of characters; a text shorter than one is its own."""
+    return [text[start : start + CHARACTERS] for start in range(len(text) - CHARACTERS + 1)] or [text]
+
+
+def _min_hash(own: set[str]) -> RMinHash:
+    hashed = RMinHash(num_perm=PERMUTATIONS, seed=SEED)
+    hashed.update(sorted(own))
+    return hashed
