@@ -54,13 +54,13 @@ def main() -> None:
     from lamarck.curriculum.guard_rails import measure
     from lamarck.curriculum.mix import as_written, replay
     from lamarck.curriculum.propose import Author, Proposal
-    from lamarck.curriculum.screen import contaminations
+    from lamarck.curriculum.screen import contaminations, kept_out
     from lamarck.engine import load_engine
 
     torch.set_num_threads(arguments.threads)
     engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter, config.machines.curriculum)
     suite = Path(config.suite)
-    suites = contaminations(suite)
+    suites, barred = contaminations(suite), kept_out(suite)
     teacher = Teacher(generation=child.parent.name, digest=parent_digest)
     archive = [_own_items(path) for path in arguments.earlier]
     # The name is left out on purpose: both arms of a generation draw with the same luck.
@@ -74,7 +74,7 @@ def main() -> None:
             engine,
             strategy,
             Author(teacher, strategy.digest()),
-            suites[suite.name],
+            barred,
             seed,
             on_samples,
             [item.prompt for items in archive for item in items],
@@ -95,7 +95,7 @@ def main() -> None:
     solved = written + replayed
     anchors = draw_anchors(
         config.founder,
-        suites[suite.name],
+        barred,
         solved,
         strategy.anchor_share,
         strategy.digest(),

@@ -52,10 +52,10 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
     copy = child.curriculum.with_name(f"curriculum.edit-{short(record.digest)}.jsonl")
     text = _edited_text(copy, editable(items), console)
     # The suites are read only now: the editor opens at once.
-    from lamarck.curriculum.screen import contaminations
+    from lamarck.curriculum.screen import contaminations, kept_out
 
     suites = contaminations(Path(config.suite))
-    edit = read_edit(text, items, suites[Path(config.suite).name])
+    edit = read_edit(text, items, kept_out(Path(config.suite)))
     if not isinstance(edit, Edit):
         raise LamarckError(_refused(console, child, edit, copy))
     if not edit.dropped and not edit.changes:
