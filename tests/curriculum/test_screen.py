@@ -2,13 +2,15 @@
 
 import random
 from functools import cache
+from pathlib import Path
 
 import pytest
 from rensa import RMinHash, RMinHashLSH
 
-from lamarck.curriculum.screen import SIMILAR, Contamination, Near, grams, shingles
+from lamarck.curriculum.screen import SIMILAR, Contamination, Near, grams, kept_out, shingles
 from lamarck.errors import LamarckError
 from lamarck.skills import get_skill
+from lamarck.suites.suite import load_suite
 from tests.curriculum.copies import copies_of, is_copy
 
 # Of each skill a difficulty at which problems have much in common.
@@ -156,3 +158,12 @@ def test_near_duplicates_have_their_numbers() -> None:
         index.add(text)
     assert sorted(index.matches(one)) == [1, 2]
     assert index.size == 3
+
+
+def test_the_own_suites_problems_and_those_of_every_exam_are_kept_out() -> None:
+    suites = Path(__file__).parents[2] / "config/suites"
+    barred = kept_out(suites / "tiny-v2")
+    for name, is_kept_out in (("tiny-v2", True), ("tiny-exam-v1", True), ("tiny-v1", False)):
+        hardest = load_suite(suites / name).items["json_mode_5" if name == "tiny-exam-v1" else "json_mode_6"]
+        found = [barred.copied("json_mode", item.prompt) is not None for item in hardest[:20]]
+        assert all(found) if is_kept_out else not all(found), name
