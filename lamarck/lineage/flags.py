@@ -1,34 +1,62 @@
 """Red flags: what a child has lost of the founder's general abilities, and a training that did not come to its end.
 Light."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from statistics import NormalDist
+from typing import Any, NamedTuple
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.lineage.generation import ADAPTER_RECORD, Generation
 from lamarck.lineage.records import SANITY
 
-RED_FLAG_POINTS = 5.0
+RISK = 0.05  # that a generation no worse than g0 gets a flag on any of its sanity tasks
+
+
+class Answered(NamedTuple):
+    """What was right of a task, 0..100, and of how many items."""
+
+    score: float
+    n: int
 
 
 def red_flags(scores: dict[str, Any], founder: dict[str, Any]) -> dict[str, float]:
-    """Task -> points below g0, for every sanity task on which a generation lies more than five points below it.
+    """Task -> points below g0, for every sanity task on which a generation was shown to be below it.
 
     `scores` and `founder` are two eval.json; a task that either lacks is an error told elsewhere, and no flag.
     """
-    flags = {}
-    for task, figures in scores["tasks"].items():
-        before = founder["tasks"].get(task)
-        if figures.get("tier") == SANITY and before and before["score"] - figures["score"] > RED_FLAG_POINTS:
-            flags[task] = round(before["score"] - figures["score"], 6)
-    return flags
+    return lost_points(_sanity(scores), _sanity(founder))
 
 
-def lost_points(differences: dict[str, float], sanity: list[str]) -> dict[str, float]:
-    """The same from paired differences to g0: task -> points below it."""
-    return {task: -differences[task] for task in sanity if differences[task] < -RED_FLAG_POINTS}
+def lost_points(own: Mapping[str, Answered], founder: Mapping[str, Answered]) -> dict[str, float]:
+    """Task -> points below g0, where a one-sided test of two shares excludes that it is no worse.
+
+    The test is z with the pooled share (Fleiss, Levin and Paik 2003, section 3.2), at `RISK` over all tasks together
+    (Bonferroni). It takes the two as independent; their items are the same, so it errs on the side of no flag.
+    """
+    both = [task for task in own if task in founder]
+    if not both:
+        return {}
+    limit = NormalDist().inv_cdf(1 - RISK / len(both))
+    lost = {task: (founder[task].score - own[task].score, _deviations(own[task], founder[task])) for task in both}
+    return {task: round(points, 6) for task, (points, deviations) in lost.items() if deviations > limit}
+
+
+def _sanity(scores: dict[str, Any]) -> dict[str, Answered]:
+    return {
+        task: Answered(figures["score"], figures["n"])
+        for task, figures in scores["tasks"].items()
+        if figures.get("tier") == SANITY
+    }
+
+
+def _deviations(own: Answered, founder: Answered) -> float:
+    """By how many standard errors the founder is ahead; 0 where both have all, or nothing, right."""
+    share = (own.score * own.n + founder.score * founder.n) / (own.n + founder.n) / 100
+    variance = share * (1 - share) * (1 / own.n + 1 / founder.n)
+    return (founder.score - own.score) / 100 / math.sqrt(variance) if variance > 0 else 0.0
 
 
 def cut_short(generation: str, training: dict[str, Any]) -> str | None:

@@ -19,21 +19,23 @@ from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
 from lamarck.lineage.records import read_record
 
-LEAST_PAIRS = 3  # of which a rank correlation can say anything
+LEAST_PAIRS = 10  # of which a rank correlation can say anything: of nine, .6 is within the reach of chance
 
 
 class StrategyScores(BaseModel):
-    """What the teachers that used a strategy earned it: teacher -> score, 0..100."""
+    """What the teachers that used a strategy earned it: teacher -> score, 0..100. `gains`: rewards, to the score of the
+    control arm's grandchild."""
 
     digest: str
     path: str
     proxies: dict[str, float]
     rewards: dict[str, float]
+    gains: dict[str, float]
 
 
 class Routing(BaseModel):
-    """`rank_correlation`: Spearman's, of proxies and rewards over all `pairs`; None for fewer than three, or where
-    one side is the same throughout."""
+    """`rank_correlation`: Spearman's, of proxies and rewards over all `pairs`, each to its control arm's; None for
+    fewer than ten, or where one side is the same throughout."""
 
     by_strategy: list[StrategyScores]
     pairs: int
@@ -54,14 +56,18 @@ def route_rewards(generations: int, lineage: str = "") -> Routing:
             break
         digest = read_record(child.card).inputs["strategy"]
         path = read_json(child.card)["strategy"]
-        entry = found.setdefault(digest, StrategyScores(digest=digest, path=path, proxies={}, rewards={}))
+        entry = found.setdefault(digest, StrategyScores(digest=digest, path=path, proxies={}, rewards={}, gains={}))
         proxy, reward = proxy_of(teacher, lineage), reward_of(teacher, lineage)
         if proxy is not None:
             entry.proxies[teacher.name] = proxy
         if reward is not None:
             entry.rewards[teacher.name] = reward
-        if proxy is not None and reward is not None:
-            pairs.append((proxy, reward))
+        control = Generation(teacher.number, lineage).control
+        child_control, grandchild_control = proxy_of(control, control.lineage), reward_of(control, control.lineage)
+        if reward is not None and grandchild_control is not None:
+            entry.gains[teacher.name] = round(reward - grandchild_control, 6)
+            if proxy is not None and child_control is not None:
+                pairs.append((proxy - child_control, reward - grandchild_control))
     return Routing(by_strategy=list(found.values()), pairs=len(pairs), rank_correlation=rank_correlation(pairs))
 
 
@@ -105,14 +111,16 @@ def rewards_table(routing: Routing) -> Table | None:
     table = Table(box=box.SIMPLE_HEAD, caption=_caption(routing))
     for heading in ("strategy", "used by"):
         table.add_column(heading)
-    for heading in ("proxy: its child", "reward: its grandchild"):
+    for heading in ("proxy: its child", "reward: its grandchild", "to the control's"):
         table.add_column(heading, justify="right")
     for strategy in routing.by_strategy:
         name = f"{Path(strategy.path).stem} ({short(strategy.digest)})"
         for teacher in strategy.proxies:
             reward = strategy.rewards.get(teacher)
             shown = "" if reward is None else f"{reward:.1f}"
-            table.add_row(Text(name), teacher, f"{strategy.proxies[teacher]:.1f}", shown)
+            gain = strategy.gains.get(teacher)
+            gained = "" if gain is None else f"{gain:+.1f}"
+            table.add_row(Text(name), teacher, f"{strategy.proxies[teacher]:.1f}", shown, gained)
             name = ""
     return table
 
@@ -120,4 +128,7 @@ def rewards_table(routing: Routing) -> Table | None:
 def _caption(routing: Routing) -> str | None:
     if routing.rank_correlation is None:
         return None
-    return f"rank correlation of proxy and reward over {routing.pairs} teachers: {routing.rank_correlation:+.2f}"
+    return (
+        f"rank correlation of proxy and reward, each to the control's, over {routing.pairs} teachers: "
+        f"{routing.rank_correlation:+.2f}"
+    )

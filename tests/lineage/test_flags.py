@@ -1,18 +1,20 @@
-"""A red flag goes up for more than five points lost on a sanity task, and for a training that was cut short."""
+"""A red flag goes up where a sanity task was shown to be lost, and for a training that was cut short."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from lamarck.errors import LamarckError
-from lamarck.lineage.flags import cut_short, cut_short_among, flag_sentences, lost_points, red_flags
+from lamarck.lineage.flags import Answered, cut_short, cut_short_among, flag_sentences, lost_points, red_flags
 from lamarck.lineage.generation import ADAPTER_RECORD, Generation
 
 
-def scores(**tasks: float) -> dict[str, object]:
+def scores(**tasks: float) -> dict[str, Any]:
     return {
         "tasks": {
-            name: {"tier": "sanity" if name.startswith("sane") else "engineering", "score": score}
+            name: {"tier": "sanity" if name.startswith("sane") else "engineering", "score": score, "n": 200}
             for name, score in tasks.items()
         }
     }
@@ -20,12 +22,32 @@ def scores(**tasks: float) -> dict[str, object]:
 
 def test_flags() -> None:
     founder = scores(sane_1=80, sane_2=80, sane_3=80, hard=80)
-    child = scores(sane_1=74.9, sane_2=75, sane_3=99, hard=0, sane_4=0)
-    assert red_flags(child, founder) == {"sane_1": 5.1}
+    child = scores(sane_1=65, sane_2=75, sane_3=99, hard=0, sane_4=0)
+    assert red_flags(child, founder) == {"sane_1": 15}
     assert red_flags(founder, founder) == {}
-    differences = {"sane_1": -5.1, "sane_2": -5.0, "sane_3": 19.0, "hard": -80.0}
-    assert lost_points(differences, ["sane_1", "sane_2", "sane_3"]) == {"sane_1": 5.1}
+    assert red_flags(scores(sane_1=0), scores(sane_1=0)) == {}
     assert flag_sentences("g2", {"sane_1": 5.1}) == ["red flag: g2 is 5.1 points below g0 on sane_1"]
+
+
+def test_as_many_points_are_chance_on_few_items_and_none_on_many() -> None:
+    """Five points, which used to be a flag: the limit is that of the test, one-sided at .05."""
+    assert lost_points({"sane": Answered(75, 200)}, {"sane": Answered(80, 200)}) == {}
+    assert lost_points({"sane": Answered(75, 2000)}, {"sane": Answered(80, 2000)}) == {"sane": 5}
+    # 160 and 147 of 200: z = 1.51 by hand; 160 and 144: 1.87, above 1.645.
+    assert lost_points({"sane": Answered(73.5, 200)}, {"sane": Answered(80, 200)}) == {}
+    assert lost_points({"sane": Answered(72, 200)}, {"sane": Answered(80, 200)}) == {"sane": 8}
+
+
+def test_a_generation_that_is_no_worse_seldom_gets_a_flag() -> None:
+    """Over five tasks of 200 items, answered anew: a limit of five points flags far more of them."""
+    draws = np.random.default_rng(1).binomial(200, 0.7, (1000, 2, 5)) / 2
+    founders, children = (
+        [{str(task): Answered(score, 200) for task, score in enumerate(row)} for row in draws[:, side].tolist()]
+        for side in (0, 1)
+    )
+    flagged = sum(bool(lost_points(own, before)) for own, before in zip(children, founders, strict=True))
+    five_points = int(((draws[:, 0] - draws[:, 1]) > 5).any(axis=1).sum())
+    assert flagged <= 50 + 2 * (1000 * 0.05 * 0.95) ** 0.5 < five_points
 
 
 def test_a_training_cut_short() -> None:

@@ -1,5 +1,6 @@
 """Scores find their way to the strategies that earned them; the rank correlation is scipy's."""
 
+import itertools
 import random
 from pathlib import Path
 
@@ -19,8 +20,11 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def generation(number: int, strategy: str, score: float | None, partial: bool = False) -> None:
-    """gN, whose curriculum its parent wrote under `strategy`; `score` None: made, but not yet measured."""
+def generation(
+    number: int, strategy: str, score: float | None, partial: bool = False, control: float | None = None
+) -> None:
+    """gN, whose curriculum its parent wrote under `strategy`; `score` None: made, but not yet measured. `control`: the
+    score of its control arm."""
     child = Generation(number)
     content = card(WRITTEN, child.name, child.parent.name)
     content["record"]["inputs"]["strategy"] = strategy
@@ -28,6 +32,8 @@ def generation(number: int, strategy: str, score: float | None, partial: bool = 
     write_json(child.card, content)
     if score is not None:
         write_json(child.scores, {"partial": partial, "score": score})
+    if control is not None:
+        write_json(child.control.scores, {"partial": False, "score": control})
 
 
 def test_a_strategy_is_rewarded_with_its_users_grandchild() -> None:
@@ -41,7 +47,7 @@ def test_a_strategy_is_rewarded_with_its_users_grandchild() -> None:
     assert a.rewards == {"g0": 60.0}
     assert b.proxies == {"g1": 60.0}
     assert b.rewards == {"g1": 40.0}
-    assert (routing.pairs, routing.rank_correlation) == (2, None)
+    assert (routing.pairs, routing.rank_correlation) == (0, None)
 
 
 def test_a_partial_score_is_no_reward() -> None:
@@ -51,26 +57,33 @@ def test_a_partial_score_is_no_reward() -> None:
     assert (strategy.proxies, strategy.rewards) == ({"g0": 50.0}, {})
 
 
-def test_from_three_pairs_on_there_is_a_correlation() -> None:
-    for number, score in enumerate((50.0, 60.0, 55.0, 57.0), start=1):
-        generation(number, "a", score)
-    routing = route_rewards(4)
-    assert routing.pairs == 3
-    assert routing.rank_correlation == pytest.approx(spearmanr([50, 60, 55], [60, 55, 57]).statistic)
+def test_from_ten_pairs_on_gains_over_the_control_arm_are_correlated() -> None:
+    """Scores that rise with time alone: their levels are correlated without an exception, their gains are not."""
+    luck = [0.3, -0.2, 0.1, 0.4, -0.5, 0.2, -0.1, 0.5, -0.3, 0.0, -0.4]
+    for number, gain in enumerate(luck, start=1):
+        generation(number, "a", 50.0 + number + gain, control=50.0 + number)
+    few = route_rewards(9)
+    assert (few.pairs, few.rank_correlation) == (9, None)
+    routing = route_rewards(10)
+    assert routing.pairs == 10
+    assert routing.rank_correlation == pytest.approx(spearmanr(luck[:-1], luck[1:]).statistic, abs=1e-6)
+    levels = [50.0 + number + gain for number, gain in enumerate(luck)]
+    assert rank_correlation(list(itertools.pairwise(levels))) == pytest.approx(1.0)
+    assert routing.by_strategy[0].gains["g0"] == pytest.approx(luck[1])
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_rank_correlation_is_spearmans(seed: int) -> None:
     generator = random.Random(seed)
     # Few different values: ties are where a rank correlation goes wrong.
-    pairs = [(float(generator.randrange(4)), float(generator.randrange(4))) for _ in range(8)]
+    pairs = [(float(generator.randrange(4)), float(generator.randrange(4))) for _ in range(12)]
     expected = spearmanr(*zip(*pairs, strict=True)).statistic
     assert rank_correlation(pairs) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_correlation_that_is_not_defined_is_none() -> None:
     assert rank_correlation([(1.0, 2.0), (2.0, 3.0)]) is None
-    assert rank_correlation([(1.0, 2.0), (1.0, 3.0), (1.0, 4.0)]) is None
+    assert rank_correlation([(1.0, float(number)) for number in range(12)]) is None
 
 
 def test_the_table_comes_with_the_first_reward() -> None:

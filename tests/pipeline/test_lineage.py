@@ -159,6 +159,22 @@ def test_pushed_cloned_and_pulled(finished: Project, tmp_path: Path, link: str) 
     assert "artifacts match their records" in clone.run("lamarck", "verify").stdout
     assert contents(clone) == contents(finished)
     assert clone.run("git", "status", "--porcelain").stdout == ""
+    if link == "copy":
+        # What a file's time says decides nothing, and looking changes nothing, not even a time.
+        tomorrow = time.time() + 86400
+        os.utime(clone.root / "config/default.yaml", (tomorrow, tomorrow))
+        before = times(clone)
+        assert NOTHING in clone.snakemake("--dry-run")
+        for command in ("status", "verify", "report"):
+            clone.run("lamarck", command, "--json")
+        assert times(clone) == before
+
+
+def times(project: Project) -> dict[str, tuple[int, int]]:
+    """Path -> modification and change time, of all that is not a program's own notes."""
+    own = {".git", ".snakemake", ".lamarck", ".dvc", "logs", "__pycache__"}
+    files = [path for path in project.root.rglob("*") if not own & set(path.relative_to(project.root).parts)]
+    return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_ctime_ns) for path in files}
 
 
 def test_dvc_knows_what_there_is(finished: Project, tmp_path: Path) -> None:
