@@ -14,10 +14,11 @@ from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.student import make_student
 from lamarck.files import atomic_directory, digest_directory
 from lamarck.lineage.digest import FROZEN
+from lamarck.lineage.generation import SHIPPED_STUDENT
 from lamarck.suites.build import write_suite_file
 from lamarck.suites.frozen import freeze
 from lamarck.suites.sections import ShippedStudent, SuiteFile
-from lamarck.suites.suite import SHIPPED, load_suite
+from lamarck.suites.suite import load_suite
 
 
 def ship(path: Path, threads: int = 1) -> str:
@@ -31,10 +32,10 @@ def ship(path: Path, threads: int = 1) -> str:
     world = suite.tiers.teaching.student
     if not isinstance(world, TinyFounder):
         raise LamarckError(f"{path}: only a student of kind tiny can be put into a suite")
-    with atomic_directory(path / SHIPPED) as directory:
+    with atomic_directory(path / SHIPPED_STUDENT) as directory:
         make_student(suite, directory, threads)
         _halve(directory)
-    student = ShippedStudent(kind="shipped", weights=digest_directory(path / SHIPPED), world=world)
+    student = ShippedStudent(kind="shipped", weights=digest_directory(path / SHIPPED_STUDENT), world=world)
     file = load_section(path / "suite.yaml", SuiteFile)
     teaching = file.tiers.teaching.model_copy(update={"student": student})
     tiers = file.tiers.model_copy(update={"teaching": teaching})

@@ -12,11 +12,11 @@ from lamarck.config import HubFounder
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json
 from lamarck.lineage.digest import suite_digest, weights_digest
-from lamarck.lineage.generation import WEIGHTS_RECORD
+from lamarck.lineage.generation import SHIPPED_STUDENT, WEIGHTS_RECORD
 from lamarck.lineage.records import make_record
 from lamarck.progress import count_up
 from lamarck.suites.sections import ShippedStudent
-from lamarck.suites.suite import SHIPPED, Suite, held_out_prompts, load_suite
+from lamarck.suites.suite import Suite, held_out_prompts, load_suite
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def make_student(suite: Suite, directory: Path, threads: int) -> float:
     """Fill `directory` with the student's model directory. Returns the device seconds it took."""
     student = suite.tiers.teaching.student
     if isinstance(student, ShippedStudent):
-        for path in (suite.path / SHIPPED).iterdir():
+        for path in (suite.path / SHIPPED_STUDENT).iterdir():
             shutil.copyfile(path, directory / path.name)
         return 0.0
     if isinstance(student, HubFounder):

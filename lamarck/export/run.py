@@ -11,10 +11,10 @@ from lamarck.errors import LamarckError
 from lamarck.eval.compare import Comparison, compare
 from lamarck.export.gguf import convert, find_converter
 from lamarck.files import atomic_directory, file_digests, read_json, write_json
-from lamarck.lineage.artifacts import SCORES
+from lamarck.lineage.artifacts import SCORES, student_of
 from lamarck.lineage.digest import generation_digest
 from lamarck.lineage.freshness import examine
-from lamarck.lineage.generation import STUDENT, Generation
+from lamarck.lineage.generation import Generation
 from lamarck.progress import count_up
 from lamarck.report.table import comparison_sentences, comparison_table, read_samples
 from lamarck.serve.model import Servable, servable
@@ -82,7 +82,7 @@ def _score(config: Config, directory: Path) -> tuple[dict[str, Any], list[dict[s
     suite = load_suite(Path(config.suite))
     engine = load_engine(config.engine, directory, None, config.machines.eval)
     with count_up(f"the merged model on {suite.name}", "answers", suite.questions) as on_done:
-        scores, outcomes = evaluate(suite, engine, STUDENT, on_done)
+        scores, outcomes = evaluate(suite, engine, student_of(config), on_done)
     if scores["partial"]:
         reasons = "; ".join(f"{task}: {why}" for task, why in scores["errors"].items())
         raise LamarckError(f"the merged model could not be scored, so nothing is exported: {reasons}")

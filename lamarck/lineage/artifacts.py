@@ -17,7 +17,7 @@ from lamarck.lineage.digest import (
     suite_digest,
     weights_digest,
 )
-from lamarck.lineage.generation import ADAPTER_RECORD, STUDENT, WEIGHTS_RECORD, Generation
+from lamarck.lineage.generation import ADAPTER_RECORD, SHIPPED_STUDENT, STUDENT, WEIGHTS_RECORD, Generation
 from lamarck.lineage.kind import Files, Input, Kind, Piece, Setting
 from lamarck.lineage.records import read_published
 
@@ -57,6 +57,12 @@ STRATEGY = Setting(
 ENGINE = Setting("engine", lambda config, generation, files: config.engine.digest())
 RECIPE = Setting("recipe", lambda config, child, files: config.recipe.digest())
 SEED = Setting("seed", lambda config, generation, files: str(config.seed))
+
+
+def student_of(config: Config) -> Path:
+    """Whom every generation teaches: the student that lies in the suite, else the one that is made here."""
+    shipped = Path(config.suite) / SHIPPED_STUDENT
+    return shipped if shipped.is_dir() else STUDENT
 
 
 def _strategy_files(config: Config, child: Generation) -> tuple[Path, ...]:
@@ -167,7 +173,7 @@ STUDENT_MODEL = Kind(
     (SUITE,),
     lambda founder: weights_digest(STUDENT),
     f"student/{WEIGHTS_RECORD}",
-    wanted=lambda config, founder: not founder.lineage,
+    wanted=lambda config, founder: not founder.lineage and student_of(config) == STUDENT,
     dvc={"student": "out"},
 )
 CURRICULUM = Kind(
@@ -246,10 +252,10 @@ SCORES = Kind(
     (
         MODEL,
         SUITE,
-        Piece(
+        Setting(
             "student",
-            lambda generation: {"student": (STUDENT,)},
-            lambda files: weights_digest(files["student"][0]),
+            lambda config, generation, files: weights_digest(files["student"][0]),
+            lambda config, generation: {"student": (student_of(config),)},
         ),
         ENGINE,
     ),

@@ -23,7 +23,8 @@ RESULTS = Path("results")
 APPROVALS = Path("approvals")
 WEIGHTS_RECORD = "source.json"
 ADAPTER_RECORD = "training.json"
-STUDENT = Path("results/g0/student")  # whom every generation teaches in the suite's third tier
+STUDENT = Path("results/g0/student")  # whom every generation teaches in the third tier of a suite that ships none
+SHIPPED_STUDENT = "student"  # the folder of a suite whose student lies in it
 ID = r"(?:[\w-]+(?:/[\w-]+)*)?"
 
 

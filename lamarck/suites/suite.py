@@ -21,6 +21,7 @@ from lamarck import strict_yaml
 from lamarck.config.section import Section, check_section, load_section
 from lamarck.errors import LamarckError
 from lamarck.files import digest_directory, read_jsonl
+from lamarck.lineage.generation import SHIPPED_STUDENT
 from lamarck.lineage.records import SANITY
 from lamarck.skills.base import PROMPT_END
 from lamarck.suites.sections import (
@@ -45,7 +46,6 @@ R = TypeVar("R", bound=Section)
 ENGINEERING, TEACHING = "engineering", "teaching"
 TIERS = (SANITY, ENGINEERING, TEACHING)
 JUDGING = "2"  # Of what judges answers by running them: as above, for the suites that hold such tasks.
-SHIPPED = "student"  # The folder of a suite whose student lies in it.
 CORPUS = "corpus"  # The name of the bits-per-byte task, beside the tasks that suite.yaml lists.
 
 
@@ -81,7 +81,7 @@ class Suite:
     @property
     def student(self) -> Path | None:
         """The directory of the student that lies in the suite; None where another is made or fetched."""
-        return self.path / SHIPPED if isinstance(self.tiers.teaching.student, ShippedStudent) else None
+        return self.path / SHIPPED_STUDENT if isinstance(self.tiers.teaching.student, ShippedStudent) else None
 
     @property
     def runs_answers(self) -> bool:
@@ -114,8 +114,8 @@ def load_suite(path: Path) -> Suite:
     if not tiers.engineering.tasks and not engineering_files:
         raise LamarckError(f"{path}: tier engineering has no task, in suite.yaml or in engineering/")
     student = tiers.teaching.student
-    if isinstance(student, ShippedStudent) and digest_directory(path / SHIPPED) != student.weights:
-        raise LamarckError(f"{path / SHIPPED} is not the student that suite.yaml names: restore it with git")
+    if isinstance(student, ShippedStudent) and digest_directory(path / SHIPPED_STUDENT) != student.weights:
+        raise LamarckError(f"{path / SHIPPED_STUDENT} is not the student that suite.yaml names: restore it with git")
     if tiers.engineering.points:
         _check_points(path, tiers.engineering, engineering_files)
     held_out = [task for task in asked if isinstance(task, SuiteTask) and not isinstance(task, WritingTask)]
