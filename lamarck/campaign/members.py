@@ -45,6 +45,7 @@ class Racing(Section):
 class CampaignFile(Section):
     description: str
     configfile: str = Field(description="The configuration that the arms change.")
+    config: dict[str, Any] = Field({}, description="Keys of it that differ for every arm: as an arm's, or the suite.")
     seeds: tuple[int, ...] = Field(min_length=1)
     arms: tuple[Arm, ...] = Field(min_length=2, description="The first is what the others are compared with.")
     race: Racing | None = Field(None, description="None: nothing is left out early for what it cannot show any more.")
@@ -169,7 +170,7 @@ def load_campaign(path: Path) -> Campaign:
         raise LamarckError(f"{path}: two arms have the same name")
     if not re.fullmatch(r"[\w-]+", path.stem):
         raise LamarckError(f"{path}: a campaign is named by its file: letters, digits, - and _ alone")
-    base = load_config(Path(file.configfile))
+    base = _base(file, str(path))
     if base.strategies:
         raise LamarckError(
             f"{path}: {file.configfile} changes its strategy between generations: name one that does not"
@@ -186,14 +187,22 @@ def load_campaign(path: Path) -> Campaign:
     return Campaign(path.stem, content, file, base, lineages, suite)
 
 
+def _base(file: CampaignFile, source: str) -> Config:
+    _refuse_others(file.config, CHANGEABLE | {"suite"}, f"{source}: config")
+    base = load_config(Path(file.configfile))
+    return check_section(_changed(base.model_dump(mode="json"), file.config), Config, source) if file.config else base
+
+
+def _refuse_others(changes: Mapping[str, Any], changeable: set[str], source: str) -> None:
+    unknown = set(changes) - changeable
+    if unknown:
+        raise LamarckError(f"{source} may change {', '.join(sorted(changeable))}, not {', '.join(sorted(unknown))}")
+
+
 def _lineage(
     base: Config, strategy: Mapping[str, Any], arm: Arm, seed: int, own: str, suite: str, source: str
 ) -> Lineage:
-    unknown = set(arm.config) - CHANGEABLE
-    if unknown:
-        raise LamarckError(
-            f"{source}: an arm may change {', '.join(sorted(CHANGEABLE))}, not {', '.join(sorted(unknown))}"
-        )
+    _refuse_others(arm.config, CHANGEABLE, source)
     values = base.model_dump(mode="json") | {"seed": seed, "strategy": f"results/{own}/strategy.yaml", "publish": None}
     config = check_section(_changed(values, arm.config), Config, source)
     if arm.scored.startswith("control/") and not config.control:

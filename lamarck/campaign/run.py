@@ -10,6 +10,7 @@ import yaml
 
 from lamarck.campaign.ledger import Finished, Key, append, append_failed, failed, read_ledger
 from lamarck.campaign.members import Campaign, Lineage
+from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.gate.approval import Approver
@@ -40,7 +41,8 @@ def run_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask,
         _ask(campaign, step, plan, approver, ask, key)
     while runs := next_members(campaign):
         _raise(campaign, runs, jobs)
-    record_campaign(campaign.base, Path(campaign.file.configfile), campaign.name)
+    configfile = Path(campaign.file.configfile)
+    record_campaign(load_config(configfile), configfile, campaign.name)
 
 
 def _raise(campaign: Campaign, runs: list[Key], jobs: int) -> None:
@@ -139,7 +141,11 @@ def describe(campaign: Campaign) -> None:
     step = campaign.steps[0]
     _write_if_other(step.file, campaign.content.decode("utf-8"))
     for lineage in campaign.distinct:
-        overlay = {"seed": lineage.config.seed, "founder": lineage.config.founder.model_dump(mode="json")}
+        overlay = {
+            "seed": lineage.config.seed,
+            "suite": lineage.config.suite,
+            "founder": lineage.config.founder.model_dump(mode="json"),
+        }
         founder = {"founder": lineage.founder, "overlay": overlay}
         _write_if_other(description_file(lineage.founder), _yaml(founder))
         _write_if_other(lineage.strategy_file, _yaml(lineage.strategy.model_dump(mode="json")))
@@ -152,8 +158,8 @@ def describe(campaign: Campaign) -> None:
 
 
 def _overlay(campaign: Campaign, lineage: Lineage) -> dict[str, object]:
-    """The keys, to the sections, in which a lineage's configuration is another than the campaign's."""
-    base = campaign.base.model_dump(mode="json")
+    """The keys, to the sections, in which a lineage's configuration is another than the campaign's file names."""
+    base = load_config(Path(campaign.file.configfile)).model_dump(mode="json")
     return {key: value for key, value in lineage.config.model_dump(mode="json").items() if value != base[key]}
 
 
