@@ -9,7 +9,7 @@ from rensa import RMinHash, RMinHashLSH
 
 from lamarck.errors import Malformed
 from lamarck.skills import SKILLS, get_skill
-from lamarck.suites.suite import held_out_prompts, is_exam, load_suite
+from lamarck.suites.suite import held_out_prompts, load_suite
 
 GRAM = 8
 # Of what varies in a problem more than this, and of words in runs more than this, are a copy. Up to five parts that is
@@ -97,9 +97,8 @@ def contaminations(suite: Path) -> dict[str, Contamination]:
 
 
 def kept_out(suite: Path) -> Contamination:
-    """What no curriculum of a lineage may hold: problems of its own suite, and of every exam beside that."""
-    exams = [file.parent for file in sorted(suite.parent.glob("*/suite.yaml")) if is_exam(file.parent)]
-    suites = [suite, *(exam for exam in exams if exam.name != suite.name)]
+    """What no curriculum of a lineage may hold: problems of its own suite, and of every one beside that."""
+    suites = [suite, *(file.parent for file in sorted(suite.parent.glob("*/suite.yaml")) if file.parent != suite)]
     return Contamination(frozenset[str]().union(*(held_out_prompts(load_suite(each)) for each in suites)))
 
 
