@@ -161,7 +161,7 @@ def test_near_duplicates_have_their_numbers() -> None:
 
 
 def test_the_problems_of_every_suite_are_kept_out() -> None:
-    """Also of exams, and of suites that others select by: a limit on their share would break at the first chance copy."""
+    """Also of exams and of others' suites: a limit on their share would break at the first chance copy."""
     suites = Path(__file__).parents[2] / "config/suites"
     barred = kept_out(suites / "tiny-v2")
     for name, task in (("tiny-v2", "json_mode_6"), ("tiny-exam-v1", "json_mode_5"), ("tiny-v1", "json_mode_6")):
