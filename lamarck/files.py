@@ -231,6 +231,12 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def write_changed(path: Path, text: str) -> None:
+    """Write a file whose text is another one, so that its time tells when that changed. Errors: as `write_text`."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
 def write_json(path: Path, value: Any) -> None:
     write_text(path, canonical_json(value))
 

@@ -19,6 +19,7 @@ from lamarck.config.section import Section, check_section
 from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, digest_value, read_regular
+from lamarck.lineage.configured import merged
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, CampaignStep, Generation, parse_generation
 
@@ -190,7 +191,7 @@ def load_campaign(path: Path) -> Campaign:
 def _base(file: CampaignFile, source: str) -> Config:
     _refuse_others(file.config, CHANGEABLE | {"suite"}, f"{source}: config")
     base = load_config(Path(file.configfile))
-    return check_section(_changed(base.model_dump(mode="json"), file.config), Config, source) if file.config else base
+    return check_section(merged(base.model_dump(mode="json"), file.config), Config, source) if file.config else base
 
 
 def _refuse_others(changes: Mapping[str, Any], changeable: set[str], source: str) -> None:
@@ -204,22 +205,10 @@ def _lineage(
 ) -> Lineage:
     _refuse_others(arm.config, CHANGEABLE, source)
     values = base.model_dump(mode="json") | {"seed": seed, "strategy": f"results/{own}/strategy.yaml", "publish": None}
-    config = check_section(_changed(values, arm.config), Config, source)
+    config = check_section(merged(values, arm.config), Config, source)
     if arm.scored.startswith("control/") and not config.control:
         raise LamarckError(f"{source}: it reads a control arm, so it needs `control: true`")
     if int(arm.scored.rpartition("g")[2]) > config.generations:
         raise LamarckError(f"{source}: it reads {arm.scored}, but has {config.generations} generations")
-    changed = check_section(_changed(strategy, arm.strategy), Strategy, source)
+    changed = check_section(merged(strategy, arm.strategy), Strategy, source)
     return Lineage(own, config, changed, suite)
-
-
-def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with `changes` in place, key by key to the leaves; a section of another `kind` is replaced whole."""
-    result = dict(values)
-    for key, change in changes.items():
-        old = result.get(key)
-        if isinstance(old, Mapping) and isinstance(change, Mapping) and change.get("kind") in (None, old.get("kind")):
-            result[key] = _changed(old, change)
-        else:
-            result[key] = change
-    return result

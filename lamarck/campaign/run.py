@@ -12,7 +12,7 @@ from lamarck.campaign.ledger import Finished, Key, append, append_failed, failed
 from lamarck.campaign.members import Campaign, Lineage
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
-from lamarck.files import write_text
+from lamarck.files import write_changed, write_text
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import answer
 from lamarck.gate.campaign import CampaignPlan, Member, campaign_plan, campaign_text, member_of
@@ -139,7 +139,7 @@ def is_approved(step: CampaignStep, plan: CampaignPlan) -> bool:
 def describe(campaign: Campaign) -> None:
     """Write the files by which the rules know the campaign's lineages."""
     step = campaign.steps[0]
-    _write_if_other(step.file, campaign.content.decode("utf-8"))
+    write_changed(step.file, campaign.content.decode("utf-8"))
     for lineage in campaign.distinct:
         overlay = {
             "seed": lineage.config.seed,
@@ -147,14 +147,14 @@ def describe(campaign: Campaign) -> None:
             "founder": lineage.config.founder.model_dump(mode="json"),
         }
         founder = {"founder": lineage.founder, "overlay": overlay}
-        _write_if_other(description_file(lineage.founder), _yaml(founder))
-        _write_if_other(lineage.strategy_file, _yaml(lineage.strategy.model_dump(mode="json")))
+        write_changed(description_file(lineage.founder), _yaml(founder))
+        write_changed(lineage.strategy_file, _yaml(lineage.strategy.model_dump(mode="json")))
         own = {
             "founder": lineage.founder,
             "approved_at_once": step.step == ALL_STEPS,
             "overlay": _overlay(campaign, lineage),
         }
-        _write_if_other(description_file(lineage.id), _yaml(own))
+        write_changed(description_file(lineage.id), _yaml(own))
 
 
 def _overlay(campaign: Campaign, lineage: Lineage) -> dict[str, object]:
@@ -172,11 +172,6 @@ class _Plain(yaml.SafeDumper):
 
     def ignore_aliases(self, data: object) -> bool:
         return True
-
-
-def _write_if_other(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
 
 
 def _log(campaign: Campaign) -> Path:

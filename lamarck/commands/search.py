@@ -16,6 +16,7 @@ from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.gate.approval import Approver
+from lamarck.lineage.configured import merged
 from lamarck.lineage.generation import RESULTS
 from lamarck.search.file import RECIPE, Search, load_search, split
 from lamarck.search.run import rounds, run_search
@@ -115,7 +116,7 @@ def adopt(search: Search, to: Path) -> None:
         raise LamarckError(f"{to} is there already: name another file with --to")
     strategy, config = split(found.winner_values)
     values = strict_yaml.load(Path(search.base.strategy))
-    whole = check_section(_over(values, strategy), Strategy, str(to))
+    whole = check_section(merged(values, strategy), Strategy, str(to))
     row = found.winner
     interval = "" if row.low is None else f" [{row.low:+.1f}, {row.high:+.1f}]"
     lines = [
@@ -129,14 +130,6 @@ def adopt(search: Search, to: Path) -> None:
     text = yaml.safe_dump(whole.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True)
     write_text(to, "\n".join(lines) + f"\n{text}")
     print(f"{to}: name it as `strategy` in a configuration")
-
-
-def _over(values: dict[str, object], changes: dict[str, object]) -> dict[str, object]:
-    result = dict(values)
-    for key, change in changes.items():
-        old = result.get(key)
-        result[key] = _over(old, change) if isinstance(old, dict) and isinstance(change, dict) else change
-    return result
 
 
 def _print(console: Console, text: str) -> None:

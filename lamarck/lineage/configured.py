@@ -23,15 +23,15 @@ def config_of(config: Config, lineage: str) -> Config:
     overlay = described(lineage).overlay
     if not overlay:
         return config
-    return check_section(_merged(config.model_dump(mode="json"), overlay), Config, str(description_file(lineage)))
+    return check_section(merged(config.model_dump(mode="json"), overlay), Config, str(description_file(lineage)))
 
 
-def _merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """Sections are merged key by key; one of another kind replaces the whole section."""
-    merged = dict(base)
+def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `overlay`: sections are merged key by key; one of another kind replaces the whole one."""
+    result = dict(base)
     for key, value in overlay.items():
-        below = merged.get(key)
+        below = result.get(key)
         if isinstance(below, Mapping) and isinstance(value, Mapping) and value.get("kind") in (None, below.get("kind")):
-            value = _merged(below, value)
-        merged[key] = value
-    return merged
+            value = merged(below, value)
+        result[key] = value
+    return result

@@ -10,7 +10,7 @@ import yaml
 
 from lamarck.config import Config
 from lamarck.errors import LamarckError
-from lamarck.files import write_text
+from lamarck.files import write_changed
 from lamarck.lineage.artifacts import ADAPTER
 from lamarck.lineage.freshness import members
 from lamarck.lineage.generation import ADAPTER_RECORD, CAMPAIGNS, FOUNDERS, RESULTS, Generation
@@ -116,8 +116,7 @@ def _curve(arms: list[Generation], name: str, field: str, label: str) -> dict[st
 
 def write_pipeline(config: Config, config_path: Path, output: Path) -> None:
     text = HEADER + yaml.safe_dump(pipeline(config, config_path), sort_keys=False, width=120)
-    if not output.exists() or output.read_text() != text:
-        write_text(output, text)
+    write_changed(output, text)
 
 
 def record_outputs(config: Config, config_path: Path) -> None:

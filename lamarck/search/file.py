@@ -12,6 +12,7 @@ from lamarck.config.section import Section, check_section
 from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular
+from lamarck.lineage.configured import merged
 from lamarck.lineage.generation import RESULTS
 from lamarck.search.space import Key, Values, nested
 
@@ -101,19 +102,5 @@ def _ends(key: Key) -> tuple[Any, Any]:
 def _check(base: Config, values: Values, source: str) -> None:
     strategy, config = split(values)
     whole = strict_yaml.load(Path(base.strategy))
-    check_section(_merged(Strategy.model_validate(whole).model_dump(mode="json"), strategy, source), Strategy, source)
-    check_section(_merged(base.model_dump(mode="json"), config, source), Config, source)
-
-
-def _merged(values: dict[str, Any], changes: dict[str, Any], source: str) -> dict[str, Any]:
-    """Errors: LamarckError for a key below something that is not a section."""
-    result = dict(values)
-    for key, change in changes.items():
-        old = result.get(key)
-        if isinstance(change, dict):
-            if not isinstance(old, dict):
-                raise LamarckError(f"{source}: {key} is not a section of the strategy or the recipe")
-            result[key] = _merged(old, change, source)
-        else:
-            result[key] = change
-    return result
+    check_section(merged(Strategy.model_validate(whole).model_dump(mode="json"), strategy), Strategy, source)
+    check_section(merged(base.model_dump(mode="json"), config), Config, source)

@@ -10,7 +10,7 @@ from lamarck.campaign.ledger import failed, read_ledger
 from lamarck.campaign.members import Campaign, load_campaign
 from lamarck.campaign.run import Ask, next_members, run_campaign
 from lamarck.errors import LamarckError
-from lamarck.files import write_text
+from lamarck.files import write_changed
 from lamarck.gate.approval import Approver
 from lamarck.search.file import BASELINE, Search, split
 from lamarck.search.propose import Candidate, Result, propose
@@ -32,13 +32,13 @@ class Round(NamedTuple):
 def run_search(search: Search, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int) -> None:
     """Go on until the winner has been tried on fresh founders. Everything is told by the ledgers, so a killed search
     goes on where it was. Errors: those of `run_campaign`; LamarckError where every candidate of a round failed."""
-    _write_if_other(search.directory / f"{search.name}.yaml", search.content.decode("utf-8"))
+    write_changed(search.directory / f"{search.name}.yaml", search.content.decode("utf-8"))
     for each in rounds(search):
         if each.finished:
             continue
         seeds = search.file.fresh_seeds if each.name == FINAL else search.file.seeds_of(int(each.name[1:]))
         path = search.campaign_file(each.name)
-        _write_if_other(path, _campaign_text(search, each.candidates, seeds, each.name))
+        write_changed(path, _campaign_text(search, each.candidates, seeds, each.name))
         run_campaign(load_campaign(path), approver, ask, key, jobs)
         return run_search(search, approver, ask, key, jobs)
 
@@ -113,8 +113,3 @@ def _why(candidate: Candidate) -> str:
     values = ", ".join(f"{name} {value}" for name, value in candidate.values.items())
     from_whom = f" from {' and '.join(candidate.parents)}" if candidate.parents else ""
     return f"{candidate.how}{from_whom}: {values}"
-
-
-def _write_if_other(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
