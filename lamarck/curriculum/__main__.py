@@ -59,8 +59,8 @@ def main() -> None:
 
     torch.set_num_threads(arguments.threads)
     engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter, config.machines.curriculum)
-    suite = Path(config.suite)
-    suites, barred = contaminations(suite), kept_out(suite)
+    suites = contaminations(Path(config.suite))
+    barred = kept_out(suites)
     teacher = Teacher(generation=child.parent.name, digest=parent_digest)
     archive = [_own_items(path) for path in arguments.earlier]
     # The name is left out on purpose: both arms of a generation draw with the same luck.

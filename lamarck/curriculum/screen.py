@@ -1,7 +1,7 @@
 """What may not enter a curriculum: copies of a suite's held-out problems, and near duplicates of earlier items."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -46,12 +46,12 @@ class Contamination:
     """
 
     def __init__(self, held_out: Iterable[str]) -> None:
-        self._prompts = sorted(held_out)
-        self._texts = {_folded(prompt): prompt for prompt in self._prompts}
+        self.prompts = sorted(held_out)
+        self._texts = {_folded(prompt): prompt for prompt in self.prompts}
         self._sizes: dict[int, int] = {}  # number of a prompt that a skill can read -> of parts
         self._holders: dict[tuple[str, str], list[int]] = {}  # (skill, part) -> numbers of the prompts that have it
         self._grams: dict[tuple[str, ...], str] = {}
-        for number, prompt in enumerate(self._prompts):
+        for number, prompt in enumerate(self.prompts):
             for name in SKILLS:
                 if parts := _parts(name, prompt):
                     self._sizes[number] = len(parts)
@@ -78,7 +78,7 @@ class Contamination:
         shared = Counter(number for part in parts for number in self._holders.get((skill, part), ()))
         shares = {number: count / max(len(parts), self._sizes[number]) for number, count in shared.items()}
         best = max(shares, key=shares.__getitem__, default=None)
-        return None if best is None else Overlap(self._prompts[best], shares[best], "varies")
+        return None if best is None else Overlap(self.prompts[best], shares[best], "varies")
 
     def _runs(self, folded: str) -> Overlap | None:
         covered: set[int] = set()
@@ -96,10 +96,9 @@ def contaminations(suite: Path) -> dict[str, Contamination]:
     return {file.parent.name: Contamination(held_out_prompts(load_suite(file.parent))) for file in files}
 
 
-def kept_out(suite: Path) -> Contamination:
+def kept_out(suites: Mapping[str, Contamination]) -> Contamination:
     """What no curriculum of a lineage may hold: problems of its own suite, and of every one beside that."""
-    suites = [suite, *(file.parent for file in sorted(suite.parent.glob("*/suite.yaml")) if file.parent != suite)]
-    return Contamination(frozenset[str]().union(*(held_out_prompts(load_suite(each)) for each in suites)))
+    return Contamination(frozenset[str]().union(*(each.prompts for each in suites.values())))
 
 
 def grams(text: str, size: int = GRAM) -> list[tuple[str, ...]]:

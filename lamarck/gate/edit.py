@@ -55,7 +55,7 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
     from lamarck.curriculum.screen import contaminations, kept_out
 
     suites = contaminations(Path(config.suite))
-    edit = read_edit(text, items, kept_out(Path(config.suite)))
+    edit = read_edit(text, items, kept_out(suites))
     if not isinstance(edit, Edit):
         raise LamarckError(_refused(console, child, edit, copy))
     if not edit.dropped and not edit.changes:

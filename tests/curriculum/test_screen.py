@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rensa import RMinHash, RMinHashLSH
 
-from lamarck.curriculum.screen import SIMILAR, Contamination, Near, grams, kept_out, shingles
+from lamarck.curriculum.screen import SIMILAR, Contamination, Near, contaminations, grams, kept_out, shingles
 from lamarck.errors import LamarckError
 from lamarck.skills import get_skill
 from lamarck.suites.suite import load_suite
@@ -163,6 +163,6 @@ def test_near_duplicates_have_their_numbers() -> None:
 def test_the_problems_of_every_suite_are_kept_out() -> None:
     """Also of exams and of others' suites: a limit on their share would break at the first chance copy."""
     suites = Path(__file__).parents[2] / "config/suites"
-    barred = kept_out(suites / "tiny-v2")
+    barred = kept_out(contaminations(suites / "tiny-v2"))
     for name, task in (("tiny-v2", "json_mode_6"), ("tiny-exam-v1", "json_mode_5"), ("tiny-v1", "json_mode_6")):
         assert all(barred.copied("json_mode", item.prompt) for item in load_suite(suites / name).items[task][:20]), name
