@@ -5,10 +5,12 @@ import os
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from multiprocessing import parent_process
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -21,6 +23,7 @@ from lamarck.models.device import device_of
 from lamarck.train.team import Team, alone
 
 SENTENCE = "sentence{}"
+TRACE = "trace{}"
 KEPT = "the last checkpoint is kept: run again to go on"
 
 
@@ -47,7 +50,7 @@ def run_on(machine: Machine, work: Callable[[Team], None]) -> None:
         except ProcessException as error:
             for sentence in Path(directory).glob(SENTENCE.format("*")):
                 raise LamarckError(sentence.read_text(encoding="utf-8")) from None
-            raise LamarckError(f"{_cause(processes, error)}; {KEPT}") from error
+            raise LamarckError(f"{_cause(processes, error, Path(directory))}; {KEPT}") from error
 
 
 def _member(rank: int, work: Callable[[Team], None], size: int, kind: str, directory: Path) -> None:
@@ -71,17 +74,32 @@ def _member(rank: int, work: Callable[[Team], None], size: int, kind: str, direc
     try:
         work(Team(rank, size, device))
     except LamarckError as error:
-        (directory / SENTENCE.format(rank)).write_text(str(error), encoding="utf-8")
-        sys.exit(1)
+        _leave(directory / SENTENCE.format(rank), str(error))
+    except Exception:
+        _leave(directory / TRACE.format(rank), traceback.format_exc())
     dist.destroy_process_group()
 
 
-def _cause(processes: ProcessContext, error: ProcessException) -> str:
-    """Of all that ended, the process that a signal ended is the cause: its peers only lost it, and got a SIGTERM."""
+def _leave(path: Path, why: str) -> NoReturn:
+    """End this process at once: the threads of a broken group of processes would abort an orderly end."""
+    path.write_text(why, encoding="utf-8")
+    os._exit(1)
+
+
+def _cause(processes: ProcessContext, error: ProcessException, directory: Path) -> str:
+    """Of all that ended, the process that a signal ended is the cause: its peers only lost it, and got a SIGTERM.
+
+    Without one it is the process that failed first; its trace is printed.
+    """
     size = len(processes.processes)
     for rank in (error.error_index, *range(size)):
         code = processes.processes[rank].exitcode or 0
         if code < 0 and (rank == error.error_index or code != -signal.SIGTERM):
             return f"process {rank + 1} of {size} was ended by {signal.Signals(-code).name}"
-    print(error, file=sys.stderr)  # the trace of the one that failed
-    return f"process {error.error_index + 1} of {size} failed"
+    traces = {path: rank for rank in range(size) if (path := directory / TRACE.format(rank)).exists()}
+    if not traces:
+        print(error, file=sys.stderr)
+        return f"process {error.error_index + 1} of {size} failed"
+    first = min(traces, key=lambda path: path.stat().st_mtime_ns)
+    print(first.read_text(encoding="utf-8"), file=sys.stderr)
+    return f"process {traces[first] + 1} of {size} failed"
