@@ -28,7 +28,7 @@ from lamarck.lineage.generation import (
     description_files,
 )
 from lamarck.lineage.records import CODE_VARIABLE, code_state
-from lamarck.lineage.times import ContentTimes, Made, decide_by
+from lamarck.lineage.times import ContentTimes, Made, decide_by, made
 from lamarck.models.hub import check_may_write
 from lamarck.progress import TERMINAL_VARIABLE
 from lamarck.report.lineage import SUMMARY_FILES, why_stale
@@ -108,18 +108,9 @@ try:
                 for each in survey(CONF, lineage)
             ),
         ]
-        SUMMARY = Made(SUMMARY_FILES, why_stale(CONF) is not None)
-        decide_by(
-            ContentTimes(
-                [
-                    *(
-                        Made((*each.files, each.benchmark), bool(each.stale))
-                        for each in ARTIFACTS
-                    ),
-                    SUMMARY,
-                ]
-            )
-        )
+        SUMMARY = Made(SUMMARY_FILES, why_stale(CONF) is not None, (), lambda: False)
+        TIMES = ContentTimes([*(made(each, CONF) for each in ARTIFACTS), SUMMARY])
+        decide_by(TIMES)
         if not workflow.dryrun:
             for edited in keep_edits(ARTIFACTS):
                 print(edited, file=sys.stderr)
@@ -195,6 +186,8 @@ def inputs_of(kind, generation):
 def gate_is_open(child):
     """Whether `child` may be trained. Waiting is no error; an approval that does not hold is."""
     checkpoints.plan.get(prefix=child.prefix, n=child.number)
+    if workflow.is_main_process:
+        TIMES.look_again(child.plan)
     gate = gate_state(child, child.plan, child.approval)
     if gate.state == "refused":
         raise WorkflowError(f"{gate.sentence}")

@@ -111,7 +111,7 @@ def rewards_table(routing: Routing) -> Table | None:
     table = Table(box=box.SIMPLE_HEAD, caption=_caption(routing))
     for heading in ("strategy", "used by"):
         table.add_column(heading)
-    for heading in ("proxy: its child", "reward: its grandchild", "to the control's"):
+    for heading in ("proxy", "reward", "over control"):
         table.add_column(heading, justify="right")
     for strategy in routing.by_strategy:
         name = f"{Path(strategy.path).stem} ({short(strategy.digest)})"
@@ -125,10 +125,11 @@ def rewards_table(routing: Routing) -> Table | None:
     return table
 
 
-def _caption(routing: Routing) -> str | None:
+def _caption(routing: Routing) -> str:
+    meaning = "proxy: the child's score; reward: the grandchild's"
     if routing.rank_correlation is None:
-        return None
+        return meaning
     return (
-        f"rank correlation of proxy and reward, each to the control's, over {routing.pairs} teachers: "
+        f"{meaning}\nrank correlation of proxy and reward, each to the control's, over {routing.pairs} teachers: "
         f"{routing.rank_correlation:+.2f}"
     )

@@ -54,7 +54,7 @@ def test_reward_is_the_grandchilds_score(finished: Project) -> None:
     [strategy] = finished.read("results/lineage.json")["strategies"]["by_strategy"]
     assert strategy["path"] == "config/strategies/small.yaml"
     assert strategy["rewards"] == {"g0": founder["reward"]}
-    assert "reward: its grandchild" in finished.run("lamarck", "status").stdout
+    assert "reward: the grandchild's" in finished.run("lamarck", "status").stdout
 
 
 def test_no_held_out_prompt_is_ever_taught(finished: Project) -> None:
@@ -140,9 +140,14 @@ def test_a_changed_recipe_closes_the_gate_and_keeps_what_does_not_depend_on_it(
     assert project.read("results/g1/plan.json")["cost"]["steps"] == 31
     kept = [path for path in before if not path.endswith("plan.json")]
     assert all((project.root / path).read_bytes() == before[path] for path in kept)
+    # The plan comes out as it was: what was trained under it stays.
     (project.root / "config/default.yaml").write_text(config)
+    trained = times(project)
     project.snakemake()
     assert contents(project) == before
+    made = {path.partition("/results/")[2] for path, now in times(project).items() if now != trained.get(path)}
+    assert "g1/plan.json" in made
+    assert not {path for path in made if "adapter" in path or path.endswith(("eval.json", "curriculum.json"))}
 
 
 @pytest.mark.parametrize("link", ["copy", "hardlink", "symlink"])
