@@ -65,8 +65,8 @@ ENVIRONMENT = dict(os.environ)
 
 
 @cache
-def warm_address() -> str:
-    return start_warm(ENVIRONMENT | OWN | QUIET)
+def warm_address(hash_seed: str) -> str:
+    return start_warm(ENVIRONMENT | OWN | QUIET | {"PYTHONHASHSEED": hash_seed})
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ class Project:
     """A checkout, and the commands that a user would type in it."""
 
     root: Path
-    cold: bool = False  # with imports of its own for every stage: see tests/pipeline/warm.py
+    hash_seed: str = "1"  # of every Python process: what hangs on the order of a set hangs on it
 
     @property
     def environment(self) -> dict[str, str]:
         """Of every command: as after `activate`, no hub, and nothing but what the default environment has."""
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-        own = os.environ | OWN | {"PATH": path}
-        return own if self.cold else own | {"TESTS_WARM": warm_address()}
+        own = OWN | {"PATH": path, "PYTHONHASHSEED": self.hash_seed}
+        return os.environ | own | {"TESTS_WARM": warm_address(self.hash_seed)}
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command; both streams are in `stdout`. With `check`, fail the test when the command fails."""
@@ -112,9 +112,8 @@ class Project:
         path = self.root / "config/default.yaml"
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes, sort_keys=False))
 
-    def on_its_own(self) -> "Project":
-        """The same, and every stage does its own imports: as a user's."""
-        return replace(self, cold=True)
+    def with_hash_seed(self, seed: str) -> "Project":
+        return replace(self, hash_seed=seed)
 
     def copy(self, target: Path) -> "Project":
         shutil.copytree(self.root, target, symlinks=True)

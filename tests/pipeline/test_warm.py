@@ -33,7 +33,3 @@ def test_it_runs_the_checkouts_code_where_it_was_asked_to(project: Project) -> N
 @pytest.mark.parametrize("changed", ["HF_HUB_OFFLINE", "TRANSFORMERS_VERBOSITY"])
 def test_what_the_libraries_read_at_import_is_not_another_commands(project: Project, changed: str) -> None:
     assert told(project, **{changed: "0"}) == (3, f"False {project.root} [] so\n")
-
-
-def test_cold_it_imports_its_own(project: Project) -> None:
-    assert told(project.on_its_own()) == (3, f"False {project.root} [] so\n")

@@ -2,8 +2,8 @@
 
 The libraries take most of a stage's time at the size of the tests. The project's own code is not among what is
 imported here: each stage imports it from its checkout, after the fork, and runs it as `python -m` would.
-sitecustomize.py hands over the commands. What is different: the forks share a hash seed, so a test that two processes
-write the same bytes runs its own, cold.
+sitecustomize.py hands over the commands. The forks share a hash seed: a test that other processes write the same bytes
+starts a second process like this, with another.
 
     python -m tests.pipeline.warm SOCKET
 """
