@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lamarck.files import read_jsonl
-from tests.pipeline.conftest import Project
+from tests.pipeline.conftest import STRATEGY, WORLD, Project
 
 ARMS = [
     {"name": "default", "why": "the first", "scored": "g1"},
@@ -31,7 +31,10 @@ def campaign(project: Project, *arguments: str, check: bool = True) -> str:
 @pytest.fixture(scope="module")
 def project(blank: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = blank.copy(tmp_path_factory.mktemp("campaign") / "project")
-    project.config(generations=1)
+    # What is raised here need not know much.
+    project.config(generations=1, founder=WORLD | {"steps": 150, "decay_steps": 50})
+    strategy = STRATEGY | {"size": 40, "probe_samples": 50, "samples_per_item": 3, "minimum_items": 1}
+    (project.root / "config/strategies/small.yaml").write_text(yaml.safe_dump(strategy))
     return project
 
 
