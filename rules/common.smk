@@ -145,7 +145,9 @@ def exam_inputs_of(wildcards):
     suites = config_of(CONF, generation.lineage).exams
     for suite in suites:
         if Path(suite).name == wildcards.exam:
-            return inputs_of(exam_kind(Path(suite)), generation)
+            return inputs_of(exam_kind(Path(suite)), generation) | plan_behind(
+                generation
+            )
     raise WorkflowError(f"{wildcards.exam} is not among the configuration's `exams`")
 
 
@@ -258,19 +260,24 @@ def publication_before(made, generation):
     return {"published": str(generation.published)} if generation.number else {}
 
 
+def plan_behind(doer):
+    """What a generation may spend on what it does: no ingredient, so a ceiling that was raised makes nothing again."""
+    return {"plan": ancient(str(doer.planned_by.plan))} if doer.number else {}
+
+
 def curriculum_inputs_of(wildcards):
     child = generation_of(wildcards)
     if workflow.is_main_process:
         # A skill that does not exist is said before anything runs.
         checked_strategy(config_of(CONF, child.lineage).strategy_of(child.number))
     published = publication_before(f"{child.name}/curriculum.jsonl", child.parent)
-    return made_from("curriculum")(wildcards) | published
+    return made_from("curriculum")(wildcards) | published | plan_behind(child.parent)
 
 
 def scores_inputs_of(wildcards):
     generation = generation_of(wildcards)
     published = publication_before(f"{generation.name}/eval.json", generation)
-    return made_from("scores")(wildcards) | published
+    return made_from("scores")(wildcards) | published | plan_behind(generation)
 
 
 def train_inputs_of(wildcards):

@@ -25,9 +25,12 @@ rule curriculum:
         earlier=option("earlier", "earlier"),
         first=option("first-card", "first"),
         like=option("like", "like"),
+        plan=option("plan", "plan"),
+        # What earlier attempts spent of the ceiling: it goes to whoever writes, and comes back.
+        spent="approvals/spent/{prefix}g{n}.curriculum",
     shell:
         "python -m lamarck.curriculum --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-        "--weights {input.weights:q} {params.adapter} {params.earlier} {params.first} {params.like} "
+        "--weights {input.weights:q} {params.adapter} {params.earlier} {params.first} {params.like} {params.plan} "
         "--output {output.curriculum:q} --card {output.card:q} --threads {threads} 2>&1 | tee {log:q}"
 
 

@@ -68,9 +68,11 @@ class Recipe(Section):
 
 
 class Budget(Section):
-    """The compute ceiling, in device-seconds of training and in dollars. gN may never have more than g(N-1)."""
+    """The compute ceilings, in device-seconds and in dollars. gN may never have more than g(N-1)."""
 
-    device_seconds: float = Field(gt=0, description="Ceiling of every generation that `overrides` does not name.")
+    device_seconds: float = Field(
+        gt=0, description="Of training: the ceiling of every generation that `overrides` does not name."
+    )
     overrides: dict[int, float] = Field(
         {}, description="Generation -> its own ceiling; lower ones hold for all that follow."
     )
@@ -80,14 +82,21 @@ class Budget(Section):
         allow_inf_nan=False,
         description="What the run that trains a generation may cost where it is rented: the pod ends there.",
     )
+    writing_seconds: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Device-seconds of writing one curriculum."
+    )
+    evaluating_seconds: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Device-seconds of one evaluation, or of one exam."
+    )
 
     def of(self, generation: int) -> float:
         """The ceiling of gN: that of the nearest override at or before N, else `device_seconds`."""
         return _latest(self.overrides, generation, self.device_seconds)
 
-    def ceilings(self, generation: int) -> tuple[float, float | None]:
-        """Of gN: device-seconds and dollars."""
-        return self.of(generation), self.dollars
+    def ceilings(self, generation: int) -> tuple[float | None, ...]:
+        """Of gN: device-seconds of training, dollars, and, where there are any, those of writing and of evaluating."""
+        stages = (self.writing_seconds, self.evaluating_seconds)
+        return self.of(generation), self.dollars, *(stages if any(stages) else ())
 
 
 class AnyEngine(Section):

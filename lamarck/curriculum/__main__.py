@@ -14,6 +14,7 @@ from lamarck.curriculum.cell import checked_strategy
 from lamarck.curriculum.item import Item, Teacher, own_items, read_curriculum
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import digest_file, read_json, write_json, write_jsonl
+from lamarck.gate.ceiling import writing_ceiling
 from lamarck.lineage.artifacts import CURRICULUM
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import model_digest
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--generation", required=True, help="the child: g1, control/g2")
     parser.add_argument("--weights", type=Path, required=True, help="the founder's weights")
     parser.add_argument("--parent-adapter", type=Path, help="the parent's adapter, from g2 on")
+    parser.add_argument("--plan", type=Path, help="the parent's plan, which says what it may spend, from g2 on")
     parser.add_argument("--earlier", type=Path, nargs="*", default=[], help="curricula of the earlier generations")
     parser.add_argument("--first-card", type=Path, help="card of the founder's own curriculum, from g2 on")
     parser.add_argument("--like", type=Path, help="control arm: the verified curriculum whose size to match")
@@ -45,6 +47,11 @@ def main() -> None:
     strategy_path = config.strategy_of(child.number)
     strategy = checked_strategy(strategy_path)
     parent_digest = model_digest(arguments.weights, arguments.parent_adapter)
+    given = {"weights": (arguments.weights,), "earlier": tuple(arguments.earlier)}
+    given |= {"adapter": (arguments.parent_adapter,)} if arguments.parent_adapter else {}
+    given |= {"like": (arguments.like,)} if arguments.like else {}
+    inputs = CURRICULUM.input_digests(config, child, given)
+    ceiling = writing_ceiling(config, child, arguments.plan, inputs)
 
     # Heavy imports come after everything that can be refused without them.
     import torch
@@ -69,7 +76,9 @@ def main() -> None:
     like = _sizes(arguments.like) if arguments.like else None
     asked = strategy.size if like is None else like.total()
     generating = time.perf_counter()
-    with count_up(f"{teacher.generation} writes the curriculum of {child.name}", "samples") as on_samples:
+    title = f"{teacher.generation} writes the curriculum of {child.name}"
+    devices = config.machines.curriculum.count
+    with count_up(title, "samples") as advance, ceiling.held(devices, advance) as on_samples:
         proposal = Proposal(
             engine,
             strategy,
@@ -117,10 +126,6 @@ def main() -> None:
 
     items = solved + anchors + rewritten
     write_jsonl(arguments.output, (item.model_dump(mode="json") for item in items))
-    given = {"weights": (arguments.weights,), "earlier": tuple(arguments.earlier)}
-    given |= {"adapter": (arguments.parent_adapter,)} if arguments.parent_adapter else {}
-    given |= {"like": (arguments.like,)} if arguments.like else {}
-    inputs = CURRICULUM.input_digests(config, child, given)
     wall_seconds = time.perf_counter() - started
     record = make_record(digest_file(arguments.output), inputs, seed, engine.device_name, wall_seconds, device_seconds)
     card = describe(cells, asked, replayed, anchors, rewritten, measures)

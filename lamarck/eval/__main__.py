@@ -17,6 +17,7 @@ from lamarck.eval.compare import interval
 from lamarck.eval.resume import Remembering
 from lamarck.eval.scoring import ruler
 from lamarck.files import canonical_json, canonical_jsonl, digest_text, digest_value, write_together
+from lamarck.gate.ceiling import Ceiling, evaluating_ceiling
 from lamarck.lineage.artifacts import SCORES, exam_kind, scores_digest
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.generation import parse_generation
@@ -41,13 +42,14 @@ def main() -> None:
     given |= {"exam" if arguments.exam else "suite": (arguments.suite / "suite.yaml",)}
     given |= {"adapter": (arguments.adapter,)} if arguments.adapter else {}
     inputs = kind.input_digests(config, generation, given)
+    ceiling = evaluating_ceiling(config, generation, arguments.plan, suite.name, inputs)
     print(f"evaluating on {suite.name}: loading the model", flush=True)
     engine = Remembering(
         load_engine(config.engine, arguments.weights, arguments.adapter, config.machines.eval),
         arguments.answers,
         digest_value(inputs),
     )
-    scores, samples, seconds = _measure(suite, engine, arguments.student)
+    scores, samples, seconds = _measure(suite, engine, arguments.student, ceiling, config.machines.eval.count)
     result = {"generation": generation.name, **ruler(suite, arguments.student), **scores}
     if not scores["partial"]:
         weights, kinds = suite_weights(arguments.suite), suite_kinds(arguments.suite)
@@ -80,6 +82,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--generation", required=True, help="its name in the result: g0, g1, control/g1, ...")
     parser.add_argument("--weights", type=Path, required=True, help="the founder's model directory")
     parser.add_argument("--adapter", type=Path, help="the generation's adapter; g0 has none")
+    parser.add_argument("--plan", type=Path, help="the plan that it was trained under, which says what it may spend")
     parser.add_argument("--suite", type=Path, required=True, help="directory of the frozen suite")
     parser.add_argument("--student", type=Path, required=True, help="model directory of the suite's student")
     parser.add_argument("--exam", action="store_true", help="the suite is an exam: it chooses nothing")
@@ -91,12 +94,15 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(suite: Suite, engine: Engine, student: Path) -> tuple[dict[str, Any], list[dict[str, Any]], float]:
+def _measure(
+    suite: Suite, engine: Engine, student: Path, ceiling: Ceiling, devices: int
+) -> tuple[dict[str, Any], list[dict[str, Any]], float]:
     """Scores, samples, and the seconds that it took, loading left out."""
     from lamarck.eval.run import evaluate  # lm-eval and datasets: seconds
 
     started = time.perf_counter()
-    with count_up(f"{suite.name} asks", "answers", suite.questions) as on_done:
+    title = f"{suite.name} asks"
+    with count_up(title, "answers", suite.questions) as advance, ceiling.held(devices, advance) as on_done:
         scores, samples = evaluate(suite, engine, student, on_done)
     return scores, samples, time.perf_counter() - started
 

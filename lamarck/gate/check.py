@@ -12,7 +12,16 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_regular
 from lamarck.gate.approval import Approval, parse_approval, today
 from lamarck.gate.campaign import CampaignPlan, campaign_digest, check_member, listed_in, read_campaign_plan
-from lamarck.gate.plan import Arm, Plan, PlanInputs, differing_fields, plan_digest, propose, read_plan
+from lamarck.gate.plan import (
+    Arm,
+    Plan,
+    PlanInputs,
+    differing_fields,
+    plan_digest,
+    plan_training_digest,
+    propose,
+    read_plan,
+)
 from lamarck.gate.signature import check_signature, signature_of, signer_lists
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import CampaignStep, Generation
@@ -142,7 +151,7 @@ class Admitted:
     @property
     def pieces(self) -> dict[str, str]:
         """The artifacts that it is made from, as the child's record lists them."""
-        return {"plan": plan_digest(self.plan), "curriculum": self.curriculum, "parent": self.parent}
+        return {"plan": plan_training_digest(self.plan), "curriculum": self.curriculum, "parent": self.parent}
 
 
 def check_gate(

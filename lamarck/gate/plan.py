@@ -21,7 +21,7 @@ from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, digest_bytes, digest_text, read_regular
-from lamarck.lineage.digest import model_digest, suite_digest
+from lamarck.lineage.digest import NOT_OF_TRAINING, model_digest, suite_digest, training_digest
 from lamarck.lineage.generation import Generation
 from lamarck.models.shards import read_shards
 from lamarck.suites.suite import is_exam
@@ -59,12 +59,19 @@ class Suite(Part):
 
 
 class Budget(Part):
-    """Device-seconds of training, where the trainer stops; dollars of the run that trains, where a rented pod ends
-    (None: no ceiling in dollars). No child may have more than its parent."""
+    """Device-seconds of training, where the trainer stops; dollars of the run that trains, where a rented pod ends.
+
+    Then device-seconds of what the child does: of the curriculum that it writes, and of its evaluation, where those
+    end. None: no ceiling. No child may have more than its parent.
+
+    The last two can be raised, and approved again, without training again: `lamarck.lineage.digest.training_digest`.
+    """
 
     device_seconds: float
     parent_device_seconds: float | None
     dollars: float | None
+    writing_seconds: float | None = None
+    evaluating_seconds: float | None = None
 
 
 class Machine(Part):
@@ -275,14 +282,15 @@ def _budget(config: Config, generation: Generation, previous: Plan | None) -> Bu
             f"{generation.name} asks for {asked:g} device-seconds, more than the {allowed:g} of its parent: "
             "no generation may have more than its parent; lower `budget` in the configuration"
         )
-    dollars = config.budget.dollars
-    most = previous.budget.dollars if previous else None
-    if most is not None and (dollars is None or dollars > most):
-        raise LamarckError(
-            f"{generation.name} may cost {'any number of' if dollars is None else f'{dollars:g}'} dollars, its parent "
-            f"{most:g}: no generation may have more than its parent; lower `budget.dollars` in the configuration"
-        )
-    return Budget(device_seconds=asked, parent_device_seconds=allowed, dollars=dollars)
+    given: dict[str, float | None] = {name: getattr(config.budget, name) for name in ("dollars", *NOT_OF_TRAINING)}
+    for name, own in given.items():
+        most = getattr(previous.budget, name) if previous else None
+        if most is not None and (own is None or own > most):
+            raise LamarckError(
+                f"{generation.name} has {'no ceiling' if own is None else f'a ceiling of {own:g}'} in `budget.{name}`, "
+                f"its parent {most:g}: no generation may have more than its parent; lower it in the configuration"
+            )
+    return Budget(device_seconds=asked, parent_device_seconds=allowed, **given)
 
 
 def count_parameters(weights: Path) -> int:
@@ -329,6 +337,11 @@ def parse_plan(content: bytes, source: Path) -> Plan:
     except (ValueError, RecursionError):
         pass
     raise LamarckError(f"{source} is not a plan as `lamarck` writes it: delete it and run snakemake again")
+
+
+def plan_training_digest(plan: Plan) -> str:
+    """What the record of a child names: `training_digest` of the plan's file."""
+    return training_digest(_text(plan).encode())
 
 
 def plan_digest(plan: Plan) -> str:

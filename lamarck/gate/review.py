@@ -95,6 +95,7 @@ def run_rows(plan: Plan) -> list[tuple[str, str]]:
         ("cost", f"about {cost.flops:.2g} FLOPs, {cost.parameters:,} parameters read"),
         ("machine", _machine(cost.machine)),
         ("ceiling", _ceiling(plan)),
+        ("then", _ceilings_then(plan)),
         ("scored by", f"{plan.suite.name} ({short(plan.suite.digest)})"),
     ]
     if plan.control:
@@ -125,6 +126,16 @@ def _ceiling(plan: Plan) -> str:
     beside = "the first of this lineage" if parent is None else f"its parent's was {parent:g}"
     rented = "" if plan.budget.dollars is None else f"; ${plan.budget.dollars:,.2f} for the run, where it is rented"
     return f"{plan.budget.device_seconds:g} device-seconds of training; {beside}{rented}"
+
+
+def _ceilings_then(plan: Plan) -> str:
+    """Of what the child does once it is trained."""
+    writing, evaluating = plan.budget.writing_seconds, plan.budget.evaluating_seconds
+    return f"to be evaluated {_seconds(evaluating)}; to write the next curriculum {_seconds(writing)}"
+
+
+def _seconds(most: float | None) -> str:
+    return "no ceiling" if most is None else f"{most:g} device-seconds"
 
 
 def _score_of(name: str) -> str:

@@ -4,12 +4,12 @@ import contextlib
 from pathlib import Path
 
 from lamarck.errors import LamarckError
-from lamarck.files import canonical_json, digest_file, digest_value, read_json
+from lamarck.files import canonical_json, digest_file, digest_value, read_json, read_regular
 from lamarck.gate.check import check_trained
 from lamarck.hub.contents import Manifest, members
 from lamarck.hub.shapes import check_json, check_shapes
 from lamarck.lineage.artifacts import ADAPTER, SCORES, TABLE
-from lamarck.lineage.digest import digest_of_parts, weights_digest
+from lamarck.lineage.digest import digest_of_parts, training_digest, weights_digest
 from lamarck.lineage.freshness import hold
 from lamarck.lineage.generation import STUDENT, WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import read_record
@@ -75,7 +75,11 @@ def _check_child(child: Generation, parent: str) -> None:
         raise LamarckError(f"{child.plan} is missing")
     if not child.curriculum.exists():
         raise LamarckError(f"{child.curriculum} is missing")
-    made_from = {"parent": parent, "curriculum": digest_file(child.curriculum), "plan": digest_file(child.plan)}
+    made_from = {
+        "parent": parent,
+        "curriculum": digest_file(child.curriculum),
+        "plan": training_digest(read_regular(child.plan)),
+    }
     for kind in TABLE:
         if kind.published and kind.digest and kind is not SCORES and kind.made_for_number(child):
             hold(kind, child, made_from)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from lamarck.config import Config
 from lamarck.config.strategy import load_strategy
-from lamarck.files import digest_file, digest_value
+from lamarck.files import digest_file, digest_value, read_regular
 from lamarck.lineage.digest import (
     adapter_digest,
     model_digest,
     source_digest,
     suite_digest,
+    training_digest,
     weights_digest,
 )
 from lamarck.lineage.generation import ADAPTER_RECORD, SHIPPED_STUDENT, STUDENT, WEIGHTS_RECORD, Generation
@@ -224,7 +225,9 @@ ADAPTER = Kind(
     {"adapter": "adapter"},
     "child",
     (
-        _of_child("plan", lambda child: child.plan),
+        Piece(
+            "plan", lambda child: {"plan": (child.plan,)}, lambda files: training_digest(read_regular(files["plan"][0]))
+        ),
         _of_child("curriculum", lambda child: child.curriculum),
         PARENT,
         RECIPE,

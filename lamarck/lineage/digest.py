@@ -1,10 +1,11 @@
 """The digest of a model, of a suite, and the name under which a generation is served. Light."""
 
+import json
 import re
 from pathlib import Path
 
 from lamarck.errors import LamarckError
-from lamarck.files import cached_digest, digest_directory, digest_value
+from lamarck.files import cached_digest, canonical_json, digest_bytes, digest_directory, digest_text, digest_value
 from lamarck.lineage.generation import ADAPTER_RECORD, WEIGHTS_RECORD, Generation
 
 WEIGHTS = "*.safetensors"
@@ -62,6 +63,25 @@ def served_name(generation: Generation, model: str) -> str:
 def is_name_of(name: str, model: str) -> bool:
     """Whether a served model's name says that it is the one with the digest `model`."""
     return re.fullmatch(rf"(?:[\w-]+/)*g\d+-{model[:12]}", name) is not None
+
+
+NOT_OF_TRAINING = ("writing_seconds", "evaluating_seconds")
+
+
+def training_digest(plan: bytes) -> str:
+    """Digest of what a plan, given as its bytes, says about the training itself.
+
+    What the child may spend once it is there can be raised without training again. Where a plan says nothing of that,
+    this is the digest of the bytes.
+
+    Errors: LamarckError for bytes that are no plan.
+    """
+    try:
+        said = json.loads(plan)
+        left = {name: value for name, value in said["budget"].items() if name not in NOT_OF_TRAINING}
+        return digest_bytes(plan) if left == said["budget"] else digest_text(canonical_json(said | {"budget": left}))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise LamarckError("a plan is damaged: delete it and run snakemake again") from error
 
 
 FROZEN = "FROZEN"

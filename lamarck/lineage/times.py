@@ -78,7 +78,6 @@ class ContentTimes:
             return _changed(identity)
         return _changed(identity) if _changed(identity) >= self._start else UNTIMED
 
-
     def look_again(self, path: Path) -> None:
         """`path` may have been made in this run: what is older than its inputs, and whole nevertheless, moves behind
         them."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from lamarck.config import Config, HFEngineConfig
 from lamarck.engine import prepare_libraries
 from lamarck.errors import LamarckError
-from lamarck.files import digest_file
+from lamarck.files import read_regular
 from lamarck.gate.check import check_trained
 from lamarck.lineage.artifacts import ADAPTER, WEIGHTS
-from lamarck.lineage.digest import generation_digest, served_name
+from lamarck.lineage.digest import generation_digest, served_name, training_digest
 from lamarck.lineage.freshness import hold
 from lamarck.lineage.generation import ADAPTER_RECORD, Generation
 
@@ -42,7 +42,7 @@ def servable(generation: Generation) -> Servable:
 
 def _check_child(generation: Generation) -> None:
     """The adapter is what was made, on this founder and these ancestors, in the run that a human allowed."""
-    made_from = {"parent": generation_digest(generation.parent), "plan": digest_file(generation.plan)}
+    made_from = {"parent": generation_digest(generation.parent), "plan": training_digest(read_regular(generation.plan))}
     hold(ADAPTER, generation, made_from)
     # An approval that has expired since allows no new run, but what it allowed then is there.
     check_trained(generation)

@@ -32,6 +32,7 @@ def config(**changes: object) -> Config:
     values = yaml.safe_load((ROOT / "config/default.yaml").read_text()) | {
         "suite": "suite",
         "strategy": "strategy.yaml",
+        "budget": {"device_seconds": 120},
     }
     return check_section(values | changes, Config, "test")
 

@@ -150,6 +150,26 @@ def test_a_changed_recipe_closes_the_gate_and_keeps_what_does_not_depend_on_it(
     assert not {path for path in made if "adapter" in path or path.endswith(("eval.json", "curriculum.json"))}
 
 
+def test_a_ceiling_that_ended_an_evaluation_is_raised_without_training_again(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "project")
+    before = contents(project)
+    budget = yaml.safe_load((project.root / "config/default.yaml").read_text())["budget"]
+    (project.root / "results/g0/eval.json").unlink()
+    project.config(budget=budget | {"evaluating_seconds": 0.01}, generations=0)
+    ended = project.snakemake(check=False)
+    assert "the 0.01 device-seconds for evaluating g0 on small are spent: raise" in ended
+    project.config(budget=budget | {"evaluating_seconds": 500, "writing_seconds": 500}, generations=2)
+    for generation in ("g1", "g2"):
+        assert f"approvals/{generation}.ok approves another plan" in project.snakemake(check=False)
+        project.approve(generation)
+    trained = times(project)
+    project.snakemake()
+    after = contents(project)
+    assert {path for path in before if after[path] != before[path]} == {"results/g1/plan.json", "results/g2/plan.json"}
+    made = {path.partition("/results/")[2] for path, now in times(project).items() if now != trained.get(path)}
+    assert not {path for path in made if "adapter" in path or path.endswith(("eval.json", "curriculum.json"))}
+
+
 @pytest.mark.parametrize("link", ["copy", "hardlink", "symlink"])
 def test_pushed_cloned_and_pulled(finished: Project, tmp_path: Path, link: str) -> None:
     clone = Project(tmp_path / "clone")
