@@ -1,0 +1,101 @@
+"""What was kept, at a larger size: pairs with the unmodified files on seeds that chose nothing, once."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lamarck.errors import LamarckError
+from lamarck.gate.ratchet import admitted
+from lamarck.judging.sandbox import Sandbox
+from lamarck.ratchet.file import load_ratchet
+from lamarck.ratchet.ledger import append, read_ledger
+from lamarck.ratchet.night import Closed, Ran
+from lamarck.ratchet.night_files import NightFiles
+from lamarck.ratchet.room import Laboratory
+from lamarck.ratchet.run import make_plan, read_subject
+from lamarck.ratchet.verdict import estimate
+from lamarck.seeds import seed_for
+
+RISK = 0.05  # of the interval: there is one comparison only
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """`difference`: of what was kept to the unmodified files, at the larger size; more is better. `low`, `high`: its
+    bounds, each side at 5%; None: too few pairs to say."""
+
+    metric: str
+    pairs: int
+    failed: int
+    difference: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def holds(self) -> bool:
+        return self.low is not None and self.low > 0
+
+    @property
+    def sentence(self) -> str:
+        if self.difference is None:
+            return f"at the larger size every one of {self.failed} pairs failed"
+        bounds = " to ".join("?" if each is None else f"{each:+.4g}" for each in (self.low, self.high))
+        verdict = "it holds at the larger size" if self.holds else "not shown to hold at the larger size"
+        return f"{self.metric}: {self.difference:+.4g} ({bounds}; more is better) over {self.pairs} pairs: {verdict}"
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"holds": self.holds}
+
+
+def promote(files: NightFiles, say: Callable[[str], None]) -> Promoted:
+    """Go on until the file's pairs are done. They are part of the night, and of its approval and ceiling.
+
+    Errors: LamarckError where the file names no promotion, nothing was kept, or the ceiling is spent.
+    """
+    ratchet = load_ratchet(files.file)
+    promotion = ratchet.file.promotion
+    if promotion is None:
+        raise LamarckError(f"{files.file} names no larger size: `promotion` in the ratchet's file does")
+    kept = [line.commit for line in read_ledger(files.ledger) if isinstance(line, Closed) and line.status == "keep"]
+    if not kept:
+        raise LamarckError(f"the night {files.tag} kept nothing, so there is nothing to promote")
+    subject = read_subject(ratchet, files)
+    permit = admitted(make_plan(ratchet, files, subject), ratchet.path)
+    laboratory = Laboratory(Sandbox(), ratchet.file, subject.fixed, subject.evaluation)
+    after = subject.repository.files(kept[-1], list(ratchet.file.mutable_files))
+    path = files.promotion
+    done = [line for line in read_ledger(path) if isinstance(line, Ran)]
+    for pair in range(promotion.pairs):
+        for candidate in (True, False) if pair % 2 == 0 else (False, True):
+            if any((line.pair, line.candidate) == (pair, candidate) for line in done):
+                continue
+            if not permit.fits(promotion.budget.limit):
+                raise LamarckError(
+                    f"the {permit.plan.device_seconds:g} device-seconds approved for the night are spent"
+                )
+            seed = seed_for(ratchet.file.seed, "promotion", str(pair))
+            files_now = after if candidate else subject.mutable
+            with permit.experiment():
+                outcome = laboratory.experiment(files_now, seed, promotion.budget, promotion.environment)
+            line = Ran(proposal=0, candidate=candidate, stage="again", pair=pair, seed=seed, metric=outcome.metric,
+                       seconds=round(outcome.seconds, 3), failure=outcome.failure)  # fmt: skip
+            append(path, line)
+            done.append(line)
+            shown = outcome.failure or f"{outcome.metric:.6f}"
+            say(f"pair {pair + 1}, {'kept' if candidate else 'unmodified'}: {shown} ({outcome.seconds:.1f} s)")
+    return _told(ratchet.file.metric, ratchet.file.sign, promotion.pairs, done)
+
+
+def _told(metric: str, sign: int, pairs: int, done: list[Ran]) -> Promoted:
+    import numpy as np
+
+    from lamarck.campaign.evidence import bounds
+
+    found = {(line.pair, line.candidate): line.metric for line in done}
+    differences = [
+        sign * (own - other)
+        for pair in range(pairs)
+        if (own := found[pair, True]) is not None and (other := found[pair, False]) is not None
+    ]
+    low, high = bounds(np.asarray(differences), RISK) if differences else (None, None)
+    return Promoted(metric, len(differences), pairs - len(differences), estimate(differences), low, high)
