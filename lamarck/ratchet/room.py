@@ -109,7 +109,12 @@ class Laboratory:
         return self._room(spec, files, handed, EVALUATOR_SECONDS, archived=False)
 
     def _room(
-        self, spec: dict[str, object], files: Mapping[str, bytes], handed: bytes | None, seconds: float, archived: bool
+        self,
+        spec: Mapping[str, object],
+        files: Mapping[str, bytes],
+        handed: bytes | None,
+        seconds: float,
+        archived: bool,
     ) -> Run:
         given: dict[str, str | bytes] = {f"subject/{name}": content for name, content in files.items()}
         given |= {"spec.json": json.dumps(spec), "runner.py": RUNNER.read_bytes()}

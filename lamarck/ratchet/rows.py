@@ -99,7 +99,7 @@ def intervals_tsv(file: RatchetFile, found: Iterable[Row]) -> str:
     that hold for the whole night."""
     heading = ("proposal", "commit", "status", "trust", "claim", "pairs", "difference", "low", "high", "p",
                "more_nodes", "seconds", "caught")  # fmt: skip
-    lines = [heading]
+    lines: list[tuple[str, ...]] = [heading]
     for row in found:
         if row.number and row.status:
             differences = row.differences(file.sign)

@@ -40,10 +40,11 @@ def lay_out(spec: dict) -> None:
                 place = os.path.join(WORK, name)
                 wanted = spec["take"] is None or name in spec["take"]
                 # What is the subject's stays as it is in its commit.
-                if wanted and member.isreg() and not name.startswith((".", "/")) and not os.path.exists(place):
+                content = archive.extractfile(member) if member.isreg() else None
+                if wanted and content and not name.startswith((".", "/")) and not os.path.exists(place):
                     os.makedirs(os.path.dirname(place), exist_ok=True)
                     with open(place, "wb") as file:
-                        shutil.copyfileobj(archive.extractfile(member), file)
+                        shutil.copyfileobj(content, file)
     os.mkdir("/tmp/bin")
     for name in ("python", "python3"):
         os.symlink(sys.executable, f"/tmp/bin/{name}")

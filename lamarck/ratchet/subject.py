@@ -97,7 +97,7 @@ class Repository:
         """Errors: LamarckError where a checkout has the branch: moving it would change what that shows."""
         if f"branch refs/heads/{name}\n" in self.git("worktree", "list", "--porcelain").decode():
             raise LamarckError(
-                f"the branch {name} is checked out, and a ratchet moves it: check another one out, or give another --tag"
+                f"the branch {name} is checked out, and a ratchet moves it: check out another, or give another --tag"
             )
 
     def diff(self, before: str, after: str) -> str:
@@ -109,11 +109,8 @@ def repository_of(directory: Path) -> Repository:
     """Errors: LamarckError where there is no git, or no commit."""
     where = directory.resolve()
     try:
-        done = subprocess.run(
-            ["git", "-C", str(where), "rev-parse", "--show-toplevel", "--verify", "HEAD"],
-            capture_output=True,
-            text=True,
-        )
+        command = ["git", "-C", str(where), "rev-parse", "--show-toplevel", "--verify", "HEAD"]
+        done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:
         raise LamarckError("git is not installed, and a ratchet's memory is git: install it") from None
     if done.returncode:

@@ -5,7 +5,7 @@ beside a run of the incumbent on the same seed. The evidence of the paired diffe
 (lamarck/campaign/evidence.py), and a night has a fixed number of confirmations, each at its share of the night's risk:
 by the union bound the chance that anything at all is kept in a night though it is no better is at most `risk`.
 
-Equal and simpler is kept, too: then what is shown is that the candidate is worse by less than a margin (it is not inferior:
+Equal and simpler is kept, too. What is shown then is that the candidate is worse by less than a margin (non-inferior:
 the same evidence, of the differences plus the margin). Many small losses would add up, so a night has an allowance, and
 every keep of that kind spends its margin from it.
 """
