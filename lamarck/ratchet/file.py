@@ -121,6 +121,11 @@ class RatchetFile(Section):
         "scores with the immutable files alone.",
     )
     hand_over: tuple[FilePath, ...] = Field((), description="scored: what the run leaves for the evaluator.")
+    answer_command: str | None = Field(
+        None,
+        description="scored: runs the candidate's own files in a room of its own, and answers the evaluator's questions "
+        "on descriptor 3 of both. Where the candidate's code is needed to say what its weights say.",
+    )
     data_files: tuple[FilePath, ...] = Field((), description="For the run and the evaluator; they need no commit.")
     evaluation_files: tuple[FilePath, ...] = Field((), description="For the evaluator alone: no run sees them.")
     program: FilePath | None = Field(None, description="Told to the agent; program.md where that is there.")
@@ -146,8 +151,8 @@ class RatchetFile(Section):
             raise ValueError("budget_minutes, or a typed budget, is missing")
         if (self.trust == "scored") != bool(self.hand_over):
             raise ValueError("hand_over names what is scored: `trust: scored` needs it, and nothing else has it")
-        if self.trust == "printed" and self.evaluation_files:
-            raise ValueError("evaluation_files are kept from the run: they need `trust: scored`")
+        if self.trust == "printed" and (self.evaluation_files or self.answer_command):
+            raise ValueError("evaluation_files and answer_command keep the evaluator apart: they need `trust: scored`")
         groups = (self.mutable_files, self.immutable_files, self.data_files, self.evaluation_files, self.hand_over)
         named = [name for group in groups for name in group]
         if twice := sorted({name for name in named if named.count(name) > 1}):

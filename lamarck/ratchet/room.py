@@ -8,6 +8,7 @@ across, and nothing that the subject printed; `trust: printed` takes whatever th
 import json
 import math
 import re
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,22 +82,23 @@ class Laboratory:
             **more,
         }
 
-    def _run(self, mutable: Mapping[str, bytes], environment: dict[str, str], budget: Budget) -> Run:
-        scored = self._file.trust == "scored"
+    def _run(self, mutable: Mapping[str, bytes], environment: Mapping[str, str], budget: Budget) -> Run:
+        by_clock = budget.kind != "processor_seconds"
         spec = {
             "command": self._file.run_command,
             "environment": environment,
-            "seconds": None if budget.kind == "processor_seconds" else budget.limit,
+            "seconds": budget.limit if by_clock else None,
             "take": [],
             "leaves": True,
-            "leave": list(self._file.hand_over) if scored else None,
+            "leave": list(self._file.hand_over) if self._file.trust == "scored" else None,
+            "channel": False,
         }
-        by_clock = budget.kind != "processor_seconds"
         seconds = budget.limit * (self._file.cores if by_clock else 1)
-        return self._room(spec, {**self._fixed, **mutable}, None, seconds, archived=True)
+        return self._sandbox.run_job(self._job(spec, {**self._fixed, **mutable}, seconds, archived=True))
 
-    def _evaluate(self, mutable: Mapping[str, bytes], environment: dict[str, str], handed: bytes) -> Run:
-        scored = self._file.trust == "scored"
+    def _evaluate(self, mutable: Mapping[str, bytes], environment: Mapping[str, str], handed: bytes) -> Run:
+        """Of two rooms side by side, where the candidate answers the evaluator: how the evaluator's ended."""
+        scored, answers = self._file.trust == "scored", self._file.answer_command
         spec = {
             "command": self._file.eval_command,
             "environment": environment,
@@ -104,18 +106,32 @@ class Laboratory:
             "take": list(self._file.hand_over) if scored else None,
             "leaves": False,
             "leave": [],
+            "channel": answers is not None,
         }
         files = {**self._fixed, **self._hidden, **({} if scored else mutable)}
-        return self._room(spec, files, handed, EVALUATOR_SECONDS, archived=False)
+        if answers is None:
+            return self._sandbox.run_job(self._job(spec, files, EVALUATOR_SECONDS, handed=handed))
+        own, other = socket.socketpair()
+        evaluator = self._job(spec, files, EVALUATOR_SECONDS, handed=handed, channel=own)
+        candidate = self._job(
+            spec | {"command": answers},
+            {**self._fixed, **mutable},
+            EVALUATOR_SECONDS,
+            handed=handed,
+            channel=other,
+        )
+        return self._sandbox.run_job(evaluator, candidate)
 
-    def _room(
+    def _job(
         self,
         spec: Mapping[str, object],
         files: Mapping[str, bytes],
-        handed: bytes | None,
         seconds: float,
-        archived: bool,
-    ) -> Run:
+        *,
+        handed: bytes | None = None,
+        archived: bool = False,
+        channel: socket.socket | None = None,
+    ) -> Job:
         given: dict[str, str | bytes] = {f"subject/{name}": content for name, content in files.items()}
         given |= {"spec.json": json.dumps(spec), "runner.py": RUNNER.read_bytes()}
         if handed is not None:
@@ -127,7 +143,7 @@ class Laboratory:
             processes=self._file.processes,
         )
         command = (str(INTERPRETER), "-I", "/task/runner.py")
-        return self._sandbox.run_job(Job(given, limits, command=command, archived=archived))
+        return Job(given, limits, command=command, archived=archived, channel=channel)
 
 
 class Said(BaseModel):

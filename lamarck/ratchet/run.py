@@ -1,4 +1,4 @@
-"""A night, from its approval to its end: propose, run, compare, keep or let go. After any end the same command goes on."""
+"""A night, from its approval to its end: propose, run, compare, keep or let go. After any end the same goes on."""
 
 import datetime
 import time

@@ -23,6 +23,7 @@ TASK, WORK, OUT, SAID = "/task", "/tmp/work", "/tmp/out", "/tmp/said"
 LOSS = re.compile(rb"loss\s*[:=|]?\s*(nan|[+-]?inf|[+-]?\d[\d.]*(?:e[+-]?\d+)?)", re.IGNORECASE)
 LOSS_ABOVE = 100.0  # autoresearch's: a run that printed such a loss learns nothing any more
 LOOK_SECONDS = 0.25
+CHANNEL = 3  # to another room, where a command talks with one
 TAIL = 8000  # bytes of what was said
 WATCHED = ("run.log",)  # beside its own output: where autoresearch's template writes
 
@@ -77,7 +78,7 @@ def run(spec: dict) -> dict:
     with open(SAID, "wb") as said:
         process = subprocess.Popen(
             ["sh", "-c", spec["command"]], cwd=WORK, env=environment, stdin=subprocess.DEVNULL, stdout=said,
-            stderr=subprocess.STDOUT, start_new_session=True,
+            stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[CHANNEL] if spec["channel"] else [],
         )  # fmt: skip
         watch = Watch()
         while process.poll() is None:
