@@ -89,40 +89,47 @@ def _seedless(value: Any) -> Any:
     return [_seedless(each) for each in value] if isinstance(value, list) else value
 
 
+PLAIN_CALLS = frozenset(("int", "float", "str", "abs", "hash", "get", "getenv"))
+
+
 class _Seedless(ast.NodeTransformer):
-    """Numbers in assignments to, calls of, and arguments for what is called a seed become zero."""
+    """What is assigned to, or given to a call of, what is called a seed becomes zero, unless it computes more."""
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        return self._zeroed(node) if any(_about_seeds(target) for target in node.targets) else self.generic_visit(node)
+        if any(_about_seeds(target) for target in node.targets) and _is_plain(node.value):
+            node.value = ast.Constant(0)
+        return self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        return self._zeroed(node) if _about_seeds(node.target) else self.generic_visit(node)
+        if _about_seeds(node.target) and node.value is not None and _is_plain(node.value):
+            node.value = ast.Constant(0)
+        return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        return self._zeroed(node) if _about_seeds(node) else self.generic_visit(node)
-
-    def visit_keyword(self, node: ast.keyword) -> ast.AST:
-        return self._zeroed(node) if node.arg and SEED in node.arg.lower() else self.generic_visit(node)
-
-    def _zeroed(self, node: ast.AST) -> ast.AST:
-        for each in ast.walk(node):
-            if isinstance(each, ast.Constant) and isinstance(each.value, int | float):
-                each.value = 0
-            # A number as text: os.environ["SEED"] = "43".
-            elif isinstance(each, ast.Constant) and isinstance(each.value, str) and each.value.strip("-").isdigit():
-                each.value = "0"
-        return node
+        if _about_seeds(node.func) or any(_is_text_about_seeds(each) for each in node.args):
+            node.args = [ast.Constant(0) if _is_plain(each) else each for each in node.args]
+        for keyword in node.keywords:
+            if keyword.arg and SEED in keyword.arg.lower() and _is_plain(keyword.value):
+                keyword.value = ast.Constant(0)
+        return self.generic_visit(node)
 
 
-def _about_seeds(node: ast.AST) -> bool:
-    """Whether a target, or a call's function or its first words, speak of a seed."""
-    if isinstance(node, ast.Call):
-        said: list[ast.AST] = [node.func, *node.args]
-        return any(_about_seeds(each) for each in said if not isinstance(each, ast.Call))
+def _is_plain(node: ast.expr) -> bool:
+    """Whether an expression is a number, or one that is read from somewhere: it computes nothing else."""
+    calls = [each.func for each in ast.walk(node) if isinstance(each, ast.Call)]
+    return all(_called(func) in PLAIN_CALLS or SEED in _called(func).lower() for func in calls)
+
+
+def _called(func: ast.expr) -> str:
+    return func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
+
+
+def _about_seeds(node: ast.expr) -> bool:
+    """Whether a name, an attribute or a key speaks of a seed."""
     if isinstance(node, ast.Subscript):
         return _about_seeds(node.value) or _about_seeds(node.slice)
-    if isinstance(node, ast.Attribute):
-        return SEED in node.attr.lower()
-    if isinstance(node, ast.Name):
-        return SEED in node.id.lower()
+    return SEED in _called(node).lower() or _is_text_about_seeds(node)
+
+
+def _is_text_about_seeds(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and SEED in node.value.lower()

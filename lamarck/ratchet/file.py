@@ -123,7 +123,7 @@ class RatchetFile(Section):
     hand_over: tuple[FilePath, ...] = Field((), description="scored: what the run leaves for the evaluator.")
     answer_command: str | None = Field(
         None,
-        description="scored: runs the candidate's own files in a room of its own, and answers the evaluator's questions "
+        description="scored: runs the candidate's files in a room of their own, and answers the evaluator's questions "
         "on descriptor 3 of both. Where the candidate's code is needed to say what its weights say.",
     )
     data_files: tuple[FilePath, ...] = Field((), description="For the run and the evaluator; they need no commit.")

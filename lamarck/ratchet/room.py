@@ -154,6 +154,8 @@ class Said(BaseModel):
     code: int = 1
     ended: str = ""
     memory_gb: float = 0.0
+    processor_seconds: float = 0.0
+    disk_full: bool = False
     said: str = ""
     log: str = ""
     missing: list[str] = []
@@ -173,10 +175,14 @@ def _report(run: Run) -> Said:
 def _failure_of(run: Run, said: Said, late: bool, budget: Budget) -> str:
     if run.stopped_by:
         return f"overrun: {run.stopped_by}" if "time" in run.stopped_by else f"stopped: {run.stopped_by}"
-    if late or said.ended == "overrun":
+    # The kernel ends a process at its limit without a word.
+    spent = budget.kind == "processor_seconds" and said.code and said.processor_seconds >= budget.limit
+    if late or spent or said.ended == "overrun":
         return f"overrun: it took more than the {budget.limit:g} seconds that it may"
     if said.ended == "diverged":
         return "diverged: its loss was above 100, or no number"
+    if said.code and said.disk_full:
+        return "it filled the disk that it may use"
     if run.exit_code or said.code:
         return _crash(said)
     if said.missing:

@@ -30,7 +30,7 @@ from lamarck.ratchet.room import Laboratory
 from lamarck.ratchet.rows import Row, intervals_tsv, near_misses, plain, results_tsv, rows
 from lamarck.ratchet.subject import Repository, repository_of
 from lamarck.ratchet.verdict import estimate, interval
-from lamarck.run_lock import take_lock
+from lamarck.run_lock import holding
 
 MOST_FAILURES = 10  # of an agent in a row: then something else is wrong
 PASSAGE = 48  # bytes of evaluation data that no mutable file comes to hold by chance
@@ -118,7 +118,20 @@ def run_night(
     """
     subject = read_subject(ratchet, files)
     lock = Path(".lamarck") / "ratchet" / f"{_place_of(ratchet, subject)}.lock"
-    take_lock(lock, f"another ratchet is working on {ratchet.directory}")
+    with holding(lock, f"another ratchet is working on {ratchet.directory}"):
+        return _run_alone(ratchet, files, subject, approver, ask, key, until, say)
+
+
+def _run_alone(
+    ratchet: Ratchet,
+    files: NightFiles,
+    subject: Subject,
+    approver: Callable[[], Approver],
+    ask: Ask,
+    key: Path | None,
+    until: Until,
+    say: Callable[[str], None],
+) -> str:
     plan = make_plan(ratchet, files, subject)
     _check_same(files, plan)
     branch = f"{ratchet.file.branch_prefix}/{files.tag}"

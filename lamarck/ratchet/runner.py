@@ -95,10 +95,13 @@ def run(spec: dict) -> dict:
         code = process.wait()
     if not ended and watch.diverged():
         ended = "diverged"
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "code": code,
         "ended": ended,
-        "memory_gb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20,
+        "memory_gb": used.ru_maxrss / 2**20,
+        "processor_seconds": used.ru_utime + used.ru_stime,
+        "disk_full": os.statvfs(WORK).f_bavail == 0,
         "said": tail(SAID),
         "log": tail(f"{WORK}/{WATCHED[0]}"),
     }

@@ -8,7 +8,6 @@ import struct
 
 import numpy as np
 import torch
-
 import train
 
 model = train.load(".")

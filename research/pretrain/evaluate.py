@@ -1,4 +1,4 @@
-"""The metric, val_bpb: bits per byte of text that no experiment had. Runs in a room without any of the candidate's code.
+"""The metric, val_bpb: bits per byte of text that no experiment had. None of the candidate's code is in its room.
 
     val_bpb = nats of all targets / (ln 2 x bytes of all targets), targets without bytes (BOS) left out
 

@@ -8,12 +8,11 @@ import math
 import sys
 from dataclasses import dataclass
 
+import prepare
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-
-import prepare
 
 DEPTH = 2
 WIDTH = 64  # at a larger size so many times more
