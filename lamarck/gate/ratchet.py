@@ -21,11 +21,13 @@ RATCHETS = "ratchet"
 
 
 class RatchetPlan(Part):
-    """What a human is asked. `base` is the commit that the night starts from; `file`, `subject`, `evaluator` and `data`
-    are digests, by the file's name. `agent`: its kind, and how it is called. `experiments`: proposals at most."""
+    """What a human is asked. `config` is the path of the ratchet's file, `base` the commit that the night starts from;
+    `file`, and `subject`, `evaluator` and `data` by their files' names, are digests. `agent`: its kind, and how it is
+    called. `experiments`: proposals at most."""
 
     ratchet: str
     night: str
+    config: str
     base: str
     file: str
     subject: dict[str, str]

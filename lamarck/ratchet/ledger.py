@@ -31,15 +31,15 @@ def append(path: Path, line: Ran | Proposed | Closed) -> None:
     text = json.dumps(line.model_dump(mode="json"), ensure_ascii=False, allow_nan=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:
-            end = file.seek(0, os.SEEK_END)
+        # Unbuffered: what could not be written is not tried again when the file is closed.
+        with path.open("ab+", buffering=0) as file:
             file.seek(0)
             whole = _whole(file.read())
-            if whole != end:
-                file.truncate(whole)
+            file.truncate(whole)
             try:
-                file.write(text.encode())
-                file.flush()
+                left = text.encode()
+                while left:
+                    left = left[file.write(left) :]
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(whole)

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from lamarck.errors import LamarckError
-from lamarck.gate.ratchet import admitted
+from lamarck.gate.ratchet import admitted, read_ratchet_plan
 from lamarck.judging.sandbox import Sandbox
 from lamarck.ratchet.file import load_ratchet
 from lamarck.ratchet.ledger import append, read_ledger
 from lamarck.ratchet.night import Closed, Ran
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.room import Laboratory
-from lamarck.ratchet.run import make_plan, read_subject
+from lamarck.ratchet.run import check_same, make_plan, read_subject
 from lamarck.ratchet.verdict import estimate
 from lamarck.seeds import seed_for
 
@@ -52,15 +53,18 @@ def promote(files: NightFiles, say: Callable[[str], None]) -> Promoted:
 
     Errors: LamarckError where the file names no promotion, nothing was kept, or the ceiling is spent.
     """
-    ratchet = load_ratchet(files.file)
+    before = read_ratchet_plan(files.plan)
+    ratchet = load_ratchet(Path(before.config))
     promotion = ratchet.file.promotion
     if promotion is None:
-        raise LamarckError(f"{files.file} names no larger size: `promotion` in the ratchet's file does")
+        raise LamarckError(f"{ratchet.path} names no larger size: `promotion` in the ratchet's file does")
     kept = [line.commit for line in read_ledger(files.ledger) if isinstance(line, Closed) and line.status == "keep"]
     if not kept:
         raise LamarckError(f"the night {files.tag} kept nothing, so there is nothing to promote")
     subject = read_subject(ratchet, files)
-    permit = admitted(make_plan(ratchet, files, subject), ratchet.path)
+    plan = make_plan(ratchet, files, subject)
+    check_same(files, plan)
+    permit = admitted(plan, ratchet.path)
     laboratory = Laboratory(Sandbox(), ratchet.file, subject.fixed, subject.evaluation)
     after = subject.repository.files(kept[-1], list(ratchet.file.mutable_files))
     path = files.promotion

@@ -133,7 +133,7 @@ def _run_alone(
     say: Callable[[str], None],
 ) -> str:
     plan = make_plan(ratchet, files, subject)
-    _check_same(files, plan)
+    check_same(files, plan)
     branch = f"{ratchet.file.branch_prefix}/{files.tag}"
     subject.repository.check_not_checked_out(branch)
     if not files.plan.exists() and subject.repository.branch(branch):
@@ -181,6 +181,7 @@ def make_plan(ratchet: Ratchet, files: NightFiles, subject: Subject) -> RatchetP
     return RatchetPlan(
         ratchet=file.name,
         night=files.tag,
+        config=str(ratchet.path),
         base=subject.base,
         file=file.digest(),
         subject=_digests(subject.mutable),
@@ -205,7 +206,7 @@ def _place_of(ratchet: Ratchet, subject: Subject) -> str:
     return digest_value([f"{root}/{subject.repository.prefix}{name}" for name in ratchet.file.mutable_files])[:32]
 
 
-def _check_same(files: NightFiles, plan: RatchetPlan) -> None:
+def check_same(files: NightFiles, plan: RatchetPlan) -> None:
     """Errors: LamarckError where the night began under another plan: its risk and its ledger are of that one."""
     if not files.plan.exists():
         return

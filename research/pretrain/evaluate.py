@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 ROWS, LENGTH, BATCH = 96, 128, 16
-TOLERANCE = 0.05  # of a logit: rows are summed in another order beside other rows
+TOLERANCE = 0.002  # of a logit: rows are summed in another order beside other rows
 DATA = Path("data")
 
 
