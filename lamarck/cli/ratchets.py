@@ -51,7 +51,7 @@ def report(name: Name, tag: Tag = None, as_json: AsJson = False) -> None:
 
 @ratchets.command()
 def promote(name: Name, tag: Tag = None, as_json: AsJson = False) -> None:
-    """Try what was kept at the larger size that the file's `promotion` names, against the unmodified files."""
+    """What was kept beside the unmodified files, on seeds that chose nothing; larger, where `promotion` says so."""
     from lamarck.commands import ratchet
 
     ratchet.promote(name, tag, as_json)

@@ -19,7 +19,7 @@ from lamarck.gate.ratchet import RATCHETS, RatchetPlan, asked_of_ratchet, ratche
 from lamarck.lineage.digest import short
 from lamarck.ratchet.file import Ratchet, load_ratchet
 from lamarck.ratchet.ledger import read_ledger
-from lamarck.ratchet.night import Closed, Night
+from lamarck.ratchet.night import Night
 from lamarck.ratchet.night_files import NightFiles, last_night, night_of
 from lamarck.ratchet.rows import Row, rows
 from lamarck.ratchet.run import Until, moment_of, run_night
@@ -119,8 +119,7 @@ def report(name: str, tag: str | None, as_json: bool) -> None:
     ratchet = load_ratchet(files.file)
     file = ratchet.file
     plan = read_ratchet_plan(files.plan)
-    lines = read_ledger(files.ledger)
-    found = rows(lines, plan.base)
+    found = rows(read_ledger(files.ledger), plan.base)
     if as_json:
         print(json.dumps([_row_json(ratchet, row) for row in found if row.status], indent=2))
         return
@@ -140,16 +139,21 @@ def report(name: str, tag: str | None, as_json: bool) -> None:
         pairs = str(len(differences) or "")
         table.add_row(str(row.number), row.commit[:7], metric, row.status, pairs, shown, row.description, row.why)
     console.print(table)
-    kept = sum(isinstance(line, Closed) and line.status == "keep" for line in lines)
-    _print(console, f"{kept} kept on {file.branch_prefix}/{files.tag}; {files.results} has the rows.")
+    kept = [row for row in found if row.status == "keep"]
+    curve = ", ".join(f"{row.metric:.4f} at {row.number}" for row in kept if row.metric is not None)
+    _print(console, f"{file.metric} by experiment: {curve}")
+    _print(console, f"{len(kept) - 1} kept on {file.branch_prefix}/{files.tag}; {files.results} has the rows.")
     _print(console, "Differences are to the incumbent, on fresh seeds run beside it; more is better; bounds hold for")
-    _print(console, f"the whole night, whose risk of keeping anything that is no better is {file.rigor.risk:.0%}.")
+    _print(console, f"the whole night, whose risk of keeping anything that is no better is {file.rigor.risk:.0%}. They")
+    _print(
+        console, f"chose what was kept, so they flatter it: `lamarck ratchet promote {name}` tries it on other seeds."
+    )
     if file.trust == "printed":
         _print(console, "The subject printed its own metric: nothing of this is evidence of more than what it says.")
 
 
 def promote(name: str, tag: str | None, as_json: bool) -> None:
-    """Run what was kept beside the unmodified files at the larger size, pair by pair, and say what that showed."""
+    """Run what was kept beside the unmodified files, pair by pair, and say what that showed."""
     from lamarck.ratchet.promotion import promote as run_promotion
 
     console = output.console(stderr=as_json)

@@ -21,12 +21,14 @@ RATCHETS = "ratchet"
 
 
 class RatchetPlan(Part):
-    """What a human is asked. `config` is the path of the ratchet's file, `base` the commit that the night starts from;
+    """What a human is asked. `machine`: its name and processor, for a baseline is of one
+    machine. `config` is the path of the ratchet's file, `base` the commit that the night starts from;
     `file`, and `subject`, `evaluator` and `data` by their files' names, are digests. `agent`: its kind, and how it is
     called. `experiments`: proposals at most."""
 
     ratchet: str
     night: str
+    machine: str
     config: str
     base: str
     file: str

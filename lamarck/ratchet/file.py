@@ -96,10 +96,11 @@ class Budget(Section):
 
 
 class Promotion(Section):
-    """A larger size, at which what was kept is tried: `lamarck ratchet promote NAME`."""
+    """How what was kept is tried again, on seeds that chose nothing: `lamarck ratchet promote NAME`. As it is: at the
+    same size."""
 
     environment: dict[str, str] = Field({}, description="What makes it larger; the subject reads it.")
-    budget: Budget
+    budget: Budget | None = Field(None, description="That of the experiments when left out.")
     pairs: int = Field(8, ge=5, description="Runs of what was kept, each beside one of the unmodified files.")
 
 
@@ -143,7 +144,7 @@ class RatchetFile(Section):
     rigor: Rigor = Rigor()
     simplicity: Simplicity = Simplicity()
     mends: int = Field(2, ge=0, description="How often the agent may mend a crash of a simple kind.")
-    promotion: Promotion | None = None
+    promotion: Promotion = Promotion()
 
     @model_validator(mode="after")
     def _fits(self) -> "RatchetFile":

@@ -1,4 +1,7 @@
-"""What was kept, at a larger size: pairs with the unmodified files on seeds that chose nothing, once."""
+"""What was kept beside the unmodified files, on seeds that chose nothing, at a larger size where one is named.
+
+The differences of a night chose what was kept, so they flatter it; this one chose nothing, and may be quoted.
+"""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,7 +25,7 @@ RISK = 0.05  # of the interval: there is one comparison only
 
 @dataclass(frozen=True)
 class Promoted:
-    """`difference`: of what was kept to the unmodified files, at the larger size; more is better. `low`, `high`: its
+    """`difference`: of what was kept to the unmodified files; more is better. `low`, `high`: its
     bounds, each side at 5%; None: too few pairs to say."""
 
     metric: str
@@ -39,9 +42,9 @@ class Promoted:
     @property
     def sentence(self) -> str:
         if self.difference is None:
-            return f"at the larger size every one of {self.failed} pairs failed"
+            return f"every one of {self.failed} pairs failed"
         bounds = " to ".join("?" if each is None else f"{each:+.4g}" for each in (self.low, self.high))
-        verdict = "it holds at the larger size" if self.holds else "not shown to hold at the larger size"
+        verdict = "it holds" if self.holds else "not shown to hold"
         return f"{self.metric}: {self.difference:+.4g} ({bounds}; more is better) over {self.pairs} pairs: {verdict}"
 
     def as_json(self) -> dict[str, Any]:
@@ -51,13 +54,16 @@ class Promoted:
 def promote(files: NightFiles, say: Callable[[str], None]) -> Promoted:
     """Go on until the file's pairs are done. They are part of the night, and of its approval and ceiling.
 
-    Errors: LamarckError where the file names no promotion, nothing was kept, or the ceiling is spent.
+    Errors: LamarckError where nothing was kept, the metric was printed, or the ceiling is spent.
     """
     before = read_ratchet_plan(files.plan)
     ratchet = load_ratchet(Path(before.config))
-    promotion = ratchet.file.promotion
-    if promotion is None:
-        raise LamarckError(f"{ratchet.path} names no larger size: `promotion` in the ratchet's file does")
+    promotion, budget = ratchet.file.promotion, ratchet.file.promotion.budget or ratchet.file.spending
+    if ratchet.file.trust == "printed":
+        raise LamarckError(
+            f"{ratchet.path} has `trust: printed`: what a subject says of itself is promoted nowhere; let it hand over "
+            "what an evaluator scores (`trust: scored`)"
+        )
     kept = [line.commit for line in read_ledger(files.ledger) if isinstance(line, Closed) and line.status == "keep"]
     if not kept:
         raise LamarckError(f"the night {files.tag} kept nothing, so there is nothing to promote")
@@ -73,14 +79,14 @@ def promote(files: NightFiles, say: Callable[[str], None]) -> Promoted:
         for candidate in (True, False) if pair % 2 == 0 else (False, True):
             if any((line.pair, line.candidate) == (pair, candidate) for line in done):
                 continue
-            if not permit.fits(promotion.budget.limit):
+            if not permit.fits(budget.limit):
                 raise LamarckError(
                     f"the {permit.plan.device_seconds:g} device-seconds approved for the night are spent"
                 )
             seed = seed_for(ratchet.file.seed, "promotion", str(pair))
             files_now = after if candidate else subject.mutable
             with permit.experiment():
-                outcome = laboratory.experiment(files_now, seed, promotion.budget, promotion.environment)
+                outcome = laboratory.experiment(files_now, seed, budget, promotion.environment)
             line = Ran(proposal=0, candidate=candidate, stage="again", pair=pair, seed=seed, metric=outcome.metric,
                        seconds=round(outcome.seconds, 3), failure=outcome.failure)  # fmt: skip
             append(path, line)

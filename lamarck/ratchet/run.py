@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lamarck.campaign.ledger import processor
 from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, digest_value, read_regular, write_changed, write_text
 from lamarck.gate.approval import Approver
@@ -181,6 +182,7 @@ def make_plan(ratchet: Ratchet, files: NightFiles, subject: Subject) -> RatchetP
     return RatchetPlan(
         ratchet=file.name,
         night=files.tag,
+        machine=f"{machine()}, {processor()}, {file.cores} cores",
         config=str(ratchet.path),
         base=subject.base,
         file=file.digest(),

@@ -1,5 +1,6 @@
 """What a candidate or an agent tries is caught, logged as such, and nothing of it is kept."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import lamarck
 from lamarck.errors import LamarckError
 from lamarck.judging.sandbox import Sandbox
 from lamarck.ratchet.agents.command import redacted
@@ -295,3 +297,21 @@ def test_two_ratchets_on_one_subject_are_one_too_many(project: Path, held: None)
     with pytest.raises(LamarckError, match="another ratchet is working on"):
         run(other)
     assert not NightFiles("other", "night").plan.exists()
+
+
+def test_no_experiment_runs_outside_the_night_s_ceiling() -> None:
+    """Whoever asks the laboratory for one has a permit around it, and permits are made at the gate alone."""
+    root = Path(lamarck.__file__).parent
+    asking = {}
+    for path in sorted(root.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        calls = [each for each in ast.walk(tree) if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute)]
+        asked = [ast.unparse(each.func) for each in calls if each.func.attr == "experiment"]
+        if asked:
+            asking[path.relative_to(root).as_posix()] = asked
+    assert asking == {
+        "ratchet/promotion.py": ["permit.experiment", "laboratory.experiment"],
+        "ratchet/run.py": ["session.permit.experiment", "session.laboratory.experiment"],
+    }
+    made = {path.name for path in root.rglob("*.py") if "Permit(" in path.read_text(encoding="utf-8")}
+    assert made == {"ratchet.py"}

@@ -14,15 +14,17 @@ import yaml
 
 from lamarck.commands import ratchet as commands
 from lamarck.errors import LamarckError
+from lamarck.files import write_text
 from lamarck.gate.approval import Approver
-from lamarck.gate.ratchet import read_ratchet_plan
+from lamarck.gate.ratchet import ratchet_text, read_ratchet_plan
 from lamarck.judging.sandbox import Sandbox
+from lamarck.ratchet.agents.proposal import Context, told
 from lamarck.ratchet.branches import compare
 from lamarck.ratchet.file import load_ratchet
 from lamarck.ratchet.ledger import append, read_ledger
 from lamarck.ratchet.night import Closed, Proposed, Ran
 from lamarck.ratchet.night_files import NightFiles, mark
-from lamarck.ratchet.run import Until, moment_of
+from lamarck.ratchet.run import Until, make_plan, moment_of, read_subject
 from tests.ratchet.subjects import SCORED, edits, found, git, ratchet, results, run, subject
 
 BETTER = ("guess higher", "GUESS = 1.0", "GUESS = 3.0")
@@ -293,6 +295,8 @@ def test_what_was_kept_is_tried_at_a_larger_size(
     lines = [line for line in read_ledger(NIGHT.promotion) if isinstance(line, Ran)]
     assert len(lines) == 10 and len({line.seed for line in lines}) == 5
     commands.promote("toy", "night", as_json=True)  # it is told by its ledger
+    commands.report("toy", "night", as_json=False)
+    assert "distance by experiment: 6.0000 at 0, 4.0000 at 1" in capsys.readouterr().out.replace("\n", " ")
     assert len(read_ledger(NIGHT.promotion)) == 10
 
 
@@ -312,6 +316,21 @@ def test_a_file_that_cannot_be_meant_is_refused(project: Path) -> None:
     assert load_ratchet(made.path) == ratchet(project)
     with pytest.raises(LamarckError, match="names no agent"):
         run(load_ratchet(made.path))
+
+
+def test_what_a_subject_says_of_itself_is_promoted_nowhere(project: Path) -> None:
+    values = {"trust": None, "hand_over": None, "evaluation_files": None}
+    made = subject(project, agent=edits(BETTER), **values)
+    files = NightFiles("toy", "night")
+    write_text(files.plan, ratchet_text(make_plan(made, files, read_subject(made, files))))
+    with pytest.raises(LamarckError, match="is promoted nowhere"):
+        commands.promote("toy", "night", as_json=True)
+
+
+def test_an_agent_s_prompt_fits_one_word_of_a_command_line() -> None:
+    long = "x" * 10**6
+    said = told(Context(1, {}, {}, "m", "minimize", long, (), long, long, (long, long, long)))
+    assert len(said.encode()) < 2**17
 
 
 def test_a_closed_line_out_of_turn_is_no_night(project: Path) -> None:

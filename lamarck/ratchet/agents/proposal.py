@@ -6,6 +6,7 @@ from typing import Protocol
 
 from lamarck.errors import LamarckError
 
+MOST_CHARACTERS = 12_000  # of any one part of what an agent is told
 MOVES = """\
 When ideas run out, do not stop; try one of these:
 - combine two near-misses: changes that were almost better
@@ -43,6 +44,11 @@ class Proposal:
     caught: tuple[str, ...] = ()
 
 
+def _end(text: str) -> str:
+    """Its end: all parts together have to fit one word of a command line, 128 KiB on Linux."""
+    return text if len(text) <= MOST_CHARACTERS else f"...{text[-MOST_CHARACTERS:]}"
+
+
 class Agent(Protocol):
     def propose(self, context: Context) -> Proposal: ...
 
@@ -57,6 +63,7 @@ class NoMoreIdeas(LamarckError):
 
 def told(context: Context) -> str:
     """What an agent that reads is told, in words."""
+    results, program, log = (_end(each) for each in (context.results, context.program, context.log))
     better = "lower" if context.direction == "minimize" else "higher"
     names = ", ".join(context.files)
     parts = [
@@ -65,19 +72,19 @@ def told(context: Context) -> str:
         "what it is in one short line. It is kept only if it is better on fresh seeds, beside the present version; "
         "equal and simpler is kept, too. Never ask whether to go on.",
     ]
-    if context.program:
-        parts.append(context.program)
+    if program:
+        parts.append(program)
     if context.rules:
         parts.append("Rules:\n" + "\n".join(f"- {rule}" for rule in context.rules))
-    parts.append(f"All experiments so far (results.tsv):\n{context.results}")
+    parts.append(f"All experiments so far (results.tsv):\n{results}")
     if context.near_misses:
-        parts.append("Near-misses, as diffs:\n" + "\n".join(context.near_misses))
+        parts.append("Near-misses, as diffs:\n" + "\n".join(map(_end, context.near_misses)))
     parts.append(MOVES)
     if context.failure:
         parts.append(
-            f"Your last candidate crashed: {context.failure}\nThe end of its log:\n{context.log}\n"
+            f"Your last candidate crashed: {context.failure}\nThe end of its log:\n{log}\n"
             "It is in the file now: mend it, or put the file back."
         )
-    elif context.log:
-        parts.append(f"The end of the last experiment's log:\n{context.log}")
+    elif log:
+        parts.append(f"The end of the last experiment's log:\n{log}")
     return "\n\n".join(parts) + "\n"

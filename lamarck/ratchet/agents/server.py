@@ -3,7 +3,6 @@
 import os
 import re
 
-import httpx2
 from pydantic import BaseModel, ValidationError
 
 from lamarck.errors import LamarckError
@@ -58,6 +57,8 @@ class Server:
         return Proposal({**context.files, name: blocks[0].encode()}, description)
 
     def _ask(self, prompt: str) -> str:
+        import httpx2  # a fifth of a second
+
         body = {
             "model": self._settings.model,
             "messages": [{"role": "user", "content": prompt}],
