@@ -119,7 +119,6 @@ class Open:
     candidate: dict[int, float] = field(default_factory=dict)  # pair -> score
     incumbent: dict[int, float] = field(default_factory=dict)
     failure: str = ""
-    lost: int = 0  # runs of the incumbent that failed since its last good one
 
     @property
     def differences(self) -> list[float]:
@@ -146,7 +145,8 @@ class Night:
     confirmations: int = 0
     spent: float = 0.0  # of the allowance
     device_seconds: float = 0.0
-    lost: int = 0
+    lost: int = 0  # runs of the incumbent that failed since its last good one
+    failure: str = ""  # of the last of them
 
     @property
     def sigma(self) -> float:
@@ -175,6 +175,7 @@ class Night:
         if not line.candidate:
             self.lost = self.lost + 1 if score is None else 0
             if score is None:
+                self.failure = line.failure
                 return
             self._learn(score)
             if line.stage == "baseline":
@@ -224,7 +225,9 @@ class Night:
     def next(self) -> Next:
         """What to do next. A `Closed` is to be written down, and what it says to be done."""
         if self.lost > MOST_LOST:
-            return Stop("the incumbent itself fails, though it ran before: its last run's log says why")
+            return Stop(
+                f"the files that are kept fail by themselves ({self.failure}): mend them and start another night"
+            )
         if len(self.baseline) < self.rigor.baseline_runs:
             pair = len(self.baseline)
             return Run(False, "baseline", pair, self._seed("baseline", pair, self.lost))

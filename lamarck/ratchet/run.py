@@ -166,10 +166,20 @@ def read_subject(ratchet: Ratchet, files: NightFiles) -> Subject:
         base,
         {name: named[name] for name in file.mutable_files},
         {name: named[name] for name in file.immutable_files},
-        {name: read_regular(ratchet.directory / name) for name in file.data_files},
-        {name: read_regular(ratchet.directory / name) for name in file.evaluation_files},
+        _data(ratchet, file.data_files),
+        _data(ratchet, file.evaluation_files),
         "\n".join(named[name].decode("utf-8", errors="replace") for name in programs),
     )
+
+
+def _data(ratchet: Ratchet, names: tuple[str, ...]) -> dict[str, bytes]:
+    """Errors: LamarckError where one is missing: what makes it is the subject's own affair."""
+    missing = [name for name in names if not (ratchet.directory / name).exists()]
+    if missing:
+        raise LamarckError(
+            f"{ratchet.directory / missing[0]} is missing: the head of {ratchet.path} says what makes it"
+        )
+    return {name: read_regular(ratchet.directory / name) for name in names}
 
 
 def make_plan(ratchet: Ratchet, files: NightFiles, subject: Subject) -> RatchetPlan:

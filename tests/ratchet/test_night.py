@@ -318,6 +318,16 @@ def test_a_file_that_cannot_be_meant_is_refused(project: Path) -> None:
         run(load_ratchet(made.path))
 
 
+def test_a_subject_that_fails_unchanged_ends_the_night_with_its_own_words(project: Path, sandbox: Sandbox) -> None:
+    asked = {"kind": "command", "command": ["touch", str(project / "asked")]}
+    made = subject(project, SCORED | {"train.py": "import nothing_of_this_name\n"}, agent=asked)
+    assert "No module named 'nothing_of_this_name'" in run(made)
+    assert not (project / "asked").exists()
+    (project / "secret.json").unlink()
+    with pytest.raises(LamarckError, match=r"secret.json is missing"):
+        run(made, "other")
+
+
 def test_what_a_subject_says_of_itself_is_promoted_nowhere(project: Path) -> None:
     values = {"trust": None, "hand_over": None, "evaluation_files": None}
     made = subject(project, agent=edits(BETTER), **values)
