@@ -1,8 +1,10 @@
 """A night for real: kept on a branch, ended at any time, gone on with, and refused where its ground has moved."""
 
+import _thread
 import json
 import resource
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -16,7 +18,7 @@ from lamarck.commands import ratchet as commands
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.gate.approval import Approver
-from lamarck.gate.ratchet import ratchet_text, read_ratchet_plan
+from lamarck.gate.ratchet import ratchet_digest, ratchet_text, read_ratchet_plan
 from lamarck.judging.sandbox import Sandbox
 from lamarck.ratchet.agents.proposal import Context, told
 from lamarck.ratchet.branches import compare
@@ -107,6 +109,31 @@ def test_a_session_ends_after_so_many_experiments_or_at_a_time_and_the_next_goes
     assert moment_of("23:59") > moment_of("00:00") - 86_400
     with pytest.raises(LamarckError, match="give a time of the day"):
         moment_of("late")
+
+
+def test_ctrl_c_ends_a_session_cleanly_and_the_next_goes_on(
+    project: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture
+) -> None:
+    """In the middle of an experiment: what is not finished is run again."""
+    slow = SCORED["train.py"].replace("# here", "import time\ntime.sleep(0 if GUESS == 1 else 30)")
+    made = subject(project, SCORED | {"train.py": slow}, agent=edits(BETTER))
+
+    def interrupt() -> None:
+        while not any(isinstance(line, Proposed) for line in read_ledger(NIGHT.ledger)):
+            time.sleep(0.05)
+        time.sleep(0.5)
+        _thread.interrupt_main()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    digest = ratchet_digest(make_plan(made, NIGHT, read_subject(made, NIGHT)))
+    started = time.monotonic()
+    commands.run(made.path, "night", lambda: Approver(name="Tester"), digest, None, Until(), False)
+    thread.join()
+    assert time.monotonic() - started < 25
+    assert "night ended: you ended it" in capsys.readouterr().out
+    assert isinstance(read_ledger(NIGHT.ledger)[-1], Proposed)
+    assert run(made, until=Until(moment=0.0)) == "it is the time that it was to end"
 
 
 def test_the_ceiling_is_of_all_runs_together(project: Path, sandbox: Sandbox) -> None:
