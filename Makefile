@@ -75,6 +75,7 @@ bench: .venv/developer
 	$(BIN)/python -m benchmarks.contamination
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python benchmarks/merge.py
+	$(BIN)/python benchmarks/ratchet.py
 	[ ! -e .venv-vllm/installed ] || $(BIN)/python benchmarks/vllm_vs_direct.py
 
 .venv/installed: envs/cpu.txt pyproject.toml $(RUNPOD)/pyproject.toml

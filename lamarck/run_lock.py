@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -23,6 +25,16 @@ def take_lock(path: Path, sentence: str) -> None:
     file.write(str(os.getpid()))
     file.flush()
     _held[path] = file
+
+
+@contextmanager
+def holding(path: Path, sentence: str) -> Iterator[None]:
+    """Hold `path` for as long as the block lasts. Errors: as `take_lock`."""
+    take_lock(path, sentence)
+    try:
+        yield
+    finally:
+        _held.pop(path).close()
 
 
 def take_run_lock() -> None:

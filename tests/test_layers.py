@@ -32,6 +32,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("arch",),
     ("campaign",),
     ("search",),
+    ("ratchet",),
     ("report",),
     ("serve", "hub"),
     ("export",),

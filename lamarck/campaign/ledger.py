@@ -132,7 +132,7 @@ def _row(
         scores=scores,
         device_seconds=device_seconds,
         cut_short=cut_short,
-        machine=_machine(),
+        machine=processor(),
         commit=code_state().commit,
         date=datetime.datetime.now(datetime.UTC).date(),
     )
@@ -145,7 +145,7 @@ def _trained_seconds(generation: Generation) -> float:
     return round(sum(record.device_seconds for record in records), 3)
 
 
-def _machine() -> str:
+def processor() -> str:
     """The processor's name, as far as the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -12,6 +12,7 @@ from lamarck.cli.campaigns import campaigns
 from lamarck.cli.groups import curricula, pods, suites
 from lamarck.cli.merging import merges
 from lamarck.cli.options import DEFAULT, AsJson, ConfigFile
+from lamarck.cli.ratchets import ratchets
 from lamarck.cli.searches import searches
 from lamarck.cli.serving import chat, serve
 from lamarck.errors import exit_with_sentence
@@ -34,6 +35,7 @@ app.add_typer(suites, name="suite")
 app.add_typer(pods, name="pods")
 app.add_typer(campaigns, name="campaign")
 app.add_typer(searches, name="search")
+app.add_typer(ratchets, name="ratchet")
 app.add_typer(merges, name="merge")
 
 

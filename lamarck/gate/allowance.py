@@ -1,7 +1,8 @@
 """What may be trained: nobody takes an optimizer step without an allowance, and allowances are made here alone. Light.
 
 A child's comes from an approval that the gate admitted. Whatever is trained without one is listed below with its own
-ceiling, in steps and parameters: seconds would make a score depend on the machine.
+ceiling, in steps and parameters: seconds would make a score depend on the machine. A ratchet's experiments train models
+that are no generation: in rooms, under the one approval and the one ceiling of their night (ratchet.py).
 """
 
 import math

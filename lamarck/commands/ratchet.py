@@ -1,0 +1,228 @@
+"""`lamarck ratchet run|status|report|promote|compare`: one question to a human, then a night of experiments."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from lamarck import output
+from lamarck.errors import LamarckError
+from lamarck.gate.approval import Approver
+from lamarck.gate.check import check_approval
+from lamarck.gate.journal import journal_of
+from lamarck.gate.ratchet import RATCHETS, RatchetPlan, asked_of_ratchet, ratchet_digest, read_ratchet_plan
+from lamarck.lineage.digest import short
+from lamarck.ratchet.file import Ratchet, load_ratchet
+from lamarck.ratchet.ledger import read_ledger
+from lamarck.ratchet.night import Night
+from lamarck.ratchet.night_files import NightFiles, last_night, night_of
+from lamarck.ratchet.rows import Row, rows
+from lamarck.ratchet.run import Until, moment_of, run_night
+
+
+def until(experiments: int | None, clock: str | None) -> Until:
+    """Errors: LamarckError where `clock` is no time of the day."""
+    return Until(experiments, None if clock is None else moment_of(clock))
+
+
+def run(
+    path: Path,
+    tag: str | None,
+    approver: Callable[[], Approver],
+    typed_digest: str | Callable[[str], str],
+    key: Path | None,
+    ends: Until,
+    as_json: bool,
+) -> None:
+    """Ask, run, and print the report. Errors: those of `run_night`."""
+    ratchet = load_ratchet(path)
+    files = night_of(ratchet.file.name, tag)
+    console = output.console(stderr=as_json)
+
+    def ask(plan: RatchetPlan) -> str:
+        _say_plan(ratchet, plan, console)
+        question = f"To approve all of that, type its short digest ({short(ratchet_digest(plan))}): "
+        return typed_digest if isinstance(typed_digest, str) else typed_digest(question)
+
+    def say(line: str) -> None:
+        _print(console, f"{time.strftime('%H:%M:%S')} {line}")
+
+    try:
+        why = run_night(ratchet, files, approver, ask, key, ends, say)
+    except KeyboardInterrupt:
+        why = "you ended it"
+    _print(console, f"{files.tag} ended: {why}. `lamarck ratchet run {path}` goes on where there is more to do.")
+    if files.plan.exists():
+        report(ratchet.file.name, files.tag, as_json)
+
+
+def status(name: str, tag: str | None, as_json: bool) -> None:
+    """What is approved, how far it is, and what was spent."""
+    files = last_night(name, tag)
+    plan = read_ratchet_plan(files.plan)
+    night = replayed(load_ratchet(files.file), files)
+    try:
+        check_approval(asked_of_ratchet(plan, files.file), plan.approval)
+        approval = "approved"
+    except LamarckError as error:
+        approval = str(error)
+    spent = journal_of(f"{RATCHETS}/{plan.ratchet}.{plan.night}", ratchet_digest(plan)).spent()
+    said: dict[str, Any] = {
+        "ratchet": name,
+        "night": files.tag,
+        "approval": approval,
+        "experiments": night.number,
+        "experiments_at_most": plan.experiments,
+        "kept": night.kept,
+        "confirmations": night.confirmations,
+        "risk_spent": round(night.rigor.share * night.confirmations, 6),
+        "allowance_spent": night.spent,
+        "device_seconds": round(spent, 1),
+        "device_seconds_at_most": plan.device_seconds,
+        "sigma": night.sigma,
+        "trust": plan.trust,
+    }
+    if as_json:
+        print(json.dumps(said, indent=2))
+        return
+    console = output.console()
+    rigor = night.rigor
+    _print(console, f"{name}, night {files.tag}: {night.number} of {plan.experiments} experiments, {approval}")
+    _print(console, f"  kept: {len(night.kept)}; a run's standard deviation between seeds: {night.sigma:.3g}")
+    _print(
+        console,
+        f"  {night.confirmations} of {rigor.confirmations} confirmations, so {said['risk_spent']:.2%} of the night's "
+        f"risk of {rigor.risk:.0%}",
+    )
+    _print(console, f"  {spent:.0f} of {plan.device_seconds:.0f} device-seconds")
+
+
+def replayed(ratchet: Ratchet, files: NightFiles) -> Night:
+    """The night as its ledger tells it."""
+    file = ratchet.file
+    night = Night(file.rigor, file.simplicity, file.sign, file.seed, file.mends)
+    for line in read_ledger(files.ledger):
+        night.apply(line)
+    return night
+
+
+def report(name: str, tag: str | None, as_json: bool) -> None:
+    """Every experiment with what it showed on fresh seeds, and what was kept."""
+    from lamarck.ratchet.verdict import estimate, interval  # numpy
+
+    files = last_night(name, tag)
+    ratchet = load_ratchet(files.file)
+    file = ratchet.file
+    plan = read_ratchet_plan(files.plan)
+    found = rows(read_ledger(files.ledger), plan.base)
+    if as_json:
+        print(json.dumps([_row_json(ratchet, row) for row in found if row.status], indent=2))
+        return
+    console = output.console()
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("", "commit", file.metric, "status", "pairs", "difference", "what", "why"):
+        table.add_column(heading)
+    for row in found:
+        if not row.status:
+            continue
+        differences = row.differences(file.sign)
+        low, high = interval(differences, file.rigor)
+        middle = estimate(differences)
+        bounds = f" [{_bound(low)}, {_bound(high)}]" if differences else ""
+        shown = "" if middle is None else f"{middle:+.4g}{bounds}"
+        metric = "" if row.metric is None else f"{row.metric:.6f}"
+        pairs = str(len(differences) or "")
+        table.add_row(str(row.number), row.commit[:7], metric, row.status, pairs, shown, row.description, row.why)
+    console.print(table)
+    kept = [row for row in found if row.status == "keep"]
+    curve = ", ".join(f"{row.metric:.4f} at {row.number}" for row in kept if row.metric is not None)
+    _print(console, f"{file.metric} by experiment: {curve}")
+    _print(console, f"{len(kept) - 1} kept on {file.branch_prefix}/{files.tag}; {files.results} has the rows.")
+    _print(console, "Differences are to the incumbent, on fresh seeds run beside it; more is better; bounds hold for")
+    _print(console, f"the whole night, whose risk of keeping anything that is no better is {file.rigor.risk:.0%}. They")
+    _print(
+        console, f"chose what was kept, so they flatter it: `lamarck ratchet promote {name}` tries it on other seeds."
+    )
+    if file.trust == "printed":
+        _print(console, "The subject printed its own metric: nothing of this is evidence of more than what it says.")
+
+
+def promote(name: str, tag: str | None, as_json: bool) -> None:
+    """Run what was kept beside the unmodified files, pair by pair, and say what that showed."""
+    from lamarck.ratchet.promotion import promote as run_promotion
+
+    console = output.console(stderr=as_json)
+    found = run_promotion(last_night(name, tag), lambda line: _print(console, line))
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2))
+        return
+    _print(console, found.sentence)
+
+
+def compare(first: str, second: str, as_json: bool) -> None:
+    """What two branches both kept, and what one alone did."""
+    from lamarck.ratchet.branches import compare as found_in
+
+    found = found_in(Path(), first, second)
+    if as_json:
+        print(json.dumps([each.as_json() for each in found], indent=2))
+        return
+    console = output.console()
+    for kind in ("both", first, second):
+        _print(console, "kept on both, universal as far as these two machines go:" if kind == "both" else f"{kind}:")
+        for each in found:
+            if each.where == kind:
+                _print(console, f"  {each.commit[:7]} {each.description} {each.difference}")
+    _print(console, "What one machine alone kept: `agent: {kind: branch, branch: ...}` tries it on the other.")
+
+
+def _row_json(ratchet: Ratchet, row: Row) -> dict[str, Any]:
+    from lamarck.ratchet.verdict import estimate, interval
+
+    differences = row.differences(ratchet.file.sign)
+    low, high = interval(differences, ratchet.file.rigor)
+    return {
+        "experiment": row.number,
+        "commit": row.commit,
+        "metric": row.metric,
+        "status": row.status,
+        "trust": ratchet.file.trust,
+        "description": row.description,
+        "why": row.why,
+        "claim": row.claim or None,
+        "pairs": len(differences),
+        "difference": estimate(differences),
+        "low": low,
+        "high": high,
+        "p_value": row.p_value,
+        "caught": list(row.caught),
+    }
+
+
+def _bound(value: float | None) -> str:
+    return "?" if value is None else f"{value:+.4g}"
+
+
+def _say_plan(ratchet: Ratchet, plan: RatchetPlan, console: Console) -> None:
+    file = ratchet.file
+    _print(console, f"{file.name}, night {plan.night}: {plan.experiments} experiments at most, from {plan.base[:7]}")
+    for what, digests in (("may change", plan.subject), ("scores", plan.evaluator), ("data", plan.data)):
+        for name, digest in digests.items():
+            _print(console, f"  {what:<10} {name} {short(digest)}")
+    _print(console, f"  run        {plan.run_command}")
+    _print(console, f"  evaluated  {plan.eval_command} ({plan.trust})")
+    _print(console, f"  agent      {plan.agent}")
+    _print(
+        console,
+        f"One approval covers all of it: {plan.device_seconds / 3600:.1f} device-hours at most. "
+        f"Its short digest: {short(ratchet_digest(plan))}.",
+    )
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,111 @@
+"""What was kept beside the unmodified files, on seeds that chose nothing, at a larger size where one is named.
+
+The differences of a night chose what was kept, so they flatter it; this one chose nothing, and may be quoted.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lamarck.errors import LamarckError
+from lamarck.gate.ratchet import admitted, read_ratchet_plan
+from lamarck.judging.sandbox import Sandbox
+from lamarck.ratchet.file import load_ratchet
+from lamarck.ratchet.ledger import append, read_ledger
+from lamarck.ratchet.night import Closed, Ran
+from lamarck.ratchet.night_files import NightFiles
+from lamarck.ratchet.room import Laboratory
+from lamarck.ratchet.run import check_same, make_plan, read_subject
+from lamarck.ratchet.verdict import estimate
+from lamarck.seeds import seed_for
+
+RISK = 0.05  # of the interval: there is one comparison only
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """`difference`: of what was kept to the unmodified files; more is better. `low`, `high`: its
+    bounds, each side at 5%; None: too few pairs to say."""
+
+    metric: str
+    pairs: int
+    failed: int
+    difference: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def holds(self) -> bool:
+        return self.low is not None and self.low > 0
+
+    @property
+    def sentence(self) -> str:
+        if self.difference is None:
+            return f"every one of {self.failed} pairs failed"
+        bounds = " to ".join("?" if each is None else f"{each:+.4g}" for each in (self.low, self.high))
+        verdict = "it holds" if self.holds else "not shown to hold"
+        return f"{self.metric}: {self.difference:+.4g} ({bounds}; more is better) over {self.pairs} pairs: {verdict}"
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"holds": self.holds}
+
+
+def promote(files: NightFiles, say: Callable[[str], None]) -> Promoted:
+    """Go on until the file's pairs are done. They are part of the night, and of its approval and ceiling.
+
+    Errors: LamarckError where nothing was kept, the metric was printed, or the ceiling is spent.
+    """
+    before = read_ratchet_plan(files.plan)
+    ratchet = load_ratchet(Path(before.config))
+    promotion, budget = ratchet.file.promotion, ratchet.file.promotion.budget or ratchet.file.spending
+    if ratchet.file.trust == "printed":
+        raise LamarckError(
+            f"{ratchet.path} has `trust: printed`: what a subject says of itself is promoted nowhere; let it hand over "
+            "what an evaluator scores (`trust: scored`)"
+        )
+    kept = [line.commit for line in read_ledger(files.ledger) if isinstance(line, Closed) and line.status == "keep"]
+    if not kept:
+        raise LamarckError(f"the night {files.tag} kept nothing, so there is nothing to promote")
+    subject = read_subject(ratchet, files)
+    plan = make_plan(ratchet, files, subject)
+    check_same(files, plan)
+    permit = admitted(plan, ratchet.path)
+    laboratory = Laboratory(Sandbox(), ratchet.file, subject.fixed, subject.evaluation)
+    after = subject.repository.files(kept[-1], list(ratchet.file.mutable_files))
+    path = files.promotion
+    done = [line for line in read_ledger(path) if isinstance(line, Ran)]
+    for pair in range(promotion.pairs):
+        for candidate in (True, False) if pair % 2 == 0 else (False, True):
+            if any((line.pair, line.candidate) == (pair, candidate) for line in done):
+                continue
+            if not permit.fits(budget.limit):
+                raise LamarckError(
+                    f"the {permit.plan.device_seconds:g} device-seconds approved for the night are spent"
+                )
+            seed = seed_for(ratchet.file.seed, "promotion", str(pair))
+            files_now = after if candidate else subject.mutable
+            with permit.experiment():
+                outcome = laboratory.experiment(files_now, seed, budget, promotion.environment)
+            line = Ran(proposal=0, candidate=candidate, stage="again", pair=pair, seed=seed, metric=outcome.metric,
+                       seconds=round(outcome.seconds, 3), failure=outcome.failure)  # fmt: skip
+            append(path, line)
+            done.append(line)
+            shown = outcome.failure or f"{outcome.metric:.6f}"
+            say(f"pair {pair + 1}, {'kept' if candidate else 'unmodified'}: {shown} ({outcome.seconds:.1f} s)")
+    return _told(ratchet.file.metric, ratchet.file.sign, promotion.pairs, done)
+
+
+def _told(metric: str, sign: int, pairs: int, done: list[Ran]) -> Promoted:
+    import numpy as np
+
+    from lamarck.campaign.evidence import bounds
+
+    found = {(line.pair, line.candidate): line.metric for line in done}
+    differences = [
+        sign * (own - other)
+        for pair in range(pairs)
+        if (own := found[pair, True]) is not None and (other := found[pair, False]) is not None
+    ]
+    low, high = bounds(np.asarray(differences), RISK) if differences else (None, None)
+    return Promoted(metric, len(differences), pairs - len(differences), estimate(differences), low, high)

@@ -1,0 +1,502 @@
+"""A night, from its approval to its end: propose, run, compare, keep or let go. After any end the same goes on."""
+
+import datetime
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lamarck.campaign.ledger import processor
+from lamarck.errors import LamarckError
+from lamarck.files import digest_bytes, digest_value, read_regular, write_changed, write_text
+from lamarck.gate.approval import Approver
+from lamarck.gate.approve import answer
+from lamarck.gate.check import check_approval
+from lamarck.gate.plan import differing_values
+from lamarck.gate.ratchet import Permit, RatchetPlan, admitted, asked_of_ratchet, ratchet_text, read_ratchet_plan
+from lamarck.judging.sandbox import Sandbox
+from lamarck.ratchet import night as nights
+from lamarck.ratchet.agents.branch import Branch
+from lamarck.ratchet.agents.command import Command, redacted
+from lamarck.ratchet.agents.mutation import Mutation
+from lamarck.ratchet.agents.patches import Patches
+from lamarck.ratchet.agents.proposal import Agent, AgentFailed, Context, NoMoreIdeas, Proposal
+from lamarck.ratchet.agents.server import Server
+from lamarck.ratchet.complexity import added, says_the_same
+from lamarck.ratchet.file import BranchAgent, CommandAgent, MutationAgent, PatchesAgent, Ratchet, agent_of
+from lamarck.ratchet.ledger import append, read_ledger
+from lamarck.ratchet.night import Closed, Mend, Night, Propose, Proposed, Ran, Run, Stop
+from lamarck.ratchet.night_files import NightFiles, machine, mark
+from lamarck.ratchet.room import Laboratory
+from lamarck.ratchet.rows import Row, intervals_tsv, near_misses, plain, results_tsv, rows
+from lamarck.ratchet.subject import Repository, repository_of
+from lamarck.ratchet.verdict import estimate, interval
+from lamarck.run_lock import holding
+
+MOST_FAILURES = 10  # of an agent in a row: then something else is wrong
+PASSAGE = 48  # bytes of evaluation data that no mutable file comes to hold by chance
+PROGRAM = "program.md"
+
+# Shows a plan, and returns the short digest that a human typed.
+Ask = Callable[[RatchetPlan], str]
+
+
+@dataclass(frozen=True)
+class Until:
+    """When a session ends, be the night over or not: after so many proposals, or at a moment (time.time())."""
+
+    proposals: int | None = None
+    moment: float | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a night works on, read once. `base`: the commit it starts from."""
+
+    repository: Repository
+    base: str
+    mutable: Mapping[str, bytes]
+    immutable: Mapping[str, bytes]
+    data: Mapping[str, bytes]
+    evaluation: Mapping[str, bytes]
+    program: str
+
+    @property
+    def fixed(self) -> dict[str, bytes]:
+        """What a run sees beside the candidate's files."""
+        return {**self.immutable, **self.data}
+
+
+@dataclass
+class Session:
+    """A night that is under way in this process."""
+
+    ratchet: Ratchet
+    files: NightFiles
+    subject: Subject
+    permit: Permit
+    laboratory: Laboratory
+    agent: Agent
+    say: Callable[[str], None]
+    lines: list[Ran | Proposed | Closed]
+    night: Night
+    log: str = ""
+    failures: int = 0
+    known: dict[str, int] = field(default_factory=dict)  # digest of a proposal's files -> its number
+
+    @property
+    def branch(self) -> str:
+        return f"{self.ratchet.file.branch_prefix}/{self.files.tag}"
+
+    @property
+    def incumbent(self) -> str:
+        return self.night.commit or self.subject.base
+
+    def add(self, line: Ran | Proposed | Closed) -> None:
+        append(self.files.ledger, line)
+        self.lines.append(line)
+        self.night.apply(line)
+        if isinstance(line, Proposed) and line.digest:
+            self.known.setdefault(line.digest, line.number)
+
+    def rows(self) -> list[Row]:
+        return rows(self.lines, self.subject.base)
+
+
+def run_night(
+    ratchet: Ratchet,
+    files: NightFiles,
+    approver: Callable[[], Approver],
+    ask: Ask,
+    key: Path | None,
+    until: Until,
+    say: Callable[[str], None],
+) -> str:
+    """Go on until the night is over, or the session. Returns why it ended.
+
+    Errors: LamarckError where nobody approved, the subject is not as it was approved, or the disk is full; Ctrl-C ends
+    it as cleanly as anything else.
+    """
+    subject = read_subject(ratchet, files)
+    lock = Path(".lamarck") / "ratchet" / f"{_place_of(ratchet, subject)}.lock"
+    with holding(lock, f"another ratchet is working on {ratchet.directory}"):
+        return _run_alone(ratchet, files, subject, approver, ask, key, until, say)
+
+
+def _run_alone(
+    ratchet: Ratchet,
+    files: NightFiles,
+    subject: Subject,
+    approver: Callable[[], Approver],
+    ask: Ask,
+    key: Path | None,
+    until: Until,
+    say: Callable[[str], None],
+) -> str:
+    plan = make_plan(ratchet, files, subject)
+    check_same(files, plan)
+    branch = f"{ratchet.file.branch_prefix}/{files.tag}"
+    subject.repository.check_not_checked_out(branch)
+    if not files.plan.exists() and subject.repository.branch(branch):
+        raise LamarckError(f"there is a branch {branch} already: give another --tag")
+    _ask(ratchet, plan, approver, ask, key)
+    session = _begin(ratchet, files, subject, admitted(plan, ratchet.path), say)
+    _align_branch(session)
+    mark(files, over=False)
+    why, over = _go_on(session, until)
+    if over:
+        mark(files, over=True)
+    return why
+
+
+def read_subject(ratchet: Ratchet, files: NightFiles) -> Subject:
+    """Errors: LamarckError where git, a commit or a file is missing, is a link, or has changes that no commit has."""
+    file = ratchet.file
+    repository = repository_of(ratchet.directory)
+    known = files.plan.exists()
+    base = read_ratchet_plan(files.plan).base if known else repository.line("rev-parse", "HEAD")
+    programs = [file.program] if file.program else []
+    if not known:
+        repository.check_unchanged([*file.mutable_files, *file.immutable_files, *programs])
+    if not programs and PROGRAM not in file.immutable_files and repository.has(base, PROGRAM):
+        programs = [PROGRAM]
+    named = repository.files(base, [*file.mutable_files, *file.immutable_files, *programs])
+    return Subject(
+        repository,
+        base,
+        {name: named[name] for name in file.mutable_files},
+        {name: named[name] for name in file.immutable_files},
+        _data(ratchet, file.data_files),
+        _data(ratchet, file.evaluation_files),
+        "\n".join(named[name].decode("utf-8", errors="replace") for name in programs),
+    )
+
+
+def _data(ratchet: Ratchet, names: tuple[str, ...]) -> dict[str, bytes]:
+    """Errors: LamarckError where one is missing: what makes it is the subject's own affair."""
+    missing = [name for name in names if not (ratchet.directory / name).exists()]
+    if missing:
+        raise LamarckError(
+            f"{ratchet.directory / missing[0]} is missing: the head of {ratchet.path} says what makes it"
+        )
+    return {name: read_regular(ratchet.directory / name) for name in names}
+
+
+def make_plan(ratchet: Ratchet, files: NightFiles, subject: Subject) -> RatchetPlan:
+    """Errors: LamarckError where no agent is named."""
+    file = ratchet.file
+    agent = agent_of(file)
+    said = agent.model_dump(mode="json")
+    how = said.get("command") or said.get("url") or said.get("branch") or ""
+    called = " ".join(how) if isinstance(how, list) else how
+    return RatchetPlan(
+        ratchet=file.name,
+        night=files.tag,
+        machine=f"{machine()}, {processor()}, {file.cores} cores",
+        config=str(ratchet.path),
+        base=subject.base,
+        file=file.digest(),
+        subject=_digests(subject.mutable),
+        evaluator=_digests({**subject.immutable, **subject.evaluation}),
+        data=_digests(subject.data),
+        run_command=file.run_command,
+        eval_command=file.eval_command,
+        trust=file.trust,
+        agent=f"{agent.kind} {called}".strip(),
+        experiments=file.experiments,
+        device_seconds=file.ceiling,
+    )
+
+
+def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: digest_bytes(content) for name, content in contents.items()}
+
+
+def _place_of(ratchet: Ratchet, subject: Subject) -> str:
+    """Which files these are, whoever names them."""
+    root = subject.repository.root.resolve()
+    return digest_value([f"{root}/{subject.repository.prefix}{name}" for name in ratchet.file.mutable_files])[:32]
+
+
+def check_same(files: NightFiles, plan: RatchetPlan) -> None:
+    """Errors: LamarckError where the night began under another plan: its risk and its ledger are of that one."""
+    if not files.plan.exists():
+        return
+    before = read_ratchet_plan(files.plan)
+    if differing := differing_values(before.model_dump(mode="json"), plan.model_dump(mode="json")):
+        raise LamarckError(
+            f"the {', '.join(differing)} of the night {files.tag} is not what it began with: restore it, or start "
+            "another night with --tag"
+        )
+
+
+def _ask(ratchet: Ratchet, plan: RatchetPlan, approver: Callable[[], Approver], ask: Ask, key: Path | None) -> None:
+    asked = asked_of_ratchet(plan, ratchet.path)
+    try:
+        check_approval(asked, plan.approval)
+    except LamarckError:
+        typed = ask(plan)
+        answer(asked, typed, plan.approval, plan.approval, approver(), f"ratchet {plan.ratchet}", key)
+
+
+def _begin(
+    ratchet: Ratchet, files: NightFiles, subject: Subject, permit: Permit, say: Callable[[str], None]
+) -> Session:
+    file = ratchet.file
+    agent = agent_with(ratchet, subject)
+    laboratory = Laboratory(Sandbox(), file, subject.fixed, subject.evaluation)
+    write_text(files.file, ratchet.content.decode("utf-8"))
+    write_text(files.plan, ratchet_text(permit.plan))
+    night = Night(file.rigor, file.simplicity, file.sign, file.seed, file.mends)
+    session = Session(ratchet, files, subject, permit, laboratory, agent, say, [], night)
+    for line in read_ledger(files.ledger):
+        session.lines.append(line)
+        night.apply(line)
+        if isinstance(line, Proposed) and line.digest:
+            session.known.setdefault(line.digest, line.number)
+    session.log = read_regular(files.log).decode("utf-8", errors="replace") if files.log.exists() else ""
+    return session
+
+
+def agent_with(ratchet: Ratchet, subject: Subject) -> Agent:
+    """Errors: LamarckError where it lacks what it needs."""
+    settings = agent_of(ratchet.file)
+    match settings:
+        case PatchesAgent():
+            return Patches(settings)
+        case MutationAgent():
+            return Mutation(settings)
+        case CommandAgent():
+            return Command(settings, subject.repository.root)
+        case BranchAgent():
+            return Branch(settings, subject.repository, subject.base)
+        case _:
+            return Server(settings)
+
+
+def _align_branch(session: Session) -> None:
+    """A kill may have come after the ledger's line and before the branch moved."""
+    if session.night.commit:
+        there = session.subject.repository.branch(session.branch)
+        if there != session.night.commit:
+            session.subject.repository.advance(session.branch, session.night.commit, there)
+
+
+def _go_on(session: Session, until: Until) -> tuple[str, bool]:
+    """Returns why it ended, and whether the night is over."""
+    started = session.night.number
+    while True:
+        _write_tables(session)
+        action = session.night.next()
+        match action:
+            case Stop(why=why):
+                return why, True
+            case Propose(number=number):
+                if number > session.ratchet.file.experiments:
+                    return f"all {session.ratchet.file.experiments} experiments of the night are done", True
+                if until.proposals is not None and number > started + until.proposals:
+                    return f"the {until.proposals} experiments asked for are done", False
+                if until.moment is not None and time.time() >= until.moment:
+                    return "it is the time that it was to end", False
+                if session.failures >= MOST_FAILURES:
+                    return f"the agent failed {session.failures} times in a row", False
+                try:
+                    session.add(_propose(session, number))
+                except NoMoreIdeas as error:
+                    return str(error), True
+            case Mend(number=number, failure=failure):
+                session.add(_mend(session, failure))
+            case Run():
+                if not session.permit.fits(session.ratchet.file.spending.limit):
+                    ceiling = session.permit.plan.device_seconds
+                    return f"the {ceiling:g} device-seconds approved for the night are spent", True
+                if until.moment is not None and time.time() >= until.moment:
+                    return "it is the time that it was to end", False
+                session.add(_run(session, action))
+            case Closed():
+                _close(session, action)
+
+
+def _propose(session: Session, number: int) -> Proposed:
+    """Errors: NoMoreIdeas."""
+    try:
+        proposal = session.agent.propose(_context(session, number))
+    except NoMoreIdeas:
+        raise
+    except AgentFailed as error:
+        session.failures += 1
+        return Proposed(number=number, commit="", description=plain(redacted(str(error))), nodes=0, refused=str(error))
+    session.failures = 0
+    return _checked(session, number, proposal, 0)
+
+
+def _mend(session: Session, failure: str) -> Proposed:
+    assert session.night.open  # that is what crashed
+    before = session.night.open.proposed
+    mends = before.mends + 1
+    context = _context(session, before.number, failure, before.commit)
+    try:
+        proposal = session.agent.propose(context)
+    except (AgentFailed, NoMoreIdeas) as error:
+        return before.model_copy(update={"failure": f"{failure} (not mended: {error})", "mends": session.night.mends})
+    if _digest(proposal.files) == before.digest:
+        return before.model_copy(update={"failure": failure, "mends": session.night.mends})
+    return _checked(session, before.number, proposal, mends)
+
+
+def _checked(session: Session, number: int, proposal: Proposal, mends: int) -> Proposed:
+    """What an agent handed in, as the ledger has it: refused where it is no experiment."""
+    subject, file = session.subject, session.ratchet.file
+    before = subject.repository.files(session.incumbent, list(file.mutable_files))
+    files = {name: proposal.files[name] for name in file.mutable_files}
+    description = plain(redacted(proposal.description)) or "no description"
+    caught = tuple(plain(each) for each in proposal.caught)
+    digest = _digest(files)
+    refused = _refusal(session, before, files, digest, number)
+    failure, more = "", 0
+    try:
+        more = added(before, files)
+    except ValueError as error:
+        failure = str(error)
+    commit = ""
+    if not refused:
+        commit = subject.repository.commit(session.incumbent, files, f"experiment: {description}\n")
+        diff = subject.repository.diff(session.incumbent, commit)
+        write_text(session.files.diff(number), f"# {number}: {description}\n{diff}")
+    return Proposed(
+        number=number,
+        commit=commit,
+        description=description,
+        nodes=more,
+        digest=digest,
+        refused=refused,
+        failure=failure,
+        caught=caught,
+        mends=mends,
+    )
+
+
+def _refusal(
+    session: Session, before: Mapping[str, bytes], files: Mapping[str, bytes], digest: str, number: int
+) -> str:
+    most = session.ratchet.file.mutable_kilobytes * 1000
+    if large := next((name for name, content in files.items() if len(content) > most), None):
+        return f"{large} is larger than the {most:,} bytes of mutable_kilobytes"
+    if all(says_the_same(name, before[name], content) for name, content in files.items()):
+        return "it changes nothing but layout and comments"
+    if all(says_the_same(name, before[name], content, without_seeds=True) for name, content in files.items()):
+        return "it changes a seed alone: that is luck"
+    if session.known.get(digest, number) != number:
+        return f"the same files were tried as experiment {session.known[digest]}"
+    for name, content in session.subject.evaluation.items():
+        if holds_passage(content, b"\n".join(files.values()), b"\n".join(session.subject.mutable.values())):
+            return f"it holds a passage of {name}, which is evaluation data"
+    return ""
+
+
+def holds_passage(data: bytes, text: bytes, known: bytes) -> bool:
+    """Whether `text` has a passage of `data` that `known` has not. Any passage of twice PASSAGE bytes is found."""
+    windows = {data[start : start + PASSAGE] for start in range(0, len(data) - PASSAGE + 1, PASSAGE)}
+    return any(
+        text[start : start + PASSAGE] in windows and text[start : start + PASSAGE] not in known
+        for start in range(len(text) - PASSAGE + 1)
+    )
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    return digest_value(_digests(files))
+
+
+def _context(session: Session, number: int, failure: str = "", failed: str = "") -> Context:
+    file, subject = session.ratchet.file, session.subject
+    names = list(file.mutable_files)
+    found = session.rows()
+    missed = [session.files.diff(row.number) for row in near_misses(file, found)]
+    return Context(
+        number=number,
+        files=subject.repository.files(session.incumbent, names),
+        fixed=subject.immutable,
+        metric=file.metric,
+        direction=file.metric_direction,
+        program=subject.program,
+        rules=file.rules,
+        results=results_tsv(file, found),
+        log=session.log,
+        near_misses=tuple(path.read_text(encoding="utf-8") for path in missed if path.exists()),
+        failure=failure,
+        failed=subject.repository.files(failed, names) if failed else {},
+    )
+
+
+def _run(session: Session, action: Run) -> Ran:
+    night, subject = session.night, session.subject
+    proposal = night.open.proposed if night.open else None
+    commit = proposal.commit if action.candidate and proposal else session.incumbent
+    mutable = subject.repository.files(commit, list(session.ratchet.file.mutable_files))
+    with session.permit.experiment():
+        outcome = session.laboratory.experiment(mutable, action.seed, session.ratchet.file.spending, {})
+    session.log = redacted(outcome.log)
+    write_text(session.files.log, session.log)
+    who = f"experiment {proposal.number}" if action.candidate and proposal else "the incumbent"
+    shown = outcome.failure or f"{session.ratchet.file.metric} {outcome.metric:.6f}"
+    session.say(f"{who}, {action.stage} {action.pair + 1}: {shown} ({outcome.seconds:.1f} s)")
+    return Ran(
+        proposal=proposal.number if proposal else nights.BASELINE,
+        candidate=action.candidate,
+        stage=action.stage,
+        pair=action.pair,
+        seed=action.seed,
+        metric=outcome.metric,
+        memory_gb=round(outcome.memory_gb, 3),
+        seconds=round(outcome.seconds, 3),
+        failure=outcome.failure,
+    )
+
+
+def _close(session: Session, closed: Closed) -> None:
+    """Write down what became of a proposal; where it is kept the branch moves, after the ledger."""
+    assert session.night.open
+    current = session.night.open
+    before = session.incumbent
+    if closed.status == "keep":
+        files = session.subject.repository.files(current.proposed.commit, list(session.ratchet.file.mutable_files))
+        message = _message(session, closed, current.proposed.description, current.differences)
+        commit = session.subject.repository.commit(before, files, message)
+        closed = closed.model_copy(update={"commit": commit})
+    session.add(closed)
+    if closed.status == "keep":
+        there = session.subject.repository.branch(session.branch)
+        session.subject.repository.advance(session.branch, closed.commit, there)
+    session.say(f"experiment {closed.number}: {closed.status}: {current.proposed.description}: {closed.why}")
+
+
+def _message(session: Session, closed: Closed, description: str, differences: list[float]) -> str:
+    """A kept commit says what was measured, and where: branches of two machines are compared by it."""
+    file = session.ratchet.file
+    low, high = interval(differences, file.rigor)
+    bounds = " to ".join("?" if bound is None else f"{bound:+.6g}" for bound in (low, high))
+    return (
+        f"experiment: {description}\n\n"
+        f"{closed.why}.\n\n"
+        f"Ratchet: {file.name}\nNight: {session.files.tag}\nMachine: {machine()}\nMetric: {file.metric}\n"
+        f"Trust: {file.trust}\nClaim: {closed.claim}\nPairs: {len(differences)}\n"
+        f"Difference: {estimate(differences):+.6g} ({bounds}); more is better\n"
+    )
+
+
+def _write_tables(session: Session) -> None:
+    found = session.rows()
+    file = session.ratchet.file
+    write_changed(session.files.results, results_tsv(file, found))
+    write_changed(session.files.intervals, intervals_tsv(file, found))
+
+
+def moment_of(clock: str) -> float:
+    """The next time that a clock here says HH:MM. Errors: LamarckError."""
+    try:
+        at = datetime.datetime.strptime(clock, "%H:%M").time()
+    except ValueError:
+        raise LamarckError(f"--until {clock}: give a time of the day, such as 07:30") from None
+    now = datetime.datetime.now()
+    then = datetime.datetime.combine(now.date(), at)
+    return (then if then > now else then + datetime.timedelta(days=1)).timestamp()

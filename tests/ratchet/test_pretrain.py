@@ -1,0 +1,141 @@
+"""The subject that ships: its rows, its evaluator, which computes what logits are worth, and its one mutable file."""
+
+import ast
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from lamarck.judging.sandbox import Sandbox
+from lamarck.ratchet.agents.mutation import Mutation
+from lamarck.ratchet.agents.proposal import Context
+from lamarck.ratchet.file import Budget, MutationAgent, load_ratchet
+from lamarck.ratchet.room import Laboratory, Outcome
+from lamarck.ratchet.subject import repository_of
+
+SUBJECT = Path(__file__).parents[2] / "research" / "pretrain"
+RATCHET = load_ratchet(SUBJECT / "ratchet.yaml")
+STEPS = Budget(kind="steps", amount=6, most_seconds=120)
+BOS, BYTES = 0, 2
+
+
+def tokens(documents: int, seed: int) -> np.ndarray:
+    """Documents of some thirty words, of which each foretells the next: a model has something to learn."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(documents):
+        start = rng.integers(1, 30)
+        made.append(np.concatenate([[BOS], 1 + (start + np.arange(rng.integers(40, 90))) % 30]))
+    return np.concatenate(made).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def data() -> Mapping[str, bytes]:
+    return {
+        "data/train.bin": tokens(400, 1).tobytes(),
+        "data/evaluation.bin": tokens(400, 2).tobytes(),
+        "data/token_bytes.json": json.dumps([0] + [BYTES] * 1023).encode(),
+    }
+
+
+def experiment(sandbox: Sandbox, data: Mapping[str, bytes], train: str, seed: int = 1) -> Outcome:
+    fixed = {name: (SUBJECT / name).read_bytes() for name in RATCHET.file.immutable_files}
+    fixed |= {name: data[name] for name in RATCHET.file.data_files}
+    hidden = {name: data[name] for name in RATCHET.file.evaluation_files}
+    laboratory = Laboratory(sandbox, RATCHET.file, fixed, hidden)
+    return laboratory.experiment({"train.py": train.encode()}, seed, STEPS, {})
+
+
+def source() -> str:
+    return (SUBJECT / "train.py").read_text(encoding="utf-8")
+
+
+def test_it_learns_and_is_scored_in_bits_per_byte(sandbox: Sandbox, data: Mapping[str, bytes]) -> None:
+    """Of a thousand tokens of two bytes a model that knows nothing needs five bits a byte; thirty occur."""
+    outcome = experiment(sandbox, data, source())
+    assert outcome.failure == ""
+    assert outcome.metric is not None and 0 < outcome.metric < np.log2(1024) / BYTES - 0.1
+
+
+CHEATS = {
+    "the model looks at what it is to say": ("return model.eval()", "return PeekingModel(model)"),
+    "are no numbers": ("return model.eval()", "return BentModel(model)"),
+}
+MODELS = """
+
+class BentModel:
+    def __init__(self, model):
+        self.model = model
+
+    def __call__(self, tokens):
+        return self.model(tokens) * float("nan")
+
+
+class PeekingModel(BentModel):
+    def __call__(self, tokens):
+        logits = self.model(tokens)
+        logits[:, :-1] += 0.01 * F.one_hot(tokens[:, 1:], logits.size(-1))
+        return logits
+
+
+def main("""
+
+
+@pytest.mark.parametrize("why", CHEATS)
+def test_a_model_that_cheats_its_evaluator_is_refused(sandbox: Sandbox, data: Mapping[str, bytes], why: str) -> None:
+    find, replace = CHEATS[why]
+    assert source().count(find) == 1
+    outcome = experiment(sandbox, data, source().replace(find, replace).replace("\n\ndef main(", MODELS))
+    assert outcome.metric is None
+    assert why in outcome.failure
+
+
+def test_the_same_seed_has_the_same_rows_and_another_one_others(
+    tmp_path: Path, data: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/train.bin").write_bytes(data["data/train.bin"])
+    (tmp_path / "prepare.py").write_bytes((SUBJECT / "prepare.py").read_bytes())
+
+    def rows(seed: str) -> np.ndarray:
+        monkeypatch.setenv("RATCHET_SEED", seed)
+        return np.concatenate([batch for batch, _ in zip(loaded(tmp_path).rows(4), range(3), strict=False)])
+
+    first = rows("1")
+    assert first.shape == (12, 129)
+    assert (first == rows("1")).all()
+    assert (first != rows("2")).any()
+    # Best fit: no token is padding, and most documents stand there whole.
+    assert (first[:, 0] == BOS).all()
+    assert (first < 31).all()
+
+
+def loaded(directory: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("prepare", directory / "prepare.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_key_of_its_space_is_a_constant_of_the_file() -> None:
+    settings = RATCHET.file.agent
+    assert isinstance(settings, MutationAgent)
+    files = {"train.py": source().encode()}
+    for number in range(1, 20):
+        context = Context(number, files, {}, "val_bpb", "minimize", "", (), "", "", ())
+        proposal = Mutation(settings).propose(context)
+        changed = proposal.files["train.py"].decode()
+        ast.parse(changed)
+        different = [line for line in changed.splitlines() if line not in source().splitlines()]
+        assert len(different) == proposal.description.count("->")
+
+
+def test_what_it_names_is_in_the_repository() -> None:
+    repository = repository_of(SUBJECT)
+    for name in (*RATCHET.file.mutable_files, *RATCHET.file.immutable_files):
+        assert repository.has("HEAD", name)
