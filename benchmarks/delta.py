@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lamarck.config.optimizer import ApolloSettings
+from lamarck.models.delta import Tensors, held
 from lamarck.train.chain import Chain, read_chain
-from lamarck.train.delta import Tensors, held
 from lamarck.train.optimizer import build_optimizer, grouped
 
 BLOCK = 4096

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from lamarck.config.optimizer import AdamWSettings, OptimizerSettings
 from lamarck.config.section import Section, load_section
 from lamarck.config.tiny import TinyFounder
 
@@ -26,6 +27,9 @@ class HubFounder(Section):
 
 
 Founder = Annotated[TinyFounder | LocalFounder | HubFounder, Field(discriminator="kind")]
+
+
+ADAMW = AdamWSettings()
 
 
 class Recipe(Section):
@@ -56,13 +60,17 @@ class Recipe(Section):
         description="Of items whose teacher showed how it came to the answer: learned puts that before the answer, in "
         "<think> tags, as reasoning models write it.",
     )
+    # Shown only where it is another than the default: plans and records from before it was a setting stay as they are.
+    optimizer: OptimizerSettings = Field(
+        ADAMW, exclude_if=lambda value: value == ADAMW, description="AdamW, APOLLO or APOLLO-Mini: docs/optimizers.md."
+    )
     learning_rate: float = Field(3e-3, gt=0)
     warmup_steps: int = Field(10, ge=0, description="Linear warm-up.")
     decay_share: float = Field(
         1.0, ge=0, le=1, description="Share of the steps, at the end, over which the rate decays."
     )
     weight_decay: float = Field(0.0, ge=0)
-    beta2: float = Field(0.98, gt=0, lt=1, description="AdamW's second-moment decay; the first is 0.9.")
+    beta2: float = Field(0.98, gt=0, lt=1, description="Decay of the second moment.")
     max_grad_norm: float = Field(1.0, gt=0)
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints: what a killed run can lose.")
 

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from lamarck.budget.estimate import estimate_training
 from lamarck.budget.machine import load_catalogue
 from lamarck.budget.memory import GIB
+from lamarck.budget.optimizer_state import adapter_weights, optimizer_state
 from lamarck.budget.shape import find_shape
 from lamarck.budget.work import training_work
-from lamarck.config import Config
+from lamarck.config import ADAMW, Config
+from lamarck.config import Recipe as RecipeSettings
 from lamarck.config.strategy import Strategy as CurriculumStrategy
 from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
@@ -80,6 +82,15 @@ class Machine(Part):
     dollars: float | None
 
 
+class Optimizer(Part):
+    """State that the optimizer will have, by formula; `clipped`: matrices that are smaller than the rank, which is
+    theirs then. `state_bytes` is None where the founder's shape is none that lamarck.budget can count."""
+
+    kind: str
+    state_bytes: int | None
+    clipped: int
+
+
 class Cost(Part):
     """What the run takes, counted, not timed: a plan made again elsewhere must be the same plan.
 
@@ -92,6 +103,8 @@ class Cost(Part):
     parameters: int
     flops: float
     machine: Machine
+    # Where the recipe names another than the default: a plan from before there was a choice keeps its digest.
+    optimizer: Optimizer | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class Arm(Part):
@@ -207,7 +220,18 @@ def _cost(config: Config, generation: Generation, weights: Path, items: Sequence
         parameters=parameters,
         flops=_rounded(6 * parameters * words * examples),
         machine=_machine(config, generation, weights, words * TOKENS_PER_WORD * examples),
+        optimizer=_optimizer(config.recipe, weights),
     )
+
+
+def _optimizer(recipe: RecipeSettings, weights: Path) -> Optimizer | None:
+    if recipe.optimizer == ADAMW:
+        return None
+    kind, shape = recipe.optimizer.kind, find_shape(weights)
+    if shape is None:
+        return Optimizer(kind=kind, state_bytes=None, clipped=0)
+    state = optimizer_state(adapter_weights(shape, recipe), recipe.optimizer)
+    return Optimizer(kind=kind, state_bytes=state.total, clipped=len(state.clipped))
 
 
 def _machine(config: Config, generation: Generation, weights: Path, tokens: float) -> Machine:

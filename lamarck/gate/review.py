@@ -15,7 +15,7 @@ from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.files import digest_bytes, read_json, read_regular
 from lamarck.gate.curriculum_tables import cells_table, guard_rails_table
-from lamarck.gate.plan import Machine, Plan, plan_digest, read_plan
+from lamarck.gate.plan import Machine, Optimizer, Plan, plan_digest, read_plan
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
 from lamarck.lineage.records import HumanEdit
@@ -93,6 +93,7 @@ def run_rows(plan: Plan) -> list[tuple[str, str]]:
             f"rate {recipe['learning_rate']:g}, parent {quantised}",
         ),
         ("cost", f"about {cost.flops:.2g} FLOPs, {cost.parameters:,} parameters read"),
+        *([("optimizer", _optimizer(cost.optimizer))] if cost.optimizer else []),
         ("machine", _machine(cost.machine)),
         ("ceiling", _ceiling(plan)),
         ("scored by", f"{plan.suite.name} ({short(plan.suite.digest)})"),
@@ -106,6 +107,13 @@ def run_rows(plan: Plan) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def _optimizer(optimizer: Optimizer) -> str:
+    if optimizer.state_bytes is None:
+        return f"{optimizer.kind}; its state is not estimated for this architecture"
+    clipped = f"; the rank is the shorter side's in {optimizer.clipped} matrices" if optimizer.clipped else ""
+    return f"{optimizer.kind}, {optimizer.state_bytes / 1e6:,.3g} MB of state{clipped}"
 
 
 def _machine(machine: Machine) -> str:

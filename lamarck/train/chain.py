@@ -19,7 +19,7 @@ from typing import Any, Literal
 import torch
 
 from lamarck.errors import LamarckError
-from lamarck.train.delta import (
+from lamarck.models.delta import (
     Facts,
     Tensors,
     apply_delta,

@@ -24,7 +24,8 @@ class Progress:
     """How far a run is, and its log so far.
 
     `device_seconds` are those of the steps that it consists of. `spent`, those of all attempts, lost steps included,
-    and `attempts`, their number, are known when the run ends. `resumed`: how often it went on from a checkpoint.
+    `attempts`, their number, and `optimizer_bytes`, those of the optimizer's state, are known when the run ends.
+    `resumed`: how often it went on from a checkpoint.
     """
 
     step: int = 0
@@ -33,6 +34,7 @@ class Progress:
     resumed: int = 0
     spent: float = 0.0
     attempts: int = 1
+    optimizer_bytes: int = 0
     log: list[Row] = field(default_factory=list)
 
 

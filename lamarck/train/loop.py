@@ -13,6 +13,7 @@ from lamarck.gate.allowance import Allowance
 from lamarck.train.checkpoint import Progress, resume, save_checkpoint
 from lamarck.train.data import IGNORED, Batches
 from lamarck.train.log import Row, peak_memory
+from lamarck.train.optimizer import AdamW, build_optimizer, first_not_finite, grouped, set_rate, state_bytes
 from lamarck.train.team import Team, alone
 
 LOG_EVERY_SHARE = 100  # The log has about this many rows a run: reading the loss more often costs time.
@@ -37,8 +38,8 @@ def train(
     the loss is not a number; the last checkpoint stays.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(
-        trained, lr=recipe.learning_rate, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay, fused=True
+    optimizer = build_optimizer(
+        grouped(model), recipe.optimizer, recipe.learning_rate, recipe.beta2, recipe.weight_decay, batches.seed
     )
     team = team or alone(trained[0].device)
     device = team.device
@@ -55,8 +56,7 @@ def train(
         resumed_seconds = progress.device_seconds
         while progress.step < recipe.steps and spent < allowance.device_seconds:
             rate = recipe.learning_rate * _rate(progress.step, recipe)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            set_rate(optimizer, rate)
             optimizer.zero_grad()
             loss = torch.zeros((), device=device)
             for inputs, labels, share in batches.parts(progress.step, team.rank, team.size):
@@ -64,12 +64,13 @@ def train(
                 part.backward()
                 loss += part.detach()
             team.sum_gradients(trained)
-            norm = torch.nn.utils.clip_grad_norm_(trained, recipe.max_grad_norm)
+            norm = torch.nn.utils.get_total_norm([value.grad for value in trained if value.grad is not None])
             if not math.isfinite(float(norm)):
                 raise LamarckError(
-                    f"training diverged at step {progress.step}: the gradient is {float(norm)}; "
+                    f"training diverged at step {progress.step}: the gradient{_of_first_bad(optimizer)} is not finite; "
                     "lower recipe.learning_rate (the last checkpoint is kept)"
                 )
+            torch.nn.utils.clip_grads_with_norm_(trained, recipe.max_grad_norm, norm)
             optimizer.step()
             progress.tokens += batches.tokens_at(progress.step)
             spent = team.leaders(spending.spent())
@@ -88,6 +89,7 @@ def train(
                 save_checkpoint(checkpoint, run, model, optimizer, progress, team)
             on_step(1)
         progress.spent, progress.attempts = spent, spending.attempts
+        progress.optimizer_bytes = state_bytes(optimizer)
     if progress.step == 0:
         raise allowance.exhausted(progress.attempts)
     return progress
@@ -106,6 +108,12 @@ def answer_loss(model: PeftModel, inputs: torch.Tensor, labels: torch.Tensor) ->
         counted = targets != IGNORED
         logits = causal.get_output_embeddings()(hidden[counted])
     return torch.nn.functional.cross_entropy(logits.float(), targets[counted])
+
+
+def _of_first_bad(optimizer: AdamW) -> str:
+    """Of a norm that overflowed no single number is to blame."""
+    name = first_not_finite(optimizer.named())
+    return f" of {name}" if name else ""
 
 
 def _products_in(dtype: torch.dtype, device: torch.device) -> torch.autocast:

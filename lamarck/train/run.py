@@ -128,6 +128,7 @@ def make_child(job: Job, team: "Team") -> None:
             "tokens": progress.tokens,
             "tokens_per_second": round(progress.tokens / (progress.device_seconds / team.size), 1),
             "peak_memory_bytes": memory,
+            "optimizer_bytes": progress.optimizer_bytes,
             "trained_parameters": trained_parameters,
             "log": [asdict(row) for row in progress.log],
         }

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from lamarck.errors import LamarckError
+from lamarck.models.delta import state_digest
 from lamarck.train.chain import Chain, Checkpoint, read_chain
-from lamarck.train.delta import state_digest
 
 FORK = multiprocessing.get_context("fork")
 State = dict[str, torch.Tensor]

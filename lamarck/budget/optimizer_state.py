@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lamarck.budget.shape import Shape
+from lamarck.config import Recipe
 from lamarck.config.optimizer import AdamWSettings, ApolloMiniSettings, ApolloSettings, GroupName
 
 FLOAT32 = 4
@@ -73,3 +74,13 @@ def whole_weights(shape: Shape, element_bytes: int) -> list[TrainedWeight]:
         for norm in ("input_layernorm", "post_attention_layernorm"):
             weights.append(TrainedWeight(f"layers.{layer}.{norm}", "scalars", (shape.hidden,), element_bytes))
     return [*weights, TrainedWeight("norm", "scalars", (shape.hidden,), element_bytes)]
+
+
+def adapter_weights(shape: Shape, recipe: Recipe) -> list[TrainedWeight]:
+    """Those of the LoRA adapter that the recipe trains, always in float32."""
+    return [
+        TrainedWeight(f"layers.{layer}.{linear.name}.{name}", "matrices", sides, FLOAT32)
+        for layer in range(shape.layers)
+        for linear in shape.adapted(recipe.target_modules)
+        for name, sides in (("lora_A", (recipe.rank, linear.inputs)), ("lora_B", (linear.outputs, recipe.rank)))
+    ]
