@@ -42,13 +42,13 @@ rule eval:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
     params:
-        adapter=option("adapter", "adapter"),
+        change=option("change", "change"),
         suite=lambda wildcards, input: os.path.dirname(input.suite),
         # A killed evaluation goes on from these, so they are no output: Snakemake would delete them.
         answers="results/{prefix}g{n}/eval.answers.jsonl",
     shell:
         "python -m lamarck.eval --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-        "--weights {input.weights:q} {params.adapter} --suite {params.suite:q} --student {input.student:q} --output {output.scores:q} "
+        "--weights {input.weights:q} {params.change} --suite {params.suite:q} --student {input.student:q} --output {output.scores:q} "
         "--samples {output.samples:q} --record {output.record:q} --answers {params.answers:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
@@ -66,11 +66,11 @@ rule exam:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
     params:
-        adapter=option("adapter", "adapter"),
+        change=option("change", "change"),
         suite=lambda wildcards, input: os.path.dirname(input.exam),
         # A killed evaluation goes on from these, so they are no output: Snakemake would delete them.
         answers="results/{prefix}g{n}/exams/{exam}.answers.jsonl",
     shell:
         "python -m lamarck.eval --exam --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-        "--weights {input.weights:q} {params.adapter} --suite {params.suite:q} --student {params.suite:q}/student --output {output.scores:q} "
+        "--weights {input.weights:q} {params.change} --suite {params.suite:q} --student {params.suite:q}/student --output {output.scores:q} "
         "--samples {output.samples:q} --record {output.record:q} --answers {params.answers:q} --threads {threads} 2>&1 | tee {log:q}"

@@ -94,7 +94,7 @@ def _generation(name: str, artifacts: dict[str, str | None]) -> dict[str, Any]:
 
 
 def _cut_short(generation: Generation) -> list[str]:
-    """None where the training's record cannot be read: the adapter is shown as stale, with the reason."""
+    """None where the training's record cannot be read: the child is shown as stale, with the reason."""
     try:
         return cut_short_among([generation])
     except LamarckError:

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -30,6 +30,8 @@ Founder = Annotated[TinyFounder | LocalFounder | HubFounder, Field(discriminator
 
 
 ADAMW = AdamWSettings()
+Form = Literal["adapter", "delta", "weights"]
+FORMS: tuple[Form, ...] = get_args(Form)
 
 
 class Recipe(Section):
@@ -37,10 +39,17 @@ class Recipe(Section):
 
     circumstance: ClassVar[frozenset[str]] = frozenset({"checkpoint_every"})
 
+    # Shown only where it is another than the default: plans and records from before it was a setting stay as they are.
+    form: Form = Field(
+        "adapter",
+        exclude_if=lambda value: value == "adapter",
+        description="adapter: LoRA on the founder's frozen weights. delta: all weights are trained, and the child is "
+        "their lossless difference to the founder's. weights: the same, and the child is a whole model directory.",
+    )
     inherit: Literal["continue", "stack", "fresh"] = Field(
         "continue",
-        description="continue: go on training the parent's adapter. stack: a fresh adapter on the frozen parent, "
-        "exported as one adapter of summed rank. fresh: retrain from g0 on this curriculum.",
+        description="continue: go on training the parent's adapter, or its weights. stack: a fresh adapter on the "
+        "frozen parent, exported as one adapter of summed rank. fresh: retrain from g0 on this curriculum.",
     )
     rank: int = Field(16, ge=1, description="LoRA rank r.")
     alpha: int = Field(32, ge=1, description="LoRA alpha: the update is scaled by alpha / r.")
@@ -60,7 +69,7 @@ class Recipe(Section):
         description="Of items whose teacher showed how it came to the answer: learned puts that before the answer, in "
         "<think> tags, as reasoning models write it.",
     )
-    # Shown only where it is another than the default: plans and records from before it was a setting stay as they are.
+    # Shown as `form` is.
     optimizer: OptimizerSettings = Field(
         ADAMW, exclude_if=lambda value: value == ADAMW, description="AdamW, APOLLO or APOLLO-Mini: docs/optimizers.md."
     )
@@ -73,6 +82,18 @@ class Recipe(Section):
     beta2: float = Field(0.98, gt=0, lt=1, description="Decay of the second moment.")
     max_grad_norm: float = Field(1.0, gt=0)
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints: what a killed run can lose.")
+
+    @model_validator(mode="after")
+    def _whole_weights_have_no_lora(self) -> "Recipe":
+        alone: dict[str, bool] = {
+            "inherit: stack": self.inherit == "stack",
+            "quantize: nf4": self.quantize == "nf4",
+            "dropout": self.dropout > 0,
+        }
+        for setting, wrong in alone.items():
+            if self.form != "adapter" and wrong:
+                raise ValueError(f"`{setting}` is LoRA's, and `form: {self.form}` trains the weights: leave it out")
+        return self
 
 
 class Budget(Section):

@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--generation", required=True, help="the child: g1, control/g2")
     parser.add_argument("--weights", type=Path, required=True, help="the founder's weights")
-    parser.add_argument("--parent-adapter", type=Path, help="the parent's adapter, from g2 on")
+    parser.add_argument("--parent-change", type=Path, help="what was trained of the parent, from g2 on")
     parser.add_argument("--earlier", type=Path, nargs="*", default=[], help="curricula of the earlier generations")
     parser.add_argument("--first-card", type=Path, help="card of the founder's own curriculum, from g2 on")
     parser.add_argument("--like", type=Path, help="control arm: the verified curriculum whose size to match")
@@ -44,7 +44,7 @@ def main() -> None:
     config = load_config_of(arguments.config, child)
     strategy_path = config.strategy_of(child.number)
     strategy = checked_strategy(strategy_path)
-    parent_digest = model_digest(arguments.weights, arguments.parent_adapter)
+    parent_digest = model_digest(arguments.weights, arguments.parent_change)
 
     # Heavy imports come after everything that can be refused without them.
     import torch
@@ -58,7 +58,7 @@ def main() -> None:
     from lamarck.engine import load_engine
 
     torch.set_num_threads(arguments.threads)
-    engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter, config.machines.curriculum)
+    engine = load_engine(config.engine, arguments.weights, arguments.parent_change, config.machines.curriculum)
     suites = contaminations(Path(config.suite))
     barred = kept_out(suites)
     teacher = Teacher(generation=child.parent.name, digest=parent_digest)
@@ -118,7 +118,7 @@ def main() -> None:
     items = solved + anchors + rewritten
     write_jsonl(arguments.output, (item.model_dump(mode="json") for item in items))
     given = {"weights": (arguments.weights,), "earlier": tuple(arguments.earlier)}
-    given |= {"adapter": (arguments.parent_adapter,)} if arguments.parent_adapter else {}
+    given |= {"change": (arguments.parent_change,)} if arguments.parent_change else {}
     given |= {"like": (arguments.like,)} if arguments.like else {}
     inputs = CURRICULUM.input_digests(config, child, given)
     wall_seconds = time.perf_counter() - started

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lamarck.budget.estimate import estimate_training
 from lamarck.budget.machine import load_catalogue
 from lamarck.budget.memory import GIB
-from lamarck.budget.optimizer_state import adapter_weights, optimizer_state
+from lamarck.budget.optimizer_state import optimizer_state, trained_weights_of
 from lamarck.budget.shape import find_shape
 from lamarck.budget.work import training_work
 from lamarck.config import ADAMW, Config
@@ -103,7 +103,7 @@ class Cost(Part):
     parameters: int
     flops: float
     machine: Machine
-    # Where the recipe names another than the default: a plan from before there was a choice keeps its digest.
+    # Where it is not AdamW for an adapter: a plan from before there was a choice keeps its digest.
     optimizer: Optimizer | None = Field(None, exclude_if=lambda value: value is None)
 
 
@@ -131,16 +131,16 @@ class Plan(Part):
 class ControlInputs:
     """The files of the control arm's run."""
 
-    parent_adapter: Path | None
+    parent_change: Path | None
     curriculum: Path
 
 
 @dataclass(frozen=True)
 class PlanInputs:
-    """The files that a plan is made from: `parent_adapter` and `previous_plan`, the parent's, from g2 on."""
+    """The files that a plan is made from: `parent_change` and `previous_plan`, the parent's, from g2 on."""
 
     weights: Path
-    parent_adapter: Path | None
+    parent_change: Path | None
     curriculum: Path
     previous_plan: Path | None
     control: ControlInputs | None
@@ -169,8 +169,8 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
     """Read what a plan of `generation` is made from, and make it.
 
     Errors: LamarckError for a broken curriculum, a budget above the parent's, a suite that is not the parent's or is an
-    exam, or when the parent's adapter or plan is not given: without them it would pass for a founder, which has no
-    ceiling.
+    exam, or when what was trained of the parent, or its plan, is not given: without them it would pass for a founder,
+    which has no ceiling.
     """
     weights = inputs.weights
     previous = read_plan(inputs.previous_plan) if inputs.previous_plan else None
@@ -190,12 +190,12 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
     arm = None
     if inputs.control:
         control, read[generation.control.name] = _read_curriculum(inputs.control.curriculum)
-        arm = Arm(parent=_parent(generation.control.parent, weights, inputs.control.parent_adapter), curriculum=control)
+        arm = Arm(parent=_parent(generation.control.parent, weights, inputs.control.parent_change), curriculum=control)
     strategy_file = config.strategy_of(generation.number)
     strategy = load_strategy(strategy_file)
     plan = Plan(
         generation=generation.name,
-        parent=_parent(generation.parent, weights, inputs.parent_adapter),
+        parent=_parent(generation.parent, weights, inputs.parent_change),
         curriculum=curriculum,
         strategy=Strategy(path=str(strategy_file), digest=strategy.digest()),
         recipe=planned_recipe(config),
@@ -225,12 +225,12 @@ def _cost(config: Config, generation: Generation, weights: Path, items: Sequence
 
 
 def _optimizer(recipe: RecipeSettings, weights: Path) -> Optimizer | None:
-    if recipe.optimizer == ADAMW:
+    if recipe.form == "adapter" and recipe.optimizer == ADAMW:
         return None
     kind, shape = recipe.optimizer.kind, find_shape(weights)
     if shape is None:
         return Optimizer(kind=kind, state_bytes=None, clipped=0)
-    state = optimizer_state(adapter_weights(shape, recipe), recipe.optimizer)
+    state = optimizer_state(trained_weights_of(shape, recipe), recipe.optimizer)
     return Optimizer(kind=kind, state_bytes=state.total, clipped=len(state.clipped))
 
 
@@ -267,13 +267,13 @@ def _check_previous(generation: Generation, previous: Plan | None) -> None:
     raise LamarckError(f"{generation.name} needs the plan of its parent {expected}, not {given}: give --previous-plan")
 
 
-def _parent(generation: Generation, weights: Path, adapter: Path | None) -> Parent:
-    """Errors: LamarckError where an adapter is missing or too many: the digest would be another generation's."""
-    if generation.number and adapter is None:
-        raise LamarckError(f"{generation.name} is an adapter on the founder's weights: give it as a parent adapter")
-    if adapter is not None and not generation.number:
-        raise LamarckError(f"{generation.name} is the founder: it has no adapter, so omit the parent adapter")
-    return Parent(generation=generation.name, digest=model_digest(weights, adapter))
+def _parent(generation: Generation, weights: Path, change: Path | None) -> Parent:
+    """Errors: LamarckError where what was trained is missing or too much: the digest would be another generation's."""
+    if generation.number and change is None:
+        raise LamarckError(f"{generation.name} is not the founder alone: give what was trained, --parent-change")
+    if change is not None and not generation.number:
+        raise LamarckError(f"{generation.name} is the founder, of which nothing was trained: omit --parent-change")
+    return Parent(generation=generation.name, digest=model_digest(weights, change))
 
 
 def _read_curriculum(path: Path) -> tuple[Curriculum, tuple[Item, ...]]:

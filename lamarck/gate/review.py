@@ -89,7 +89,7 @@ def run_rows(plan: Plan) -> list[tuple[str, str]]:
         ("curriculum", f"{plan.curriculum.items:,} items ({short(plan.curriculum.digest)}), by {plan.strategy.path}"),
         (
             "training",
-            f"{recipe['inherit']} LoRA r{recipe['rank']}, {cost.steps} steps of {recipe['batch_size']}, "
+            f"{_trained(recipe)}, {cost.steps} steps of {recipe['batch_size']}, "
             f"rate {recipe['learning_rate']:g}, parent {quantised}",
         ),
         ("cost", f"about {cost.flops:.2g} FLOPs, {cost.parameters:,} parameters read"),
@@ -107,6 +107,12 @@ def run_rows(plan: Plan) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def _trained(recipe: dict[str, Any]) -> str:
+    form = recipe.get("form", "adapter")
+    what = f"LoRA r{recipe['rank']}" if form == "adapter" else f"all weights, kept as {form}"
+    return f"{recipe['inherit']} {what}"
 
 
 def _optimizer(optimizer: Optimizer) -> str:

@@ -1,4 +1,4 @@
-"""What a killed run needs to go on exactly: adapter, optimizer, random state, and its log.
+"""What a killed run needs to go on exactly: what is trained, optimizer, random state, and its log.
 
 Only this checkout's own are loaded (`lamarck.seal`): the child would be whatever another one holds.
 """
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular
@@ -42,7 +41,7 @@ SEAL_BYTES = 64  # before the state, in hexadecimal
 
 
 def save_checkpoint(
-    path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimizer, progress: Progress, team: Team
+    path: Path, run: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, team: Team
 ) -> None:
     """Replace the checkpoint at once: a kill leaves the last one or this one. Every process calls this, one writes."""
     # Dropout draws there: on a GPU from the second.
@@ -51,7 +50,7 @@ def save_checkpoint(
         return
     state = {
         "run": run,
-        "adapter": {name: value.detach() for name, value in model.named_parameters() if value.requires_grad},
+        "trained": {name: value.detach() for name, value in model.named_parameters() if value.requires_grad},
         "optimizer": optimizer.state_dict(),
         "random": random,
         "progress": asdict(progress),
@@ -78,7 +77,7 @@ def _cuda_random(device: torch.device) -> torch.Tensor | None:
     return torch.cuda.get_rng_state(device) if device.type == "cuda" else None
 
 
-def resume(path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimizer, team: Team) -> Progress:
+def resume(path: Path, run: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer, team: Team) -> Progress:
     """Load the checkpoint of `run` into model and optimizer; one of another run (other data, recipe, machine) is
     ignored. It is read once: the bytes that are checked are those that are loaded.
 
@@ -92,7 +91,7 @@ def resume(path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimi
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
     with torch.no_grad():
         for name, value in trained.items():
-            value.copy_(state["adapter"][name])
+            value.copy_(state["trained"][name])
     optimizer.load_state_dict(state["optimizer"])
     random, cuda_random = state["random"][team.rank]
     torch.set_rng_state(random)

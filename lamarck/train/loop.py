@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from peft import PeftModel
 
 from lamarck.config import Recipe
 from lamarck.errors import LamarckError
 from lamarck.gate.allowance import Allowance
+from lamarck.train.causal import causal_of
 from lamarck.train.checkpoint import Progress, resume, save_checkpoint
 from lamarck.train.data import IGNORED, Batches
 from lamarck.train.log import Row, peak_memory
@@ -20,7 +20,7 @@ LOG_EVERY_SHARE = 100  # The log has about this many rows a run: reading the los
 
 
 def train(
-    model: PeftModel,
+    model: torch.nn.Module,
     batches: Batches,
     recipe: Recipe,
     allowance: Allowance,
@@ -32,7 +32,7 @@ def train(
 ) -> Progress:
     """Train `model` in place. `run` names everything that decides the result: a checkpoint of another run is ignored.
     `on_row` hears of every row of the log, those of the checkpoint included. Every process of `team` calls this and
-    ends with the same adapter; recipe.batch_size must be a multiple of their number.
+    ends with the same weights; recipe.batch_size must be a multiple of their number.
 
     When the allowance is spent it ends with the steps that it has. Errors: LamarckError when it has none then, and when
     the loss is not a number; the last checkpoint stays.
@@ -95,13 +95,13 @@ def train(
     return progress
 
 
-def answer_loss(model: PeftModel, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def answer_loss(model: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy, in nats, over the answer tokens of a batch; `inputs` and `labels` are (batch, longest).
 
     The vocabulary's logits are computed for those tokens alone. Rows are padded on the right, where causal attention
     never looks, so no mask is needed and no example can see another.
     """
-    causal = model.get_base_model()
+    causal = causal_of(model)
     with _products_in(causal.dtype, inputs.device):
         hidden = causal.get_decoder()(input_ids=inputs, use_cache=False).last_hidden_state[:, :-1]
         targets = labels[:, 1:]
@@ -117,7 +117,7 @@ def _of_first_bad(optimizer: AdamW) -> str:
 
 
 def _products_in(dtype: torch.dtype, device: torch.device) -> torch.autocast:
-    """For one forward pass: products in the frozen weights' type, whatever is float32 beside them.
+    """For one forward pass: products in the type of most weights, whatever is float32 beside them.
 
     Nothing is cached: kept beyond an optimizer step, a rounded copy of a trained weight would be used for ever, and the
     model would never see what it learned.

@@ -19,13 +19,14 @@ from lamarck.train.apollo import (
     short_side,
     update_norm,
 )
+from lamarck.train.causal import causal_of
 
 Named = Iterable[tuple[str, torch.nn.Parameter]]
 
 
 def grouped(model: torch.nn.Module) -> dict[GroupName, list[tuple[str, torch.nn.Parameter]]]:
     """The trained weights of a causal model, with or without an adapter, by group; every group is there."""
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    causal = causal_of(model)
     embedding, head = causal.get_input_embeddings(), causal.get_output_embeddings()
     groups: dict[GroupName, list[tuple[str, torch.nn.Parameter]]]
     groups = {"embedding": [], "head": [], "matrices": [], "scalars": []}

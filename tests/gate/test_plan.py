@@ -113,7 +113,7 @@ def test_a_parent_is_planned_with_its_adapter_and_the_founder_without() -> None:
     with pytest.raises(LamarckError, match="g1 is an adapter"):
         make_grandchild_plan(config(), adapter=None)
     with pytest.raises(LamarckError, match="g0 is the founder"):
-        build_plan(config(), G1, replace(inputs(config()), parent_adapter=G1.adapter))
+        build_plan(config(), G1, replace(inputs(config()), parent_change=G1.change))
 
 
 def test_a_new_suite_is_a_new_lineage() -> None:

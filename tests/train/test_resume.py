@@ -50,7 +50,7 @@ def test_a_forged_checkpoint_does_not_become_the_child(run: Run, tmp_path: Path)
     forged.parent.mkdir()
     run.save(own)
     state = read_checkpoint(own)
-    state["adapter"] = {name: torch.ones_like(value) for name, value in state["adapter"].items()}
+    state["trained"] = {name: torch.ones_like(value) for name, value in state["trained"].items()}
     torch.save(state, forged)
     content = forged.read_bytes()
     # Without the seal nothing would be wrong with it.

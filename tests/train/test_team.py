@@ -65,8 +65,8 @@ class World:
         """Train, from the checkpoint if there is one, and write what this process has to say: its adapter, and the
         bytes of the base that it held when."""
         torch.manual_seed(0)
-        parent_adapter = self.root / parent / "0" if parent else None
-        model = load_trainable(self.weights, parent_adapter, settings, team.device)
+        parent_change = self.root / parent / "0" if parent else None
+        model = load_trainable(self.weights, parent_change, settings, team.device)
         # As on a GPU; the layers of the tiny founder are computed twice then.
         recompute(model, len(layers_of(model)))
         loaded = base_bytes(model)
