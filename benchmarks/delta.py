@@ -101,9 +101,9 @@ def compared(first: Tensors, second: Tensors, folder: Path) -> str:
     block_seconds = time.perf_counter() - started
 
     with Chain(folder / "chain") as chain:
-        chain.write(1, first, {})
+        chain.write(1, first, lambda digest: {})
         started = time.perf_counter()
-        written = chain.write(2, second, {})
+        written = chain.write(2, second, lambda digest: {})
         seconds = time.perf_counter() - started
     started = time.perf_counter()
     read_chain(folder / "chain")

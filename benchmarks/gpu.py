@@ -191,7 +191,7 @@ def ours(
     batches = Batches(examples(shape, recipe), recipe.batch_size, 0, 0)
     with tempfile.TemporaryDirectory() as folder:
         allowance = Allowance("a benchmark", float("inf"))
-        progress = train(model, batches, recipe, allowance, Path(folder) / "state.pt", "benchmark", lambda steps: None)
+        progress = train(model, batches, recipe, allowance, Path(folder), "benchmark", lambda steps: None)
     speed = statistics.median(row.tokens_per_second for row in progress.log[WARM_UP:])
     operations = KEPT_OPERATIONS + recomputed / shape.layers * AGAIN
     done = speed * operations * shape.parameters / TERA
@@ -306,7 +306,7 @@ def profiled(bench: Bench, part: str, shape: Shape, recipe: Recipe) -> None:
         short = recipe.model_copy(update={"steps": steps})
         with tempfile.TemporaryDirectory() as folder:
             allowance = Allowance("a benchmark", float("inf"))
-            train(model, batches, short, allowance, Path(folder) / "state.pt", "benchmark", lambda steps: None)
+            train(model, batches, short, allowance, Path(folder), "benchmark", lambda steps: None)
 
     step(1)
     with profile(activities=activities) as found:

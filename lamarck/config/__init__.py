@@ -37,7 +37,7 @@ FORMS: tuple[Form, ...] = get_args(Form)
 class Recipe(Section):
     """How a child is trained on its curriculum. LoRA: Hu et al. 2021, arXiv:2106.09685; QLoRA: arXiv:2305.14314."""
 
-    circumstance: ClassVar[frozenset[str]] = frozenset({"checkpoint_every"})
+    circumstance: ClassVar[frozenset[str]] = frozenset({"checkpoint_every", "checkpoint_minutes", "copy_to"})
 
     # Shown only where it is another than the default: plans and records from before it was a setting stay as they are.
     form: Form = Field(
@@ -82,6 +82,13 @@ class Recipe(Section):
     beta2: float = Field(0.98, gt=0, lt=1, description="Decay of the second moment.")
     max_grad_norm: float = Field(1.0, gt=0)
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints: what a killed run can lose.")
+    checkpoint_minutes: float = Field(10, gt=0, description="Minutes between checkpoints, where steps are slow.")
+    copy_to: str | None = Field(
+        None,
+        min_length=1,
+        description="A second place for every checkpoint, for a machine that dies: a directory, or HOST:DIRECTORY as "
+        "rsync reaches it through ssh. `lamarck resume` takes such a copy in.",
+    )
 
     @model_validator(mode="after")
     def _whole_weights_have_no_lora(self) -> "Recipe":

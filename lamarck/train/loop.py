@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -10,10 +11,11 @@ from lamarck.config import Recipe
 from lamarck.errors import LamarckError
 from lamarck.gate.allowance import Allowance
 from lamarck.train.causal import causal_of
-from lamarck.train.checkpoint import Progress, resume, save_checkpoint
+from lamarck.train.checkpoint import Checkpoints, Progress
 from lamarck.train.data import IGNORED, Batches
 from lamarck.train.log import Row, peak_memory
 from lamarck.train.optimizer import AdamW, build_optimizer, first_not_finite, grouped, set_rate, state_bytes
+from lamarck.train.second_place import copy_to_second_place, place_of
 from lamarck.train.team import Team, alone
 
 LOG_EVERY_SHARE = 100  # The log has about this many rows a run: reading the loss more often costs time.
@@ -30,7 +32,8 @@ def train(
     on_row: Callable[[Row], None] = lambda row: None,
     team: Team | None = None,
 ) -> Progress:
-    """Train `model` in place. `run` names everything that decides the result: a checkpoint of another run is ignored.
+    """Train `model` in place. `run` names everything that decides the result: a checkpoint of another run is deleted.
+    `checkpoint` is a directory, copied to `recipe.copy_to` under the name that was approved, where one is set.
     `on_row` hears of every row of the log, those of the checkpoint included. Every process of `team` calls this and
     ends with the same weights; recipe.batch_size must be a multiple of their number.
 
@@ -43,53 +46,59 @@ def train(
     )
     team = team or alone(trained[0].device)
     device = team.device
-    progress = resume(checkpoint, run, model, optimizer, team)
-    on_step(progress.step)
-    for row in progress.log:
-        on_row(row)
-    log_every = max(1, recipe.steps // LOG_EVERY_SHARE)
-    tokens_before, seconds_before = progress.tokens, progress.device_seconds
-    model.train()
-    with allowance.spending(team.size, team.leads) as spending:
-        # Clocks differ, and all must draw the same conclusion from them.
-        begun = spent = team.leaders(spending.before)
-        resumed_seconds = progress.device_seconds
-        while progress.step < recipe.steps and spent < allowance.device_seconds:
-            rate = recipe.learning_rate * _rate(progress.step, recipe)
-            set_rate(optimizer, rate)
-            optimizer.zero_grad()
-            loss = torch.zeros((), device=device)
-            for inputs, labels, share in batches.parts(progress.step, team.rank, team.size):
-                part = share * answer_loss(model, inputs.to(device), labels.to(device))
-                part.backward()
-                loss += part.detach()
-            team.sum_gradients(trained)
-            norm = torch.nn.utils.get_total_norm([value.grad for value in trained if value.grad is not None])
-            if not math.isfinite(float(norm)):
-                raise LamarckError(
-                    f"training diverged at step {progress.step}: the gradient{_of_first_bad(optimizer)} is not finite; "
-                    "lower recipe.learning_rate (the last checkpoint is kept)"
-                )
-            torch.nn.utils.clip_grads_with_norm_(trained, recipe.max_grad_norm, norm)
-            optimizer.step()
-            progress.tokens += batches.tokens_at(progress.step)
-            spent = team.leaders(spending.spent())
-            progress.device_seconds = resumed_seconds + spent - begun
-            ended = progress.step + 1 == recipe.steps or spent >= allowance.device_seconds
-            if progress.step % log_every == 0 or ended:
-                seconds = (progress.device_seconds - seconds_before) / team.size
-                speed = (progress.tokens - tokens_before) / seconds
-                tokens_before, seconds_before = progress.tokens, progress.device_seconds
-                memory = max(team.gather(peak_memory(device)))
-                row = Row(progress.step, round(team.sum(loss).item(), 6), rate, round(speed, 1), memory)
-                progress.log.append(row)
-                on_row(row)
-            progress.step += 1
-            if progress.step % recipe.checkpoint_every == 0:
-                save_checkpoint(checkpoint, run, model, optimizer, progress, team)
-            on_step(1)
-        progress.spent, progress.attempts = spent, spending.attempts
-        progress.optimizer_bytes = state_bytes(optimizer)
+    with closing(Checkpoints(checkpoint, run, team)) as checkpoints:
+        progress = checkpoints.resume(model, optimizer)
+        on_step(progress.step)
+        for row in progress.log:
+            on_row(row)
+        between = 60 * recipe.checkpoint_minutes * team.size  # device-seconds from one checkpoint to the next, at most
+        log_every = max(1, recipe.steps // LOG_EVERY_SHARE)
+        tokens_before, seconds_before = progress.tokens, progress.device_seconds
+        model.train()
+        with allowance.spending(team.size, team.leads) as spending:
+            # Clocks differ, and all must draw the same conclusion from them.
+            begun = spent = saved = team.leaders(spending.before)
+            resumed_seconds = progress.device_seconds
+            while progress.step < recipe.steps and spent < allowance.device_seconds:
+                rate = recipe.learning_rate * _rate(progress.step, recipe)
+                set_rate(optimizer, rate)
+                optimizer.zero_grad()
+                loss = torch.zeros((), device=device)
+                for inputs, labels, share in batches.parts(progress.step, team.rank, team.size):
+                    part = share * answer_loss(model, inputs.to(device), labels.to(device))
+                    part.backward()
+                    loss += part.detach()
+                team.sum_gradients(trained)
+                norm = torch.nn.utils.get_total_norm([value.grad for value in trained if value.grad is not None])
+                if not math.isfinite(float(norm)):
+                    raise LamarckError(
+                        f"training diverged at step {progress.step}: the gradient{_of_first_bad(optimizer)} is not "
+                        "finite; lower recipe.learning_rate (the last checkpoint is kept)"
+                    )
+                torch.nn.utils.clip_grads_with_norm_(trained, recipe.max_grad_norm, norm)
+                optimizer.step()
+                progress.tokens += batches.tokens_at(progress.step)
+                spent = team.leaders(spending.spent())
+                progress.device_seconds = resumed_seconds + spent - begun
+                ended = progress.step + 1 == recipe.steps or spent >= allowance.device_seconds
+                if progress.step % log_every == 0 or ended:
+                    seconds = (progress.device_seconds - seconds_before) / team.size
+                    speed = (progress.tokens - tokens_before) / seconds
+                    tokens_before, seconds_before = progress.tokens, progress.device_seconds
+                    memory = max(team.gather(peak_memory(device)))
+                    row = Row(progress.step, round(team.sum(loss).item(), 6), rate, round(speed, 1), memory)
+                    progress.log.append(row)
+                    on_row(row)
+                progress.step += 1
+                progress.spent = spent
+                if progress.step % recipe.checkpoint_every == 0 or spent - saved >= between:
+                    checkpoints.save(model, optimizer, progress)
+                    saved = spent
+                    if recipe.copy_to and team.leads:
+                        copy_to_second_place(checkpoint, place_of(recipe.copy_to, allowance.name))
+                on_step(1)
+            progress.spent, progress.attempts = spent, spending.attempts
+            progress.optimizer_bytes = state_bytes(optimizer)
     if progress.step == 0:
         raise allowance.exhausted(progress.attempts)
     return progress

@@ -60,8 +60,11 @@ def make_child(job: Job, team: "Team") -> None:
     from lamarck.train.loop import train
     from lamarck.train.memory import fit_memory
     from lamarck.train.model import export_adapter, export_weights, load_trainable
+    from lamarck.train.second_place import check_can_copy
     from lamarck.train.shard import shard_base
 
+    if job.config.recipe.copy_to and team.leads:
+        check_can_copy()
     config, child, recipe, admitted = job.config, job.child, job.config.recipe, job.admitted
     ceiling = job.allowance.device_seconds
     torch.set_num_threads(max(1, job.threads // team.size))
@@ -94,7 +97,7 @@ def make_child(job: Job, team: "Team") -> None:
                 batches,
                 recipe,
                 job.allowance,
-                job.checkpoint / "state.pt",
+                job.checkpoint,
                 digest_value(inputs),
                 on_step,
                 on_row,

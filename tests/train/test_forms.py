@@ -16,6 +16,7 @@ from lamarck.errors import LamarckError
 from lamarck.gate.allowance import Allowance
 from lamarck.models.change import DELTA, form_of, open_model
 from lamarck.models.delta import Facts, read_facts, state_digest, tensors_of, write_delta
+from lamarck.train.chain import read_chain
 from lamarck.train.data import Batches, exercises, tokenize
 from lamarck.train.loop import train
 from lamarck.train.model import export_adapter, export_weights, load_trainable
@@ -61,7 +62,7 @@ class Trainer:
                 raise KeyboardInterrupt
 
         batches = Batches(self.examples, of.batch_size, 0, 0)
-        train(model, batches, of, Allowance("a test", 100.0), checkpoint / "state.pt", "run", on_step)
+        train(model, batches, of, Allowance("a test", 100.0), checkpoint, "run", on_step)
         return model
 
     def state(self, change: Path | None) -> dict[str, torch.Tensor]:
@@ -103,6 +104,29 @@ def test_a_run_that_was_cut_off_makes_the_same_child_bit_for_bit(trainer: Traine
     assert files == {path.name for path in resumed.iterdir()}
     for name in files:
         assert (straight / name).read_bytes() == (resumed / name).read_bytes(), name
+
+
+def test_a_checkpoint_is_due_after_minutes_too_and_copied_to_a_second_place(trainer: Trainer, tmp_path: Path) -> None:
+    rarely = {"checkpoint_every": 1000, "optimizer": APOLLO}
+    never = recipe(**rarely)
+    for_ever = trainer.child("never", never, stop=5)
+    assert not list((tmp_path / "never.checkpoint").glob("*.safetensors"))
+    often = recipe(**rarely, checkpoint_minutes=1e-9, copy_to=f"{tmp_path}/a second place")
+    assert often.digest() == never.digest()  # where and how often cannot change a byte
+    child = trainer.child("often", often, stop=5)
+    assert (child / DELTA).read_bytes() == (for_ever / DELTA).read_bytes()
+    copy = tmp_path / "a second place/a test"
+    assert [path.name for path in copy.iterdir()] == ["0000000007.full.safetensors"]
+    kept, here = read_chain(copy), read_chain(tmp_path / "often.checkpoint")
+    assert kept and here and kept.digest == here.digest and kept.step == 7
+
+
+def test_a_copy_that_fails_ends_no_training(
+    trainer: Trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a file").write_text("in the way")
+    trainer.child("g1", recipe(copy_to=f"{tmp_path}/a file"))
+    assert "warning: no copy of the checkpoint in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["delta", "weights"])

@@ -25,7 +25,7 @@ from lamarck.gate.plan import ControlInputs, PlanInputs, build_plan, plan_digest
 from lamarck.lineage.digest import change_digest, short
 from lamarck.lineage.generation import Generation
 from lamarck.train.__main__ import own_parent_change
-from lamarck.train.checkpoint import read_checkpoint
+from lamarck.train.chain import read_chain
 
 ROOT = Path(__file__).parents[2]
 G1 = Generation(1)
@@ -93,7 +93,7 @@ def members(command: subprocess.Popen[str]) -> list[int]:
 def killed_in_the_middle() -> tuple[subprocess.Popen[str], str]:
     """The run, of which one process is killed after the first checkpoint, and what it said."""
     command = start()
-    while not (CHECKPOINT / "state.pt").exists() and command.poll() is None:
+    while not any(CHECKPOINT.glob("[0-9]*.safetensors")) and command.poll() is None:
         time.sleep(0.02)
     with contextlib.suppress(OSError, IndexError):  # where it is over already
         os.kill(members(command)[1], signal.SIGKILL)
@@ -112,7 +112,9 @@ def test_a_process_that_is_killed_ends_the_run_and_the_next_goes_on(approved: No
     assert "Traceback" not in said
     assert not G1.change.exists()
 
-    before = read_checkpoint(CHECKPOINT / "state.pt")["progress"]
+    checkpoint = read_chain(CHECKPOINT)
+    assert checkpoint
+    before = checkpoint.notes["progress"]
     assert 0 < before["step"] < RECIPE["steps"]
     command = start()
     said, failed = command.communicate()
