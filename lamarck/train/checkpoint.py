@@ -25,7 +25,7 @@ class Progress:
 
     `device_seconds` are those of the steps that it consists of; `spent`, those of all attempts, lost steps included.
     `attempts`, their number, and `optimizer_bytes`, those of the optimizer's state, are known when the run ends.
-    `resumed`: how often it went on from a checkpoint.
+    `resumed`: how often it went on from a checkpoint. `taken_in`: those of other checkouts' among them.
     """
 
     step: int = 0
@@ -36,6 +36,7 @@ class Progress:
     attempts: int = 1
     optimizer_bytes: int = 0
     log: list[Row] = field(default_factory=list)
+    taken_in: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Checkpoints:

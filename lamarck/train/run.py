@@ -15,11 +15,12 @@ from lamarck.gate.check import Admitted
 from lamarck.lineage.artifacts import trained_kind
 from lamarck.lineage.digest import change_digest, model_digest
 from lamarck.lineage.generation import TRAINING_RECORD, Generation
-from lamarck.lineage.records import make_record
+from lamarck.lineage.records import TakenIn, make_record
 from lamarck.progress import count_up
 from lamarck.seeds import seed_for
 
 if TYPE_CHECKING:
+    from lamarck.train.checkpoint import Progress
     from lamarck.train.team import Team
 
 # Where every adapter says its base lies: a path of this machine would change the bytes and name the machine.
@@ -119,7 +120,7 @@ def make_child(job: Job, team: "Team") -> None:
             export_weights(model, recipe.form, job.weights, directory)
         wall_seconds = time.time() - job.started
         record = make_record(change_digest(directory), inputs, seed, device, wall_seconds, progress.spent)
-        record = record.model_copy(update={"resumed": progress.resumed})
+        record = record.model_copy(update={"resumed": progress.resumed, "taken_in": _taken_in(progress)})
         training = {
             "generation": child.name,
             "record": record.model_dump(mode="json"),
@@ -146,6 +147,10 @@ def make_child(job: Job, team: "Team") -> None:
         attempts = f", {progress.attempts} attempts together" if progress.attempts > 1 else ""
         print(f"{child.name}: stopped at its compute ceiling of {ceiling:g} device-seconds{attempts}")
     print(f"{child.name}: {progress.step} steps, final loss {progress.log[-1].loss:.4f}")
+
+
+def _taken_in(progress: "Progress") -> tuple[TakenIn, ...]:
+    return tuple(TakenIn.model_validate(each) for each in progress.taken_in)
 
 
 def _check_loaded(job: Job) -> None:
