@@ -69,7 +69,13 @@ class Recipe(Section):
         description="Of items whose teacher showed how it came to the answer: learned puts that before the answer, in "
         "<think> tags, as reasoning models write it.",
     )
-    # Shown as `form` is.
+    # Shown as `form` is, and so is the optimizer.
+    loss: Literal["plain", "context-frozen"] = Field(
+        "plain",
+        exclude_if=lambda value: value == "plain",
+        description="Of the answer's tokens. context-frozen: keys and values of the prompt are constants, so that how "
+        "a prompt is read is not trained, only what is made of it.",
+    )
     optimizer: OptimizerSettings = Field(
         ADAMW, exclude_if=lambda value: value == ADAMW, description="AdamW, APOLLO or APOLLO-Mini: docs/optimizers.md."
     )

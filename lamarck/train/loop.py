@@ -12,6 +12,7 @@ from lamarck.errors import LamarckError
 from lamarck.gate.allowance import Allowance
 from lamarck.train.causal import causal_of
 from lamarck.train.checkpoint import Checkpoints, Progress
+from lamarck.train.context import context_frozen_loss
 from lamarck.train.data import IGNORED, Batches
 from lamarck.train.log import Row, peak_memory
 from lamarck.train.optimizer import AdamW, build_optimizer, first_not_finite, grouped, set_rate, state_bytes
@@ -44,6 +45,7 @@ def train(
     optimizer = build_optimizer(
         grouped(model), recipe.optimizer, recipe.learning_rate, recipe.beta2, recipe.weight_decay, batches.seed
     )
+    loss_of = answer_loss if recipe.loss == "plain" else decision_loss
     team = team or alone(trained[0].device)
     device = team.device
     with closing(Checkpoints(checkpoint, run, team)) as checkpoints:
@@ -65,7 +67,7 @@ def train(
                 optimizer.zero_grad()
                 loss = torch.zeros((), device=device)
                 for inputs, labels, share in batches.parts(progress.step, team.rank, team.size):
-                    part = share * answer_loss(model, inputs.to(device), labels.to(device))
+                    part = share * loss_of(model, inputs.to(device), labels.to(device))
                     part.backward()
                     loss += part.detach()
                 team.sum_gradients(trained)
@@ -117,6 +119,16 @@ def answer_loss(model: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tens
         counted = targets != IGNORED
         logits = causal.get_output_embeddings()(hidden[counted])
     return torch.nn.functional.cross_entropy(logits.float(), targets[counted])
+
+
+def decision_loss(model: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The same loss with another gradient: keys and values of what stands before the answer are constants.
+
+    `model` went through `freeze_contexts` (lamarck/train/context.py).
+    """
+    contexts = (labels != IGNORED).int().argmax(dim=1)
+    with _products_in(causal_of(model).dtype, inputs.device):
+        return context_frozen_loss(model, inputs, labels, contexts)
 
 
 def _of_first_bad(optimizer: AdamW) -> str:

@@ -55,6 +55,7 @@ def make_child(job: Job, team: "Team") -> None:
     from transformers import AutoTokenizer
 
     from lamarck.train.causal import causal_of
+    from lamarck.train.context import freeze_contexts
     from lamarck.train.data import Batches, exercises, show_example, tokenize
     from lamarck.train.liger import liger_version
     from lamarck.train.log import metrics_shown, peak_memory
@@ -81,6 +82,8 @@ def make_child(job: Job, team: "Team") -> None:
         _check_loaded(job)
         # Counted now: `stack` is exported by replacing the trained adapter with the sum of two.
         trained_parameters = sum(value.numel() for value in model.parameters() if value.requires_grad)
+        if recipe.loss == "context-frozen":
+            freeze_contexts(model)
         if team.size > 1:
             if isinstance(model, PeftModel):
                 shard_base(model, team)

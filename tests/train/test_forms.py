@@ -17,6 +17,7 @@ from lamarck.gate.allowance import Allowance
 from lamarck.models.change import DELTA, form_of, open_model
 from lamarck.models.delta import Facts, read_facts, state_digest, tensors_of, write_delta
 from lamarck.train.chain import read_chain
+from lamarck.train.context import freeze_contexts
 from lamarck.train.data import Batches, exercises, tokenize
 from lamarck.train.loop import train
 from lamarck.train.model import export_adapter, export_weights, load_trainable
@@ -53,6 +54,8 @@ class Trainer:
     def _train(self, of: Recipe, parent: Path | None, checkpoint: Path, stop: int | None) -> Any:
         torch.manual_seed(5)
         model = load_trainable(self.weights, parent, of, CPU)
+        if of.loss == "context-frozen":
+            freeze_contexts(model)
         taken = 0
 
         def on_step(steps: int) -> None:
@@ -62,7 +65,7 @@ class Trainer:
                 raise KeyboardInterrupt
 
         batches = Batches(self.examples, of.batch_size, 0, 0)
-        train(model, batches, of, Allowance("a test", 100.0), checkpoint, "run", on_step)
+        self.log = train(model, batches, of, Allowance("a test", 100.0), checkpoint, "run", on_step).log
         return model
 
     def state(self, change: Path | None) -> dict[str, torch.Tensor]:
@@ -145,6 +148,18 @@ def test_a_child_opens_as_exactly_what_was_trained(trainer: Trainer, form: str, 
         assert torch.equal(value, trained.get_parameter(name)), name
     founder = trainer.state(None)
     assert not any(torch.equal(value.float(), founder[name]) for name, value in state.items())
+
+
+@pytest.mark.parametrize(("form", "dtype"), [("adapter", "float32"), ("adapter", "bfloat16"), ("delta", "float32")])
+def test_frozen_prompts_leave_the_loss_and_change_what_is_learned(trainer: Trainer, form: str, dtype: str) -> None:
+    """Of the first step; an adapter's other half is zero then, so that its gradient differs from the second on."""
+    plain = trainer.child("plain", recipe(form=form, dtype=dtype))
+    first = trainer.log[0].loss
+    frozen = trainer.child("frozen", recipe(form=form, dtype=dtype, loss="context-frozen"))
+    assert trainer.log[0].loss == pytest.approx(first, abs=1e-5 if dtype == "float32" else 2e-2)
+    assert trainer.log[-1].loss < first
+    [name] = [path.name for path in plain.glob("*.safetensors")]
+    assert (plain / name).read_bytes() != (frozen / name).read_bytes()
 
 
 def test_a_child_goes_on_from_its_parent_whatever_that_ones_form_is(trainer: Trainer) -> None:
