@@ -104,7 +104,8 @@ def _cut_short(generation: Generation) -> list[str]:
 def _table(generations: list[dict[str, Any]], kinds: Iterable[Kind]) -> Table:
     """One row a generation, readable at 80 columns: what it has in words instead of a column for every artifact."""
     shown = Table(box=box.SIMPLE_HEAD)
-    names = {_file(kind): kind.name.replace("_", " ") for kind in kinds}
+    # The first wins: weights are a founder's, and a child's that is whole weights.
+    names = {_file(kind): kind.name.replace("_", " ") for kind in reversed(tuple(kinds))}
     for heading in ("", "artifacts", "gate", "score"):
         shown.add_column(heading, justify="right" if heading == "score" else "left")
     for row in generations:
