@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from lamarck.config import FORMS, Recipe
+from lamarck.config import FORMS, HFEngineConfig, Recipe
 from lamarck.config.section import check_section
 from lamarck.curriculum.item import Item
+from lamarck.engine.hf import HFEngine
 from lamarck.errors import LamarckError
 from lamarck.gate.allowance import Allowance
 from lamarck.models.change import DELTA, form_of, open_model
@@ -168,8 +169,9 @@ def test_a_child_goes_on_from_its_parent_whatever_that_ones_form_is(trainer: Tra
         parent = trainer.child(f"parent-{form}", recipe(form=form))
         child = trainer.child(f"child-{form}", recipe(**still), parent)
         fresh = trainer.child(f"fresh-{form}", recipe(**still, inherit="fresh"), parent)
-        before = load_trainable(trainer.weights, parent, recipe(), CPU)
+        before = HFEngine(HFEngineConfig(), trainer.weights, parent).model
         assert same(trainer.state(child), dict(before.named_parameters()))
+        assert not same(trainer.state(child), trainer.state(None))
         assert same(trainer.state(fresh), trainer.state(None))
         # The difference is to the founder: it opens without the parent.
         assert read_facts(child / DELTA).base == state_digest(tensors_of(trainer.weights))
