@@ -63,8 +63,9 @@ def test_a_forged_checkpoint_does_not_become_the_child(run: Run) -> None:
     said = {name: value for name, value in own.notes.items() if name != "seal"}
     ones = {name: torch.ones_like(value) if "trained" in name else value for name, value in own.tensors.items()}
     before = run.trained()
-    other_progress = {**own.notes, "progress": {**own.notes["progress"], "step": 3, "spent": 1e9}}
-    for notes in (said, said | {"seal": "0" * 64}, own.notes, other_progress):
+    of_another_state = sealed_notes(FORGED, own.digest, said)
+    other_progress = {**own.notes, "progress": {**own.notes["progress"], "spent": 1e9}}
+    for notes in (said, said | {"seal": "0" * 64}, own.notes, of_another_state, other_progress):
         with Chain(FORGED) as chain:
             chain.write(3, ones, lambda digest, notes=notes: notes)  # type: ignore[misc]
         with pytest.raises(LamarckError, match="was not made by this checkout"):
