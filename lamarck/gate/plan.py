@@ -209,7 +209,7 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
 
 
 def _cost(config: Config, generation: Generation, weights: Path, items: Sequence[Item]) -> Cost:
-    lengths = [len(f"{item.prompt} {item.completion}".split()) for item in items]
+    lengths = [len(f"{item.context} {item.prompt} {item.completion}".split()) for item in items]
     words = sum(lengths) / len(lengths)
     examples = config.recipe.steps * config.recipe.batch_size
     parameters = count_parameters(weights)

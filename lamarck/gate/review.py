@@ -184,7 +184,8 @@ def _in_short(card: dict[str, Any], earlier: list[dict[str, Any]]) -> str:
 
 def _line(item: Item) -> str:
     """One item, each half cut by itself: a long problem must not hide what the child is taught to answer."""
-    return f"  {visible(item.prompt, LONGEST_TEXT)} {visible(item.completion, LONGEST_TEXT)}"
+    context = f"{visible(item.context, LONGEST_TEXT)} " if item.context else ""
+    return f"  {context}{visible(item.prompt, LONGEST_TEXT)} {visible(item.completion, LONGEST_TEXT)}"
 
 
 def _how_to_answer(plan: Plan) -> str:
