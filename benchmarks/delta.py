@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lamarck.config.optimizer import ApolloSettings
+from lamarck.models.delta import Tensors, held
 from lamarck.train.chain import Chain, read_chain
-from lamarck.train.delta import Tensors, held
 from lamarck.train.optimizer import build_optimizer, grouped
 
 BLOCK = 4096
@@ -101,9 +101,9 @@ def compared(first: Tensors, second: Tensors, folder: Path) -> str:
     block_seconds = time.perf_counter() - started
 
     with Chain(folder / "chain") as chain:
-        chain.write(1, first, {})
+        chain.write(1, first, lambda digest: {})
         started = time.perf_counter()
-        written = chain.write(2, second, {})
+        written = chain.write(2, second, lambda digest: {})
         seconds = time.perf_counter() - started
     started = time.perf_counter()
     read_chain(folder / "chain")

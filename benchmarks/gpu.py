@@ -31,7 +31,7 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.gpu_models import build, config_of, examples, free, liger, save, tokenizer
-from lamarck.budget.machine import KEPT_OPERATIONS, RECOMPUTED_OPERATIONS, TERA, Gpu, load_catalogue, training_speed
+from lamarck.budget.machine import AGAIN, KEPT_OPERATIONS, TERA, Gpu, load_catalogue, training_speed
 from lamarck.budget.memory import GIB, ROOM, recomputed_layers, training_memory
 from lamarck.budget.shape import KNOWN_SHAPES, KnownShapes, Shape
 from lamarck.budget.work import rows_at_once
@@ -191,9 +191,9 @@ def ours(
     batches = Batches(examples(shape, recipe), recipe.batch_size, 0, 0)
     with tempfile.TemporaryDirectory() as folder:
         allowance = Allowance("a benchmark", float("inf"))
-        progress = train(model, batches, recipe, allowance, Path(folder) / "state.pt", "benchmark", lambda steps: None)
+        progress = train(model, batches, recipe, allowance, Path(folder), "benchmark", lambda steps: None)
     speed = statistics.median(row.tokens_per_second for row in progress.log[WARM_UP:])
-    operations = KEPT_OPERATIONS + recomputed / shape.layers * (RECOMPUTED_OPERATIONS - KEPT_OPERATIONS)
+    operations = KEPT_OPERATIONS + recomputed / shape.layers * AGAIN
     done = speed * operations * shape.parameters / TERA
     losses = f"loss {progress.log[0].loss:.3f} to {progress.log[-1].loss:.3f}"
     say(
@@ -205,7 +205,8 @@ def ours(
     planned = f"{memory / GIB:.1f} GiB"
     if bench.gpu:
         kind = next(name for name, gpu in load_catalogue().gpus.items() if gpu == bench.gpu)
-        planned += f", {training_speed(load_catalogue(), Machine(gpu=kind), shape, recomputed).tokens_per_second:,.0f}"
+        speed_planned = training_speed(load_catalogue(), Machine(gpu=kind), shape, recipe, recomputed)
+        planned += f", {speed_planned.tokens_per_second:,.0f}"
     say(part, f"  as planned: {planned}")
     return speed
 
@@ -305,7 +306,7 @@ def profiled(bench: Bench, part: str, shape: Shape, recipe: Recipe) -> None:
         short = recipe.model_copy(update={"steps": steps})
         with tempfile.TemporaryDirectory() as folder:
             allowance = Allowance("a benchmark", float("inf"))
-            train(model, batches, short, allowance, Path(folder) / "state.pt", "benchmark", lambda steps: None)
+            train(model, batches, short, allowance, Path(folder), "benchmark", lambda steps: None)
 
     step(1)
     with profile(activities=activities) as found:

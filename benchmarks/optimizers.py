@@ -14,10 +14,10 @@ import time
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from lamarck.budget.optimizer_state import optimizer_state, whole_weights
 from lamarck.budget.shape import Shape
 from lamarck.config.optimizer import AdamWSettings, ApolloMiniSettings, ApolloSettings
 from lamarck.train.optimizer import AdamW, build_optimizer, grouped, trained_weights
-from lamarck.train.optimizer_state import optimizer_state, whole_weights
 
 SMOLLM2_135M = Shape(
     hidden=576,

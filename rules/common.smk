@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from lamarck.config import load_config
+from lamarck.config import FORMS, load_config
 from lamarck.curriculum.cell import checked_strategy
 from lamarck.errors import LamarckError
 from lamarck.founder.local import check_model_directory
@@ -17,7 +17,13 @@ from lamarck.gate.journal import journal_of, spent_directory
 from lamarck.gate.plan import plan_digest, read_plan
 from lamarck.gate.signature import signature_of
 from lamarck.gate.standing import next_step, standing, waiting_elsewhere
-from lamarck.lineage.artifacts import EXAM_FILES, arms, exam_kind, kind_of
+from lamarck.lineage.artifacts import (
+    EXAM_FILES,
+    arms,
+    exam_kind,
+    kind_of,
+    trained_kind,
+)
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.dvc import record_outputs
 from lamarck.lineage.freshness import keep_edits, survey
@@ -282,8 +288,13 @@ def scores_inputs_of(wildcards):
 
 def train_inputs_of(wildcards):
     child = generation_of(wildcards)
+    trained = trained_kind(config_of(CONF, child.lineage))
+    if wildcards.form != trained.form:
+        raise WorkflowError(
+            f"{child.name} is trained as {trained.form}, as `recipe.form` says: ask for {trained.path(child)}"
+        )
     # A job on another machine has its own inputs only, not what the gate before it is decided from: there the trainer
-    # checks, here also before the job begins: Snakemake would take the old adapter away first.
+    # checks, here also before the job begins: Snakemake would take the old child away first.
     step = child.campaign_step
     if workflow.is_main_process:
         if not child.approval.exists():
@@ -297,7 +308,7 @@ def train_inputs_of(wildcards):
             gate_is_open(child.planned_by)
     # All of the plan's inputs, the other arm's too: wherever the job runs, the gate makes the plan anew from them.
     planned = child.planned_by
-    files = inputs_of("adapter", child) | inputs_of("plan", planned)
+    files = inputs_of(trained, child) | inputs_of("plan", planned)
     answers = {"approval": planned.approval}
     plans = {"campaign_plan": step.plan} if step else {}
     if planned.parent.number:

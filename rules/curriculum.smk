@@ -21,7 +21,7 @@ rule curriculum:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
     params:
-        adapter=option("parent-adapter", "adapter"),
+        change=option("parent-change", "change"),
         earlier=option("earlier", "earlier"),
         first=option("first-card", "first"),
         like=option("like", "like"),
@@ -30,7 +30,7 @@ rule curriculum:
         spent="approvals/spent/{prefix}g{n}.curriculum",
     shell:
         "python -m lamarck.curriculum --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-        "--weights {input.weights:q} {params.adapter} {params.earlier} {params.first} {params.like} {params.plan} "
+        "--weights {input.weights:q} {params.change} {params.earlier} {params.first} {params.like} {params.plan} "
         "--output {output.curriculum:q} --card {output.card:q} --threads {threads} 2>&1 | tee {log:q}"
 
 

@@ -42,7 +42,7 @@ rule eval:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
     params:
-        adapter=option("adapter", "adapter"),
+        change=option("change", "change"),
         plan=option("plan", "plan"),
         suite=lambda wildcards, input: os.path.dirname(input.suite),
         # A killed evaluation goes on from these, so they are no output: Snakemake would delete them.
@@ -50,7 +50,7 @@ rule eval:
         spent=lambda wildcards, input: f"approvals/spent/{wildcards.prefix}g{wildcards.n}.{Path(input.suite).parent.name}",
     shell:
         "python -m lamarck.eval --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-        "--weights {input.weights:q} {params.adapter} {params.plan} --suite {params.suite:q} --student {input.student:q} --output {output.scores:q} "
+        "--weights {input.weights:q} {params.change} {params.plan} --suite {params.suite:q} --student {input.student:q} --output {output.scores:q} "
         "--samples {output.samples:q} --record {output.record:q} --answers {params.answers:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
@@ -68,7 +68,7 @@ rule exam:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
     params:
-        adapter=option("adapter", "adapter"),
+        change=option("change", "change"),
         plan=option("plan", "plan"),
         suite=lambda wildcards, input: os.path.dirname(input.exam),
         # A killed evaluation goes on from these, so they are no output: Snakemake would delete them.
@@ -76,5 +76,5 @@ rule exam:
         spent="approvals/spent/{prefix}g{n}.{exam}",
     shell:
         "python -m lamarck.eval --exam --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-        "--weights {input.weights:q} {params.adapter} {params.plan} --suite {params.suite:q} --student {params.suite:q}/student --output {output.scores:q} "
+        "--weights {input.weights:q} {params.change} {params.plan} --suite {params.suite:q} --student {params.suite:q}/student --output {output.scores:q} "
         "--samples {output.samples:q} --record {output.record:q} --answers {params.answers:q} --threads {threads} 2>&1 | tee {log:q}"

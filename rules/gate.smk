@@ -2,8 +2,8 @@
 
 PLAN = (
     "python -m lamarck.gate --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-    "--weights {input.weights:q} {params.adapter} --curriculum {input.curriculum:q} {params.previous} "
-    "{params.control} {params.control_adapter} --output {output.plan:q} --record {output.record:q} 2>&1 | tee {log:q}"
+    "--weights {input.weights:q} {params.change} --curriculum {input.curriculum:q} {params.previous} "
+    "{params.control} {params.control_change} --output {output.plan:q} --record {output.record:q} 2>&1 | tee {log:q}"
 )
 
 
@@ -27,10 +27,10 @@ checkpoint plan:
         "../envs/cpu.yaml"
     threads: 1
     params:
-        adapter=option("parent-adapter", "adapter"),
+        change=option("parent-change", "change"),
         previous=option("previous-plan", "previous_plan"),
         control=option("control-curriculum", "control_curriculum"),
-        control_adapter=option("control-parent-adapter", "control_adapter"),
+        control_change=option("control-parent-change", "control_change"),
     shell:
         PLAN
 
@@ -51,9 +51,9 @@ rule member_plan:
         "../envs/cpu.yaml"
     threads: 1
     params:
-        adapter=option("parent-adapter", "adapter"),
+        change=option("parent-change", "change"),
         previous=option("previous-plan", "previous_plan"),
         control=option("control-curriculum", "control_curriculum"),
-        control_adapter=option("control-parent-adapter", "control_adapter"),
+        control_change=option("control-parent-change", "control_change"),
     shell:
         PLAN

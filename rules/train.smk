@@ -6,25 +6,29 @@ rule train:
         unpack(train_inputs_of),
         config=CONFIG,
     output:
-        adapter=report(
-            directory(made_by("adapter")["adapter"]),
+        child=report(
+            directory("results/{prefix}g{n}/{form}"),
             patterns=["{record,training}.json"],
             caption="captions/training.rst",
             category="Training",
             labels={"generation": "{prefix}g{n}", "file": "{record}.json"},
         ),
     log:
-        "logs/{prefix}g{n}/train.log",
+        "logs/{prefix}g{n}/train.{form}.log",
     benchmark:
-        "logs/{prefix}g{n}/train.tsv"
+        "logs/{prefix}g{n}/train.{form}.tsv"
+    wildcard_constraints:
+        # The founder's weights are no child.
+        n=r"[1-9]\d*",
+        form="|".join(FORMS),
     conda:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads * CONF.machines.train.count
     params:
-        adapter=option("parent-adapter", "adapter"),
+        change=option("parent-change", "change"),
         previous=option("previous-plan", "previous_plan"),
         control=option("control-curriculum", "control_curriculum"),
-        control_adapter=option("control-parent-adapter", "control_adapter"),
+        control_change=option("control-parent-change", "control_change"),
         parent_approval=option("parent-approval", "parent_approval"),
         campaign=option("campaign-plan", "campaign_plan"),
         parent_campaign=option("parent-campaign-plan", "parent_campaign_plan"),
@@ -36,8 +40,8 @@ rule train:
         metrics="logs/tensorboard/{prefix}g{n}",
     shell:
         "python -m lamarck.train --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-        "--plan {input.plan:q} --approval {input.approval:q} --weights {input.weights:q} {params.adapter} "
-        "--curriculum {input.curriculum:q} {params.previous} {params.control} {params.control_adapter} {params.parent_approval} "
+        "--plan {input.plan:q} --approval {input.approval:q} --weights {input.weights:q} {params.change} "
+        "--curriculum {input.curriculum:q} {params.previous} {params.control} {params.control_change} {params.parent_approval} "
         "{params.campaign} {params.parent_campaign} "
         "--checkpoint {params.checkpoint:q} --metrics {params.metrics:q} "
-        "--output {output.adapter:q} --threads {threads} 2>&1 | tee {log:q}"
+        "--output {output.child:q} --threads {threads} 2>&1 | tee {log:q}"

@@ -64,7 +64,7 @@ def estimate_training(config: Config, catalogue: Catalogue, number: int, shape: 
     if not _fits(catalogue, machine, memory):
         others = _trains_on(catalogue, shape, config.recipe, machine)
         raise LamarckError(_refusal("train", catalogue, machine, memory, others))
-    speed = training_speed(catalogue, machine, shape, recomputed)
+    speed = training_speed(catalogue, machine, shape, config.recipe, recomputed)
     seconds = min(tokens / speed.tokens_per_second, config.budget.of(number) / machine.count)
     return _priced(config, catalogue, number, "train", machine, memory, tokens, speed, seconds)
 
@@ -75,7 +75,7 @@ def _writing(
     engine = config.engine
     if engine.kind == "server":
         # What a server holds, on how many GPUs, is its own affair: only its hours are estimated.
-        memory = Memory(weights=0, adapter=0)
+        memory = Memory(weights=0, trained=0)
         speed = writing_speed(catalogue, machine, shape, "bfloat16", engine.concurrency, work.longest)
     else:
         if engine.kind == "hf":
@@ -88,7 +88,8 @@ def _writing(
                 f"machines.{step}.count is {machine.count}, but engine.tensor_parallel splits the model over "
                 f"{engine.tensor_parallel}: make them equal"
             )
-        writer = Writer(engine, shape, config.recipe.rank, work.longest)
+        rank = config.recipe.rank if config.recipe.form == "adapter" else 0
+        writer = Writer(engine, shape, rank, work.longest)
         rows, memory = writer.batch(catalogue.gpu(machine.gpu))
         if not _fits(catalogue, machine, memory):
             others = writes_on(catalogue, writer, machine.gpu)
@@ -151,7 +152,8 @@ def _trains_on(catalogue: Catalogue, shape: Shape, recipe: Recipe, machine: Mach
     sizes = range(recipe.batch_size - count, 0, -count)  # each GPU has as many examples
     smaller: list[dict[str, Any]] = [{"batch_size": size} for size in sizes]
     quantised = [{"quantize": "nf4"}, *({"quantize": "nf4"} | each for each in smaller)]
-    for change in (*smaller, *(quantised if recipe.quantize == "none" else [])):
+    may_be = recipe.quantize == "none" and recipe.form == "adapter"
+    for change in (*smaller, *(quantised if may_be else [])):
         if fits(recipe.model_copy(update=change), machine):
             yield f"{' and '.join(f'recipe.{key}: {value}' for key, value in change.items())} on {_of(count, kind)}"
             break

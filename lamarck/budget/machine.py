@@ -8,15 +8,15 @@ from pydantic import Field
 
 from lamarck.budget.memory import GIB, Format, cache_bytes, weight_bytes
 from lamarck.budget.shape import Shape
-from lamarck.config import HERE, Machine
+from lamarck.config import HERE, Machine, Recipe
 from lamarck.config.section import Section, load_section
 from lamarck.errors import LamarckError
 
 CATALOGUE = Path("config/machines.yaml")
 TERA, GIGA = 1e12, 1e9
 # Of a token in training, for each parameter: two forward, two backward to the adapters, and two more where a layer is
-# computed again. Full training has six at once: the weights have a gradient (Kaplan et al. 2020, arXiv:2001.08361).
-KEPT_OPERATIONS, RECOMPUTED_OPERATIONS = 4, 6
+# computed again. Weights that are trained take two more: they have a gradient (Kaplan et al. 2020, arXiv:2001.08361).
+KEPT_OPERATIONS, AGAIN, OWN_GRADIENT = 4, 2, 2
 HERE_OPERATIONS = 6  # as `here.training` is counted
 WRITING_OPERATIONS = 2
 
@@ -77,7 +77,7 @@ class Speed:
     source: str
 
 
-def training_speed(catalogue: Catalogue, machine: Machine, shape: Shape, recomputed: int) -> Speed:
+def training_speed(catalogue: Catalogue, machine: Machine, shape: Shape, recipe: Recipe, recomputed: int) -> Speed:
     """`recomputed`: layers that are computed again in the backward pass."""
     if machine.tokens_per_second:
         return Speed(machine.tokens_per_second, "the configuration")
@@ -85,7 +85,7 @@ def training_speed(catalogue: Catalogue, machine: Machine, shape: Shape, recompu
     if gpu is None:
         return Speed(catalogue.here.training / (HERE_OPERATIONS * shape.parameters), "operations of one core")
     share, again = catalogue.utilisation.training, recomputed / shape.layers
-    operations = KEPT_OPERATIONS + again * (RECOMPUTED_OPERATIONS - KEPT_OPERATIONS)
+    operations = KEPT_OPERATIONS + again * AGAIN + (0 if recipe.form == "adapter" else OWN_GRADIENT)
     return Speed(
         machine.count * share * gpu.bf16 * TERA / (operations * shape.parameters),
         f"{share:.0%} of the bf16 peak, {recomputed} of {shape.layers} layers computed twice",

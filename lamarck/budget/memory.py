@@ -6,6 +6,7 @@ Every formula names its source. What they leave out is in docs/cost.md, with wha
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from lamarck.budget.optimizer_state import optimizer_state, trained_weights_of
 from lamarck.budget.shape import Shape
 from lamarck.config import Recipe
 
@@ -40,7 +41,7 @@ class Memory:
     """Bytes on each GPU at the fullest moment."""
 
     weights: float
-    adapter: float  # LoRA weights; while training also their gradients and AdamW's two moments
+    trained: float  # LoRA weights; while training also gradients and the optimizer's state of whatever is trained
     activations: float = 0.0  # saved for the backward pass, and what the layer in work needs
     logits: float = 0.0  # of the vocabulary
     cache: float = 0.0  # keys and values of the texts being written
@@ -52,7 +53,7 @@ class Memory:
 
     def with_reserve(self) -> "Memory":
         reserve = CONTEXT + FRAGMENTATION * self.total
-        return Memory(self.weights, self.adapter, self.activations, self.logits, self.cache, reserve)
+        return Memory(self.weights, self.trained, self.activations, self.logits, self.cache, reserve)
 
 
 def weight_bytes(shape: Shape, weights: Format, others: int) -> float:
@@ -64,7 +65,7 @@ def training_memory(shape: Shape, recipe: Recipe, rows: int, recomputed: int, gp
     """One optimizer step of lamarck.train, on each of `gpus`: `rows` examples side by side, each of recipe.max_tokens.
 
     They split the frozen layers evenly (Rajbhandari et al. 2020, arXiv:1910.02054, section 5.3); each has embedding,
-    head and adapter whole.
+    head and adapter whole. Whole weights that are trained are not split.
 
     Of the first `recomputed` layers only the inputs are kept, and each is computed again in the backward pass (Chen et
     al. 2016, arXiv:1604.06174), when the others are gone. The head and the backward pass of a layer do not meet: the
@@ -79,11 +80,11 @@ def training_memory(shape: Shape, recipe: Recipe, rows: int, recomputed: int, gp
     working: float = (2 * shape.intermediate + shape.hidden) * stream * tokens
     working += _dequantised(shape, recipe) + (0.0 if kept else layer)
     logits = logits_bytes(shape) * tokens
-    layers = split_bytes(shape, _format(recipe))
+    layers = split_bytes(shape, _format(recipe)) if recipe.form == "adapter" else 0.0
     fetched = FETCHED_LAYERS * layers / shape.layers if gpus > 1 else 0.0
     return Memory(
         weights=weight_bytes(shape, _format(recipe), stream) - layers * (1 - 1 / gpus),
-        adapter=adapter_training_bytes(shape, recipe),
+        trained=training_bytes(shape, recipe),
         activations=saved + max(0.0, working - logits) + fetched,
         logits=logits,
     )
@@ -101,8 +102,7 @@ def recomputed_layers(shape: Shape, recipe: Recipe, rows: int, gpus: int, room: 
 
 def loading_memory(shape: Shape, recipe: Recipe) -> Memory:
     """The trainer's base and adapter before the first step: each of several GPUs has loaded all that they split."""
-    adapter = shape.lora_parameters(recipe.rank, recipe.target_modules) * FLOAT32
-    return Memory(weight_bytes(shape, _format(recipe), stream_bytes(recipe)), adapter)
+    return Memory(weight_bytes(shape, _format(recipe), stream_bytes(recipe)), _lora_parameters(shape, recipe) * FLOAT32)
 
 
 def split_bytes(shape: Shape, weights: Format) -> float:
@@ -115,27 +115,39 @@ def stream_bytes(recipe: Recipe) -> int:
     return FLOAT32 if recipe.dtype == "float32" else BFLOAT16
 
 
-def adapter_training_bytes(shape: Shape, recipe: Recipe) -> float:
-    """16 bytes a parameter, all float32: weight, gradient, and AdamW's two moments (arXiv:1910.02054, section 3.1).
+def training_bytes(shape: Shape, recipe: Recipe) -> float:
+    """Of an adapter, all float32: weight, gradient, and the optimizer's state: with AdamW 16 bytes a parameter
+    (arXiv:1910.02054, section 3.1). Of whole weights, which stand elsewhere: gradients and state; in 16 bits one weight
+    and its gradient are in float32 while they are updated.
 
     `inherit: stack` also holds the parent's frozen adapter, of the same rank.
     """
-    one = shape.lora_parameters(recipe.rank, recipe.target_modules) * FLOAT32
-    return 5 * one if recipe.inherit == "stack" else 4 * one
+    weights = trained_weights_of(shape, recipe)
+    state = optimizer_state(weights, recipe.optimizer)
+    kept = state.total - state.steps
+    if recipe.form == "adapter":
+        return kept + (3 if recipe.inherit == "stack" else 2) * _lora_parameters(shape, recipe) * FLOAT32
+    largest = 0 if recipe.dtype == "float32" else max(weight.numbers for weight in weights)
+    return kept + shape.parameters * stream_bytes(recipe) + 2 * largest * FLOAT32
+
+
+def _lora_parameters(shape: Shape, recipe: Recipe) -> int:
+    """Of the adapter that is trained, if one is."""
+    return shape.lora_parameters(recipe.rank, recipe.target_modules) if recipe.form == "adapter" else 0
 
 
 def rounded_adapter_bytes(shape: Shape, recipe: Recipe) -> float:
     """Of all layers: the adapters' weights as 16-bit products read them."""
     wide = 0 if recipe.dtype == "float32" else BFLOAT16
-    return shape.lora_parameters(recipe.rank, recipe.target_modules) * wide
+    return _lora_parameters(shape, recipe) * wide
 
 
 def layer_activation_bytes(shape: Shape, recipe: Recipe) -> float:
-    """What autograd saves of one decoder layer, in bytes a token, with a frozen base and LoRA on it.
+    """What autograd saves of one decoder layer, in bytes a token, with LoRA on a frozen base or all weights trained.
 
     After Korthikanti et al. 2022 (arXiv:2205.05198, section 4.1), less what a frozen weight does not need: the input of
-    a linear layer is saved for its adapter alone. Attention is fused, so nothing of length squared is saved
-    (Dao et al. 2022, arXiv:2205.14135).
+    a linear layer is saved for its adapter alone, or for its weight. Attention is fused, so nothing of length squared
+    is saved (Dao et al. 2022, arXiv:2205.14135).
     """
     stream = stream_bytes(recipe)
     query, key = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
@@ -145,14 +157,15 @@ def layer_activation_bytes(shape: Shape, recipe: Recipe) -> float:
     attention = (2 * query + 2 * key) * stream + shape.heads * FLOAT32
     # What SiLU reads, what it gives, and what that is multiplied with.
     mlp = 3 * shape.intermediate * stream
-    return norms + attention + mlp + _adapter_activation_bytes(shape, recipe, stream)
+    return norms + attention + mlp + _input_bytes(shape, recipe, stream)
 
 
-def _adapter_activation_bytes(shape: Shape, recipe: Recipe, stream: int) -> float:
-    """Adapters share the tensor that their layers read, unless it is dropped out for each: dropout saves what is left
-    and a mask of one byte a value."""
-    adapted = shape.adapted(recipe.target_modules)
-    small = sum(recipe.rank for _ in adapted) * stream
+def _input_bytes(shape: Shape, recipe: Recipe, stream: int) -> float:
+    """Adapters, and weights that are trained, share the tensor that their layers read, unless it is dropped out for
+    each: dropout saves what is left and a mask of one byte a value."""
+    adapts = recipe.form == "adapter"
+    adapted = shape.adapted(recipe.target_modules if adapts else "all-linear")
+    small = sum(recipe.rank for _ in adapted) * stream if adapts else 0
     if recipe.dropout:
         return small + sum(linear.inputs for linear in adapted) * (stream + 1)
     # The attention's output is saved already.
@@ -188,7 +201,7 @@ def writing_memory(shape: Shape, weights: Format, rows: int, new_tokens: int, ra
     wide = FLOAT32 if weights == "float32" else BFLOAT16
     return Memory(
         weights=weight_bytes(shape, weights, wide),
-        adapter=shape.lora_parameters(rank, "all-linear") * FLOAT32,
+        trained=shape.lora_parameters(rank, "all-linear") * FLOAT32,
         activations=_reading_bytes(shape, wide, 1) * rows * prompt,
         logits=_sampling_bytes(shape, wide) * rows,
         cache=cache_bytes(shape) * wide / BFLOAT16 * rows * longest,
@@ -206,7 +219,7 @@ def vllm_memory(
     prompt, longest = _lengths(shape, new_tokens)
     return Memory(
         weights=weight_bytes(shape, weights, wide) / gpus,
-        adapter=shape.lora_parameters(rank, "all-linear") * wide / gpus,
+        trained=shape.lora_parameters(rank, "all-linear") * wide / gpus,
         activations=_reading_bytes(shape, wide, gpus) * min(rows * prompt, READ_TOGETHER),
         logits=_sampling_bytes(shape, wide) * rows,
         cache=cache_bytes(shape) * wide / BFLOAT16 * rows * longest / gpus,

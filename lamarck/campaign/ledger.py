@@ -15,7 +15,7 @@ from lamarck.campaign.members import Campaign
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, read_jsonl, write_jsonl
 from lamarck.lineage.flags import cut_short_among
-from lamarck.lineage.generation import Generation
+from lamarck.lineage.generation import TRAINING_RECORD, Generation
 from lamarck.lineage.records import code_state, read_record, read_scores
 
 Key = tuple[str, int]  # arm, seed
@@ -139,9 +139,7 @@ def _row(
 
 
 def _trained_seconds(generation: Generation) -> float:
-    from lamarck.lineage.artifacts import ADAPTER
-
-    records = [read_record(ADAPTER.record_file(each)) for each in generation.line[1:]]
+    records = [read_record(each.change / TRAINING_RECORD) for each in generation.line[1:]]
     return round(sum(record.device_seconds for record in records), 3)
 
 

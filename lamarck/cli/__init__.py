@@ -116,6 +116,27 @@ def approve(
 
 
 @app.command()
+def resume(
+    generation: str,
+    place: Annotated[str, typer.Argument(metavar="PLACE", help="DIRECTORY, or HOST:DIRECTORY, with the copy in it.")],
+    by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Let GENERATION's training go on here from a copy of a checkpoint (`recipe.copy_to`) that outlived its machine."""
+    from lamarck.lineage.configured import load_config_of
+    from lamarck.lineage.generation import parse_generation
+    from lamarck.train.take_in import take_in
+
+    child = parse_generation(generation)
+    taken = take_in(load_config_of(configfile, child), child, place, approver_of(by, None).name)
+    if as_json:
+        print(taken.model_dump_json())
+    else:
+        print(f"{generation} goes on from step {taken.step:,} of {place}, which {taken.by} vouches for: run snakemake.")
+
+
+@app.command()
 def report(
     out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("results/report.html"),
     markdown: Annotated[bool, typer.Option("--md", help="Print a summary for a pull request instead.")] = False,
@@ -243,7 +264,7 @@ def export(
     configfile: ConfigFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Merge GENERATION into one ordinary 16-bit model directory, and score it against its adapter."""
+    """Make GENERATION one ordinary 16-bit model directory, and score that against the generation itself."""
     from lamarck.export import run
     from lamarck.lineage.generation import parse_generation
 

@@ -86,12 +86,12 @@ def _table(shape: Shape, steps: Sequence[Estimate]) -> Table:
     )
     for heading in ("", "on"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("weights", "LoRA", "work", "cache", "spare", "all", "time", "$"):
+    for heading in ("weights", "child", "work", "cache", "spare", "all", "time", "$"):
         table.add_column(heading, justify="right", no_wrap=True)
     for each in steps:
         gpu = "this machine" if each.machine.gpu == HERE else f"{each.machine.count}x {each.machine.gpu}"
         memory = each.memory
-        parts = (memory.weights, memory.adapter, memory.activations + memory.logits, memory.cache, memory.reserve)
+        parts = (memory.weights, memory.trained, memory.activations + memory.logits, memory.cache, memory.reserve)
         cells = [_gib(amount) for amount in (*parts, memory.total)]
         table.add_row(f"g{each.generation} {each.step}", gpu, *cells, duration(each.hours), _dollars(each.dollars))
     table.add_section()
@@ -115,7 +115,7 @@ def _assumptions(config: Config, catalogue: Catalogue, steps: Sequence[Estimate]
     """Every number behind the table that is not counted."""
     sentences = [
         "at most: every text that may be asked for is, and each is as long as it may be",
-        "LoRA: with its gradients and optimizer while training; work: activations and logits; cache: keys and values",
+        "child: LoRA, with gradients and optimizer in training; work: activations and logits; cache: keys and values",
         f"a prompt has up to {PROMPT_TOKENS} tokens; starting a machine and fetching the weights are not counted",
     ]
     if config.control:

@@ -94,7 +94,7 @@ def _generation(name: str, artifacts: dict[str, str | None]) -> dict[str, Any]:
 
 
 def _cut_short(generation: Generation) -> list[str]:
-    """None where the training's record cannot be read: the adapter is shown as stale, with the reason."""
+    """None where the training's record cannot be read: the child is shown as stale, with the reason."""
     try:
         return cut_short_among([generation])
     except LamarckError:
@@ -104,7 +104,8 @@ def _cut_short(generation: Generation) -> list[str]:
 def _table(generations: list[dict[str, Any]], kinds: Iterable[Kind]) -> Table:
     """One row a generation, readable at 80 columns: what it has in words instead of a column for every artifact."""
     shown = Table(box=box.SIMPLE_HEAD)
-    names = {_file(kind): kind.name.replace("_", " ") for kind in kinds}
+    # The first wins: weights are a founder's, and a child's that is whole weights.
+    names = {_file(kind): kind.name.replace("_", " ") for kind in reversed(tuple(kinds))}
     for heading in ("", "artifacts", "gate", "score"):
         shown.add_column(heading, justify="right" if heading == "score" else "left")
     for row in generations:

@@ -3,11 +3,12 @@
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from lamarck.config.optimizer import AdamWSettings, OptimizerSettings
 from lamarck.config.section import Section, load_section
 from lamarck.config.tiny import TinyFounder
 
@@ -28,15 +29,27 @@ class HubFounder(Section):
 Founder = Annotated[TinyFounder | LocalFounder | HubFounder, Field(discriminator="kind")]
 
 
+ADAMW = AdamWSettings()
+Form = Literal["adapter", "delta", "weights"]
+FORMS: tuple[Form, ...] = get_args(Form)
+
+
 class Recipe(Section):
     """How a child is trained on its curriculum. LoRA: Hu et al. 2021, arXiv:2106.09685; QLoRA: arXiv:2305.14314."""
 
-    circumstance: ClassVar[frozenset[str]] = frozenset({"checkpoint_every"})
+    circumstance: ClassVar[frozenset[str]] = frozenset({"checkpoint_every", "checkpoint_minutes", "copy_to"})
 
+    # Shown only where it is another than the default: plans and records from before it was a setting stay as they are.
+    form: Form = Field(
+        "adapter",
+        exclude_if=lambda value: value == "adapter",
+        description="adapter: LoRA on the founder's frozen weights. delta: all weights are trained, and the child is "
+        "their lossless difference to the founder's. weights: the same, and the child is a whole model directory.",
+    )
     inherit: Literal["continue", "stack", "fresh"] = Field(
         "continue",
-        description="continue: go on training the parent's adapter. stack: a fresh adapter on the frozen parent, "
-        "exported as one adapter of summed rank. fresh: retrain from g0 on this curriculum.",
+        description="continue: go on training the parent's adapter, or its weights. stack: a fresh adapter on the "
+        "frozen parent, exported as one adapter of summed rank. fresh: retrain from g0 on this curriculum.",
     )
     rank: int = Field(16, ge=1, description="LoRA rank r.")
     alpha: int = Field(32, ge=1, description="LoRA alpha: the update is scaled by alpha / r.")
@@ -56,15 +69,44 @@ class Recipe(Section):
         description="Of items whose teacher showed how it came to the answer: learned puts that before the answer, in "
         "<think> tags, as reasoning models write it.",
     )
+    # Shown as `form` is, and so is the optimizer.
+    loss: Literal["plain", "context-frozen"] = Field(
+        "plain",
+        exclude_if=lambda value: value == "plain",
+        description="Of the answer's tokens. context-frozen: keys and values of the prompt are constants, so that how "
+        "a prompt is read is not trained, only what is made of it.",
+    )
+    optimizer: OptimizerSettings = Field(
+        ADAMW, exclude_if=lambda value: value == ADAMW, description="AdamW, APOLLO or APOLLO-Mini: docs/optimizers.md."
+    )
     learning_rate: float = Field(3e-3, gt=0)
     warmup_steps: int = Field(10, ge=0, description="Linear warm-up.")
     decay_share: float = Field(
         1.0, ge=0, le=1, description="Share of the steps, at the end, over which the rate decays."
     )
     weight_decay: float = Field(0.0, ge=0)
-    beta2: float = Field(0.98, gt=0, lt=1, description="AdamW's second-moment decay; the first is 0.9.")
+    beta2: float = Field(0.98, gt=0, lt=1, description="Decay of the second moment.")
     max_grad_norm: float = Field(1.0, gt=0)
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints: what a killed run can lose.")
+    checkpoint_minutes: float = Field(10, gt=0, description="Minutes between checkpoints, where steps are slow.")
+    copy_to: str | None = Field(
+        None,
+        min_length=1,
+        description="A second place for every checkpoint, for a machine that dies: a directory, or HOST:DIRECTORY as "
+        "rsync reaches it through ssh. `lamarck resume` takes such a copy in.",
+    )
+
+    @model_validator(mode="after")
+    def _whole_weights_have_no_lora(self) -> "Recipe":
+        alone: dict[str, bool] = {
+            "inherit: stack": self.inherit == "stack",
+            "quantize: nf4": self.quantize == "nf4",
+            "dropout": self.dropout > 0,
+        }
+        for setting, wrong in alone.items():
+            if self.form != "adapter" and wrong:
+                raise ValueError(f"`{setting}` is LoRA's, and `form: {self.form}` trains the weights: leave it out")
+        return self
 
 
 class Budget(Section):

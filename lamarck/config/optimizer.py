@@ -2,25 +2,23 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from lamarck.config.section import Section
 
 # Which weights a setting speaks of. scalars: everything that is not a matrix (norms, biases).
 GroupName = Literal["embedding", "head", "matrices", "scalars"]
 
 
-class Group(BaseModel):
+class Group(Section):
     """What one group of weights has of its own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rate: float = Field(1.0, gt=0, description="Times the recipe's learning rate.")
     weight_decay: float | None = Field(None, ge=0, description="The recipe's when left out.")
 
 
-class Groups(BaseModel):
+class Groups(Section):
     """The groups; an embedding that is also the head counts as embedding."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     embedding: Group = Group()
     head: Group = Group()
@@ -32,9 +30,7 @@ class Groups(BaseModel):
         return group
 
 
-class _AnyOptimizer(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _AnyOptimizer(Section):
     beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment.")
     eps: float = Field(1e-8, gt=0)
     sixteen_bit: Literal["masters", "stochastic", "nearest"] = Field(

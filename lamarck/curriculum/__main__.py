@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--generation", required=True, help="the child: g1, control/g2")
     parser.add_argument("--weights", type=Path, required=True, help="the founder's weights")
-    parser.add_argument("--parent-adapter", type=Path, help="the parent's adapter, from g2 on")
+    parser.add_argument("--parent-change", type=Path, help="what was trained of the parent, from g2 on")
     parser.add_argument("--plan", type=Path, help="the parent's plan, which says what it may spend, from g2 on")
     parser.add_argument("--earlier", type=Path, nargs="*", default=[], help="curricula of the earlier generations")
     parser.add_argument("--first-card", type=Path, help="card of the founder's own curriculum, from g2 on")
@@ -46,9 +46,9 @@ def main() -> None:
     config = load_config_of(arguments.config, child)
     strategy_path = config.strategy_of(child.number)
     strategy = checked_strategy(strategy_path)
-    parent_digest = model_digest(arguments.weights, arguments.parent_adapter)
+    parent_digest = model_digest(arguments.weights, arguments.parent_change)
     given = {"weights": (arguments.weights,), "earlier": tuple(arguments.earlier)}
-    given |= {"adapter": (arguments.parent_adapter,)} if arguments.parent_adapter else {}
+    given |= {"change": (arguments.parent_change,)} if arguments.parent_change else {}
     given |= {"like": (arguments.like,)} if arguments.like else {}
     inputs = CURRICULUM.input_digests(config, child, given)
     ceiling = writing_ceiling(config, child, arguments.plan, inputs)
@@ -65,7 +65,7 @@ def main() -> None:
     from lamarck.engine import load_engine
 
     torch.set_num_threads(arguments.threads)
-    engine = load_engine(config.engine, arguments.weights, arguments.parent_adapter, config.machines.curriculum)
+    engine = load_engine(config.engine, arguments.weights, arguments.parent_change, config.machines.curriculum)
     suites = contaminations(Path(config.suite))
     barred = kept_out(suites)
     teacher = Teacher(generation=child.parent.name, digest=parent_digest)

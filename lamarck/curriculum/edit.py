@@ -13,6 +13,7 @@ from lamarck.curriculum.mix import to_write
 from lamarck.curriculum.screen import Contamination
 from lamarck.skills import Malformed, Problem, get_skill
 
+EDITED = ("prompt", "completion", "reasoning", "context")  # what a human may change of an item
 BY_A_HUMAN = "dropped by a human"
 
 
@@ -22,6 +23,7 @@ class Line(Closed):
     prompt: str = Field(min_length=1)
     completion: str = Field(min_length=1)
     reasoning: str
+    context: str = Field("", exclude_if=lambda text: not text)
     skill: str
     difficulty: int
     id: str
@@ -148,7 +150,7 @@ def _read_line(content: str, before: Mapping[str, Item], contamination: Contamin
         raise _Refused("its id is none of this curriculum: items can be dropped or changed, not added")
     if (line.skill, line.difficulty) != (item.skill, item.difficulty):
         raise _Refused(f"an edit keeps an item's skill and difficulty: {item.skill}, {item.difficulty}")
-    if (line.prompt, line.completion, line.reasoning) == (item.prompt, item.completion, item.reasoning):
+    if all(getattr(line, name) == getattr(item, name) for name in EDITED):
         return line.id, item
     _check(line, contamination)
     return line.id, _changed(item, line)
@@ -170,6 +172,16 @@ def _check(line: Line, contamination: Contamination) -> None:
         raise _Refused(f"{line.skill} does not verify it ({verdict.reason})")
     if contamination.copied(line.skill, line.prompt):
         raise _Refused("its problem overlaps the frozen suite")
+    if any(_is_copy(text, line.skill, contamination) for text in line.context.splitlines()):
+        raise _Refused("a line of its context overlaps the frozen suite")
+
+
+def _is_copy(text: str, skill: str, contamination: Contamination) -> bool:
+    """Whether a line of a context, which need be no problem at all, is a problem that is kept out."""
+    try:
+        return contamination.copied(skill, text) is not None
+    except Malformed:
+        return False
 
 
 def _changed(item: Item, line: Line) -> Item:
@@ -177,9 +189,7 @@ def _changed(item: Item, line: Line) -> Item:
     return item.model_copy(
         update={
             "id": item_id(item.skill, line.prompt, line.completion),
-            "prompt": line.prompt,
-            "completion": line.completion,
-            "reasoning": line.reasoning,
+            **{name: getattr(line, name) for name in EDITED},
             "verdict": Verdict(verified=True, by=item.skill, score=1.0),
             "edited_from": item.edited_from or item.id,
         }

@@ -32,7 +32,8 @@ class Item(Closed):
     """A line of curriculum.jsonl. Training needs `prompt` and `completion`; the rest is provenance.
 
     Every line holds every field, an empty text where there is nothing to say: readers such as `datasets` take the types
-    of a whole file from its first megabytes, where a missing field, or null, has none.
+    of a whole file from its first megabytes, where a missing field, or null, has none. Only `context`, which no teacher
+    writes, is left out of a line that has none.
     """
 
     id: str = Field(description="Digest of skill, prompt and completion.")
@@ -51,6 +52,12 @@ class Item(Closed):
     teacher: Teacher = Field(description="Who wrote it: the generation's name, and the digest of its model.")
     verdict: Verdict = Field(description="Whether a verifier agreed, which one, and its score from 0 to 1.")
     strategy: str = Field(description="Digest of the strategy that asked for it.")
+    context: str = Field(
+        "",
+        exclude_if=lambda text: not text,
+        description="What stands before the prompt while the child learns, and is given by a human: the id and the "
+        "verdict are of prompt and completion alone.",
+    )
     edited_from: str = Field("", description="Id of the item as its teacher wrote it, where a human changed it since.")
 
 

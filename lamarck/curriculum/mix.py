@@ -47,5 +47,11 @@ def to_write(item: Item) -> Item:
     """The item that teaches to write this one's problem."""
     asked, line = get_skill(item.skill).written(item.prompt, item.completion)
     return item.model_copy(
-        update={"task": "write", "prompt": asked, "completion": line, "id": item_id(item.skill, asked, line)}
+        update={
+            "task": "write",
+            "prompt": asked,
+            "completion": line,
+            "context": "",
+            "id": item_id(item.skill, asked, line),
+        }
     )

@@ -52,8 +52,8 @@ def prepare_libraries(threads: int) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
 
 
-def load_engine(config: EngineConfig, weights: Path, adapter: Path | None, machine: Machine = THIS_MACHINE) -> Engine:
-    """The engine that the configuration names, serving `weights` with at most one adapter on them.
+def load_engine(config: EngineConfig, weights: Path, change: Path | None, machine: Machine = THIS_MACHINE) -> Engine:
+    """The engine that the configuration names, serving what `change`, a trained child, makes of the founder's weights.
 
     Errors: LamarckError where `machine` has a GPU and none is seen here, unless a server has its own.
     """
@@ -61,11 +61,11 @@ def load_engine(config: EngineConfig, weights: Path, adapter: Path | None, machi
     if config.kind == "server":
         from lamarck.engine.server import ServerEngine
 
-        return ServerEngine(config, weights, adapter)
+        return ServerEngine(config, weights, change)
     if config.kind == "vllm":
         from lamarck.engine.vllm import VLLMEngine
 
-        return VLLMEngine(config, weights, adapter, machine)
+        return VLLMEngine(config, weights, change, machine)
     from lamarck.engine.hf import HFEngine
 
-    return HFEngine(config, weights, adapter, machine)
+    return HFEngine(config, weights, change, machine)

@@ -15,9 +15,9 @@ from lamarck.config import THIS_MACHINE, HFEngineConfig, Machine
 from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.errors import LamarckError
+from lamarck.models.change import open_model
 from lamarck.models.chat import opened_reasoning, prompt_tokens
 from lamarck.models.device import device_of
-from lamarck.models.shards import model_directory
 from lamarck.seeds import seed_for
 
 
@@ -32,11 +32,12 @@ class ScoredText:
 
 class HFEngine:
     def __init__(
-        self, config: HFEngineConfig, weights: Path, adapter: Path | None, machine: Machine = THIS_MACHINE
+        self, config: HFEngineConfig, weights: Path, change: Path | None, machine: Machine = THIS_MACHINE
     ) -> None:
         self.batch_size = config.batch_size
         self.device = device_of(machine)
-        self.tokenizer, model = _load(model_directory(weights), adapter, getattr(torch, config.dtype))
+        opened = open_model(weights, change)
+        self.tokenizer, model = _load(opened.directory, opened.adapter, getattr(torch, config.dtype))
         self.model = model.to(self.device).eval()
         self.end = end_tokens(self.model.generation_config, self.tokenizer)
         self.start = start_token(self.tokenizer, self.end)

@@ -80,16 +80,16 @@ class _Scoring(BaseModel):
 
 
 class ServerEngine:
-    """`weights` and `adapter` lie here too: they name what the server must have, and hold the tokenizer."""
+    """`weights` and `change` lie here too: they name what the server must have, and hold the tokenizer."""
 
-    def __init__(self, config: ServerEngineConfig, weights: Path, adapter: Path | None) -> None:
+    def __init__(self, config: ServerEngineConfig, weights: Path, change: Path | None) -> None:
         from transformers import AutoTokenizer  # seconds
 
         self._config = config
         self._http = JSONClient(config)
         self._tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
         self._opened = opened_reasoning(self._tokenizer) if config.chat else ""
-        self.model = config.model or self._verified_name(model_digest(weights, adapter))
+        self.model = config.model or self._verified_name(model_digest(weights, change))
         self.usage = Usage()
 
     @property

@@ -7,7 +7,6 @@ from typing import Any
 from lamarck.config import VLLMEngineConfig
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
-from lamarck.models.shards import model_directory
 
 QUANTIZATIONS = {"none": None, "fp8": "fp8_per_channel"}  # as vLLM calls them
 
@@ -23,10 +22,10 @@ def vllm_python(config: VLLMEngineConfig) -> Path:
     return python
 
 
-def model_settings(config: VLLMEngineConfig, weights: Path, adapter: Path | None) -> dict[str, Any]:
-    """What vLLM is to load and how, for `engine_arguments` in vllm_worker.py."""
+def model_settings(config: VLLMEngineConfig, model: Path, adapter: Path | None) -> dict[str, Any]:
+    """What vLLM is to load and how, for `engine_arguments` in vllm_worker.py: a model directory with an adapter."""
     return {
-        "weights": str(model_directory(weights).resolve()),
+        "weights": str(model.resolve()),
         "adapter": _adapter(adapter) if adapter else None,
         "dtype": config.dtype,
         "quantization": QUANTIZATIONS[config.quantization],

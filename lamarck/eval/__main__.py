@@ -1,7 +1,7 @@
 """Evaluate one generation on the frozen suite.
 
     python -m lamarck.eval --config config/default.yaml --generation g1 \
-        --weights results/g0/weights --adapter results/g1/adapter --suite config/suites/tiny-v2 \
+        --weights results/g0/weights --change results/g1/adapter --suite config/suites/tiny-v2 \
         --student results/g0/student --output results/g1/eval.json --samples results/g1/samples.jsonl \
         --record results/g1/eval.record.json --answers results/g1/eval.answers.jsonl --threads 1
 """
@@ -35,17 +35,17 @@ def main() -> None:
     config = load_config_of(arguments.config, generation)
     suite = load_suite(arguments.suite)
     kind = _kind(suite, arguments.exam)
-    for directory in filter(None, (arguments.weights, arguments.adapter, arguments.student)):
+    for directory in filter(None, (arguments.weights, arguments.change, arguments.student)):
         if not directory.is_dir():
             raise LamarckError(f"{directory} does not exist: make it with `snakemake`, or restore it with `dvc pull`")
     given = {"weights": (arguments.weights,), "student": (arguments.student,)}
     given |= {"exam" if arguments.exam else "suite": (arguments.suite / "suite.yaml",)}
-    given |= {"adapter": (arguments.adapter,)} if arguments.adapter else {}
+    given |= {"change": (arguments.change,)} if arguments.change else {}
     inputs = kind.input_digests(config, generation, given)
     ceiling = evaluating_ceiling(config, generation, arguments.plan, suite.name, inputs)
     print(f"evaluating on {suite.name}: loading the model", flush=True)
     engine = Remembering(
-        load_engine(config.engine, arguments.weights, arguments.adapter, config.machines.eval),
+        load_engine(config.engine, arguments.weights, arguments.change, config.machines.eval),
         arguments.answers,
         digest_value(inputs),
     )
@@ -81,7 +81,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, required=True, help="the configuration; only its engine and seed matter")
     parser.add_argument("--generation", required=True, help="its name in the result: g0, g1, control/g1, ...")
     parser.add_argument("--weights", type=Path, required=True, help="the founder's model directory")
-    parser.add_argument("--adapter", type=Path, help="the generation's adapter; g0 has none")
+    parser.add_argument("--change", type=Path, help="what was trained of the generation; of g0 nothing was")
     parser.add_argument("--plan", type=Path, help="the plan that it was trained under, which says what it may spend")
     parser.add_argument("--suite", type=Path, required=True, help="directory of the frozen suite")
     parser.add_argument("--student", type=Path, required=True, help="model directory of the suite's student")

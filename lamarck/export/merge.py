@@ -1,4 +1,4 @@
-"""One ordinary model directory from the founder's weights and an adapter: nothing of LoRA is left to load."""
+"""One ordinary model directory from the founder's weights and what was trained: nothing of LoRA is left to load."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
-from lamarck.models.shards import model_directory
+from lamarck.models.change import open_model
 
 DTYPE = torch.bfloat16
 
@@ -22,7 +22,7 @@ def check_is_whole(weights: Path) -> None:
         )
 
 
-def merge(weights: Path, adapter: Path | None, output: Path) -> None:
+def merge(weights: Path, change: Path | None, output: Path) -> None:
     """Write the merged model in 16 bits to `output`, a transformers directory with safetensors and the tokenizer.
 
     Training in NF4 quantises only what the adapter stands on: the sum is made with the founder's weights as they are.
@@ -30,13 +30,14 @@ def merge(weights: Path, adapter: Path | None, output: Path) -> None:
     Errors: LamarckError where the weights do not open, or the sum is not finite.
     """
     check_is_whole(weights)
+    opened = open_model(weights, change)
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            model_directory(weights), dtype=DTYPE, local_files_only=True, use_safetensors=True, trust_remote_code=False
+            opened.directory, dtype=DTYPE, local_files_only=True, use_safetensors=True, trust_remote_code=False
         )
         tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
-        if adapter is not None:
-            model = PeftModel.from_pretrained(model, str(adapter), local_files_only=True).merge_and_unload(
+        if opened.adapter is not None:
+            model = PeftModel.from_pretrained(model, str(opened.adapter), local_files_only=True).merge_and_unload(
                 safe_merge=True
             )
     except (OSError, ValueError) as error:

@@ -24,7 +24,7 @@ RECORD = "export.json"
 
 
 def export(generation: Generation, to: Path, gguf: bool, config_path: Path, as_json: bool) -> None:
-    """Merge `generation` into the directory `to`, score it as the adapter was scored, and record the difference there.
+    """Merge `generation` into the directory `to`, score that as the generation was scored, and record the difference.
 
     Errors: LamarckError, and no directory, where the generation is not what its records say, has no scores that hold
     for this suite and engine, or `to` is there already.
@@ -39,7 +39,7 @@ def export(generation: Generation, to: Path, gguf: bool, config_path: Path, as_j
     from lamarck.export.merge import merge  # torch and peft: seconds
 
     with atomic_directory(to) as directory:
-        merge(model.weights, model.adapter, directory)
+        merge(model.weights, model.change, directory)
         if converter:
             convert(converter, directory, directory / f"{model.name}.gguf")
         files = file_digests(directory)
@@ -106,5 +106,5 @@ def _record(
         "suite": read_json(generation.scores)["suite"],
         "engine": config.engine.model_dump(mode="json"),
         "scores": scores,
-        "to_adapter": comparison.model_dump(mode="json"),
+        "to_generation": comparison.model_dump(mode="json"),
     }

@@ -44,11 +44,11 @@ def _given(arguments: argparse.Namespace) -> dict[str, tuple[Path, ...]]:
     """The files of the command line, as the table of artifacts names a plan's inputs."""
     named = {
         "weights": arguments.weights,
-        "adapter": arguments.parent_adapter,
+        "change": arguments.parent_change,
         "curriculum": arguments.curriculum,
         "previous_plan": arguments.previous_plan,
         "control_curriculum": arguments.control_curriculum,
-        "control_adapter": arguments.control_parent_adapter,
+        "control_change": arguments.control_parent_change,
     }
     return {name: (path,) for name, path in named.items() if path}
 

@@ -107,6 +107,16 @@ class Journal:
         finally:
             attempt.end()
 
+    def carry(self, device_seconds: float) -> None:
+        """Count what attempts elsewhere spent, as one attempt. Errors: those of `read`, and of writing."""
+        lines = self.read()
+        if not lines:
+            self.count([])
+        earlier = _by_attempt(lines)
+        attempt = Attempt(self, lines, sum(earlier.values()), max(earlier, default=0) + 1, 0)
+        attempt.tidy()
+        attempt.append(device_seconds)
+
     def _chained(self) -> list[Line]:
         if not os.path.lexists(self.path):
             return []
@@ -145,6 +155,13 @@ class Attempt:
     _thread: threading.Thread | None = None
 
     def begin(self) -> None:
+        self.tidy()
+        self._write(AHEAD)
+        self._started = time.perf_counter()
+        self._thread = threading.Thread(target=self._keep_writing, daemon=True)
+        self._thread.start()
+
+    def tidy(self) -> None:
         path = self.journal.path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,10 +170,6 @@ class Attempt:
                 os.truncate(path, content.rfind(b"\n") + 1)
         except OSError as error:
             raise LamarckError(f"cannot write {path}: {error.strerror}") from error
-        self._write(AHEAD)
-        self._started = time.perf_counter()
-        self._thread = threading.Thread(target=self._keep_writing, daemon=True)
-        self._thread.start()
 
     def spent(self) -> float:
         """Device-seconds of all attempts until now. Errors: LamarckError where they cannot be written down."""
@@ -184,7 +197,11 @@ class Attempt:
                 return
 
     def _write(self, ahead: float) -> None:
-        seconds = round(self._own() + self.processes * ahead, 3)
+        self.append(self._own() + self.processes * ahead)
+
+    def append(self, device_seconds: float) -> None:
+        """Say what this attempt has spent until now. Errors: LamarckError where it cannot be written down."""
+        seconds = round(device_seconds, 3)
         line = Line(self.number, seconds, "")
         before = self.lines[-1].seal if self.lines else self.journal.path.name
         sealed = Line(self.number, seconds, seal(self.journal.key, before.encode(), line.signed()))

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from lamarck.budget.estimate import estimate_training
 from lamarck.budget.machine import load_catalogue
 from lamarck.budget.memory import GIB
+from lamarck.budget.optimizer_state import optimizer_state, trained_weights_of
 from lamarck.budget.shape import find_shape
 from lamarck.budget.work import training_work
-from lamarck.config import Config
+from lamarck.config import ADAMW, Config
+from lamarck.config import Recipe as RecipeSettings
 from lamarck.config.strategy import Strategy as CurriculumStrategy
 from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
@@ -87,6 +89,15 @@ class Machine(Part):
     dollars: float | None
 
 
+class Optimizer(Part):
+    """State that the optimizer will have, by formula; `clipped`: matrices that are smaller than the rank, which is
+    theirs then. `state_bytes` is None where the founder's shape is none that lamarck.budget can count."""
+
+    kind: str
+    state_bytes: int | None
+    clipped: int
+
+
 class Cost(Part):
     """What the run takes, counted, not timed: a plan made again elsewhere must be the same plan.
 
@@ -99,6 +110,8 @@ class Cost(Part):
     parameters: int
     flops: float
     machine: Machine
+    # Where it is not AdamW for an adapter: a plan from before there was a choice keeps its digest.
+    optimizer: Optimizer | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class Arm(Part):
@@ -125,16 +138,16 @@ class Plan(Part):
 class ControlInputs:
     """The files of the control arm's run."""
 
-    parent_adapter: Path | None
+    parent_change: Path | None
     curriculum: Path
 
 
 @dataclass(frozen=True)
 class PlanInputs:
-    """The files that a plan is made from: `parent_adapter` and `previous_plan`, the parent's, from g2 on."""
+    """The files that a plan is made from: `parent_change` and `previous_plan`, the parent's, from g2 on."""
 
     weights: Path
-    parent_adapter: Path | None
+    parent_change: Path | None
     curriculum: Path
     previous_plan: Path | None
     control: ControlInputs | None
@@ -163,8 +176,8 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
     """Read what a plan of `generation` is made from, and make it.
 
     Errors: LamarckError for a broken curriculum, a budget above the parent's, a suite that is not the parent's or is an
-    exam, or when the parent's adapter or plan is not given: without them it would pass for a founder, which has no
-    ceiling.
+    exam, or when what was trained of the parent, or its plan, is not given: without them it would pass for a founder,
+    which has no ceiling.
     """
     weights = inputs.weights
     previous = read_plan(inputs.previous_plan) if inputs.previous_plan else None
@@ -184,12 +197,12 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
     arm = None
     if inputs.control:
         control, read[generation.control.name] = _read_curriculum(inputs.control.curriculum)
-        arm = Arm(parent=_parent(generation.control.parent, weights, inputs.control.parent_adapter), curriculum=control)
+        arm = Arm(parent=_parent(generation.control.parent, weights, inputs.control.parent_change), curriculum=control)
     strategy_file = config.strategy_of(generation.number)
     strategy = load_strategy(strategy_file)
     plan = Plan(
         generation=generation.name,
-        parent=_parent(generation.parent, weights, inputs.parent_adapter),
+        parent=_parent(generation.parent, weights, inputs.parent_change),
         curriculum=curriculum,
         strategy=Strategy(path=str(strategy_file), digest=strategy.digest()),
         recipe=planned_recipe(config),
@@ -203,7 +216,7 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
 
 
 def _cost(config: Config, generation: Generation, weights: Path, items: Sequence[Item]) -> Cost:
-    lengths = [len(f"{item.prompt} {item.completion}".split()) for item in items]
+    lengths = [len(f"{item.context} {item.prompt} {item.completion}".split()) for item in items]
     words = sum(lengths) / len(lengths)
     examples = config.recipe.steps * config.recipe.batch_size
     parameters = count_parameters(weights)
@@ -214,7 +227,18 @@ def _cost(config: Config, generation: Generation, weights: Path, items: Sequence
         parameters=parameters,
         flops=_rounded(6 * parameters * words * examples),
         machine=_machine(config, generation, weights, words * TOKENS_PER_WORD * examples),
+        optimizer=_optimizer(config.recipe, weights),
     )
+
+
+def _optimizer(recipe: RecipeSettings, weights: Path) -> Optimizer | None:
+    if recipe.form == "adapter" and recipe.optimizer == ADAMW:
+        return None
+    kind, shape = recipe.optimizer.kind, find_shape(weights)
+    if shape is None:
+        return Optimizer(kind=kind, state_bytes=None, clipped=0)
+    state = optimizer_state(trained_weights_of(shape, recipe), recipe.optimizer)
+    return Optimizer(kind=kind, state_bytes=state.total, clipped=len(state.clipped))
 
 
 def _machine(config: Config, generation: Generation, weights: Path, tokens: float) -> Machine:
@@ -250,13 +274,13 @@ def _check_previous(generation: Generation, previous: Plan | None) -> None:
     raise LamarckError(f"{generation.name} needs the plan of its parent {expected}, not {given}: give --previous-plan")
 
 
-def _parent(generation: Generation, weights: Path, adapter: Path | None) -> Parent:
-    """Errors: LamarckError where an adapter is missing or too many: the digest would be another generation's."""
-    if generation.number and adapter is None:
-        raise LamarckError(f"{generation.name} is an adapter on the founder's weights: give it as a parent adapter")
-    if adapter is not None and not generation.number:
-        raise LamarckError(f"{generation.name} is the founder: it has no adapter, so omit the parent adapter")
-    return Parent(generation=generation.name, digest=model_digest(weights, adapter))
+def _parent(generation: Generation, weights: Path, change: Path | None) -> Parent:
+    """Errors: LamarckError where what was trained is missing or too much: the digest would be another generation's."""
+    if generation.number and change is None:
+        raise LamarckError(f"{generation.name} is not the founder alone: give what was trained, --parent-change")
+    if change is not None and not generation.number:
+        raise LamarckError(f"{generation.name} is the founder, of which nothing was trained: omit --parent-change")
+    return Parent(generation=generation.name, digest=model_digest(weights, change))
 
 
 def _read_curriculum(path: Path) -> tuple[Curriculum, tuple[Item, ...]]:

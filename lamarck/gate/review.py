@@ -15,7 +15,7 @@ from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.files import digest_bytes, read_json, read_regular
 from lamarck.gate.curriculum_tables import cells_table, guard_rails_table
-from lamarck.gate.plan import Machine, Plan, plan_digest, read_plan
+from lamarck.gate.plan import Machine, Optimizer, Plan, plan_digest, read_plan
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
 from lamarck.lineage.records import HumanEdit
@@ -89,10 +89,11 @@ def run_rows(plan: Plan) -> list[tuple[str, str]]:
         ("curriculum", f"{plan.curriculum.items:,} items ({short(plan.curriculum.digest)}), by {plan.strategy.path}"),
         (
             "training",
-            f"{recipe['inherit']} LoRA r{recipe['rank']}, {cost.steps} steps of {recipe['batch_size']}, "
+            f"{_trained(recipe)}, {cost.steps} steps of {recipe['batch_size']}, "
             f"rate {recipe['learning_rate']:g}, parent {quantised}",
         ),
         ("cost", f"about {cost.flops:.2g} FLOPs, {cost.parameters:,} parameters read"),
+        *([("optimizer", _optimizer(cost.optimizer))] if cost.optimizer else []),
         ("machine", _machine(cost.machine)),
         ("ceiling", _ceiling(plan)),
         ("then", _ceilings_then(plan)),
@@ -107,6 +108,19 @@ def run_rows(plan: Plan) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def _trained(recipe: dict[str, Any]) -> str:
+    form = recipe.get("form", "adapter")
+    what = f"LoRA r{recipe['rank']}" if form == "adapter" else f"all weights, kept as {form}"
+    return f"{recipe['inherit']} {what}"
+
+
+def _optimizer(optimizer: Optimizer) -> str:
+    if optimizer.state_bytes is None:
+        return f"{optimizer.kind}; its state is not estimated for this architecture"
+    clipped = f"; the rank is the shorter side's in {optimizer.clipped} matrices" if optimizer.clipped else ""
+    return f"{optimizer.kind}, {optimizer.state_bytes / 1e6:,.3g} MB of state{clipped}"
 
 
 def _machine(machine: Machine) -> str:
@@ -181,7 +195,8 @@ def _in_short(card: dict[str, Any], earlier: list[dict[str, Any]]) -> str:
 
 def _line(item: Item) -> str:
     """One item, each half cut by itself: a long problem must not hide what the child is taught to answer."""
-    return f"  {visible(item.prompt, LONGEST_TEXT)} {visible(item.completion, LONGEST_TEXT)}"
+    context = f"{visible(item.context, LONGEST_TEXT)} " if item.context else ""
+    return f"  {context}{visible(item.prompt, LONGEST_TEXT)} {visible(item.completion, LONGEST_TEXT)}"
 
 
 def _how_to_answer(plan: Plan) -> str:

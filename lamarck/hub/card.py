@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from lamarck.config import Config
+from lamarck.config import Config, Form
 from lamarck.files import read_json
 from lamarck.gate.approval import read_approval
 from lamarck.gate.plan import read_plan
 from lamarck.hub.contents import Manifest
 from lamarck.lineage.digest import short
-from lamarck.lineage.generation import ADAPTER_RECORD, WEIGHTS_RECORD, Generation
+from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import read_record
 from lamarck.report.table import scores_rows, scores_sentences
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
 MARKUP = re.compile(r"([\\`*_\[\]|#~<>])")
-LOADING = """\
+LOADING: dict[Form, str] = {
+    "adapter": """\
 ```python
 from huggingface_hub import snapshot_download
 from peft import PeftModel
@@ -30,8 +31,26 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 lineage = snapshot_download("{repo}")  # better: with revision="the commit that you were given"
 base = AutoModelForCausalLM.from_pretrained({base})
 tokenizer = AutoTokenizer.from_pretrained({base})
-model = PeftModel.from_pretrained(base, f"{{lineage}}/{adapter}")
-```"""
+model = PeftModel.from_pretrained(base, f"{{lineage}}/{change}")
+```""",
+    "delta": """\
+`{change}` holds the difference to the founder's weights. `lamarck fetch {repo} --revision COMMIT`, then
+`lamarck export {name} --to DIRECTORY` makes a model directory that any library opens.""",
+    "weights": """\
+```python
+from huggingface_hub import snapshot_download
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+lineage = snapshot_download("{repo}")  # better: with revision="the commit that you were given"
+model = AutoModelForCausalLM.from_pretrained(f"{{lineage}}/{change}")
+tokenizer = AutoTokenizer.from_pretrained(f"{{lineage}}/{change}")
+```""",
+}
+WHAT_IT_IS: dict[Form, str] = {
+    "adapter": "a LoRA adapter on the founder, g0",
+    "delta": "a difference to the weights of the founder, g0",
+    "weights": "a model of its own, all of whose weights were trained from those of the founder, g0",
+}
 
 
 def model_card(config: Config, manifest: Manifest, repo: str) -> str:
@@ -40,15 +59,16 @@ def model_card(config: Config, manifest: Manifest, repo: str) -> str:
 
     last = manifest.last
     source = read_json(Generation(0).weights / WEIGHTS_RECORD)
+    adapts = last.number == 0 or last.form == "adapter"
     rows = _published_rows(config, manifest)
     data = ModelCardData(
         license=_licence(source),
-        library_name="peft",
+        library_name="peft" if adapts else "transformers",
         pipeline_tag="text-generation",
         base_model=source.get("repo"),
-        base_model_relation="adapter" if "repo" in source else None,
+        base_model_relation=("adapter" if adapts else "finetune") if "repo" in source else None,
         model_name=repo.split("/")[1],
-        tags=["lamarck", "lora", "synthetic-curriculum"],
+        tags=["lamarck", *(["lora"] if adapts else []), "synthetic-curriculum"],
         eval_results=_eval_results(rows, last, manifest) or None,
     )
     sections = [
@@ -84,7 +104,7 @@ def _summary(manifest: Manifest) -> str:
         return "The founder of a lineage: nothing has been trained on it yet."
     return (
         f"Raised by Lamarck: each generation wrote the training curriculum of the next, a human approved the run, and "
-        f"training on it made the child. {last.name} is a LoRA adapter on the founder, g0."
+        f"training on it made the child. {last.name} is {WHAT_IT_IS[last.form]}."
     )
 
 
@@ -180,7 +200,7 @@ def _approvals(manifest: Manifest) -> str:
     for child in _children(manifest):
         approval = read_approval(child.approval, child.name)
         plan = read_plan(child.plan)
-        training = read_json(child.adapter / ADAPTER_RECORD)
+        training = read_json(child.change / TRAINING_RECORD)
         rows.append(
             (
                 child.name,
@@ -213,7 +233,7 @@ def _loading(source: dict[str, Any], repo: str, last: Generation) -> str:
         base = '"the founder\'s directory"'
     if not last.number:
         return f"The weights are {base}."
-    return LOADING.format(repo=repo, base=base, adapter=last.adapter)
+    return LOADING[last.form].format(repo=repo, base=base, change=last.change, name=last.name)
 
 
 def _licence(source: dict[str, Any]) -> str:

@@ -8,10 +8,10 @@ from lamarck.files import canonical_json, digest_file, digest_value, read_json, 
 from lamarck.gate.check import check_trained
 from lamarck.hub.contents import Manifest, members
 from lamarck.hub.shapes import check_json, check_shapes
-from lamarck.lineage.artifacts import ADAPTER, SCORES, TABLE
+from lamarck.lineage.artifacts import SCORES, TABLE
 from lamarck.lineage.digest import digest_of_parts, training_digest, weights_digest
 from lamarck.lineage.freshness import hold
-from lamarck.lineage.generation import STUDENT, WEIGHTS_RECORD, Generation
+from lamarck.lineage.generation import STUDENT, TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import read_record
 from lamarck.report.lineage import lineage_up_to, scores_table
 
@@ -32,7 +32,7 @@ def check_lineage(root: Path, last: Generation) -> set[str]:
         for member in members(Path(), last):
             if member.number:
                 _check_child(member, models[member.parent.name])
-                models[member.name] = digest_of_parts(founder, read_record(ADAPTER.record_file(member)).digest)
+                models[member.name] = digest_of_parts(founder, read_record(member.change / TRAINING_RECORD).digest)
             if not _is_scored(member, models[member.name]):
                 unscored.add(member.name)
     return unscored
@@ -81,7 +81,7 @@ def _check_child(child: Generation, parent: str) -> None:
         "plan": training_digest(read_regular(child.plan)),
     }
     for kind in TABLE:
-        if kind.published and kind.digest and kind is not SCORES and kind.made_for_number(child):
+        if kind.published and kind.digest and kind is not SCORES and kind.belongs_to(child):
             hold(kind, child, made_from)
     check_trained(child)
 

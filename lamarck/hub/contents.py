@@ -73,7 +73,7 @@ def members(root: Path, last: Generation) -> list[Generation]:
     found = [Generation(0)]
     for number in range(1, last.number + 1):
         child = Generation(number)
-        found += [child, child.control] if (root / child.control.adapter).exists() else [child]
+        found += [child, child.control] if child.control.find_change(root).exists() else [child]
     return found
 
 
@@ -86,7 +86,7 @@ def make_manifest(root: Path, last: Generation, unscored: set[str], withheld: se
     files: dict[str, str] = {}
     for member in members(root, last):
         for kind in filter(lambda kind: kind.published, TABLE):
-            if not kind.made_for_number(member) or (kind is SCORES and member.name in unscored):
+            if not kind.belongs_to(member) or (kind is SCORES and member.name in unscored):
                 continue
             for path in kind.paths(member).values():
                 files |= _digests(root, path, path in withheld)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lamarck.curriculum.item import read_curriculum
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, parse_jsonl, read_regular
-from lamarck.lineage.generation import ADAPTER_RECORD, Generation
+from lamarck.lineage.generation import TRAINING_RECORD, Generation
 from lamarck.strict_json import finite
 
 
@@ -91,7 +91,7 @@ def check_shapes(member: Generation) -> None:
         for _ in read_curriculum(member.curriculum):
             pass
         _check(member.card, _Card)
-        _check(member.adapter / ADAPTER_RECORD, _Training)
+        _check(member.change / TRAINING_RECORD, _Training)
     if member.scores.exists():
         _check(member.scores, _Scores)
         for number, row in parse_jsonl(read_regular(member.samples), member.samples, finite):

@@ -7,31 +7,43 @@ and a rule that makes it.
 from collections.abc import Callable
 from pathlib import Path
 
-from lamarck.config import Config
+from lamarck.config import Config, Form
 from lamarck.config.strategy import load_strategy
 from lamarck.files import digest_file, digest_value, read_regular
+from lamarck.lineage.configured import config_of
 from lamarck.lineage.digest import (
-    adapter_digest,
+    change_digest,
     model_digest,
     source_digest,
     suite_digest,
     training_digest,
     weights_digest,
 )
-from lamarck.lineage.generation import ADAPTER_RECORD, SHIPPED_STUDENT, STUDENT, WEIGHTS_RECORD, Generation
+from lamarck.lineage.generation import SHIPPED_STUDENT, STUDENT, TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.lineage.kind import Files, Input, Kind, Piece, Setting
 from lamarck.lineage.records import read_published
 
 
-def model_files(generation: Generation) -> Files:
-    """What a generation is made of: the founder's weights and, for a child, its adapter."""
+def model_files(config: Config | None, generation: Generation) -> Files:
+    """What a generation of the configuration's lineage is made of: the founder's weights and, for a child, what was, or
+    is still to be, trained."""
     files: dict[str, tuple[Path, ...]] = {"weights": (generation.weights,)}
-    return files | {"adapter": (generation.adapter,)} if generation.number else files
+    if not generation.number:
+        return files
+    return files | {"change": (trained_kind(config).path(generation) if config else generation.change,)}
+
+
+def _parent_files(config: Config | None, child: Generation) -> Files:
+    parent = child.parent
+    if config and parent.number and parent.planned_by.lineage != child.planned_by.lineage:
+        # It has a configuration of its own, which decided before this lineage began.
+        config = None if parent.change.exists() else config_of(config, parent.lineage)
+    return model_files(config, parent)
 
 
 def _digest_of_model(files: Files) -> str:
-    (weights,), adapter = files["weights"], files.get("adapter", ())
-    return model_digest(weights, adapter[0] if adapter else None)
+    (weights,), change = files["weights"], files.get("change", ())
+    return model_digest(weights, change[0] if change else None)
 
 
 def _one_file(name: str) -> Callable[[Files], str]:
@@ -40,10 +52,10 @@ def _one_file(name: str) -> Callable[[Files], str]:
 
 def _of_child(name: str, path: Callable[[Generation], Path]) -> Piece:
     """An input that is one file of the child's own."""
-    return Piece(name, lambda child: {name: (path(child),)}, _one_file(name))
+    return Piece(name, lambda config, child: {name: (path(child),)}, _one_file(name))
 
 
-PARENT = Piece("parent", lambda child: model_files(child.parent), _digest_of_model)
+PARENT = Piece("parent", _parent_files, _digest_of_model)
 MODEL = Piece("model", model_files, _digest_of_model)
 SUITE = Setting(
     "suite",
@@ -99,17 +111,17 @@ def _founder_inputs() -> tuple[Input, ...]:
     )
 
 
-def _like(child: Generation) -> Files | None:
+def _like(config: Config | None, child: Generation) -> Files | None:
     """Control arm: the verified curriculum whose size to match."""
     return {"like": (child.planned_by.curriculum,)} if child.is_control else None
 
 
-def _first_card(child: Generation) -> Files | None:
+def _first_card(config: Config | None, child: Generation) -> Files | None:
     """The founder's own curriculum, relative to which limits are set."""
     return {"first": (child.line[1].card,)} if child.number > 1 else None
 
 
-def _previous_plan(child: Generation) -> Files | None:
+def _previous_plan(config: Config | None, child: Generation) -> Files | None:
     return {"previous_plan": (child.parent.plan,)} if child.parent.number else None
 
 
@@ -120,12 +132,12 @@ def _control_curriculum(config: Config, child: Generation) -> Files | None:
 def _control_parent(config: Config, child: Generation) -> Files | None:
     if not config.control:
         return None
-    files = model_files(child.control.parent)
-    return {"weights": files["weights"]} | ({"control_adapter": files["adapter"]} if "adapter" in files else {})
+    files = _parent_files(config, child.control)
+    return {"weights": files["weights"]} | ({"control_change": files["change"]} if "change" in files else {})
 
 
 def _digest_of_control_parent(files: Files) -> str:
-    return _digest_of_model({"weights": files["weights"], "adapter": files.get("control_adapter", ())})
+    return _digest_of_model({"weights": files["weights"], "change": files.get("control_change", ())})
 
 
 PLAN_INPUTS = (
@@ -189,7 +201,7 @@ CURRICULUM = Kind(
         SEED,
         Piece(
             "earlier",
-            lambda child: {"earlier": earlier_curricula(child)},
+            lambda config, child: {"earlier": earlier_curricula(child)},
             lambda files: digest_value([digest_file(path) for path in files["earlier"]]),
         ),
         Piece("like", _like, _one_file("like")),
@@ -204,7 +216,7 @@ DATASET_CARD = Kind(
     "dataset_card",
     {"dataset_card": "curriculum.md"},
     "child",
-    (Piece("card", lambda child: {"card": (child.card,)}, None),),
+    (Piece("card", lambda config, child: {"card": (child.card,)}, None),),
     why_stale=lambda config, child: _why_card_is_stale(child),
     before_gate=True,
 )
@@ -220,30 +232,58 @@ PLAN = Kind(
     # Another machine would have made the same child: only one that is still to be made is asked about again.
     once_trained=frozenset({"machine"}),
 )
-ADAPTER = Kind(
-    "adapter",
-    {"adapter": "adapter"},
-    "child",
-    (
-        Piece(
-            "plan", lambda child: {"plan": (child.plan,)}, lambda files: training_digest(read_regular(files["plan"][0]))
-        ),
-        _of_child("curriculum", lambda child: child.curriculum),
-        PARENT,
-        RECIPE,
-        # They decide the order of sums, and so the last digits.
-        Setting("threads", lambda config, child, files: str(config.engine.threads)),
-    ),
-    lambda child: adapter_digest(child.adapter),
-    f"adapter/{ADAPTER_RECORD}",
-    dvc={"adapter": "out"},
+
+
+PLANNED = Piece(
+    "plan", lambda config, child: {"plan": (child.plan,)}, lambda files: training_digest(read_regular(files["plan"][0]))
 )
+
+
+def _trained(name: str, form: Form) -> Kind:
+    """A child in one of its forms, as the lineage's recipe asks for it."""
+    return Kind(
+        name,
+        {"child": form},
+        "child",
+        (
+            PLANNED,
+            _of_child("curriculum", lambda child: child.curriculum),
+            PARENT,
+            RECIPE,
+            # They decide the order of sums, and so the last digits.
+            Setting("threads", lambda config, child, files: str(config.engine.threads)),
+        ),
+        lambda child: change_digest(child.directory / form),
+        f"{form}/{TRAINING_RECORD}",
+        wanted=lambda config, child: config.recipe.form == form,
+        dvc={"child": "out"},
+        form=form,
+    )
+
+
+TRAINED = (_trained("adapter", "adapter"), _trained("delta", "delta"), _trained("whole", "weights"))
+
+
+def trained_kind(config: Config) -> Kind:
+    """The kind that children of the configuration's lineage are."""
+    return next(kind for kind in TRAINED if kind.form == config.recipe.form)
+
+
+def found_kind(child: Generation) -> Kind:
+    """The kind that a child is, as it was planned."""
+    return next(kind for kind in TRAINED if kind.form == child.form)
+
+
+def _children(config: Config, child: Generation) -> tuple[Path, ...]:
+    return tuple(trained_kind(config).path(arm) for arm in arms(config, child))
+
+
 PUBLICATION = Kind(
     "published",
     {"published": "published.json"},
     "child",
-    (Setting("adapters", None, lambda config, child: {"adapters": tuple(arm.adapter for arm in arms(config, child))}),),
-    why_stale=lambda config, child: _why_unpublished(config, child, child.published, (ADAPTER,)),
+    (Setting("children", None, lambda config, child: {"children": _children(config, child)}),),
+    why_stale=lambda config, child: _why_unpublished(config, child, child.published, (trained_kind(config),)),
     for_both_arms=True,
     wanted=lambda config, child: config.publish is not None and not child.lineage,
     published=False,
@@ -271,10 +311,10 @@ PUBLICATION_OF_SCORES = Kind(
     {"published": "published.scores.json"},
     "child",
     (
-        Piece("published", lambda child: {"published": (child.published,)}, None),
+        Piece("published", lambda config, child: {"published": (child.published,)}, None),
         Setting("scores", None, lambda config, child: {"scores": tuple(arm.scores for arm in arms(config, child))}),
         # The model card says how far a generation is from the founder.
-        Piece("founder_scores", lambda child: {"founder_scores": (child.founder.scores,)}, None),
+        Piece("founder_scores", lambda config, child: {"founder_scores": (child.founder.scores,)}, None),
     ),
     why_stale=lambda config, child: _why_unpublished(config, child, child.published_scores, (SCORES,)),
     for_both_arms=True,
@@ -318,7 +358,7 @@ TABLE: tuple[Kind, ...] = (
     CURRICULUM,
     DATASET_CARD,
     PLAN,
-    ADAPTER,
+    *TRAINED,
     PUBLICATION,
     SCORES,
     PUBLICATION_OF_SCORES,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lamarck.errors import LamarckError
 from lamarck.files import cached_digest, canonical_json, digest_bytes, digest_directory, digest_text, digest_value
-from lamarck.lineage.generation import ADAPTER_RECORD, WEIGHTS_RECORD, Generation
+from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 
 WEIGHTS = "*.safetensors"
 BESIDE = ("*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*", "vocab*", "merges.txt",
@@ -36,23 +36,24 @@ def model_directory_files(source: Path) -> list[Path]:
     return [path for pattern in (WEIGHTS, *BESIDE) for path in source.glob(pattern)]
 
 
-def adapter_digest(adapter: Path) -> str:
-    """Digest of a PEFT adapter directory, its record left out."""
-    return digest_directory(adapter, skip=[ADAPTER_RECORD])
+def change_digest(change: Path) -> str:
+    """Digest of what was trained (an adapter, a delta or whole weights), its record left out."""
+    return digest_directory(change, skip=[TRAINING_RECORD])
 
 
-def model_digest(weights: Path, adapter: Path | None) -> str:
-    """Digest of gN: the founder's weights and, for N >= 1, its one adapter."""
-    return digest_of_parts(weights_digest(weights), None if adapter is None else adapter_digest(adapter))
+def model_digest(weights: Path, change: Path | None) -> str:
+    """Digest of gN: the founder's weights and, for N >= 1, what was trained."""
+    return digest_of_parts(weights_digest(weights), None if change is None else change_digest(change))
 
 
-def digest_of_parts(weights: str, adapter: str | None) -> str:
+def digest_of_parts(weights: str, change: str | None) -> str:
     """`model_digest` where the digests of its parts are known already."""
-    return digest_value({"weights": weights} if adapter is None else {"weights": weights, "adapter": adapter})
+    # Under this name whatever its form is: every child's digest from before there were others has it.
+    return digest_value({"weights": weights} if change is None else {"weights": weights, "adapter": change})
 
 
 def generation_digest(generation: Generation) -> str:
-    return model_digest(generation.weights, generation.adapter if generation.number else None)
+    return model_digest(generation.weights, generation.change if generation.number else None)
 
 
 def served_name(generation: Generation, model: str) -> str:

@@ -11,9 +11,9 @@ import yaml
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import write_changed
-from lamarck.lineage.artifacts import ADAPTER
+from lamarck.lineage.artifacts import trained_kind
 from lamarck.lineage.freshness import members
-from lamarck.lineage.generation import ADAPTER_RECORD, CAMPAIGNS, FOUNDERS, RESULTS, Generation
+from lamarck.lineage.generation import CAMPAIGNS, FOUNDERS, RESULTS, Generation
 from lamarck.lineage.kind import Kind
 
 HEADER = """\
@@ -29,7 +29,8 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
     nothing where it was another's.
     """
     configured = f"--configfile {shlex.quote(str(config_path))}"
-    children = [each for kind, each in members(config) if kind is ADAPTER]
+    trained = trained_kind(config)
+    trainings = [trained.record_file(each) for kind, each in members(config) if kind is trained]
     return {
         "stages": {
             stage_name(kind, each): _stage(config, config_path, kind, each, configured)
@@ -46,7 +47,7 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
                     "y_label": "score of 100, with its 95% interval",
                 }
             },
-            *(_curve(children, *each) for each in CURVES),
+            *(_curve(trainings, *each) for each in CURVES),
         ],
     }
 
@@ -100,9 +101,9 @@ CURVES = (
 )
 
 
-def _curve(arms: list[Generation], name: str, field: str, label: str) -> dict[str, Any]:
+def _curve(trainings: list[Path], name: str, field: str, label: str) -> dict[str, Any]:
     """A field of every training's log, by step. Templates: .dvc/plots/."""
-    files = [str(arm.adapter / ADAPTER_RECORD) for arm in arms]
+    files = [str(path) for path in trainings]
     return {
         name: {
             "template": "curves",

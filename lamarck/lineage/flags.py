@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
-from lamarck.lineage.generation import ADAPTER_RECORD, Generation
+from lamarck.lineage.generation import TRAINING_RECORD, Generation
 from lamarck.lineage.records import SANITY
 
 RISK = 0.05  # that a generation no worse than g0 gets a flag on any of its sanity tasks
@@ -80,7 +80,7 @@ def cut_short_among(generations: Iterable[Generation], root: Path = Path()) -> l
     """
     sentences = []
     for each in generations:
-        path = root / each.adapter / ADAPTER_RECORD
+        path = each.find_change(root) / TRAINING_RECORD
         if not path.exists():
             continue
         try:

@@ -13,14 +13,14 @@ from typing import Literal
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
-from lamarck.lineage.artifacts import CURRICULUM, arms, table
+from lamarck.lineage.artifacts import CURRICULUM, TRAINED, arms, table
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
 from lamarck.lineage.kind import Kind
 from lamarck.lineage.records import Record, read_record
 
-BENCHMARKS = {"curriculum": "curriculum", "adapter": "train", "scores": "eval"}
+BENCHMARKS = {"curriculum": "curriculum", "scores": "eval"} | {kind.name: f"train.{kind.form}" for kind in TRAINED}
 BYTES_DIFFER = "its bytes differ from its record"
 MISSING = "missing"
 
@@ -135,9 +135,9 @@ def _changed_inputs(
     kind: Kind, generation: Generation, config: Config | None, record: Record
 ) -> tuple[dict[str, str | None], bool]:
     """The inputs that are others now than the record lists, and whether one of them is another artifact."""
-    pieces = kind.piece_digests(generation)
+    pieces = kind.piece_digests(config, generation)
     now = pieces if config is None else kind.input_digests(config, generation)
-    settled = kind.once_trained if generation.adapter.exists() else frozenset()
+    settled = kind.once_trained if generation.change.exists() else frozenset()
     known = now.keys() if config is None else record.inputs.keys() | now.keys()
     changed = {name: now.get(name) for name in sorted(known - settled) if record.inputs.get(name) != now.get(name)}
     return changed, bool(pieces.keys() & changed.keys())

@@ -5,6 +5,7 @@ A lineage is a founder with the generations raised from it. The empty id is the 
 that is not the plain chain from the main founder says so in `results/ID/lineage.yaml`.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lamarck import strict_yaml
+from lamarck.config import FORMS, Form
 from lamarck.errors import LamarckError
 
 CONTROL = "control"
@@ -22,7 +24,7 @@ FOUNDERS = "founders"  # of campaigns: lineages that are nothing but their g0, e
 RESULTS = Path("results")
 APPROVALS = Path("approvals")
 WEIGHTS_RECORD = "source.json"
-ADAPTER_RECORD = "training.json"
+TRAINING_RECORD = "training.json"  # of a child, in whatever form
 STUDENT = Path("results/g0/student")  # whom every generation teaches in the third tier of a suite that ships none
 SHIPPED_STUDENT = "student"  # the folder of a suite whose student lies in it
 ID = r"(?:[\w-]+(?:/[\w-]+)*)?"
@@ -111,8 +113,23 @@ class Generation:
         return self.founder.directory / "weights" if self.number else self.directory / "weights"
 
     @property
-    def adapter(self) -> Path:
-        return self.directory / "adapter"
+    def form(self) -> Form:
+        """Of a child: what its plan says."""
+        return self._form_below(Path())
+
+    @property
+    def change(self) -> Path:
+        """What was trained: it makes a child another model than its founder."""
+        return self.find_change(Path())
+
+    def find_change(self, root: Path) -> Path:
+        """The same below `root`."""
+        return root / self.directory / self._form_below(root)
+
+    def _form_below(self, root: Path) -> Form:
+        # Without a plan that can be read, which is for others to say, what lies there.
+        lying: list[Form] = [form for form in FORMS if (root / self.directory / form).exists()]
+        return _planned_form(root / self.plan) or (*lying, FORMS[0])[0]
 
     @property
     def curriculum(self) -> Path:
@@ -232,6 +249,24 @@ def described(lineage: str) -> Described:
         return Described()
     stat = path.stat()
     return _described(path.absolute(), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+def _planned_form(plan: Path) -> Form | None:
+    """The form that a plan's recipe asks for; None where there is no plan that says so."""
+    try:
+        stat = plan.stat()
+    except OSError:
+        return None
+    return _form_in(plan.absolute(), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _form_in(plan: Path, *identity: int) -> Form | None:
+    try:
+        form = json.loads(plan.read_bytes())["recipe"]["settings"].get("form", "adapter")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    return next((each for each in FORMS if each == form), None)
 
 
 @lru_cache(maxsize=1024)

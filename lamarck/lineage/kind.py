@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from lamarck.config import Config
+from lamarck.config import Config, Form
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, file_digests
 from lamarck.lineage.generation import Generation
@@ -24,12 +24,12 @@ def _no_files(config: Config, generation: Generation) -> Files:
 class Piece:
     """An input that is another artifact of the lineage.
 
-    `files`: None where an artifact of this generation does not have the input. `digest`: what the artifact's record
-    must name; None for what only has to be there first.
+    `files`: None where an artifact of this generation does not have the input; without a configuration, what lies there
+    says in which form it is. `digest`: what the artifact's record must name; None for what only has to be there first.
     """
 
     name: str
-    files: Callable[[Generation], Files | None]
+    files: Callable[[Config | None, Generation], Files | None]
     digest: Callable[[Files], str] | None
 
 
@@ -62,6 +62,7 @@ class Kind:
     published: bool = True
     dvc: Mapping[str, Literal["out", "metric"]] = field(default_factory=dict)
     once_trained: frozenset[str] = frozenset()  # inputs that no longer count when the child is there
+    form: Form | None = None  # of the child that it is
 
     def paths(self, generation: Generation) -> dict[str, Path]:
         """Name of a rule's output -> its file."""
@@ -93,6 +94,10 @@ class Kind:
             return False
         return self.made_for == "every" or (self.made_for == "founder") == (generation.number == 0)
 
+    def belongs_to(self, generation: Generation) -> bool:
+        """Whether a generation has one, as it was planned: a child is there in one form."""
+        return self.made_for_number(generation) and self.form in (None, generation.form)
+
     def is_made_for(self, config: Config, generation: Generation) -> bool:
         return self.made_for_number(generation) and self.wanted(config, generation)
 
@@ -100,10 +105,10 @@ class Kind:
         """Every file that it is made from: name of a rule's input -> its files."""
         found: dict[str, tuple[Path, ...]] = {}
         for each in self.inputs:
-            found |= (each.files(generation) if isinstance(each, Piece) else each.files(config, generation)) or {}
+            found |= each.files(config, generation) or {}
         return found
 
-    def piece_digests(self, generation: Generation, given: Files = NONE_GIVEN) -> dict[str, str]:
+    def piece_digests(self, config: Config | None, generation: Generation, given: Files = NONE_GIVEN) -> dict[str, str]:
         """What its record must list of the lineage's other artifacts, as they are now.
 
         `given`: where files lie instead of at their usual places. Errors: LamarckError or OSError for what is missing
@@ -111,13 +116,13 @@ class Kind:
         """
         found = {}
         for each in self.inputs:
-            if isinstance(each, Piece) and each.digest and (files := each.files(generation)) is not None:
+            if isinstance(each, Piece) and each.digest and (files := each.files(config, generation)) is not None:
                 found[each.name] = each.digest(_replaced(files, given))
         return found
 
     def input_digests(self, config: Config, generation: Generation, given: Files = NONE_GIVEN) -> dict[str, str]:
         """What its record must list: the other artifacts, and the settings. As `piece_digests` otherwise."""
-        return self.piece_digests(generation, given) | self.setting_digests(config, generation, given)
+        return self.piece_digests(config, generation, given) | self.setting_digests(config, generation, given)
 
     def setting_digests(self, config: Config, generation: Generation, given: Files = NONE_GIVEN) -> dict[str, str]:
         """What its record must list of what the configuration decides. As `piece_digests` otherwise."""

@@ -38,6 +38,17 @@ class HumanEdit(BaseModel):
         return f"Human-edited by {', '.join(self.by)}: {self.dropped} problems dropped, {self.changed} changed."
 
 
+class TakenIn(BaseModel):
+    """A checkpoint of another checkout's, from which a person let a training go on; `digest` is that of its state."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    place: str
+    step: int
+    digest: str
+    by: str
+
+
 class Record(BaseModel):
     """How an artifact came to be. `inputs` are what decides its bytes; the rest is circumstance."""
 
@@ -52,6 +63,7 @@ class Record(BaseModel):
     wall_seconds: float
     device_seconds: float
     resumed: int = Field(0, ge=0, description="How often a run that was cut off went on from what it had.")
+    taken_in: tuple[TakenIn, ...] = Field((), exclude_if=lambda taken: not taken)
     human_edited: HumanEdit | None = Field(None, exclude_if=lambda edit: edit is None)
 
 

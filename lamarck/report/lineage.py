@@ -10,7 +10,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, digest_file, read_json
 from lamarck.lineage.digest import generation_digest
 from lamarck.lineage.flags import cut_short, red_flags
-from lamarck.lineage.generation import ADAPTER_RECORD, Generation
+from lamarck.lineage.generation import TRAINING_RECORD, Generation
 from lamarck.lineage.records import read_record, read_scores
 from lamarck.lineage.reward import proxy_of, reward_of, route_rewards
 
@@ -35,7 +35,7 @@ def _is_complete(generation: Generation) -> bool:
     was deleted is to be made again."""
     files = [generation.scores, generation.scores_record]
     if generation.number:
-        files += [generation.adapter / ADAPTER_RECORD, generation.plan, generation.curriculum, generation.card]
+        files += [generation.change / TRAINING_RECORD, generation.plan, generation.curriculum, generation.card]
     else:
         files.append(generation.weights)
     return all(path.exists() for path in files)
@@ -59,7 +59,7 @@ def _entry(generation: Generation) -> dict[str, Any]:
         "cost": {"evaluation_seconds": read_record(generation.scores_record).device_seconds},
     }
     if generation.number:
-        training = read_json(generation.adapter / ADAPTER_RECORD)
+        training = read_json(generation.change / TRAINING_RECORD)
         card = read_json(generation.card)
         entry["parent"] = generation.parent.name
         entry["plan"] = digest_file(generation.plan)

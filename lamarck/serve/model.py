@@ -9,10 +9,10 @@ from lamarck.engine import prepare_libraries
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular
 from lamarck.gate.check import check_trained
-from lamarck.lineage.artifacts import ADAPTER, WEIGHTS
+from lamarck.lineage.artifacts import WEIGHTS, found_kind
 from lamarck.lineage.digest import generation_digest, served_name, training_digest
 from lamarck.lineage.freshness import hold
-from lamarck.lineage.generation import ADAPTER_RECORD, Generation
+from lamarck.lineage.generation import TRAINING_RECORD, Generation
 
 if TYPE_CHECKING:
     from lamarck.engine.hf import HFEngine
@@ -24,26 +24,26 @@ class Servable:
 
     name: str
     weights: Path
-    adapter: Path | None
+    change: Path | None
 
 
 def servable(generation: Generation) -> Servable:
     """Errors: LamarckError where `generation` is not finished, not approved, or not what its records say."""
-    if generation.number and not (generation.adapter / ADAPTER_RECORD).exists():
+    if generation.number and not (generation.change / TRAINING_RECORD).exists():
         raise LamarckError(f"{generation.name} is not trained yet: `lamarck status` says what it waits for")
     if generation.number and not generation.plan.exists():
         raise LamarckError(f"{generation.plan} is not there: bring it with `git checkout`, or run `snakemake`")
     hold(WEIGHTS, generation.founder, {})
     if generation.number:
         _check_child(generation)
-    adapter = generation.adapter if generation.number else None
-    return Servable(served_name(generation, generation_digest(generation)), generation.weights, adapter)
+    change = generation.change if generation.number else None
+    return Servable(served_name(generation, generation_digest(generation)), generation.weights, change)
 
 
 def _check_child(generation: Generation) -> None:
-    """The adapter is what was made, on this founder and these ancestors, in the run that a human allowed."""
+    """The child is what was made, on this founder and these ancestors, in the run that a human allowed."""
     made_from = {"parent": generation_digest(generation.parent), "plan": training_digest(read_regular(generation.plan))}
-    hold(ADAPTER, generation, made_from)
+    hold(found_kind(generation), generation, made_from)
     # An approval that has expired since allows no new run, but what it allowed then is there.
     check_trained(generation)
 
@@ -57,4 +57,4 @@ def load(model: Servable, config: Config) -> "HFEngine":
 
     torch.set_num_threads(config.engine.threads)
     here = config.engine if isinstance(config.engine, HFEngineConfig) else HFEngineConfig()
-    return HFEngine(here, model.weights, model.adapter)
+    return HFEngine(here, model.weights, model.change)

@@ -189,7 +189,7 @@ def files_of(generation: Generation) -> list[Path]:
     """What a server checks before it serves `generation`: founder, every child down to it, plan and approval."""
     children = generation.line[1:]
     answered = [generation.plan, generation.approval] if children else []
-    return [generation.weights, *answered, *(child.adapter for child in reversed(children))]
+    return [generation.weights, *answered, *(child.change for child in reversed(children))]
 
 
 def _tracked() -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from lamarck.config import Config, VLLMEngineConfig
 from lamarck.engine.vllm_process import environment, model_settings, vllm_python
 from lamarck.engine.worker import Helper, Refused
 from lamarck.errors import LamarckError
+from lamarck.models.change import Opened, open_model
 from lamarck.progress import LINE_EVERY_SECONDS
 from lamarck.serve.address import Address
 from lamarck.serve.model import Servable
@@ -55,6 +56,7 @@ def answer(model: Servable, config: Config, address: Address, idle_seconds: floa
     Errors: LamarckError with vLLM's last words, where it does not start or ends by itself.
     """
     engine = vllm_config(config)
+    opened = open_model(model.weights, model.change)  # held until the server has ended
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
@@ -62,13 +64,13 @@ def answer(model: Servable, config: Config, address: Address, idle_seconds: floa
     with suppress(KeyboardInterrupt):
         server = Helper(vllm_python(engine), PROGRAM, environment(engine) | CLOSED | key)
         try:
-            server.tell(_settings(model, engine, address))
+            server.tell(_settings(model, opened, engine, address))
             _watch(server, model, address, idle_seconds)
         finally:
             server.end()
 
 
-def _settings(model: Servable, engine: VLLMEngineConfig, address: Address) -> dict[str, Any]:
+def _settings(model: Servable, opened: Opened, engine: VLLMEngineConfig, address: Address) -> dict[str, Any]:
     from transformers import AutoTokenizer  # seconds
 
     from lamarck.models.chat import ends_reasoning, template_of_one_message
@@ -76,7 +78,7 @@ def _settings(model: Servable, engine: VLLMEngineConfig, address: Address) -> di
     tokenizer = AutoTokenizer.from_pretrained(model.weights, local_files_only=True, trust_remote_code=False)
     return {
         "name": model.name,
-        "model": model_settings(engine, model.weights, model.adapter),
+        "model": model_settings(engine, opened.directory, opened.adapter),
         # Then reasoning is handed out apart, and a form that is asked for begins behind it.
         "reasons": ends_reasoning(tokenizer),
         "chat_template": None if tokenizer.chat_template else template_of_one_message(tokenizer),

@@ -35,7 +35,7 @@ def main() -> None:
     started = time.time()
     child = parse_generation(arguments.generation)
     config = load_config_of(arguments.config, child)
-    with own_parent_adapter(plan_inputs(arguments), child.is_control) as (inputs, parent_adapter):
+    with own_parent_change(plan_inputs(arguments), child.is_control) as (inputs, parent_change):
         with every_byte_read():  # nothing that is remembered of a file opens the gate
             answer = Answer(arguments.approval, arguments.campaign_plan)
             parents = arguments.parent_approval and Answer(arguments.parent_approval, arguments.parent_campaign_plan)
@@ -58,7 +58,7 @@ def main() -> None:
             admitted,
             allowance,
             inputs.weights,
-            parent_adapter,
+            parent_change,
             arguments.checkpoint,
             arguments.metrics,
             arguments.output,
@@ -68,26 +68,26 @@ def main() -> None:
 
 
 @contextmanager
-def own_parent_adapter(inputs: PlanInputs, of_control: bool) -> Iterator[tuple[PlanInputs, Path | None]]:
-    """`inputs` with a copy of the adapter that this arm starts from, and where that lies, which nobody else can write.
+def own_parent_change(inputs: PlanInputs, of_control: bool) -> Iterator[tuple[PlanInputs, Path | None]]:
+    """`inputs` with a copy of the child that this arm starts from, and where that lies, which nobody else can write.
 
     Its bytes are read once: what the gate hashes is what is loaded. Errors: LamarckError where it cannot be read.
     """
     control = inputs.control if of_control else None
-    adapter = control.parent_adapter if control else inputs.parent_adapter
-    if adapter is None:
+    change = control.parent_change if control else inputs.parent_change
+    if change is None:
         yield inputs, None
         return
     with tempfile.TemporaryDirectory(prefix="lamarck-") as directory:
-        copy = Path(directory) / "adapter"
+        copy = Path(directory) / change.name
         try:
-            shutil.copytree(adapter, copy)
+            shutil.copytree(change, copy)
         except (OSError, shutil.Error) as error:
-            raise LamarckError(f"{adapter} cannot be read: restore it with `dvc pull`") from error
+            raise LamarckError(f"{change} cannot be read: restore it with `dvc pull`") from error
         if control:
-            yield replace(inputs, control=replace(control, parent_adapter=copy)), copy
+            yield replace(inputs, control=replace(control, parent_change=copy)), copy
         else:
-            yield replace(inputs, parent_adapter=copy), copy
+            yield replace(inputs, parent_change=copy), copy
 
 
 def _arguments() -> argparse.Namespace:

@@ -10,7 +10,7 @@ chain before it are deleted after that.
 
 import fcntl
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from typing import Any, Literal
 import torch
 
 from lamarck.errors import LamarckError
-from lamarck.train.delta import (
+from lamarck.models.delta import (
     Facts,
     Tensors,
     apply_delta,
@@ -121,8 +121,8 @@ class Chain:
             old.unlink()  # of the chain before, where a kill left it
         self._last = (self.latest.tensors, self.latest.digest) if self.latest else None
 
-    def write(self, step: int, tensors: Tensors, notes: Mapping[str, Any]) -> Written:
-        """Add the state of `step`. When this returns, it is on the disk.
+    def write(self, step: int, tensors: Tensors, notes: Callable[[str], Mapping[str, Any]]) -> Written:
+        """Add the state of `step`, with what `notes` says of its digest. When this returns, it is on the disk.
 
         Errors: LamarckError when it cannot be written, or is no later than the last; the chain is as it was.
         """
@@ -132,13 +132,14 @@ class Chain:
         digest = state_digest(new)
         kind = self._kind(new)
         path = self.directory / f"{step:010d}.{kind}.safetensors"
+        said = dict(notes(digest))
         if self._last is None or kind == "full":
-            size = write_full(path, new, Facts(kind="full", base=None, result=digest, step=step, notes=dict(notes)))
+            size = write_full(path, new, Facts(kind="full", base=None, result=digest, step=step, notes=said))
             self._begin_with(path)
         else:
             base, base_digest = self._last
             after = self._files[-1].name
-            facts = Facts(kind="delta", base=base_digest, result=digest, step=step, after=after, notes=dict(notes))
+            facts = Facts(kind="delta", base=base_digest, result=digest, step=step, after=after, notes=said)
             size = write_delta(path, base, new, facts)
             self._files.append(path)
         self._last = new, digest
@@ -157,6 +158,12 @@ class Chain:
         before, self._files = self._files, [path]
         for old in reversed(before):
             old.unlink()
+
+    def begin_anew(self) -> None:
+        """Delete what is there: it is another run's."""
+        for old in reversed(self._files):
+            old.unlink()
+        self._files, self._last, self.latest = [], None, None
 
     def close(self) -> None:
         self._lock.close()

@@ -1,20 +1,20 @@
-"""What a killed run needs to go on exactly: adapter, optimizer, random state, and its log.
+"""What a killed run needs to go on exactly: what is trained, optimizer, random state, and its log.
 
-Only this checkout's own are loaded (`lamarck.seal`): the child would be whatever another one holds.
+They lie in a chain of full states and differences (lamarck/train/chain.py). Only this checkout's own are loaded
+(`lamarck.seal`): the child would be whatever another one holds.
 """
 
-import io
-import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 
 from lamarck.errors import LamarckError
-from lamarck.files import read_regular
+from lamarck.files import canonical_json
 from lamarck.seal import is_sealed, key_of, seal
+from lamarck.train.chain import Chain, Checkpoint, read_chain
 from lamarck.train.log import Row
 from lamarck.train.team import Team
 
@@ -23,8 +23,9 @@ from lamarck.train.team import Team
 class Progress:
     """How far a run is, and its log so far.
 
-    `device_seconds` are those of the steps that it consists of. `spent`, those of all attempts, lost steps included,
-    and `attempts`, their number, are known when the run ends. `resumed`: how often it went on from a checkpoint.
+    `device_seconds` are those of the steps that it consists of; `spent`, those of all attempts, lost steps included.
+    `attempts`, their number, and `optimizer_bytes`, those of the optimizer's state, are known when the run ends.
+    `resumed`: how often it went on from a checkpoint. `taken_in`: those of other checkouts' among them.
     """
 
     step: int = 0
@@ -33,82 +34,105 @@ class Progress:
     resumed: int = 0
     spent: float = 0.0
     attempts: int = 1
+    optimizer_bytes: int = 0
     log: list[Row] = field(default_factory=list)
+    taken_in: list[dict[str, Any]] = field(default_factory=list)
 
 
-SEAL_BYTES = 64  # before the state, in hexadecimal
+class Checkpoints:
+    """Those of one run, in `directory`: every process of its team opens them, the one that leads writes.
+
+    `run` names everything that decides the result: what another run (other data, recipe, machine) left is deleted.
+    Errors: LamarckError where what lies there is damaged, or this checkout did not make it.
+    """
+
+    def __init__(self, directory: Path, run: str, team: Team) -> None:
+        self.directory, self.run, self.team = directory, run, team
+        self._chain = Chain(directory) if team.leads else None
+        if self._chain and (latest := self._chain.latest):
+            try:
+                check_own(directory, latest)
+            except BaseException:
+                self._chain.close()
+                raise
+            if latest.notes["run"] != run:
+                self._chain.begin_anew()
+        team.gather(None)  # the others read when it is checked and swept
+
+    def resume(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+        """Load the last one into model and optimizer; the beginning where there is none."""
+        latest = self._chain.latest if self._chain else read_chain(self.directory)
+        if latest is None:
+            return Progress()
+        trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        with torch.no_grad():
+            for name, value in trained.items():
+                value.copy_(latest.tensors[f"trained/{name}"])
+        _load_optimizer(optimizer, latest.tensors)
+        torch.set_rng_state(latest.tensors[f"random/{self.team.rank}"])
+        on_gpu = latest.tensors.get(f"random/{self.team.rank}/cuda")
+        if on_gpu is not None and self.team.device.type == "cuda":
+            torch.cuda.set_rng_state(on_gpu, self.team.device)
+        progress = progress_of(latest)
+        progress.resumed += 1
+        return progress
+
+    def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+        """A kill leaves the last one or this one. Every process calls this. Errors: LamarckError where it cannot be
+        written; the one before it is kept."""
+        # Dropout draws there: on a GPU from the second.
+        random = self.team.gather((torch.get_rng_state(), _cuda_random(self.team.device)))
+        if self._chain is None:
+            return
+        tensors = {f"trained/{name}": value for name, value in model.named_parameters() if value.requires_grad}
+        for number, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{number}/{key}": value for key, value in state.items()}
+        for rank, (on_cpu, on_gpu) in enumerate(random):
+            tensors[f"random/{rank}"] = on_cpu
+            if on_gpu is not None:
+                tensors[f"random/{rank}/cuda"] = on_gpu
+        said = {"run": self.run, "progress": asdict(progress)}
+        self._chain.write(progress.step, tensors, lambda digest: sealed_notes(self.directory, digest, said))
+
+    def close(self) -> None:
+        if self._chain:
+            self._chain.close()
 
 
-def save_checkpoint(
-    path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimizer, progress: Progress, team: Team
-) -> None:
-    """Replace the checkpoint at once: a kill leaves the last one or this one. Every process calls this, one writes."""
-    # Dropout draws there: on a GPU from the second.
-    random = team.gather((torch.get_rng_state(), _cuda_random(team.device)))
-    if not team.leads:
-        return
-    state = {
-        "run": run,
-        "adapter": {name: value.detach() for name, value in model.named_parameters() if value.requires_grad},
-        "optimizer": optimizer.state_dict(),
-        "random": random,
-        "progress": asdict(progress),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    torch.save(state, content)
-    sealed = seal(key_of(path.parent), content.getbuffer())
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(sealed.encode())
-            file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise LamarckError(f"cannot write the checkpoint {path}: {error}; the one before it is kept") from error
-    finally:
-        partial.unlink(missing_ok=True)
+def sealed_notes(directory: Path, digest: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    """`said` of the state with this digest, sealed for the checkpoint that lies in `directory`."""
+    return {**said, "seal": seal(key_of(directory), _signed(digest, said))}
+
+
+def check_own(directory: Path, checkpoint: Checkpoint) -> None:
+    """Errors: LamarckError where this checkout did not make it."""
+    said = {name: value for name, value in checkpoint.notes.items() if name != "seal"}
+    if not is_sealed(checkpoint.notes.get("seal"), key_of(directory), _signed(checkpoint.digest, said)):
+        raise LamarckError(
+            f"the checkpoint {directory} was not made by this checkout: delete it, and the run starts anew; a copy of "
+            "a machine that died is taken in by `lamarck resume`"
+        )
+
+
+def progress_of(checkpoint: Checkpoint) -> Progress:
+    said = dict(checkpoint.notes["progress"])
+    return Progress(**{**said, "log": [Row(**row) for row in said["log"]]})
+
+
+def _signed(digest: str, said: Mapping[str, Any]) -> bytes:
+    return canonical_json({"digest": digest, "said": dict(said)}).encode()
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Its groups are the recipe's, and so are as they were."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        kind, _, rest = name.partition("/")
+        if kind == "optimizer":
+            number, _, key = rest.partition("/")
+            state.setdefault(int(number), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _cuda_random(device: torch.device) -> torch.Tensor | None:
     return torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-
-
-def resume(path: Path, run: str, model: PeftModel, optimizer: torch.optim.Optimizer, team: Team) -> Progress:
-    """Load the checkpoint of `run` into model and optimizer; one of another run (other data, recipe, machine) is
-    ignored. It is read once: the bytes that are checked are those that are loaded.
-
-    Errors: LamarckError where this checkout did not make it.
-    """
-    if not path.exists():
-        return Progress()
-    state = read_checkpoint(path)
-    if state["run"] != run:
-        return Progress()
-    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    with torch.no_grad():
-        for name, value in trained.items():
-            value.copy_(state["adapter"][name])
-    optimizer.load_state_dict(state["optimizer"])
-    random, cuda_random = state["random"][team.rank]
-    torch.set_rng_state(random)
-    if cuda_random is not None and team.device.type == "cuda":
-        torch.cuda.set_rng_state(cuda_random, team.device)
-    log = [Row(**row) for row in state["progress"].pop("log")]
-    progress = Progress(**state["progress"], log=log)
-    progress.resumed += 1
-    return progress
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What `save_checkpoint` wrote. Errors: LamarckError where it is damaged, or not this checkout's."""
-    content = memoryview(read_regular(path))
-    said, state = bytes(content[:SEAL_BYTES]).decode(errors="replace"), content[SEAL_BYTES:]
-    if not is_sealed(said, key_of(path.parent), state):
-        raise LamarckError(
-            f"the checkpoint {path} is damaged, or was not made by this checkout: delete it, and the run starts anew"
-        )
-    loaded: dict[str, Any] = torch.load(io.BytesIO(state), weights_only=True)
-    return loaded

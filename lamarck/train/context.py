@@ -20,6 +20,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from lamarck.errors import LamarckError
+from lamarck.train.causal import causal_of
 
 ATTENTION = "lamarck_context"
 IGNORED = -100  # The label that torch's cross-entropy leaves out.
@@ -58,7 +59,7 @@ def freeze_contexts(model: torch.nn.Module) -> None:
     Errors: LamarckError where it would not be exact: layers with a state that is not keys and values, or attention that
     asks for more than a mask.
     """
-    causal = _causal(model)
+    causal = causal_of(model)
     config = causal.config.get_text_config()
     others = set(getattr(config, "layer_types", None) or ()) - ATTENTION_LAYERS
     if others:
@@ -182,13 +183,9 @@ def _loss(model: torch.nn.Module, hidden: torch.Tensor, labels: torch.Tensor) ->
     """Of the labelled positions alone: the vocabulary's logits are computed for no other."""
     targets = labels[:, 1:]
     counted = targets != IGNORED
-    logits = _causal(model).get_output_embeddings()(hidden[:, :-1][counted])
+    logits = causal_of(model).get_output_embeddings()(hidden[:, :-1][counted])
     return torch.nn.functional.cross_entropy(logits.float(), targets[counted])
 
 
-def _causal(model: torch.nn.Module) -> Any:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
 def _decoder(model: torch.nn.Module) -> Any:
-    return _causal(model).get_decoder()
+    return causal_of(model).get_decoder()

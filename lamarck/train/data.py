@@ -48,10 +48,11 @@ class Dataset:
 
 
 def exercises(items: Sequence[Item], reasoning: Literal["left out", "learned"]) -> list[Exercise]:
-    """What is learned of each item. A text of reasoning is learned where the recipe says so and the item has one."""
+    """What is learned of each item, behind its context, if it has one. A text of reasoning is learned where the recipe
+    says so and the item has one."""
     return [
         Exercise(
-            item.prompt,
+            f"{item.context}\n\n{item.prompt}" if item.context else item.prompt,
             item.completion,
             # What it thought while it made up the problem is no way to solve it, nor the other way round.
             item.reasoning if reasoning == "learned" and item.reasoning_of == item.task else "",

@@ -7,7 +7,6 @@ the operations.
 from functools import partial
 
 import torch
-from peft import PeftModel
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -15,21 +14,22 @@ from lamarck.budget.memory import ROOM, recomputed_layers
 from lamarck.budget.shape import LIKE_LLAMA, shape_of_config
 from lamarck.budget.work import rows_at_once
 from lamarck.config import Recipe
+from lamarck.train.causal import causal_of
 from lamarck.train.team import Team
 
 
-def layers_of(model: PeftModel) -> list[GradientCheckpointingLayer]:
+def layers_of(model: torch.nn.Module) -> list[GradientCheckpointingLayer]:
     """The decoder's layers, first to last; none for a model that transformers could not compute again."""
-    decoder = model.get_base_model().get_decoder()
+    decoder = causal_of(model).get_decoder()
     return [layer for layer in decoder.modules() if isinstance(layer, GradientCheckpointingLayer)]
 
 
-def fit_memory(model: PeftModel, recipe: Recipe, team: Team) -> int:
+def fit_memory(model: torch.nn.Module, recipe: Recipe, team: Team) -> int:
     """Have the first layers of `model` computed again, as many as the estimate says that this GPU asks for; their
     number. On a CPU none is, and on a GPU each of a model whose memory cannot be estimated."""
     if team.device.type != "cuda":
         return 0
-    config = model.get_base_model().config
+    config = causal_of(model).config
     count = len(layers_of(model))
     if config.model_type in LIKE_LLAMA:
         rows = rows_at_once(recipe.batch_size // team.size)
@@ -46,7 +46,7 @@ def room_on(device: torch.device) -> int:
     return min(free + torch.cuda.memory_reserved(device), allowed)
 
 
-def recompute(model: PeftModel, count: int) -> None:
+def recompute(model: torch.nn.Module, count: int) -> None:
     """Have the first `count` layers computed again in the backward pass.
 
     The first, because the last are freed first: while one of the others is whole at work, they are gone.

@@ -1,5 +1,6 @@
-"""The model that is trained: the founder's frozen weights and one adapter, inherited as the recipe says."""
+"""The model that is trained, as the recipe inherits: an adapter on the founder's frozen weights, or all weights."""
 
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,8 @@ from transformers.pytorch_utils import Conv1D
 from lamarck.config import Recipe
 from lamarck.errors import LamarckError
 from lamarck.files import read_json, write_json
+from lamarck.models.change import DELTA, form_of, open_model, write_model
+from lamarck.models.delta import Facts, state_digest, tensors_of, write_delta
 from lamarck.models.shards import model_directory
 from lamarck.train.adapters import fuse_adapters
 from lamarck.train.liger import with_liger
@@ -19,9 +22,32 @@ from lamarck.train.liger import with_liger
 PARENT, CHILD = "parent", "default"
 
 
-def load_trainable(weights: Path, parent_adapter: Path | None, recipe: Recipe, device: torch.device) -> PeftModel:
-    """g0's weights with the adapter that this run trains. Errors: as `with_adapter`, and where they do not open."""
-    return with_adapter(_load_base(weights, recipe, device), parent_adapter, recipe)
+def load_trainable(weights: Path, parent: Path | None, recipe: Recipe, device: torch.device) -> torch.nn.Module:
+    """What this run trains: g0's `weights` with an adapter, or the model that `parent` makes of them with all weights.
+
+    `parent`: what was trained of the parent, if it is not the founder. Errors: LamarckError where they do not open, for
+    an adapter on a parent that is none, and as `with_adapter`.
+    """
+    if recipe.inherit == "fresh":
+        parent = None
+    if recipe.form != "adapter":
+        return _load_whole(weights, parent, recipe, device)
+    if parent is not None and form_of(parent) != "adapter":
+        raise LamarckError(
+            "the parent's own weights were trained, and an adapter on those would not be one on the founder's: set "
+            f"recipe.form to {form_of(parent)}, or recipe.inherit to fresh"
+        )
+    return with_adapter(_load_base(weights, recipe, device), parent, recipe)
+
+
+def _load_whole(weights: Path, parent: Path | None, recipe: Recipe, device: torch.device) -> torch.nn.Module:
+    opened = open_model(weights, parent)
+    settings = {"dtype": getattr(torch, recipe.dtype), "local_files_only": True, "use_safetensors": True}
+    model = _open(opened.directory, settings).to(device)
+    if opened.adapter is not None:
+        adapted = PeftModel.from_pretrained(model, str(opened.adapter), local_files_only=True)
+        model = adapted.merge_and_unload(safe_merge=True)
+    return with_liger(model.requires_grad_(True), recipe, device)
 
 
 def with_adapter(base: torch.nn.Module, parent_adapter: Path | None, recipe: Recipe) -> PeftModel:
@@ -59,6 +85,24 @@ def with_adapter(base: torch.nn.Module, parent_adapter: Path | None, recipe: Rec
     if recipe.dtype == "bfloat16":
         fuse_adapters(model)
     return model
+
+
+def export_weights(model: Any, form: Literal["delta", "weights"], weights: Path, output: Path) -> None:
+    """Save a model of which all weights were trained, from those of the founder `weights`, to the directory `output`.
+
+    Lossless: the tensors as they would be saved to a model directory, in their own type.
+    """
+    founder = model_directory(weights)
+    with tempfile.TemporaryDirectory(dir=output) as directory:
+        saved = Path(directory)
+        model.save_pretrained(saved)
+        trained = tensors_of(saved)
+        if form == "weights":
+            write_model(founder, trained, output)
+            return
+        base = tensors_of(founder)
+        facts = Facts(kind="delta", base=state_digest(base), result=state_digest(trained))
+        write_delta(output / DELTA, base, trained, facts)
 
 
 def export_adapter(model: PeftModel, inherit: Literal["continue", "stack", "fresh"], output: Path) -> None:

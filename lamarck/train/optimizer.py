@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch.optim.adamw import adamw
 
+from lamarck.budget.optimizer_state import TrainedWeight
 from lamarck.config.optimizer import AdamWSettings, ApolloMiniSettings, ApolloSettings, GroupName
 from lamarck.errors import LamarckError
 from lamarck.seeds import seed_for
@@ -18,14 +19,14 @@ from lamarck.train.apollo import (
     short_side,
     update_norm,
 )
-from lamarck.train.optimizer_state import TrainedWeight
+from lamarck.train.causal import causal_of
 
 Named = Iterable[tuple[str, torch.nn.Parameter]]
 
 
 def grouped(model: torch.nn.Module) -> dict[GroupName, list[tuple[str, torch.nn.Parameter]]]:
     """The trained weights of a causal model, with or without an adapter, by group; every group is there."""
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    causal = causal_of(model)
     embedding, head = causal.get_input_embeddings(), causal.get_output_embeddings()
     groups: dict[GroupName, list[tuple[str, torch.nn.Parameter]]]
     groups = {"embedding": [], "head": [], "matrices": [], "scalars": []}
@@ -84,17 +85,18 @@ def set_rate(optimizer: "AdamW", rate: float) -> None:
         group["lr"] = rate * group["rate_share"]
 
 
-def refuse_not_finite(named: Named) -> None:
-    """Errors: LamarckError that names the first weight whose gradient holds a number that is not finite."""
+def first_not_finite(named: Named) -> str | None:
+    """The first weight whose gradient holds a number that is not finite."""
     with_gradient = [(name, parameter.grad) for name, parameter in named if parameter.grad is not None]
     if torch.isfinite(torch.nn.utils.get_total_norm([gradient for _, gradient in with_gradient])):
-        return
-    for name, gradient in with_gradient:
-        if not torch.isfinite(gradient).all():
-            raise LamarckError(
-                f"the gradient of {name} is not finite: lower recipe.learning_rate, or look for a broken item; "
-                "no weight was changed"
-            )
+        return None
+    return next((name for name, gradient in with_gradient if not torch.isfinite(gradient).all()), None)
+
+
+def state_bytes(optimizer: torch.optim.Optimizer) -> int:
+    """What the optimizer's state takes now, as `lamarck.budget.optimizer_state` counts it beforehand."""
+    tensors = [value for state in optimizer.state.values() for value in state.values()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 class AdamW(torch.optim.Optimizer):
@@ -119,7 +121,11 @@ class AdamW(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         """Update every weight that has a gradient."""
-        refuse_not_finite(self._named())
+        if bad := first_not_finite(self.named()):
+            raise LamarckError(
+                f"the gradient of {bad} is not finite: lower recipe.learning_rate, or look for a broken item; no "
+                "weight was changed"
+            )
         for group in self.param_groups:
             named = [
                 (name, parameter)
@@ -195,7 +201,8 @@ class AdamW(torch.optim.Optimizer):
             weight = round_stochastically(weight, seed_for(self.seed, "rounding", name, step))
         parameter.copy_(weight)
 
-    def _named(self) -> Named:
+    def named(self) -> Named:
+        """Every weight that is trained."""
         for group in self.param_groups:
             yield from zip(group["param_names"], group["params"], strict=True)
 
@@ -203,7 +210,7 @@ class AdamW(torch.optim.Optimizer):
         """As torch's, but every number of the state keeps its type: torch gives it that of the weight."""
         super().load_state_dict(state_dict)
         numbers = [number for group in state_dict["param_groups"] for number in group["params"]]
-        for number, (_, parameter) in zip(numbers, self._named(), strict=True):
+        for number, (_, parameter) in zip(numbers, self.named(), strict=True):
             for key, value in state_dict["state"].get(number, {}).items():
                 device = "cpu" if key == "step" else parameter.device
                 self.state[parameter][key] = value.to(device, copy=True)

@@ -1,4 +1,4 @@
-"""One approved training run, from the curriculum to the adapter: what each of its processes does."""
+"""One approved training run, from the curriculum to the child: what each of its processes does."""
 
 import contextlib
 import shutil
@@ -12,14 +12,15 @@ from lamarck.errors import LamarckError
 from lamarck.files import atomic_directory, digest_value, write_json
 from lamarck.gate.allowance import Allowance
 from lamarck.gate.check import Admitted
-from lamarck.lineage.artifacts import ADAPTER
-from lamarck.lineage.digest import adapter_digest, model_digest
-from lamarck.lineage.generation import ADAPTER_RECORD, Generation
-from lamarck.lineage.records import make_record
+from lamarck.lineage.artifacts import trained_kind
+from lamarck.lineage.digest import change_digest, model_digest
+from lamarck.lineage.generation import TRAINING_RECORD, Generation
+from lamarck.lineage.records import TakenIn, make_record
 from lamarck.progress import count_up
 from lamarck.seeds import seed_for
 
 if TYPE_CHECKING:
+    from lamarck.train.checkpoint import Progress
     from lamarck.train.team import Team
 
 # Where every adapter says its base lies: a path of this machine would change the bytes and name the machine.
@@ -39,7 +40,7 @@ class Job:
     admitted: Admitted
     allowance: Allowance
     weights: Path
-    parent_adapter: Path | None
+    parent_change: Path | None
     checkpoint: Path
     metrics: Path
     output: Path
@@ -47,19 +48,25 @@ class Job:
 
 
 def make_child(job: Job, team: "Team") -> None:
-    """Train, and write the adapter with its record to `job.output`; only the team's leader writes and speaks."""
+    """Train, and write the child with its record to `job.output`; only the team's leader writes and speaks."""
     # Heavy, and the process that starts the others needs none of it.
     import torch
+    from peft import PeftModel
     from transformers import AutoTokenizer
 
+    from lamarck.train.causal import causal_of
+    from lamarck.train.context import freeze_contexts
     from lamarck.train.data import Batches, exercises, show_example, tokenize
     from lamarck.train.liger import liger_version
     from lamarck.train.log import metrics_shown, peak_memory
     from lamarck.train.loop import train
     from lamarck.train.memory import fit_memory
-    from lamarck.train.model import export_adapter, load_trainable
+    from lamarck.train.model import export_adapter, export_weights, load_trainable
+    from lamarck.train.second_place import check_can_copy
     from lamarck.train.shard import shard_base
 
+    if job.config.recipe.copy_to and team.leads:
+        check_can_copy()
     config, child, recipe, admitted = job.config, job.child, job.config.recipe, job.admitted
     ceiling = job.allowance.device_seconds
     torch.set_num_threads(max(1, job.threads // team.size))
@@ -71,20 +78,22 @@ def make_child(job: Job, team: "Team") -> None:
 
     with metrics_shown(config.metrics if team.leads else "none", job.metrics) as on_row:
         torch.manual_seed(seed)
-        parent = None if recipe.inherit == "fresh" else job.parent_adapter
-        model = load_trainable(job.weights, parent, recipe, team.device)
+        model = load_trainable(job.weights, job.parent_change, recipe, team.device)
         _check_loaded(job)
         # Counted now: `stack` is exported by replacing the trained adapter with the sum of two.
         trained_parameters = sum(value.numel() for value in model.parameters() if value.requires_grad)
+        if recipe.loss == "context-frozen":
+            freeze_contexts(model)
         if team.size > 1:
-            shard_base(model, team)
-            # The same adapter everywhere, but each its own dropout.
+            if isinstance(model, PeftModel):
+                shard_base(model, team)
+            # The same weights everywhere, but each its own dropout.
             torch.manual_seed(seed_for(seed, "process", str(team.rank)))
         fit_memory(model, recipe, team)
-        kernels = liger_version(model.get_base_model().config, recipe, team.device)
+        kernels = liger_version(causal_of(model).config, recipe, team.device)
         easy_to_hard = admitted.strategy.ordering == "easy_to_hard"
         batches = Batches(data.examples, recipe.batch_size, seed, tokenizer.eos_token_id, easy_to_hard)
-        inputs = admitted.pieces | ADAPTER.setting_digests(config, child)
+        inputs = admitted.pieces | trained_kind(config).setting_digests(config, child)
         steps_counted = count_up(f"{child.name} is trained", "steps", recipe.steps)
         with steps_counted if team.leads else contextlib.nullcontext(lambda steps: None) as on_step:
             progress = train(
@@ -92,7 +101,7 @@ def make_child(job: Job, team: "Team") -> None:
                 batches,
                 recipe,
                 job.allowance,
-                job.checkpoint / "state.pt",
+                job.checkpoint,
                 digest_value(inputs),
                 on_step,
                 on_row,
@@ -106,12 +115,15 @@ def make_child(job: Job, team: "Team") -> None:
     device = team.device.type if team.size == 1 else f"{team.size} x {team.device.type}"
     device += f", Liger {kernels}" if kernels else ""
     with atomic_directory(job.output) as directory:
-        for settings in model.peft_config.values():
-            settings.base_model_name_or_path = BASE
-        export_adapter(model, recipe.inherit, directory)
+        if isinstance(model, PeftModel):
+            for settings in model.peft_config.values():
+                settings.base_model_name_or_path = BASE
+            export_adapter(model, recipe.inherit, directory)
+        elif recipe.form != "adapter":
+            export_weights(model, recipe.form, job.weights, directory)
         wall_seconds = time.time() - job.started
-        record = make_record(adapter_digest(directory), inputs, seed, device, wall_seconds, progress.spent)
-        record = record.model_copy(update={"resumed": progress.resumed})
+        record = make_record(change_digest(directory), inputs, seed, device, wall_seconds, progress.spent)
+        record = record.model_copy(update={"resumed": progress.resumed, "taken_in": _taken_in(progress)})
         training = {
             "generation": child.name,
             "record": record.model_dump(mode="json"),
@@ -128,10 +140,11 @@ def make_child(job: Job, team: "Team") -> None:
             "tokens": progress.tokens,
             "tokens_per_second": round(progress.tokens / (progress.device_seconds / team.size), 1),
             "peak_memory_bytes": memory,
+            "optimizer_bytes": progress.optimizer_bytes,
             "trained_parameters": trained_parameters,
             "log": [asdict(row) for row in progress.log],
         }
-        write_json(directory / ADAPTER_RECORD, training)
+        write_json(directory / TRAINING_RECORD, training)
     shutil.rmtree(job.checkpoint)
     if stopped == "ceiling":
         attempts = f", {progress.attempts} attempts together" if progress.attempts > 1 else ""
@@ -139,7 +152,11 @@ def make_child(job: Job, team: "Team") -> None:
     print(f"{child.name}: {progress.step} steps, final loss {progress.log[-1].loss:.4f}")
 
 
+def _taken_in(progress: "Progress") -> tuple[TakenIn, ...]:
+    return tuple(TakenIn.model_validate(each) for each in progress.taken_in)
+
+
 def _check_loaded(job: Job) -> None:
     """Weights are hashed at the gate, then loaded by path. Errors: LamarckError where they changed in between."""
-    if model_digest(job.weights, job.parent_adapter) != job.admitted.parent:
+    if model_digest(job.weights, job.parent_change) != job.admitted.parent:
         raise LamarckError(f"the parent of {job.child.name} changed while it was loaded: nothing was trained")

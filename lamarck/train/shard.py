@@ -1,7 +1,8 @@
 """The frozen base split over the processes of a run: each keeps a piece of every layer, which is whole only at work.
 
 ZeRO stage 3 (Rajbhandari et al. 2020, arXiv:1910.02054) of what is not trained, by PyTorch's FSDP2. The adapter is
-small: every process has it whole, so optimizer, checkpoint and export know nothing of this.
+small: every process has it whole, so optimizer, checkpoint and export know nothing of this. Whole
+weights that are trained are not split: each process has them, and their optimizer's state.
 """
 
 import torch

@@ -11,12 +11,12 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lamarck.budget.memory import (
-    adapter_training_bytes,
     cache_bytes,
     layer_activation_bytes,
     logits_bytes,
     rounded_adapter_bytes,
     stream_bytes,
+    training_bytes,
     training_memory,
     weight_bytes,
 )
@@ -25,6 +25,7 @@ from lamarck.config import HubFounder, Recipe, load_config
 from lamarck.train.loop import answer_loss
 from lamarck.train.memory import recompute
 from lamarck.train.model import load_trainable
+from lamarck.train.optimizer import build_optimizer, grouped, state_bytes
 
 SMALL = Shape(
     hidden=128, layers=3, heads=4, kv_heads=4, head_size=32, intermediate=256, vocabulary=512, context=256, tied=True
@@ -116,7 +117,26 @@ def test_the_adapter_in_training_takes_weights_gradients_and_two_moments(shape: 
     optimizer.step()
     moments = sum(state[name].nbytes for state in optimizer.state.values() for name in ("exp_avg", "exp_avg_sq"))
     real = moments + sum(value.nbytes + value.grad.nbytes for value in trained if value.grad is not None)
-    assert real == adapter_training_bytes(shape, RECIPE)
+    assert real == training_bytes(shape, RECIPE)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "apollo", "apollo-mini"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_whole_weights_in_training_take_gradients_and_the_optimizers_state(
+    dtype: str, optimizer: str, tmp_path: Path
+) -> None:
+    llama(GROUPED).save_pretrained(tmp_path)
+    recipe = Recipe.model_validate({"form": "delta", "dtype": dtype, "optimizer": {"kind": optimizer}})
+    model = load_trainable(tmp_path, None, recipe, CPU)
+    made = build_optimizer(grouped(model), recipe.optimizer, 1e-3, 0.98, 0.0, 0)
+    tokens = torch.arange(64).reshape(2, 32)
+    answer_loss(model, tokens, tokens).backward()
+    made.step()
+    steps = 4 * len(list(model.parameters()))
+    real = state_bytes(made) - steps + sum(value.grad.nbytes for value in model.parameters() if value.grad is not None)
+    # While one weight is updated in 16 bits, it and its gradient are in float32.
+    passing = 0 if dtype == "float32" else 8 * max(value.numel() for value in model.parameters())
+    assert real + passing == training_bytes(GROUPED, recipe)
 
 
 def saved_bytes(model: torch.nn.Module, run: Callable[[], torch.Tensor]) -> int:

@@ -122,7 +122,7 @@ def test_gpus_that_train_together_split_the_frozen_layers() -> None:
     numbers = SHAPE.linear_parameters / 2  # bytes, at four bits
     assert alone.memory.weights - both.memory.weights == pytest.approx(numbers / 2)
     assert both.memory.activations - alone.memory.activations == pytest.approx(3 * numbers / SHAPE.layers)
-    assert both.memory.adapter == alone.memory.adapter
+    assert both.memory.trained == alone.memory.trained
 
 
 def test_what_several_gpus_load_must_fit_each_before_they_split_it() -> None:
@@ -174,7 +174,7 @@ def test_memory_and_speed_of_training_are_estimated_as_they_were_measured(repo: 
     shape = shape_of_founder(HubFounder(kind="hub", repo=repo, revision="0" * 40), NOWHERE)
     gib, tokens_per_second = MEASURED[repo]
     assert training_memory(shape, BIG.recipe, 1, shape.layers).total / GIB == pytest.approx(gib, rel=0.1)
-    speed = training_speed(load_catalogue(), Machine(gpu="H200"), shape, shape.layers)
+    speed = training_speed(load_catalogue(), Machine(gpu="H200"), shape, BIG.recipe, shape.layers)
     assert speed.tokens_per_second == pytest.approx(tokens_per_second, rel=0.2)
 
 
@@ -196,7 +196,7 @@ def test_a_small_model_keeps_every_layer_and_trains_half_again_as_fast() -> None
     shape = shape_of_founder(HubFounder(kind="hub", repo=SHAPE_8B, revision="0" * 40), NOWHERE)
     assert recomputed_layers(shape, BIG.recipe, 1, 1, ROOM * load_catalogue().gpus["H100 SXM"].memory) == 0
     kept, twice = (
-        training_speed(load_catalogue(), Machine(gpu="H200"), shape, count).tokens_per_second
+        training_speed(load_catalogue(), Machine(gpu="H200"), shape, BIG.recipe, count).tokens_per_second
         for count in (0, shape.layers)
     )
     assert kept == pytest.approx(1.5 * twice)

@@ -31,9 +31,9 @@ def test_shipped_configurations_parse(name: str) -> None:
 
 
 def test_the_default_file_shows_every_key() -> None:
-    config = load_config(ROOT / "config/default.yaml").model_dump(mode="json")
-    for section, keys in {"recipe": config["recipe"], "engine": config["engine"], "founder": config["founder"]}.items():
-        assert set(DEFAULT[section]) == set(keys)
+    config = load_config(ROOT / "config/default.yaml")
+    for name, section in {"recipe": config.recipe, "engine": config.engine, "founder": config.founder}.items():
+        assert set(DEFAULT[name]) == set(type(section).model_fields)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config/strategies").glob("*.yaml")), ids=lambda path: path.stem)

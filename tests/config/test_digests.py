@@ -7,6 +7,7 @@ import pytest
 from pydantic import create_model
 
 from lamarck.config import Budget, HFEngineConfig, Recipe, ServerEngineConfig, VLLMEngineConfig, load_config
+from lamarck.config.optimizer import AdamWSettings, ApolloMiniSettings, ApolloSettings, Group, Groups
 from lamarck.config.prompts import Prompts
 from lamarck.config.section import Section
 from lamarck.config.strategy import Answers, Following, Sampling, Share, Strategy, load_strategy
@@ -17,6 +18,7 @@ DEFAULTS = Path(__file__).with_name("defaults.json")
 SECTIONS: tuple[type[Section], ...] = (
     *(Recipe, HFEngineConfig, VLLMEngineConfig, ServerEngineConfig, TinyFounder, SkillShare),
     *(Strategy, Share, Following, Sampling, Answers, Prompts),
+    *(AdamWSettings, ApolloSettings, ApolloMiniSettings, Group, Groups),
 )
 
 
@@ -51,9 +53,15 @@ def test_no_default_has_changed() -> None:
 
 
 def test_a_field_that_is_added_with_a_default_changes_no_digest() -> None:
-    later = create_model("Recipe", __base__=Recipe, optimizer=(str, "adamw"))
+    later = create_model("Recipe", __base__=Recipe, noise=(str, "none"))
     assert later().digest() == Recipe().digest()
-    assert later(optimizer="apollo").digest() != Recipe().digest()  # type: ignore[call-arg]
+    assert later(noise="pink").digest() != Recipe().digest()  # type: ignore[call-arg]
+
+
+def test_an_optimizer_is_named_in_a_plan_only_where_it_is_another_than_the_default() -> None:
+    """A plan lists every setting, and one that was approved before there was a choice must stay the same plan."""
+    assert "optimizer" not in Recipe().decisive_settings()
+    assert Recipe(optimizer=ApolloSettings(kind="apollo")).decisive_settings()["optimizer"]["rank"] == 256
 
 
 def test_a_default_that_is_written_down_is_the_default() -> None:

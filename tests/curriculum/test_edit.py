@@ -165,3 +165,18 @@ def test_counts_after_an_edit() -> None:
     assert after["sampled"] == after["kept"] + sum(after["dropped"].values())
     assert [cell["kept"] for cell in after["cells"]] == [2, 3]
     assert after["acceptance"] == pytest.approx(5 / 14, abs=1e-6)
+
+
+def test_a_context_is_put_before_a_prompt_and_leaves_the_item_what_it_is() -> None:
+    assert all("context" not in row for row in lines())  # no line grows for what it does not have
+    rows = lines()
+    rows[0]["context"] = "You are a careful clerk.\nSay nothing twice."
+    edit = accepted(rows)
+    [change] = edit.changed_problems
+    assert change.after.context == rows[0]["context"]
+    assert change.after.id == change.before.id and change.after.verdict.verified
+    assert [item.context for item in edit.items if item.id != change.after.id] == [""] * (len(edit.items) - 1)
+    line = change.after.model_dump(mode="json")
+    assert line["context"] and "context" not in change.before.model_dump(mode="json")
+    rows[0]["context"] = f"An example:\n{HELD_OUT}"
+    assert refusals(text(rows)) == [(1, "a line of its context overlaps the frozen suite")]

@@ -153,6 +153,6 @@ def test_a_kill_leaves_no_scores_without_their_samples_and_no_question_is_asked_
 
 
 def test_a_missing_model_is_one_sentence(run_stage: Callable[..., Path]) -> None:
-    for option in ("--weights", "--adapter", "--student"):
+    for option in ("--weights", "--change", "--student"):
         with pytest.raises(LamarckError, match="nowhere does not exist: make it with"):
             run_stage("missing", option, "nowhere")

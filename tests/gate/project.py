@@ -68,10 +68,10 @@ def inputs(settings: Config) -> PlanInputs:
 
 
 def make_grandchild_plan(
-    settings: Config, previous: Path | None = G1.plan, adapter: Path | None = G1.adapter, child: Generation = G2
+    settings: Config, previous: Path | None = G1.plan, adapter: Path | None = G1.change, child: Generation = G2
 ) -> Plan:
-    G1.adapter.mkdir(exist_ok=True)
-    (G1.adapter / "adapter_model.safetensors").write_bytes(b"trained")
+    G1.change.mkdir(exist_ok=True)
+    (G1.change / "adapter_model.safetensors").write_bytes(b"trained")
     return build_plan(settings, child, PlanInputs(G1.weights, adapter, G1.curriculum, previous, None))
 
 

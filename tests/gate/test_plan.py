@@ -110,10 +110,10 @@ def test_the_founder_has_no_plan() -> None:
 
 
 def test_a_parent_is_planned_with_its_adapter_and_the_founder_without() -> None:
-    with pytest.raises(LamarckError, match="g1 is an adapter"):
+    with pytest.raises(LamarckError, match="g1 is not the founder alone"):
         make_grandchild_plan(config(), adapter=None)
     with pytest.raises(LamarckError, match="g0 is the founder"):
-        build_plan(config(), G1, replace(inputs(config()), parent_adapter=G1.adapter))
+        build_plan(config(), G1, replace(inputs(config()), parent_change=G1.change))
 
 
 def test_a_new_suite_is_a_new_lineage() -> None:
@@ -180,3 +180,19 @@ def test_rented_training_has_a_price_and_what_does_not_fit_is_not_planned() -> N
 def test_an_architecture_that_cannot_be_counted_is_planned_without_an_estimate() -> None:
     (G1.weights / "config.json").write_text('{"model_type": "gpt2"}')
     assert make_plan(config()).cost.machine.memory_gib is None
+
+
+def test_a_plan_says_what_the_optimizers_state_takes() -> None:
+    """LoRA of rank 16, whose matrices are 16 wide on one side; AdamW by default, as ever, is not mentioned."""
+    assert "optimizer" not in json.loads(G1.plan.read_text())["cost"]
+    planned = make_plan(config(recipe={**RECIPE, "optimizer": {"kind": "apollo", "rank": 20}})).cost.optimizer
+    shape = json.loads((G1.weights / "config.json").read_text())
+    wide, inner = shape["hidden_size"], shape["intermediate_size"]
+    assert min(wide, inner) >= 16
+    longer = [wide] * 8 + [wide, inner, wide, inner, inner, wide]  # of A and of B of each of seven layers
+    assert planned is not None and planned.kind == "apollo"
+    assert planned.clipped == shape["num_hidden_layers"] * 14
+    assert planned.state_bytes == shape["num_hidden_layers"] * sum(2 * 16 * side * 4 + 8 for side in longer)
+    (G1.weights / "config.json").write_text('{"model_type": "gpt2"}')
+    unknown = make_plan(config(recipe={**RECIPE, "optimizer": {"kind": "apollo-mini"}})).cost.optimizer
+    assert unknown is not None and unknown.state_bytes is None

@@ -57,10 +57,10 @@ def test_a_plan_that_was_written_anew(lineage: Path) -> None:  # noqa: F811
 
 def test_a_parent_that_was_trained_anew(lineage: Path) -> None:  # noqa: F811
     """Its own record agrees with it; its child's does not."""
-    from lamarck.lineage.digest import adapter_digest
+    from lamarck.lineage.digest import change_digest
 
     flip_last_byte(lineage / "results/g1/adapter/adapter_model.safetensors")()
-    digest = adapter_digest(lineage / "results/g1/adapter")
+    digest = change_digest(lineage / "results/g1/adapter")
     edit(lineage / "results/g1/adapter/training.json", lambda training: training["record"].update(digest=digest))
     assert refusal(lineage).startswith("results/g2/curriculum.jsonl was made from another parent than the one that is")
 

@@ -19,6 +19,8 @@ def test_what_a_lineage_has(tmp_path: Path) -> None:
         "results/g0/weights/model-00001-of-00030.safetensors",
         "results/g0/student/source.json",
         "results/control/g1/adapter/adapter_config.json",
+        "results/g1/delta/delta.safetensors",
+        "results/control/g2/weights/training.json",
         "results/g2/eval.record.json",
         "results/g2/curriculum.md",
         "approvals/g2.ok",

@@ -60,8 +60,8 @@ def test_another_repository(published: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "stale"),
     [
-        (G1.adapter / "adapter_model.safetensors", "g1/published.json"),
-        (G1.control.adapter / "adapter_model.safetensors", "g1/published.json"),
+        (G1.change / "adapter_model.safetensors", "g1/published.json"),
+        (G1.control.change / "adapter_model.safetensors", "g1/published.json"),
         (G1.samples, "g1/published.scores.json"),
     ],
 )

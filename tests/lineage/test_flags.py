@@ -8,7 +8,7 @@ import pytest
 
 from lamarck.errors import LamarckError
 from lamarck.lineage.flags import Answered, cut_short, cut_short_among, flag_sentences, lost_points, red_flags
-from lamarck.lineage.generation import ADAPTER_RECORD, Generation
+from lamarck.lineage.generation import TRAINING_RECORD, Generation
 
 
 def scores(**tasks: float) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_a_training_cut_short() -> None:
 @pytest.mark.parametrize("text", ["{", "{}", "[]", '{"budget": 1}'])
 def test_a_record_that_is_none_is_a_sentence(tmp_path: Path, text: str) -> None:
     child = Generation(1)
-    path = tmp_path / child.adapter / ADAPTER_RECORD
+    path = tmp_path / child.change / TRAINING_RECORD
     path.parent.mkdir(parents=True)
     path.write_text(text)
     with pytest.raises(LamarckError, match=r"training\.json"):

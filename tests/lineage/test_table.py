@@ -29,7 +29,7 @@ NOTES = Kind(
     (
         Piece(
             "curriculum",
-            lambda child: {"curriculum": (child.curriculum,)},
+            lambda config, child: {"curriculum": (child.curriculum,)},
             lambda files: digest_file(files["curriculum"][0]),
         ),
     ),
@@ -51,7 +51,7 @@ def with_notes(lineage: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa:
     for child in (Generation(1), Generation(1, "control"), G2, Generation(2, "control")):
         write_text(child.directory / "notes.md", f"Notes on {child.name}.\n")
         record = template.model_copy(
-            update={"digest": digest_file(child.directory / "notes.md"), "inputs": NOTES.piece_digests(child)}
+            update={"digest": digest_file(child.directory / "notes.md"), "inputs": NOTES.piece_digests(None, child)}
         )
         write_json(NOTES.record_file(child), {"record": record.model_dump(mode="json")})
     return lineage
@@ -87,7 +87,7 @@ def verify() -> str:
 
 @pytest.mark.parametrize("content", ["[]", "null", "", '{"record": ', "[" * 100_000, '{"record": 1' + "0" * 5000 + "}"])
 def test_a_damaged_record_is_one_sentence(lineage: Path, content: str) -> None:  # noqa: F811
-    (G2.adapter / "training.json").write_text(content)
+    (G2.change / "training.json").write_text(content)
     sentence = verify()
     assert "results/g2/adapter does not hold" in sentence
     assert "training.json" in sentence
@@ -95,9 +95,9 @@ def test_a_damaged_record_is_one_sentence(lineage: Path, content: str) -> None: 
 
 def test_a_record_written_over_fails(lineage: Path) -> None:  # noqa: F811
     """A byte more in the adapter, and its record made to agree: what was made from it tells."""
-    with (G2.parent.adapter / "adapter_model.safetensors").open("ab") as file:
+    with (G2.parent.change / "adapter_model.safetensors").open("ab") as file:
         file.write(b"x")
-    path = G2.parent.adapter / "training.json"
+    path = G2.parent.change / "training.json"
     training = json.loads(path.read_text())
     training["record"]["digest"] = kind_of("adapter").digest(G2.parent)  # type: ignore[misc]
     path.write_text(json.dumps(training))

@@ -98,8 +98,8 @@ def test_an_export_says_what_the_merge_costs(finished: Project, exported: Path) 
     record = json.loads((exported / "export.json").read_text())
     assert record["files"] == file_digests(exported, skip=["export.json"])
     own = finished.read("results/g2/eval.json")
-    assert record["to_adapter"]["difference"] == pytest.approx(record["scores"]["score"] - own["score"], abs=1e-3)
-    assert record["to_adapter"]["n"] == sum(task["n"] for task in own["tasks"].values())
+    assert record["to_generation"]["difference"] == pytest.approx(record["scores"]["score"] - own["score"], abs=1e-3)
+    assert record["to_generation"]["n"] == sum(task["n"] for task in own["tasks"].values())
 
 
 def test_an_export_is_refused(finished: Project, exported: Path, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_curriculum_out_of_its_limits_stops_the_run_and_is_kept(finished: Proj
     strategy.write_text(yaml.safe_dump(yaml.safe_load(strategy.read_text()) | {"limits": limits}))
     done = project.run(
         *("python", "-m", "lamarck.curriculum", "--config", "config/default.yaml", "--generation", "g2"),
-        *("--weights", "results/g0/weights", "--parent-adapter", "results/g1/adapter"),
+        *("--weights", "results/g0/weights", "--parent-change", "results/g1/adapter"),
         *("--earlier", "results/g1/curriculum.jsonl", "--first-card", "results/g1/curriculum.json"),
         *("--output", "curriculum.jsonl", "--card", "curriculum.json"),
         check=False,
@@ -247,12 +247,12 @@ def test_a_killed_training_resumes_to_the_same_bytes(finished: Project, tmp_path
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        checkpoint = project.root / "results/g2/checkpoint/state.pt"
-        while not checkpoint.exists() and run.poll() is None:
+        checkpoint = project.root / "results/g2/checkpoint"
+        while not any(checkpoint.glob("[0-9]*.safetensors")) and run.poll() is None:
             time.sleep(0.01)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(run.pid, signal.SIGKILL)
         run.wait()
-    assert checkpoint.exists(), "the training ended before its first checkpoint"
+    assert any(checkpoint.glob("[0-9]*.safetensors")), "the training ended before its first checkpoint"
     project.snakemake()
     assert contents(project) == before

@@ -14,7 +14,7 @@ CONFIG = Path("config/default.yaml")
 
 
 @pytest.mark.parametrize(
-    "deleted", [G2.plan, G2.curriculum, G2.card, G2.scores, G2.scores_record, G2.adapter / "training.json"]
+    "deleted", [G2.plan, G2.curriculum, G2.card, G2.scores, G2.scores_record, G2.change / "training.json"]
 )
 def test_a_generation_with_a_file_missing_is_left_out(lineage: Path, deleted: Path) -> None:  # noqa: F811
     config = load_config(CONFIG)

@@ -15,8 +15,8 @@ from lamarck.engine.hf import HFEngine
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, write_json
 from lamarck.gate import approval as dates
-from lamarck.lineage.digest import adapter_digest, generation_digest, weights_digest
-from lamarck.lineage.generation import ADAPTER_RECORD, WEIGHTS_RECORD, Generation
+from lamarck.lineage.digest import change_digest, generation_digest, weights_digest
+from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import make_record
 from lamarck.serve.model import servable
 from tests.gate.conftest import planned  # noqa: F401  a directory in which g1 waits for an answer
@@ -37,10 +37,10 @@ def trained(planned: None) -> None:  # noqa: F811
     """g1 is approved and trained, as its record says."""
     say_yes()
     write_record(FOUNDER.weights, WEIGHTS_RECORD, weights_digest(FOUNDER.weights))
-    G1.adapter.mkdir()
-    (G1.adapter / "adapter_model.safetensors").write_bytes(b"trained")
+    G1.change.mkdir()
+    (G1.change / "adapter_model.safetensors").write_bytes(b"trained")
     inputs = {"plan": digest_file(G1.plan), "parent": generation_digest(FOUNDER)}
-    write_record(G1.adapter, ADAPTER_RECORD, adapter_digest(G1.adapter), **inputs)
+    write_record(G1.change, TRAINING_RECORD, change_digest(G1.change), **inputs)
 
 
 def refusal(generation: Generation = G1) -> str:
@@ -52,9 +52,9 @@ def refusal(generation: Generation = G1) -> str:
 def test_a_finished_generation_is_named_after_its_digest(trained: None) -> None:
     model = servable(G1)
     assert model.name == f"g1-{generation_digest(G1)[:12]}"
-    assert (model.weights, model.adapter) == (G1.weights, G1.adapter)
+    assert (model.weights, model.change) == (G1.weights, G1.change)
     assert servable(FOUNDER).name != model.name
-    assert servable(FOUNDER).adapter is None
+    assert servable(FOUNDER).change is None
 
 
 def test_one_that_is_not_trained(trained: None) -> None:
@@ -76,10 +76,10 @@ def test_an_approval_that_expired_since_still_covers_what_it_allowed(
     trained: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edit_approval(date=dates.today().replace(year=2020), expires=dates.today().replace(year=2021))
-    assert servable(G1).adapter == G1.adapter
+    assert servable(G1).change == G1.change
 
 
-@pytest.mark.parametrize("path", [G1.adapter / "adapter_model.safetensors", G1.weights / "model.safetensors"])
+@pytest.mark.parametrize("path", [G1.change / "adapter_model.safetensors", G1.weights / "model.safetensors"])
 def test_bytes_that_are_not_the_records(trained: None, path: Path) -> None:
     flip_last_byte(path)()
     assert "is not what its record says" in refusal()
@@ -93,7 +93,7 @@ def test_an_adapter_of_another_founder(trained: None) -> None:
 
 def test_an_adapter_of_an_earlier_plan(trained: None) -> None:
     inputs = {"plan": "0" * 64, "parent": generation_digest(FOUNDER)}
-    write_record(G1.adapter, ADAPTER_RECORD, adapter_digest(G1.adapter), **inputs)
+    write_record(G1.change, TRAINING_RECORD, change_digest(G1.change), **inputs)
     assert "made from another plan" in refusal()
 
 

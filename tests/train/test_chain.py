@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from lamarck.errors import LamarckError
+from lamarck.models.delta import state_digest
 from lamarck.train.chain import Chain, Checkpoint, read_chain
-from lamarck.train.delta import state_digest
 
 FORK = multiprocessing.get_context("fork")
 State = dict[str, torch.Tensor]
@@ -32,7 +32,7 @@ def state_of(step: int, size: int = 100) -> State:
 def write(directory: Path, steps: range) -> None:
     with Chain(directory) as chain:
         for step in steps:
-            chain.write(step, state_of(step), {"tokens": 10 * step})
+            chain.write(step, state_of(step), lambda digest, step=step: {"tokens": 10 * step})
 
 
 def is_step(found: Checkpoint | None, step: int) -> bool:
@@ -59,9 +59,9 @@ def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
     write(tmp_path, range(1, 3))
     with Chain(tmp_path) as chain:
         assert is_step(chain.latest, 2)
-        assert chain.write(3, state_of(3), {"tokens": 30}).kind == "delta"
+        assert chain.write(3, state_of(3), lambda digest: {"tokens": 30}).kind == "delta"
         with pytest.raises(LamarckError, match="already holds a state of step 3 or later"):
-            chain.write(3, state_of(3), {})
+            chain.write(3, state_of(3), lambda digest: {})
     assert is_step(read_chain(tmp_path), 3)
 
 
@@ -71,7 +71,7 @@ def test_training_goes_on_in_the_tensors_that_were_written(tmp_path: Path) -> No
     with Chain(tmp_path) as chain:
         for step in range(1, 4):
             live["w"][step] = step
-            chain.write(step, live, {})
+            chain.write(step, live, lambda digest: {})
     found = read_chain(tmp_path)
     assert found is not None and found.tensors["w"][:5].tolist() == [0, 1, 2, 3, 0]
 
@@ -80,9 +80,9 @@ def test_dense_changes_are_a_full_write_and_the_chain_before_goes(tmp_path: Path
     write(tmp_path, range(1, 4))
     with Chain(tmp_path) as chain:
         other = {name: tensor + 1 for name, tensor in state_of(4).items()}
-        assert chain.write(4, other, {}).kind == "full"
+        assert chain.write(4, other, lambda digest: {}).kind == "full"
         assert names(tmp_path) == ["0000000004.full.safetensors"]
-        assert chain.write(5, other, {}).kind == "delta"
+        assert chain.write(5, other, lambda digest: {}).kind == "delta"
     found = read_chain(tmp_path)
     assert found is not None and state_digest(found.tensors) == state_digest(other)
 
@@ -92,7 +92,7 @@ def test_a_chain_never_grows_beyond_twice_its_model(tmp_path: Path) -> None:
     kinds = []
     with Chain(tmp_path) as chain:
         for step in range(1, 41):
-            kinds.append(chain.write(step, state_of(step), {}).kind)
+            kinds.append(chain.write(step, state_of(step), lambda digest: {}).kind)
             assert sum(path.stat().st_size for path in tmp_path.glob("*.safetensors")) < 2.2 * size
     assert kinds.count("full") == 2
 
@@ -115,9 +115,9 @@ def killed_at(directory: Path, moment: int) -> bool:
 
         sys.addaudithook(hook)
         with Chain(directory) as chain:
-            chain.write(3, state_of(3), {"tokens": 30})
-            chain.write(4, {name: -tensor for name, tensor in state_of(4).items()}, {"tokens": 40})
-            chain.write(5, state_of(5), {"tokens": 50})
+            chain.write(3, state_of(3), lambda digest: {"tokens": 30})
+            chain.write(4, {name: -tensor for name, tensor in state_of(4).items()}, lambda digest: {"tokens": 40})
+            chain.write(5, state_of(5), lambda digest: {"tokens": 50})
         os._exit(0)
 
     process = FORK.Process(target=work)
@@ -143,7 +143,7 @@ def test_killed_at_any_moment_it_leaves_a_chain_that_can_be_read(tmp_path: Path)
         seen.append(found.step)
         # And the next run goes on from there, with nothing left lying about.
         with Chain(directory) as chain:
-            chain.write(9, state_of(9), {"tokens": 90})
+            chain.write(9, state_of(9), lambda digest: {"tokens": 90})
         assert is_step(read_chain(directory), 9)
         assert {path.name for path in directory.iterdir()} == {".lock", *names(directory)}
         shutil.rmtree(directory)
@@ -158,14 +158,17 @@ def test_killed_while_bytes_are_on_their_way(pause: int, tmp_path: Path) -> None
     """Large files, so that a kill after some milliseconds falls into the writing of one, or wherever it falls."""
     large = {"w": torch.zeros(4_000_000, dtype=torch.bfloat16)}
     with Chain(tmp_path) as chain:
-        chain.write(1, large, {"value": 0})
+        chain.write(1, large, lambda digest: {"value": 0})
     reader, writer = FORK.Pipe(duplex=False)
 
     def work() -> None:
         with Chain(tmp_path) as chain:
             writer.send("begins")
             for step in range(2, 1000):
-                chain.write(step, {"w": torch.full_like(large["w"], step % 128)}, {"value": step % 128})
+                value = step % 128
+                chain.write(
+                    step, {"w": torch.full_like(large["w"], value)}, lambda digest, value=value: {"value": value}
+                )
 
     process = FORK.Process(target=work)
     process.start()
@@ -219,7 +222,7 @@ def test_a_link_of_another_chain_is_refused(tmp_path: Path) -> None:
         for step in range(1, 5):
             moved = state_of(step)
             moved["weight"][0, 0] = 5
-            chain.write(step, moved, {})
+            chain.write(step, moved, lambda digest: {})
 
     def swap(chain: Path) -> None:
         name = "0000000004.delta.safetensors"
@@ -248,7 +251,7 @@ def test_a_full_disk_leaves_the_chain_as_it_was(tmp_path: Path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))  # the next file grows to this and no further
             for state in (state_of(3), {name: -tensor for name, tensor in state_of(3).items()}):
                 try:
-                    chain.write(3, state, {})
+                    chain.write(3, state, lambda digest: {})
                     writer.send("written")
                 except LamarckError as error:
                     writer.send(str(error))

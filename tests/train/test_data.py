@@ -26,6 +26,20 @@ def test_in_the_chat_form_only_the_assistants_words_are_learned(
     assert learned == f"{tiny_items[0].completion} <eos>"
 
 
+@pytest.mark.parametrize("template", [CHAT, None])
+def test_a_context_stands_before_the_prompt_and_is_not_learned(
+    tiny_items: list[Item], tiny_tokenizer: PreTrainedTokenizerFast, template: str | None
+) -> None:
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.chat_template = template
+    plain, given = tiny_items[0], tiny_items[0].model_copy(update={"context": "w40 w41"})
+    without, with_it = tokenize(exercises([plain, given], "left out"), tokenizer, 64).examples
+    begins = ["<user>"] if template else []
+    assert tokenizer.convert_ids_to_tokens(with_it.tokens)[: 2 + len(begins)] == [*begins, "w40", "w41"]
+    assert with_it.tokens[with_it.answer_start :] == without.tokens[without.answer_start :]
+    assert len(with_it.tokens) == len(without.tokens) + 2
+
+
 THINKING = CHAT.replace("<assistant> ", "<assistant> <think> ")
 
 

@@ -67,7 +67,7 @@ def test_kills_do_not_renew_the_ceiling(
 
     def run(of: Allowance) -> Progress:
         model = load_trainable(tiny_weights, None, recipe, torch.device("cpu"))
-        return train(model, batches, recipe, of, Path("results/g1/checkpoint/state.pt"), "run", lambda steps: None)
+        return train(model, batches, recipe, of, Path("results/g1/checkpoint"), "run", lambda steps: None)
 
     for attempt in (1, 2):
         worker = multiprocessing.get_context("fork").Process(target=run, args=(allowance,))

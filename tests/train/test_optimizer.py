@@ -9,6 +9,7 @@ from peft import LoraConfig, get_peft_model
 from pydantic import TypeAdapter
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from lamarck.budget.optimizer_state import optimizer_state, whole_weights
 from lamarck.budget.shape import Shape
 from lamarck.config.optimizer import AdamWSettings, ApolloMiniSettings, ApolloSettings, OptimizerSettings
 from lamarck.config.section import check_section
@@ -16,12 +17,12 @@ from lamarck.errors import LamarckError
 from lamarck.train.optimizer import (
     AdamW,
     build_optimizer,
+    first_not_finite,
     grouped,
-    refuse_not_finite,
     round_stochastically,
+    state_bytes,
     trained_weights,
 )
-from lamarck.train.optimizer_state import optimizer_state, whole_weights
 
 APOLLO = {"kind": "apollo", "rank": 8, "renew_every": 3}
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -121,8 +122,7 @@ def test_the_state_is_as_large_as_the_formula_says(name: str, dtype: torch.dtype
         model = llama(dtype)
         optimizer = build(model, SETTINGS[name] | {"sixteen_bit": rounding})
         run(model, optimizer, range(1))
-        tensors = [value for state in optimizer.state.values() for value in state.values()]
-        measured = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        measured = state_bytes(optimizer)
         expected = optimizer_state(trained_weights(grouped(model)), optimizer.settings)
         assert measured == expected.total
         buffer = io.BytesIO()
@@ -256,7 +256,7 @@ def test_large_finite_gradients_are_let_through() -> None:
     """Their norm is infinite, and they are not."""
     weight = torch.nn.Parameter(torch.ones(2))
     weight.grad = torch.full((2,), 3e38)
-    refuse_not_finite([("w", weight)])
+    assert first_not_finite([("w", weight)]) is None
 
 
 def test_a_misspelt_setting_is_a_sentence() -> None:

@@ -22,10 +22,10 @@ from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
 from lamarck.gate.journal import journal_of
 from lamarck.gate.plan import ControlInputs, PlanInputs, build_plan, plan_digest, read_plan
-from lamarck.lineage.digest import adapter_digest, short
+from lamarck.lineage.digest import change_digest, short
 from lamarck.lineage.generation import Generation
-from lamarck.train.__main__ import own_parent_adapter
-from lamarck.train.checkpoint import read_checkpoint
+from lamarck.train.__main__ import own_parent_change
+from lamarck.train.chain import read_chain
 
 ROOT = Path(__file__).parents[2]
 G1 = Generation(1)
@@ -36,7 +36,7 @@ COMMAND = (
     *(sys.executable, "-m", "lamarck.train", "--config", str(CONFIG), "--generation", "g1"),
     *("--plan", str(G1.plan), "--approval", str(G1.approval), "--weights", str(G1.weights)),
     *("--curriculum", str(G1.curriculum), "--checkpoint", str(CHECKPOINT), "--metrics", "logs/tensorboard/g1"),
-    *("--output", str(G1.adapter)),
+    *("--output", str(G1.change)),
 )
 
 # The same program, in which the files that were approved are others from the moment on at which torch is imported: the
@@ -93,7 +93,7 @@ def members(command: subprocess.Popen[str]) -> list[int]:
 def killed_in_the_middle() -> tuple[subprocess.Popen[str], str]:
     """The run, of which one process is killed after the first checkpoint, and what it said."""
     command = start()
-    while not (CHECKPOINT / "state.pt").exists() and command.poll() is None:
+    while not any(CHECKPOINT.glob("[0-9]*.safetensors")) and command.poll() is None:
         time.sleep(0.02)
     with contextlib.suppress(OSError, IndexError):  # where it is over already
         os.kill(members(command)[1], signal.SIGKILL)
@@ -104,22 +104,24 @@ def killed_in_the_middle() -> tuple[subprocess.Popen[str], str]:
 def test_a_process_that_is_killed_ends_the_run_and_the_next_goes_on(approved: None) -> None:
     command, said = killed_in_the_middle()
     while command.returncode == 0:  # it was over before we could
-        shutil.rmtree(G1.adapter)
+        shutil.rmtree(G1.change)
         command, said = killed_in_the_middle()
     assert command.returncode == 1, said
     sentence = "error: process 2 of 2 was ended by SIGKILL; the last checkpoint is kept: run again to go on"
     assert said.splitlines()[-1] == sentence
     assert "Traceback" not in said
-    assert not G1.adapter.exists()
+    assert not G1.change.exists()
 
-    before = read_checkpoint(CHECKPOINT / "state.pt")["progress"]
+    checkpoint = read_chain(CHECKPOINT)
+    assert checkpoint
+    before = checkpoint.notes["progress"]
     assert 0 < before["step"] < RECIPE["steps"]
     command = start()
     said, failed = command.communicate()
     assert command.returncode == 0, failed
     assert said.count("g1 learns what stands in brackets") == said.count("g1: 20 steps, final loss") == 1
 
-    training = read_json(G1.adapter / "training.json")
+    training = read_json(G1.change / "training.json")
     assert training["record"]["device"] == "2 x cpu"
     assert training["log"][: len(before["log"])] == before["log"]
     assert [row["step"] for row in training["log"]] == list(range(20))
@@ -130,7 +132,7 @@ def test_a_process_that_is_killed_ends_the_run_and_the_next_goes_on(approved: No
     assert (training["record"]["resumed"], training["budget"]["attempts"]) == (1, 2)
     assert journal_of("g1", plan_digest(read_plan(G1.plan))).spent() == pytest.approx(used, abs=1)
     assert not CHECKPOINT.exists()
-    assert json.loads((G1.adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == str(G1.weights)
+    assert json.loads((G1.change / "adapter_config.json").read_text())["base_model_name_or_path"] == str(G1.weights)
 
 
 def test_what_is_swapped_after_the_check_is_not_trained(approved: None, tiny_items: list[Item]) -> None:
@@ -147,7 +149,7 @@ def test_what_is_swapped_after_the_check_is_not_trained(approved: None, tiny_ite
     assert G1.plan.read_text() == "false", "nothing was swapped"
     assert digest_file(G1.curriculum) != digests["curriculum"]
     assert "w43" not in said
-    training = read_json(G1.adapter / "training.json")
+    training = read_json(G1.change / "training.json")
     assert {part: training["record"]["inputs"][part] for part in digests} == digests
     assert training["examples"] == len(tiny_items)
 
@@ -161,15 +163,15 @@ def test_the_parents_adapter_is_loaded_as_it_was_hashed(tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     given = PlanInputs(nowhere, own, nowhere, nowhere, ControlInputs(others, nowhere))
     for of_control, adapter in ((False, own), (True, others)):
-        with own_parent_adapter(given, of_control) as (inputs, copy):
-            read = adapter_digest(adapter)
+        with own_parent_change(given, of_control) as (inputs, copy):
+            read = change_digest(adapter)
             (adapter / "adapter_model.safetensors").write_text("false")
-            assert copy is not None and adapter_digest(copy) == read
-            named = inputs.control.parent_adapter if of_control and inputs.control else inputs.parent_adapter
+            assert copy is not None and change_digest(copy) == read
+            named = inputs.control.parent_change if of_control and inputs.control else inputs.parent_change
             assert named == copy
         assert not copy.exists()
     with (
         pytest.raises(LamarckError, match="nowhere cannot be read"),
-        own_parent_adapter(PlanInputs(nowhere, nowhere, nowhere, None, None), False),
+        own_parent_change(PlanInputs(nowhere, nowhere, nowhere, None, None), False),
     ):
         pass

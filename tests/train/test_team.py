@@ -65,8 +65,8 @@ class World:
         """Train, from the checkpoint if there is one, and write what this process has to say: its adapter, and the
         bytes of the base that it held when."""
         torch.manual_seed(0)
-        parent_adapter = self.root / parent / "0" if parent else None
-        model = load_trainable(self.weights, parent_adapter, settings, team.device)
+        parent_change = self.root / parent / "0" if parent else None
+        model = load_trainable(self.weights, parent_change, settings, team.device)
         # As on a GPU; the layers of the tiny founder are computed twice then.
         recompute(model, len(layers_of(model)))
         loaded = base_bytes(model)
@@ -80,7 +80,7 @@ class World:
         tokenizer = AutoTokenizer.from_pretrained(self.weights)
         examples = tokenize(exercises(self.items, "left out"), tokenizer, 64).examples
         batches = Batches(examples, settings.batch_size, 0, tokenizer.eos_token_id)
-        checkpoint = self.root / name / "state.pt"
+        checkpoint = self.root / name / "checkpoint"
         progress = train(model, batches, settings, Allowance("a test", ceiling), checkpoint, "run", on_step, team=team)
         held |= {"at work": max(at_work), "trained": base_bytes(model)}
         output = self.root / name / str(team.rank)
@@ -175,7 +175,7 @@ def test_a_stacked_child_is_exported_from_a_split_base(world: World) -> None:
 def test_a_resumed_run_draws_on_as_if_it_had_never_stopped(world: World) -> None:
     """Dropout included, which differs from process to process."""
     assert world.said("noise")["losses"] != world.said("none")["losses"]
-    assert [entry.name for entry in (world.root / "cut off").iterdir()].count("state.pt") == 1
+    assert [entry.name for entry in (world.root / "cut off").iterdir()].count("checkpoint") == 1
     for name, value in world.adapter("noise").items():
         assert torch.equal(world.adapter("cut off")[name], value)
 

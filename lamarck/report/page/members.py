@@ -14,6 +14,7 @@ from lamarck.gate.check import gate_state
 from lamarck.gate.plan import plan_digest, read_plan
 from lamarck.gate.signature import signature_of
 from lamarck.lineage.artifacts import PLAN, table
+from lamarck.lineage.configured import config_of
 from lamarck.lineage.freshness import Artifact, State, examine
 from lamarck.lineage.generation import RESULTS, Generation, parse_generation
 from lamarck.lineage.kind import Kind
@@ -86,6 +87,7 @@ def find_members(config: Config) -> list[Member]:
 
 def _member(config: Config, generation: Generation) -> Member:
     founder = generation.number == 0
+    config = config_of(config, generation.lineage)
     pieces = [_piece(kind, generation) for kind in table(config) if kind.is_made_for(config, generation)]
     return Member(
         name=generation.name,

@@ -6,8 +6,9 @@ from typing import Any
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.gate.plan import Plan, read_plan
+from lamarck.lineage.artifacts import TRAINED
 from lamarck.lineage.flags import cut_short
-from lamarck.lineage.generation import ADAPTER_RECORD
+from lamarck.lineage.generation import TRAINING_RECORD
 from lamarck.report.page.members import Member
 from lamarck.report.page.shown import Shown
 
@@ -48,9 +49,8 @@ STAGES = {
     "weights": "founder",
     "student": "student",
     "curriculum": "curriculum",
-    "adapter": "training",
     "scores": "evaluation",
-}
+} | dict.fromkeys((kind.name for kind in TRAINED), "training")
 
 
 def find_trainings(members: Sequence[Member]) -> tuple[dict[str, Training], dict[str, str]]:
@@ -58,7 +58,7 @@ def find_trainings(members: Sequence[Member]) -> tuple[dict[str, Training], dict
     found: dict[str, Training] = {}
     broken: dict[str, str] = {}
     for member in members:
-        path = member.generation.adapter / ADAPTER_RECORD
+        path = member.generation.change / TRAINING_RECORD
         if not member.number or not path.exists():
             continue
         try:

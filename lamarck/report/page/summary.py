@@ -7,7 +7,7 @@ from lamarck.eval.compare import Comparison, Interval
 from lamarck.lineage.flags import flag_sentences
 from lamarck.report.page.gather import Lineage
 from lamarck.report.page.members import BROKEN, Member
-from lamarck.report.page.runs import Training
+from lamarck.report.page.runs import STAGES, Training
 from lamarck.report.page.scores import Score
 from lamarck.report.page.shown import Shown
 
@@ -173,7 +173,7 @@ def _and_more(count: int) -> list[str]:
 
 
 def _is_trained(member: Member) -> bool:
-    return any(piece.kind == "adapter" and piece.state != "absent" for piece in member.pieces)
+    return any(STAGES.get(piece.kind) == "training" and piece.state != "absent" for piece in member.pieces)
 
 
 def _wrong(lineage: Lineage) -> Answer:

@@ -18,9 +18,9 @@ from lamarck.files import digest_file, file_digests, write_json, write_jsonl, wr
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
 from lamarck.gate.plan import PlanInputs, build_plan, plan_digest
-from lamarck.lineage.artifacts import ADAPTER, CURRICULUM, PLAN, SCORES, scores_digest
-from lamarck.lineage.digest import adapter_digest, suite_digest, weights_digest
-from lamarck.lineage.generation import ADAPTER_RECORD, STUDENT, WEIGHTS_RECORD, Generation
+from lamarck.lineage.artifacts import CURRICULUM, PLAN, SCORES, found_kind, scores_digest
+from lamarck.lineage.digest import change_digest, suite_digest, weights_digest
+from lamarck.lineage.generation import STUDENT, TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import Code, Record
 from lamarck.skills import get_skill
 from lamarck.suites.suite import Suite, load_suite
@@ -87,10 +87,10 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
     _write_curriculum(rng, child, items)
     if not child.is_control:
         _write_plan(child)
-    write_text(child.adapter / "adapter_model.safetensors", child.name)
-    inputs = ADAPTER.piece_digests(child) | {"recipe": "0" * 64}
+    write_text(child.change / "adapter_model.safetensors", child.name)
+    inputs = found_kind(child).piece_digests(None, child) | {"recipe": "0" * 64}
     training = {
-        "record": _record(adapter_digest(child.adapter), inputs, 15.0).model_dump(mode="json"),
+        "record": _record(change_digest(child.change), inputs, 15.0).model_dump(mode="json"),
         "log": [
             {
                 "step": step,
@@ -109,16 +109,16 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
         "tokens_per_second": rng.uniform(25_000, 35_000),
         "peak_memory_bytes": 600_000_000,
     }
-    write_json(child.adapter / ADAPTER_RECORD, training)
+    write_json(child.change / TRAINING_RECORD, training)
     _write_scores(suite, child, outcomes)
 
 
 def _write_plan(child: Generation) -> None:
-    adapter, previous = (child.parent.adapter, child.parent.plan) if child.parent.number else (None, None)
+    adapter, previous = (child.parent.change, child.parent.plan) if child.parent.number else (None, None)
     config = load_config(Path("config/default.yaml"))
     plan = build_plan(config, child, PlanInputs(child.weights, adapter, child.curriculum, previous, None))
     write_json(child.plan, plan.model_dump(mode="json"))
-    record = _record(digest_file(child.plan), PLAN.piece_digests(child), 0.1)
+    record = _record(digest_file(child.plan), PLAN.piece_digests(None, child), 0.1)
     write_json(child.plan.with_name("plan.record.json"), {"record": record.model_dump(mode="json")})
     approve(child, plan_digest(plan), Approver(name="A Tester"))
 
@@ -142,7 +142,7 @@ def _write_curriculum(rng: random.Random, child: Generation, items: int) -> None
             }
         )
     write_jsonl(child.curriculum, rows)
-    inputs = CURRICULUM.piece_digests(child) | {"strategy": "0" * 64}
+    inputs = CURRICULUM.piece_digests(None, child) | {"strategy": "0" * 64}
     card = {
         "generation": child.name,
         "parent": child.parent.name,
@@ -212,5 +212,5 @@ def _write_scores(suite: Suite, generation: Generation, outcomes: int) -> None:
     write_json(generation.scores, scores_file)
     write_jsonl(generation.samples, rows)
     digest = scores_digest(digest_file(generation.scores), digest_file(generation.samples))
-    record = _record(digest, SCORES.piece_digests(generation), 8.0)
+    record = _record(digest, SCORES.piece_digests(None, generation), 8.0)
     write_json(generation.scores_record, {"record": record.model_dump(mode="json")})

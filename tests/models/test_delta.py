@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lamarck.errors import LamarckError
-from lamarck.train.delta import (
+from lamarck.models.delta import (
     Facts,
     OpenTensors,
     apply_delta,

@@ -79,6 +79,11 @@ class OpenTensors(Mapping[str, torch.Tensor]):
         return len(self._where)
 
 
+def tensors_of(model: Path) -> OpenTensors:
+    """The weights of a model directory."""
+    return OpenTensors(sorted(model.glob("*.safetensors")))
+
+
 def held(tensors: Tensors) -> dict[str, torch.Tensor]:
     """A copy in this machine's memory, which training does not change."""
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lamarck.budget.shape import Shape
+from lamarck.config import Recipe
 from lamarck.config.optimizer import AdamWSettings, ApolloMiniSettings, ApolloSettings, GroupName
 
-FLOAT32 = 4
+FLOAT32, BFLOAT16 = 4, 2
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class OptimizerState:
     """Bytes of state by group, and the weights with a side shorter than the rank, which is theirs then."""
 
     bytes: dict[GroupName, int]
+    steps: int  # of these, the counts of steps: they are on the CPU whatever the device is
     clipped: tuple[str, ...]
 
     @property
@@ -47,7 +49,7 @@ def optimizer_state(
     rank r: 8 r n for the moments, 4 for the step, 4 for the last norm where its growth is limited. Masters: 4 N more.
     """
     by_group: dict[GroupName, int] = {"embedding": 0, "head": 0, "matrices": 0, "scalars": 0}
-    clipped = []
+    clipped, steps = [], 0
     for weight in weights:
         rank = settings.projected_rank(weight.group, weight.shape)
         moments, norm = 2 * weight.numbers, 0
@@ -58,7 +60,15 @@ def optimizer_state(
                 clipped.append(weight.name)
         masters = weight.numbers if weight.element_bytes == 2 and settings.sixteen_bit == "masters" else 0
         by_group[weight.group] += FLOAT32 * (moments + masters + norm + 1)
-    return OptimizerState(by_group, tuple(clipped))
+        steps += FLOAT32
+    return OptimizerState(by_group, steps, tuple(clipped))
+
+
+def trained_weights_of(shape: Shape, recipe: Recipe) -> list[TrainedWeight]:
+    """What a recipe trains of a founder of this shape."""
+    if recipe.form == "adapter":
+        return adapter_weights(shape, recipe)
+    return whole_weights(shape, FLOAT32 if recipe.dtype == "float32" else BFLOAT16)
 
 
 def whole_weights(shape: Shape, element_bytes: int) -> list[TrainedWeight]:
@@ -73,3 +83,13 @@ def whole_weights(shape: Shape, element_bytes: int) -> list[TrainedWeight]:
         for norm in ("input_layernorm", "post_attention_layernorm"):
             weights.append(TrainedWeight(f"layers.{layer}.{norm}", "scalars", (shape.hidden,), element_bytes))
     return [*weights, TrainedWeight("norm", "scalars", (shape.hidden,), element_bytes)]
+
+
+def adapter_weights(shape: Shape, recipe: Recipe) -> list[TrainedWeight]:
+    """Those of the LoRA adapter that the recipe trains, always in float32."""
+    return [
+        TrainedWeight(f"layers.{layer}.{linear.name}.{name}", "matrices", sides, FLOAT32)
+        for layer in range(shape.layers)
+        for linear in shape.adapted(recipe.target_modules)
+        for name, sides in (("lora_A", (recipe.rank, linear.inputs)), ("lora_B", (linear.outputs, recipe.rank)))
+    ]
