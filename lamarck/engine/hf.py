@@ -15,7 +15,7 @@ from lamarck.config import THIS_MACHINE, HFEngineConfig, Machine
 from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.errors import LamarckError
-from lamarck.models.change import open_model
+from lamarck.models.change import lay_out
 from lamarck.models.chat import opened_reasoning, prompt_tokens
 from lamarck.models.device import device_of
 from lamarck.seeds import seed_for
@@ -36,7 +36,7 @@ class HFEngine:
     ) -> None:
         self.batch_size = config.batch_size
         self.device = device_of(machine)
-        opened = open_model(weights, change)
+        opened = lay_out(weights, change)
         self.tokenizer, model = _load(opened.directory, opened.adapter, getattr(torch, config.dtype))
         self.model = model.to(self.device).eval()
         self.end = end_tokens(self.model.generation_config, self.tokenizer)

@@ -15,7 +15,7 @@ from lamarck.engine.tokens import end_tokens, generation_config, start_token
 from lamarck.engine.vllm_process import environment, model_settings, vllm_python
 from lamarck.engine.worker import Refused, Worker
 from lamarck.errors import LamarckError
-from lamarck.models.change import open_model
+from lamarck.models.change import lay_out
 from lamarck.models.chat import BEFORE_ANSWER, ends_reasoning, opened_reasoning, prompt_tokens
 from lamarck.models.device import without_gpu
 from lamarck.seeds import seed_for
@@ -41,7 +41,7 @@ class VLLMEngine:
         own = {"stop_token_ids": self._end, "forms": self._enforced, "reasons": reasons}
         own["without_gpu"] = None if machine.gpu == HERE else without_gpu(machine, 0)
         # First what the hub may have to be asked for: no process waits for it, and its refusal is not vLLM's.
-        self._files = open_model(weights, change)  # held as long as vLLM may read them
+        self._files = lay_out(weights, change)  # held as long as vLLM may read them
         settings = model_settings(config, self._files.directory, self._files.adapter) | own
         self.worker = Worker(python, PROGRAM, environment(config))
         try:

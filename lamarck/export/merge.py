@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
-from lamarck.models.change import open_model
+from lamarck.models.change import lay_out
 
 DTYPE = torch.bfloat16
 
@@ -30,7 +30,7 @@ def merge(weights: Path, change: Path | None, output: Path) -> None:
     Errors: LamarckError where the weights do not open, or the sum is not finite.
     """
     check_is_whole(weights)
-    opened = open_model(weights, change)
+    opened = lay_out(weights, change)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             opened.directory, dtype=DTYPE, local_files_only=True, use_safetensors=True, trust_remote_code=False

@@ -29,7 +29,7 @@ INDEX = "*.safetensors.index.json"  # says in which of several files a tensor li
 
 
 @dataclass(frozen=True)
-class Opened:
+class LaidOut:
     """A model directory, and the PEFT adapter to be laid on it, if any.
 
     A directory that was made for the purpose is gone with this object: hold it as long as its files are read.
@@ -51,22 +51,22 @@ def form_of(change: Path) -> Form:
     raise LamarckError(f"{change} is no adapter, no delta and no model: restore it with `dvc pull`")
 
 
-def open_model(weights: Path, change: Path | None) -> Opened:
+def lay_out(weights: Path, change: Path | None) -> LaidOut:
     """The model that `change` makes of the founder's `weights`, as files that any library opens.
 
     Errors: LamarckError where a delta is damaged or starts from other weights, and as `model_directory`.
     """
     form = None if change is None else form_of(change)
     if form == "weights":
-        return Opened(change or weights, None)
+        return LaidOut(change or weights, None)
     founder = model_directory(weights)
     if change is None or form == "adapter":
-        return Opened(founder, change)
+        return LaidOut(founder, change)
     from lamarck.models.delta import read_delta, tensors_of
 
     held = tempfile.TemporaryDirectory(prefix="lamarck-model-")
     write_model(founder, read_delta(change / DELTA, tensors_of(founder)), Path(held.name))
-    return Opened(Path(held.name), None, held)
+    return LaidOut(Path(held.name), None, held)
 
 
 def write_model(like: Path, tensors: "Mapping[str, torch.Tensor]", output: Path) -> None:

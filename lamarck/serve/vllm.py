@@ -16,7 +16,7 @@ from lamarck.config import Config, VLLMEngineConfig
 from lamarck.engine.vllm_process import environment, model_settings, vllm_python
 from lamarck.engine.worker import Helper, Refused
 from lamarck.errors import LamarckError
-from lamarck.models.change import Opened, open_model
+from lamarck.models.change import LaidOut, lay_out
 from lamarck.progress import LINE_EVERY_SECONDS
 from lamarck.serve.address import Address
 from lamarck.serve.model import Servable
@@ -56,7 +56,7 @@ def answer(model: Servable, config: Config, address: Address, idle_seconds: floa
     Errors: LamarckError with vLLM's last words, where it does not start or ends by itself.
     """
     engine = vllm_config(config)
-    opened = open_model(model.weights, model.change)  # held until the server has ended
+    opened = lay_out(model.weights, model.change)  # held until the server has ended
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
@@ -70,7 +70,7 @@ def answer(model: Servable, config: Config, address: Address, idle_seconds: floa
             server.end()
 
 
-def _settings(model: Servable, opened: Opened, engine: VLLMEngineConfig, address: Address) -> dict[str, Any]:
+def _settings(model: Servable, opened: LaidOut, engine: VLLMEngineConfig, address: Address) -> dict[str, Any]:
     from transformers import AutoTokenizer  # seconds
 
     from lamarck.models.chat import ends_reasoning, template_of_one_message

@@ -13,7 +13,7 @@ from transformers.pytorch_utils import Conv1D
 from lamarck.config import Recipe
 from lamarck.errors import LamarckError
 from lamarck.files import read_json, write_json
-from lamarck.models.change import DELTA, form_of, open_model, write_model
+from lamarck.models.change import DELTA, form_of, lay_out, write_model
 from lamarck.models.delta import Facts, state_digest, tensors_of, write_delta
 from lamarck.models.shards import model_directory
 from lamarck.train.adapters import fuse_adapters
@@ -41,7 +41,7 @@ def load_trainable(weights: Path, parent: Path | None, recipe: Recipe, device: t
 
 
 def _load_whole(weights: Path, parent: Path | None, recipe: Recipe, device: torch.device) -> torch.nn.Module:
-    opened = open_model(weights, parent)
+    opened = lay_out(weights, parent)
     settings = {"dtype": getattr(torch, recipe.dtype), "local_files_only": True, "use_safetensors": True}
     model = _open(opened.directory, settings).to(device)
     if opened.adapter is not None:

@@ -15,7 +15,7 @@ from lamarck.curriculum.item import Item
 from lamarck.engine.hf import HFEngine
 from lamarck.errors import LamarckError
 from lamarck.gate.allowance import Allowance
-from lamarck.models.change import DELTA, form_of, open_model
+from lamarck.models.change import DELTA, form_of, lay_out
 from lamarck.models.delta import Facts, read_facts, state_digest, tensors_of, write_delta
 from lamarck.train.chain import read_chain
 from lamarck.train.context import freeze_contexts
@@ -70,7 +70,7 @@ class Trainer:
         return model
 
     def state(self, change: Path | None) -> dict[str, torch.Tensor]:
-        opened = open_model(self.weights, change)
+        opened = lay_out(self.weights, change)
         return {name: tensor.clone() for name, tensor in tensors_of(opened.directory).items()}
 
 
@@ -141,7 +141,7 @@ def test_a_child_opens_as_exactly_what_was_trained(trainer: Trainer, form: str, 
     trained = load_trainable(trainer.weights, made, recipe(dtype=dtype), CPU)
     state = trainer.state(made)
     assert {str(value.dtype) for value in state.values()} == {f"torch.{dtype}"}
-    opened = open_model(trainer.weights, made)
+    opened = lay_out(trainer.weights, made)
     assert (opened.directory / "tokenizer.json").exists()
     alone = AutoModelForCausalLM.from_pretrained(opened.directory, local_files_only=True)
     assert alone.dtype == getattr(torch, dtype)
@@ -192,7 +192,7 @@ def test_a_delta_of_another_founder_is_refused(trainer: Trainer, tmp_path: Path)
     state["model.norm.weight"] += 1
     save_file(state, other / "model.safetensors", {"format": "pt"})
     with pytest.raises(LamarckError, match="is a difference to the weights"):
-        open_model(other, made)
+        lay_out(other, made)
 
 
 def test_a_delta_that_leads_elsewhere_is_refused(trainer: Trainer, tmp_path: Path) -> None:
@@ -201,13 +201,13 @@ def test_a_delta_that_leads_elsewhere_is_refused(trainer: Trainer, tmp_path: Pat
     facts = Facts(kind="delta", base=state_digest(base), result="0" * 64)
     write_delta(tmp_path / "forged" / DELTA, base, {name: base[name] + 1 for name in base}, facts)
     with pytest.raises(LamarckError, match="does not lead to the weights that it names"):
-        open_model(trainer.weights, tmp_path / "forged")
+        lay_out(trainer.weights, tmp_path / "forged")
     with pytest.raises(LamarckError, match="restore it with `dvc pull`"):
-        open_model(trainer.weights, tmp_path)
+        lay_out(trainer.weights, tmp_path)
 
 
 def test_what_was_made_to_open_a_delta_goes_with_it(trainer: Trainer) -> None:
-    opened = open_model(trainer.weights, trainer.child("g1", recipe()))
+    opened = lay_out(trainer.weights, trainer.child("g1", recipe()))
     directory = opened.directory
     assert directory.exists()
     del opened
