@@ -271,7 +271,15 @@ def curriculum_inputs_of(wildcards):
         # A skill that does not exist is said before anything runs.
         checked_strategy(config_of(CONF, child.lineage).strategy_of(child.number))
     published = publication_before(f"{child.name}/curriculum.jsonl", child.parent)
-    return made_from("curriculum")(wildcards) | published
+    return made_from("curriculum")(wildcards) | published | founder_check_of(child)
+
+
+def founder_check_of(child):
+    """What is written by a founder waits until that has been looked at. A check's date must not write anything again."""
+    kind = kind_of("founder_check")
+    if not kind.is_made_for(config_of(CONF, child.lineage), child.founder):
+        return {}
+    return {"check": ancient(str(kind.path(child.founder)))}
 
 
 def scores_inputs_of(wildcards):

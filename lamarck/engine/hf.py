@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedTokenizerBase
+from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from lamarck.config import THIS_MACHINE, HFEngineConfig, Machine
 from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.errors import LamarckError
-from lamarck.models.chat import opened_reasoning, prompt_tokens
+from lamarck.models.chat import opened_reasoning
 from lamarck.models.device import device_of
+from lamarck.models.opening import open_model, open_tokenizer
 from lamarck.models.shards import model_directory
+from lamarck.models.tokens import prompt_tokens, text_tokens
 from lamarck.seeds import seed_for
 
 
@@ -155,7 +157,7 @@ class HFEngine:
 
     @torch.inference_mode()
     def loglikelihoods(self, texts: list[str]) -> list[float]:
-        tokens: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        tokens = text_tokens(texts, self.tokenizer)
         if max((len(row) for row in tokens), default=0) > self.context:
             raise LamarckError(f"a text to score is longer than the model's context of {self.context} tokens: split it")
         order = sorted(range(len(texts)), key=lambda row: len(tokens[row]))
@@ -197,13 +199,7 @@ class HFEngine:
 
 
 def _load(weights: Path, adapter: Path | None, dtype: torch.dtype) -> tuple[PreTrainedTokenizerBase, torch.nn.Module]:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            weights, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
-        )
-    except (OSError, ValueError) as error:
-        raise LamarckError(f"{weights} does not open as a model: {str(error).splitlines()[0]}") from error
+    tokenizer, model = open_tokenizer(weights), open_model(weights, dtype=dtype)
     if adapter is None:
         return tokenizer, model
     from peft import PeftModel  # seconds to import: only where there is an adapter

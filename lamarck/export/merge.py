@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
+from lamarck.models.opening import open_model, open_tokenizer
 from lamarck.models.shards import model_directory
 
 DTYPE = torch.bfloat16
@@ -31,10 +31,7 @@ def merge(weights: Path, adapter: Path | None, output: Path) -> None:
     """
     check_is_whole(weights)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            model_directory(weights), dtype=DTYPE, local_files_only=True, use_safetensors=True, trust_remote_code=False
-        )
-        tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
+        model, tokenizer = open_model(model_directory(weights), dtype=DTYPE), open_tokenizer(weights)
         if adapter is not None:
             model = PeftModel.from_pretrained(model, str(adapter), local_files_only=True).merge_and_unload(
                 safe_merge=True

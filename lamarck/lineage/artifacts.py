@@ -176,6 +176,22 @@ STUDENT_MODEL = Kind(
     wanted=lambda config, founder: not founder.lineage and student_of(config) == STUDENT,
     dvc={"student": "out"},
 )
+FOUNDER_CHECK = Kind(
+    "founder_check",
+    {"check": "check.json", "record": "check.record.json"},
+    "founder",
+    (
+        MODEL,
+        # Which layers get adapters, and whether our own engine is to write with it.
+        Setting(
+            "asked", lambda config, founder, files: digest_value([config.recipe.target_modules, config.engine.kind])
+        ),
+    ),
+    lambda founder: digest_file(founder.directory / "check.json"),
+    "check.record.json",
+    # What is pretrained here is a model of our own making.
+    wanted=lambda config, founder: config.founder.kind != "tiny",
+)
 CURRICULUM = Kind(
     "curriculum",
     {"curriculum": "curriculum.jsonl", "card": "curriculum.json"},
@@ -312,6 +328,7 @@ EXAM_FILES = {"scores": "json", "samples": "samples.jsonl", "record": "record.js
 TABLE: tuple[Kind, ...] = (
     WEIGHTS,
     STUDENT_MODEL,
+    FOUNDER_CHECK,
     CURRICULUM,
     DATASET_CARD,
     PLAN,

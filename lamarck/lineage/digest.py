@@ -10,7 +10,7 @@ from lamarck.lineage.generation import ADAPTER_RECORD, WEIGHTS_RECORD, Generatio
 WEIGHTS = "*.safetensors"
 BESIDE = ("*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*", "vocab*", "merges.txt",
           "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")  # fmt: skip
-
+NEVER = (".py", ".pyc", ".pkl", ".bin", ".pt", ".pth")  # code, and what runs code when it is opened
 
 SHORT = 8
 
@@ -32,7 +32,8 @@ def source_digest(source: Path) -> str:
 
 def model_directory_files(source: Path) -> list[Path]:
     """What a model directory needs to generate text. Pickled weights and Python files are left out on purpose."""
-    return [path for pattern in (WEIGHTS, *BESIDE) for path in source.glob(pattern)]
+    found = [path for pattern in (WEIGHTS, *BESIDE) for path in source.glob(pattern)]
+    return [path for path in found if path.suffix not in NEVER]
 
 
 def adapter_digest(adapter: Path) -> str:

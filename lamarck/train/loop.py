@@ -10,6 +10,7 @@ from peft import PeftModel
 from lamarck.config import Recipe
 from lamarck.errors import LamarckError
 from lamarck.gate.allowance import Allowance
+from lamarck.models.logits import logits_at
 from lamarck.train.checkpoint import Progress, resume, save_checkpoint
 from lamarck.train.data import IGNORED, Batches
 from lamarck.train.log import Row, peak_memory
@@ -100,11 +101,10 @@ def answer_loss(model: PeftModel, inputs: torch.Tensor, labels: torch.Tensor) ->
     never looks, so no mask is needed and no example can see another.
     """
     causal = model.get_base_model()
+    targets = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
+    counted = targets != IGNORED
     with _products_in(causal.dtype, inputs.device):
-        hidden = causal.get_decoder()(input_ids=inputs, use_cache=False).last_hidden_state[:, :-1]
-        targets = labels[:, 1:]
-        counted = targets != IGNORED
-        logits = causal.get_output_embeddings()(hidden[counted])
+        logits = logits_at(causal, inputs, counted)
     return torch.nn.functional.cross_entropy(logits.float(), targets[counted])
 
 

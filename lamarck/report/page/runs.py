@@ -47,6 +47,7 @@ class Cost(Shown):
 STAGES = {
     "weights": "founder",
     "student": "student",
+    "founder_check": "founder's check",
     "curriculum": "curriculum",
     "adapter": "training",
     "scores": "evaluation",
