@@ -11,6 +11,7 @@ from snakemake.exceptions import WorkflowError
 from lamarck.config import load_config
 from lamarck.curriculum.cell import checked_strategy
 from lamarck.errors import LamarckError
+from lamarck.founder.gguf import check_gguf
 from lamarck.founder.local import check_model_directory
 from lamarck.gate.check import gate_state
 from lamarck.gate.journal import journal_of, spent_directory
@@ -94,6 +95,8 @@ try:
     if CONF.founder.kind == "local":
         # Snakemake takes an output whose input is gone for a source file, and would use the old founder.
         check_model_directory(Path(CONF.founder.path))
+    elif CONF.founder.kind == "gguf":
+        check_gguf(Path(CONF.founder.path))
     if workflow.is_main_process:
         if not workflow.dryrun:
             take_run_lock()

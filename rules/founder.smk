@@ -1,4 +1,4 @@
-# Where the founder comes from: pretrained, copied from a model directory, or named on the hub.
+# Where the founder comes from: pretrained, copied from a model directory, unpacked from a GGUF file, or named on the hub.
 
 
 rule founder:

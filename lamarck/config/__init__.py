@@ -19,13 +19,22 @@ class LocalFounder(Section):
     path: str = Field(description="A model directory with safetensors weights and a tokenizer.")
 
 
+class GgufFounder(Section):
+    """Licence and origin are recorded; the file's own words about them go before these."""
+
+    kind: Literal["gguf"]
+    path: str = Field(description="A GGUF file, of any type that transformers unpacks.")
+    license: str | None = Field(None, description="Its licence, such as apache-2.0, where the file names none.")
+    origin: str | None = Field(None, description="Where the file is from, where it does not say.")
+
+
 class HubFounder(Section):
     kind: Literal["hub"]
     repo: str = Field(description="owner/name on the Hugging Face hub.")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="The full commit hash: a branch name can move.")
 
 
-Founder = Annotated[TinyFounder | LocalFounder | HubFounder, Field(discriminator="kind")]
+Founder = Annotated[TinyFounder | LocalFounder | GgufFounder | HubFounder, Field(discriminator="kind")]
 
 
 class Recipe(Section):

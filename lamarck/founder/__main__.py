@@ -1,4 +1,4 @@
-"""The founder stage: g0 is pretrained here, copied from a directory, or named on the hub.
+"""The founder stage: g0 is pretrained here, copied from a directory, unpacked from a GGUF file, or named on the hub.
 
 python -m lamarck.founder --config config/default.yaml --output results/g0/weights
 """
@@ -7,7 +7,8 @@ import argparse
 import time
 from pathlib import Path
 
-from lamarck.config import Config, HubFounder, LocalFounder
+from lamarck.config import Config, GgufFounder, HubFounder, LocalFounder
+from lamarck.engine import prepare_libraries
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json
 from lamarck.lineage.artifacts import WEIGHTS
@@ -48,6 +49,13 @@ def _make(config: Config, directory: Path, threads: int) -> tuple[dict[str, obje
     if isinstance(founder, LocalFounder):
         copy_founder(Path(founder.path), directory)
         return {"kind": "local"}, 0.0
+    if isinstance(founder, GgufFounder):
+        from lamarck.founder.gguf import unpack_gguf
+
+        prepare_libraries(threads)
+        said = unpack_gguf(Path(founder.path), directory)
+        given = {"license": founder.license, "origin": founder.origin}
+        return said | {"kind": "gguf"} | {name: said[name] or value for name, value in given.items()}, 0.0
     if isinstance(founder, HubFounder):
         licence = name_founder(founder.repo, founder.revision, directory)
         return {"kind": "hub", "repo": founder.repo, "revision": founder.revision, "license": licence}, 0.0

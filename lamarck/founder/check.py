@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from lamarck.config import HFEngineConfig
+from lamarck.engine import prepare_libraries
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import digest_file, write_json
 from lamarck.founder.local import check_model_directory
@@ -78,9 +79,7 @@ def main() -> None:
     started = time.time()
     founder = parse_generation(arguments.generation)
     config = load_config_of(arguments.config, founder)
-    import torch
-
-    torch.set_num_threads(arguments.threads)
+    prepare_libraries(arguments.threads)
     found = check_founder(arguments.weights, config.recipe.target_modules, config.engine.kind == "hf")
     write_json(arguments.output, found.model_dump(mode="json"))
     inputs = FOUNDER_CHECK.input_digests(config, founder, {"weights": (arguments.weights,)})

@@ -87,7 +87,7 @@ def _founder_inputs() -> tuple[Input, ...]:
         )
 
     def source(config: Config, founder: Generation) -> Files | None:
-        return {"source": (Path(config.founder.path),)} if config.founder.kind == "local" else None
+        return {"source": (Path(config.founder.path),)} if config.founder.kind in ("local", "gguf") else None
 
     return (
         Setting("founder", lambda config, founder, files: config.founder.digest()),

@@ -26,7 +26,9 @@ def weights_digest(weights: Path) -> str:
 
 
 def source_digest(source: Path) -> str:
-    """Digest of what of a model directory becomes a founder: whatever else lies there decides nothing."""
+    """Digest of what becomes a founder: a file, or of a model directory what it needs; the rest decides nothing."""
+    if source.is_file():
+        return cached_digest(source)
     return digest_value({path.name: cached_digest(path) for path in sorted(model_directory_files(source))})
 
 
