@@ -25,6 +25,8 @@ rule curriculum:
         earlier=option("earlier", "earlier"),
         first=option("first-card", "first"),
         like=option("like", "like"),
+        # What it left out, and why: of a run that fails as well, so it is no output.
+        rejected="results/{prefix}g{n}/curriculum.rejected.jsonl",
     shell:
         "python -m lamarck.curriculum --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights:q} {params.adapter} {params.earlier} {params.first} {params.like} "

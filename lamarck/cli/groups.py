@@ -41,6 +41,15 @@ def show_curriculum(
     report.show(parse_generation(generation), skill, difficulty, offset, limit, as_json)
 
 
+@curricula.command(name="why")
+def explain_curriculum(generation: str, as_json: AsJson = False) -> None:
+    """Why texts that were written for GENERATION were left out: each reason with its number and three examples."""
+    from lamarck.commands import curriculum as report
+    from lamarck.lineage.generation import parse_generation
+
+    report.show_why(parse_generation(generation), as_json)
+
+
 @curricula.command(name="diff")
 def compare_curricula(first: str, second: str, as_json: AsJson = False) -> None:
     """What changed from FIRST to SECOND in kind: cells, pass rates, guard-rails, words that only one of them has."""
