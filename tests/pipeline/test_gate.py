@@ -129,6 +129,13 @@ def test_a_local_model_directory_can_be_the_founder(at_gate: Project, tmp_path: 
     project.config(founder={"kind": "local", "path": "my-model"}, control=False)
     assert "g1 waits for a human" in project.snakemake()
     assert project.read("results/g1/plan.json")["control"] is None
+    assert project.read("results/g0/check.json")["model_type"] == "llama"
+    # A check that is made again, as that of an older lineage is, has nothing written again.
+    (project.root / "results/g0/check.json").unlink()
+    written = (project.root / "results/g1/curriculum.json").read_bytes()
+    project.snakemake()
+    assert (project.root / "results/g0/check.json").exists()
+    assert (project.root / "results/g1/curriculum.json").read_bytes() == written
     missing = {"kind": "local", "path": "no-such-model"}
     project.config(founder=missing)
     assert "no-such-model does not exist" in project.snakemake(check=False)
