@@ -18,7 +18,13 @@ from lamarck.gate.journal import journal_of, spent_directory
 from lamarck.gate.plan import plan_digest, read_plan
 from lamarck.gate.signature import signature_of
 from lamarck.gate.standing import next_step, standing, waiting_elsewhere
-from lamarck.lineage.artifacts import EXAM_FILES, arms, exam_kind, kind_of
+from lamarck.lineage.artifacts import (
+    EXAM_FILES,
+    arms,
+    exam_kind,
+    kind_of,
+    primer_of,
+)
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.dvc import record_outputs
 from lamarck.lineage.freshness import keep_edits, survey
@@ -138,6 +144,8 @@ except LamarckError as error:
     raise WorkflowError(str(error))
 
 GENERATIONS = range(1, CONF.generations + 1)
+# A founder with a primer waits for a human as well.
+GATED = range(0 if primer_of(CONF) else 1, CONF.generations + 1)
 
 
 def generation_of(wildcards):
@@ -197,7 +205,10 @@ def inputs_of(kind, generation):
 
 def gate_is_open(child):
     """Whether `child` may be trained. Waiting is no error; an approval that does not hold is."""
-    checkpoints.plan.get(prefix=child.prefix, n=child.number)
+    if child.number:
+        checkpoints.plan.get(prefix=child.prefix, n=child.number)
+    else:
+        checkpoints.primer_plan.get(prefix=child.prefix)
     gate = gate_state(child, child.plan, child.approval)
     if gate.state == "refused":
         raise WorkflowError(f"{gate.sentence}")
@@ -205,7 +216,7 @@ def gate_is_open(child):
 
 
 def gates_are_open(last):
-    return all(gate_is_open(Generation(number)) for number in range(1, last + 1))
+    return all(gate_is_open(Generation(number)) for number in GATED if number <= last)
 
 
 def scores_of(number, wildcards):
@@ -254,7 +265,7 @@ def published_of(number, wildcards):
 # One function a generation: a plan that is still to be made holds back only what lies behind its gate.
 SCORES = [partial(scores_of, number) for number in (0, *GENERATIONS)]
 EXAMS = [partial(exams_of, number) for number in (0, *GENERATIONS)]
-PLANS = [partial(plan_of, number) for number in GENERATIONS]
+PLANS = [partial(plan_of, number) for number in GATED]
 PUBLISHED = [partial(published_of, number) for number in GENERATIONS]
 DATASET_CARDS = [partial(dataset_cards_of, number) for number in GENERATIONS]
 
@@ -289,6 +300,27 @@ def scores_inputs_of(wildcards):
     generation = generation_of(wildcards)
     published = publication_before(f"{generation.name}/eval.json", generation)
     return made_from("scores")(wildcards) | published
+
+
+def primer_plan_inputs_of(wildcards):
+    founder = Generation(0, wildcards.prefix.removesuffix("/"))
+    check = kind_of("founder_check").path(founder)
+    return made_from("primer_plan")(wildcards) | {"check": ancient(str(check))}
+
+
+def prime_inputs_of(wildcards):
+    founder = Generation(0, wildcards.prefix.removesuffix("/"))
+    if workflow.is_main_process:
+        if not founder.approval.exists():
+            raise WorkflowError(
+                f"{founder.name} waits for a human. Run a bare `snakemake`: it stops at the first gate that waits for you."
+            )
+        gate_is_open(founder)
+    answers = {"approval": founder.approval}
+    if signature_of(founder.approval).exists():
+        answers["approval_signature"] = signature_of(founder.approval)
+    files = made_from("weights")(wildcards)
+    return files | {name: ancient(str(path)) for name, path in answers.items()}
 
 
 def train_inputs_of(wildcards):

@@ -17,6 +17,9 @@ V = TypeVar("V")
 class LocalFounder(Section):
     kind: Literal["local"]
     path: str = Field(description="A model directory with safetensors weights and a tokenizer.")
+    primer: str | None = Field(
+        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
+    )
 
 
 class GgufFounder(Section):
@@ -26,12 +29,18 @@ class GgufFounder(Section):
     path: str = Field(description="A GGUF file, of any type that transformers unpacks.")
     license: str | None = Field(None, description="Its licence, such as apache-2.0, where the file names none.")
     origin: str | None = Field(None, description="Where the file is from, where it does not say.")
+    primer: str | None = Field(
+        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
+    )
 
 
 class HubFounder(Section):
     kind: Literal["hub"]
     repo: str = Field(description="owner/name on the Hugging Face hub.")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="The full commit hash: a branch name can move.")
+    primer: str | None = Field(
+        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
+    )
 
 
 Founder = Annotated[TinyFounder | LocalFounder | GgufFounder | HubFounder, Field(discriminator="kind")]

@@ -11,7 +11,7 @@ from lamarck.config import Config, GgufFounder, HubFounder, LocalFounder
 from lamarck.engine import prepare_libraries
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json
-from lamarck.lineage.artifacts import WEIGHTS
+from lamarck.lineage.artifacts import UNPRIMED, WEIGHTS, primer_of
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import weights_digest
 from lamarck.lineage.generation import WEIGHTS_RECORD, parse_generation
@@ -34,7 +34,8 @@ def main() -> None:
         origin, device_seconds = _make(config, directory, arguments.threads)
         wall_seconds = time.perf_counter() - started
         digest = weights_digest(directory)
-        inputs = WEIGHTS.input_digests(config, founder)
+        kind = UNPRIMED if primer_of(config) else WEIGHTS
+        inputs = kind.input_digests(config, founder)
         record = make_record(digest, inputs, config.seed, "cpu", wall_seconds, device_seconds)
         source = origin | {"files": file_digests(directory), "record": record.model_dump(mode="json")}
         write_json(directory / WEIGHTS_RECORD, source)

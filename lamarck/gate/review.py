@@ -57,7 +57,8 @@ def show(generation: Generation, console: Console | None = None) -> Plan:
     for line in left_out(generation, card):
         console.print(Text(line))
     console.print(Text(_in_short(card, earlier), style="bold"))
-    limits = load_strategy(Path(plan.strategy.path)).limits
+    # A primer's items come from generators: nothing is compared with them.
+    limits = load_strategy(Path(plan.strategy.path)).limits if generation.number else {}
     tables = [cells_table(card, earlier[-1] if earlier else None), guard_rails_table(card, earlier, limits)]
     console.print(Columns(tables, padding=(1, 4)))
     for warning in card["warnings"]:
