@@ -262,6 +262,12 @@ def published_of(number, wildcards):
     ]
 
 
+# Looked at also where nothing is made of it any more.
+CHECKS = (
+    [str(kind_of("founder_check").path(Generation(0)))]
+    if kind_of("founder_check").is_made_for(CONF, Generation(0))
+    else []
+)
 # One function a generation: a plan that is still to be made holds back only what lies behind its gate.
 SCORES = [partial(scores_of, number) for number in (0, *GENERATIONS)]
 EXAMS = [partial(exams_of, number) for number in (0, *GENERATIONS)]
@@ -285,15 +291,21 @@ def curriculum_inputs_of(wildcards):
         # A skill that does not exist is said before anything runs.
         checked_strategy(config_of(CONF, child.lineage).strategy_of(child.number))
     published = publication_before(f"{child.name}/curriculum.jsonl", child.parent)
-    return made_from("curriculum")(wildcards) | published | founder_check_of(child)
+    return (
+        made_from("curriculum")(wildcards)
+        | published
+        | founder_check_of(f"{child.name}/curriculum.jsonl", child.founder)
+    )
 
 
-def founder_check_of(child):
-    """What is written by a founder waits until that has been looked at. A check's date must not write anything again."""
+def founder_check_of(made, founder):
+    """What is made of a founder waits until that has been looked at; what is there already does not, since a rule that
+    runs has whatever takes its output made again. Only the controller knows which it is."""
     kind = kind_of("founder_check")
-    if not kind.is_made_for(config_of(CONF, child.lineage), child.founder):
+    waits = workflow.is_main_process and made in STALE
+    if not (waits and kind.is_made_for(config_of(CONF, founder.lineage), founder)):
         return {}
-    return {"check": ancient(str(kind.path(child.founder)))}
+    return {"check": str(kind.path(founder))}
 
 
 def scores_inputs_of(wildcards):
@@ -304,8 +316,9 @@ def scores_inputs_of(wildcards):
 
 def primer_plan_inputs_of(wildcards):
     founder = Generation(0, wildcards.prefix.removesuffix("/"))
-    check = kind_of("founder_check").path(founder)
-    return made_from("primer_plan")(wildcards) | {"check": ancient(str(check))}
+    return made_from("primer_plan")(wildcards) | founder_check_of(
+        f"{founder.name}/plan.json", founder
+    )
 
 
 def prime_inputs_of(wildcards):

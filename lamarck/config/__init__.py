@@ -157,14 +157,6 @@ class Publishing(Section):
     public: bool = Field(False, description="false: only whom the owner lets in can see it.")
 
 
-class HFEngineConfig(AnyEngine):
-    circumstance: ClassVar[frozenset[str]] = frozenset({"founder_threads"})
-
-    kind: Literal["hf"] = Field("hf", description="hf: transformers, on this machine.")
-    batch_size: int = Field(256, ge=1, description="Prompts decoded together.")
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights while generating.")
-
-
 Forms = Annotated[
     Literal["free", "enforced"],
     Field(
@@ -172,6 +164,15 @@ Forms = Annotated[
         "whose tokens are pieces of text; a server must be vLLM's."
     ),
 ]
+
+
+class HFEngineConfig(AnyEngine):
+    circumstance: ClassVar[frozenset[str]] = frozenset({"founder_threads"})
+
+    kind: Literal["hf"] = Field("hf", description="hf: transformers, on this machine.")
+    batch_size: int = Field(256, ge=1, description="Prompts decoded together.")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights while generating.")
+    forms: Forms = "free"
 
 
 class VLLMEngineConfig(AnyEngine):

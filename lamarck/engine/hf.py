@@ -7,6 +7,7 @@ for short answers of unequal length that is most of the time. Greedy output equa
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import DynamicCache, PreTrainedTokenizerBase
@@ -21,6 +22,9 @@ from lamarck.models.opening import open_model, open_tokenizer
 from lamarck.models.shards import model_directory
 from lamarck.models.tokens import prompt_tokens, text_tokens
 from lamarck.seeds import seed_for
+
+if TYPE_CHECKING:
+    from lamarck.engine.forms import Forms
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,12 @@ class HFEngine:
         self.model = model.to(self.device).eval()
         self.end = end_tokens(self.model.generation_config, self.tokenizer)
         self.start = start_token(self.tokenizer, self.end)
+        self._forms = self._held_forms() if config.forms == "enforced" else None
+
+    def _held_forms(self) -> "Forms":
+        from lamarck.engine.forms import Forms  # a library that only this needs
+
+        return Forms(self.tokenizer, self.model.get_output_embeddings().weight.shape[0], self.end)
 
     @property
     def device_name(self) -> str:
@@ -74,11 +84,10 @@ class HFEngine:
         for first in range(0, len(order), self.batch_size):
             rows = order[first : first + self.batch_size]
             generator = torch.Generator(self.device).manual_seed(seed_for(seed, str(first)))
-            steps = self._decode(
-                [tokens[row] for row in rows],
-                [max_new_tokens] * len(rows),
-                shared_luck(temperature, top_p, generator),
-            )
+            choose = shared_luck(temperature, top_p, generator)
+            if self._forms and forms:
+                choose = self._forms.hold([forms[row] for row in rows], [tokens[row] for row in rows], choose)
+            steps = self._decode([tokens[row] for row in rows], [max_new_tokens] * len(rows), choose)
             continued: list[list[int]] = [[] for _ in rows]
             # All steps first: reading a token back makes a GPU wait for it.
             for step_rows, step_tokens in list(steps):
