@@ -23,6 +23,7 @@ from lamarck.skills import Malformed, Problem
 from lamarck.skills import Verdict as Judgement
 
 UNVERIFIED = "none"
+TRIES = 20  # draws for each worked example, of which a suite may hold some
 MOST_JUDGES = 16  # each may hold a sandboxed program with a gigabyte of memory
 
 
@@ -42,6 +43,7 @@ class Text:
     asked: str
     written: str
     reasoning: str
+    shown: tuple[Problem, ...] = ()  # the worked examples of its request
 
 
 @dataclass
@@ -158,8 +160,14 @@ class Proposal:
         asked = [cell for cell in cells for _ in range(next_texts(cell, self.strategy.probe_samples))]
         requests = [cell.skill.ask(cell.difficulty) for cell in asked]
         sampling = self.strategy.sampling
+        drawing = random.Random(seed_for(self.seed, str(number), "examples"))
+        shown = [self._examples(cell, drawing) for cell in asked]
+        framed = [
+            self.prompts.with_examples(request, [cell.skill.written(*_parts(each))[1] for each in examples])
+            for cell, request, examples in zip(asked, requests, shown, strict=True)
+        ]
         texts = self.engine.generate(
-            [self.prompts.to_write(request, rng) for request in requests],
+            [self.prompts.to_write(request, rng) for request in framed],
             max_new_tokens=sampling.max_new_tokens,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
@@ -171,9 +179,20 @@ class Proposal:
             cell.sampled += 1
         split = (reasoning_and_answer(text) for text in texts)
         return [
-            Text(cell, request, answer, reasoning)
-            for cell, request, (reasoning, answer) in zip(asked, requests, split, strict=True)
+            Text(cell, request, answer, reasoning, examples)
+            for cell, request, (reasoning, answer), examples in zip(asked, requests, split, shown, strict=True)
         ]
+
+    def _examples(self, cell: Cell, rng: random.Random) -> tuple[Problem, ...]:
+        """As many problems as the strategy shows in a request, none of which a suite holds."""
+        found: dict[str, Problem] = {}
+        for _ in range(TRIES * self.strategy.examples):
+            if len(found) == self.strategy.examples:
+                break
+            problem = cell.skill.sample(rng, cell.difficulty)
+            if not self.contamination.copied(cell.skill.name, problem.prompt):
+                found[problem.prompt] = problem
+        return tuple(found.values())
 
     def _read(self, text: Text) -> Draft | None:
         """The sound problem in a text, filed under the difficulty that it has; None is counted.
@@ -197,10 +216,13 @@ class Proposal:
             return None
         return Draft(text, home, [Candidate(problem, text.reasoning, "write")])
 
-    def _enters(self, prompt: str, cell: Cell) -> bool:
-        """Whether a problem that `cell` was asked for may enter the curriculum, which it then does; no is counted."""
+    def _enters(self, prompt: str, text: Text) -> bool:
+        """Whether the problem in a text may enter the curriculum, which it then does; no is counted."""
+        cell = text.cell
         if prompt in self._entered:
             self._refuse(cell, "duplicate", "", prompt)
+        elif _repeats(cell, prompt, text.shown):
+            self._refuse(cell, "a worked example", "it was shown in its request", prompt)
         elif overlap := self.contamination.copied(cell.skill.name, prompt):
             self._refuse(cell, "in the suite", f"{overlap.share:.0%} of it is a held-out problem's", prompt)
         elif self._near is not None and self._near.matches(prompt):
@@ -259,7 +281,7 @@ class Proposal:
         for draft, best in zip(drafts, chosen, strict=True):
             if best is not None:
                 draft.home.verified += draft.home is draft.asked
-                if self._enters(draft.prompt, draft.asked):
+                if self._enters(draft.prompt, draft.text):
                     self._keep(draft.home, best)
         return [draft for draft, best in zip(drafts, chosen, strict=True) if best is None]
 
@@ -271,7 +293,7 @@ class Proposal:
         except Malformed as error:
             self._refuse(cell, "malformed", error, text.written)
             return
-        if self._enters(problem.prompt, cell):
+        if self._enters(problem.prompt, text):
             verdict = Verdict(verified=False, by=UNVERIFIED, score=0.0)
             self._keep(cell, Chosen(Candidate(problem, text.reasoning, "write"), verdict))
 
@@ -291,3 +313,15 @@ class Proposal:
                 strategy=self.author.strategy_digest,
             )
         )
+
+
+def _parts(problem: Problem) -> tuple[str, str]:
+    return problem.prompt, problem.completion
+
+
+def _repeats(cell: Cell, prompt: str, shown: tuple[Problem, ...]) -> bool:
+    """Whether a problem is one of those shown, whatever its white space or order."""
+    try:
+        return bool(shown) and cell.skill.what_varies(prompt) in [cell.skill.what_varies(each.prompt) for each in shown]
+    except Malformed:  # no problem of the skill, which the control arm may keep
+        return False
