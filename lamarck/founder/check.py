@@ -40,7 +40,7 @@ TEXTS = (
     ("Which of these words is the longest: sun, mountain, tree?", "mountain"),
     ("Sort the list [3, 1, 2] and\ngive back the sorted list only.", "[1, 2, 3]"),
 )
-NEW_TOKENS = 12
+NEW_TOKENS = 8
 LARGE = 2_000_000_000  # parameters from which 16 bits have to do on a CPU
 # Largest difference that rounding explains, relative to the largest logit.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}

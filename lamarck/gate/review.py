@@ -24,6 +24,7 @@ from lamarck.visible import visible
 
 SHOWN_ITEMS = 5
 SHOWN_REASONS = 5
+PRIMER = "In short: a primer, drawn from generators. What it teaches becomes part of g0, the same for both arms."
 LONGEST_TEXT = 100
 LONGEST_LINE = 500
 
@@ -56,7 +57,7 @@ def show(generation: Generation, console: Console | None = None) -> Plan:
     earlier = _earlier_cards(generation)
     for line in left_out(generation, card):
         console.print(Text(line))
-    console.print(Text(_in_short(card, earlier), style="bold"))
+    console.print(Text(_in_short(card, earlier) if generation.number else PRIMER, style="bold"))
     # A primer's items come from generators: nothing is compared with them.
     limits = load_strategy(Path(plan.strategy.path)).limits if generation.number else {}
     tables = [cells_table(card, earlier[-1] if earlier else None), guard_rails_table(card, earlier, limits)]
@@ -167,7 +168,7 @@ def _origin(card: dict[str, Any]) -> str:
     return (
         f"\n{card['parent']} wrote {card['sampled']} texts and {card['answered']} further answers in "
         f"{card['record']['device_seconds']:.0f} s: {card['kept']} problems kept{mixed_in}; {card['to_write']} of all "
-        f"these are also learned as they were written. Left out: {dropped}."
+        f"these are also learned as they were written. Left out: {dropped or 'nothing'}."
     )
 
 
@@ -198,9 +199,15 @@ def _line(item: Item) -> str:
 
 def _how_to_answer(plan: Plan) -> str:
     digest = short(plan_digest(plan))
+    # A primer's items come from its file: another file is another primer.
+    edit = (
+        f"To drop or change items first: lamarck review {plan.generation} --edit\n"
+        if plan.generation != plan.parent.generation
+        else ""
+    )
     return (
         f"\nThe plan is {digest}. To allow exactly this run:\n"
         f"  lamarck approve {plan.generation}\n"
         f'  lamarck approve {plan.generation} --by "YOUR NAME" --digest {digest}\n'
-        f"To drop or change items first: lamarck review {plan.generation} --edit\n"
+        f"{edit}"
     )

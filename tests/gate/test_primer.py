@@ -5,16 +5,19 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from lamarck.config import Config
 from lamarck.config.primer import Primer, load_primer
 from lamarck.curriculum.primer import draw
 from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError
-from lamarck.files import write_jsonl
+from lamarck.files import write_json, write_jsonl
+from lamarck.gate import review
 from lamarck.gate.allowance import approved
 from lamarck.gate.approve import approve
 from lamarck.gate.check import gate_state
+from lamarck.gate.edit import edit_curriculum
 from lamarck.gate.plan import plan_digest, read_plan
 from lamarck.gate.primer import AdmittedPrimer, check_primer, main
 from lamarck.lineage.digest import short
@@ -139,3 +142,21 @@ def test_no_item_of_a_primer_is_a_suites() -> None:
     unknown = Primer.model_validate(PRIMER | {"skills": {"json_mode": {"share": 1, "difficulties": [99]}}})
     with pytest.raises(LamarckError, match=r"difficulties of json_mode that there are not: \[99\]"):
         draw(unknown, Contamination([]), 0)
+
+
+def test_the_review_says_what_it_is() -> None:
+    """The wrong implementation: a page about a generation's curriculum, with commands that g0 does not have."""
+    cell = {"skill": "json_mode", "difficulty": 2, "sampled": 5, "pass_rate": 1.0, "asked": 5, "kept": 5}
+    card = {
+        "parent": "the skills' own generators", "sampled": 5, "answered": 0, "kept": 5, "acceptance": 1.0,
+        "replayed": 0, "anchors": 0, "to_write": 0, "dropped": {}, "cells": [cell], "measures": {"vendi": 12.5},
+        "warnings": [], "record": {"device_seconds": 0.0},
+    }  # fmt: skip
+    write_json(G0.card, card)
+    console = Console(record=True, width=200)
+    review.show(G0, console)
+    shown = console.export_text()
+    assert "a primer, drawn from generators" in shown and "Left out: nothing." in shown
+    assert "lamarck approve g0" in shown and "--edit" not in shown
+    with pytest.raises(LamarckError, match=r"drawn by its file, founder\.primer"):
+        edit_curriculum(settings(), G0, "A Tester")
