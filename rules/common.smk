@@ -300,7 +300,8 @@ def curriculum_inputs_of(wildcards):
 
 def founder_check_of(made, founder):
     """What is made of a founder waits until that has been looked at; what is there already does not, since a rule that
-    runs has whatever takes its output made again. Only the controller knows which it is."""
+    runs has whatever takes its output made again. Only the controller knows which it is.
+    """
     kind = kind_of("founder_check")
     waits = workflow.is_main_process and made in STALE
     if not (waits and kind.is_made_for(config_of(CONF, founder.lineage), founder)):
