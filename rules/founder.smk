@@ -79,6 +79,7 @@ if primer_of(CONF):
         params:
             checkpoint="results/{prefix}g0/checkpoint",
             spent=lambda wildcards: str(spent_directory(f"{wildcards.prefix}g0")),
+            max_dollars=approved_dollars,
         shell:
             "python -m lamarck.train.primer --config {input.config:q} --generation {wildcards.prefix}g0 "
             "--plan {input.plan:q} --approval {input.approval:q} --weights {input.unprimed:q} "
