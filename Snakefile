@@ -31,6 +31,7 @@ localrules:
 rule all:
     default_target: True
     input:
+        CHECKS,
         SCORES,
         EXAMS,
         PLANS,

@@ -11,6 +11,7 @@ from snakemake.exceptions import WorkflowError
 from lamarck.config import FORMS, load_config
 from lamarck.curriculum.cell import checked_strategy
 from lamarck.errors import LamarckError
+from lamarck.founder.gguf import check_gguf
 from lamarck.founder.local import check_model_directory
 from lamarck.gate.check import gate_state
 from lamarck.gate.journal import journal_of, spent_directory
@@ -22,6 +23,7 @@ from lamarck.lineage.artifacts import (
     arms,
     exam_kind,
     kind_of,
+    primer_of,
     trained_kind,
 )
 from lamarck.lineage.configured import config_of
@@ -100,6 +102,8 @@ try:
     if CONF.founder.kind == "local":
         # Snakemake takes an output whose input is gone for a source file, and would use the old founder.
         check_model_directory(Path(CONF.founder.path))
+    elif CONF.founder.kind == "gguf":
+        check_gguf(Path(CONF.founder.path))
     if workflow.is_main_process:
         if not workflow.dryrun:
             take_run_lock()
@@ -132,6 +136,8 @@ except LamarckError as error:
     raise WorkflowError(str(error))
 
 GENERATIONS = range(1, CONF.generations + 1)
+# A founder with a primer waits for a human as well.
+GATED = range(0 if primer_of(CONF) else 1, CONF.generations + 1)
 
 
 def generation_of(wildcards):
@@ -193,7 +199,10 @@ def inputs_of(kind, generation):
 
 def gate_is_open(child):
     """Whether `child` may be trained. Waiting is no error; an approval that does not hold is."""
-    checkpoints.plan.get(prefix=child.prefix, n=child.number)
+    if child.number:
+        checkpoints.plan.get(prefix=child.prefix, n=child.number)
+    else:
+        checkpoints.primer_plan.get(prefix=child.prefix)
     if workflow.is_main_process:
         TIMES.look_again(child.plan)
     gate = gate_state(child, child.plan, child.approval)
@@ -203,7 +212,7 @@ def gate_is_open(child):
 
 
 def gates_are_open(last):
-    return all(gate_is_open(Generation(number)) for number in range(1, last + 1))
+    return all(gate_is_open(Generation(number)) for number in GATED if number <= last)
 
 
 def scores_of(number, wildcards):
@@ -249,10 +258,16 @@ def published_of(number, wildcards):
     ]
 
 
+# Looked at also where nothing is made of it any more.
+CHECKS = (
+    [str(kind_of("founder_check").path(Generation(0)))]
+    if kind_of("founder_check").is_made_for(CONF, Generation(0))
+    else []
+)
 # One function a generation: a plan that is still to be made holds back only what lies behind its gate.
 SCORES = [partial(scores_of, number) for number in (0, *GENERATIONS)]
 EXAMS = [partial(exams_of, number) for number in (0, *GENERATIONS)]
-PLANS = [partial(plan_of, number) for number in GENERATIONS]
+PLANS = [partial(plan_of, number) for number in GATED]
 PUBLISHED = [partial(published_of, number) for number in GENERATIONS]
 DATASET_CARDS = [partial(dataset_cards_of, number) for number in GENERATIONS]
 
@@ -277,13 +292,51 @@ def curriculum_inputs_of(wildcards):
         # A skill that does not exist is said before anything runs.
         checked_strategy(config_of(CONF, child.lineage).strategy_of(child.number))
     published = publication_before(f"{child.name}/curriculum.jsonl", child.parent)
-    return made_from("curriculum")(wildcards) | published | plan_behind(child.parent)
+    return (
+        made_from("curriculum")(wildcards)
+        | published
+        | plan_behind(child.parent)
+        | founder_check_of(f"{child.name}/curriculum.jsonl", child.founder)
+    )
+
+
+def founder_check_of(made, founder):
+    """What is made of a founder waits until that has been looked at; what is there already does not, since a rule that
+    runs has whatever takes its output made again. Only the controller knows which it is.
+    """
+    kind = kind_of("founder_check")
+    waits = workflow.is_main_process and made in STALE
+    if not (waits and kind.is_made_for(config_of(CONF, founder.lineage), founder)):
+        return {}
+    return {"check": str(kind.path(founder))}
 
 
 def scores_inputs_of(wildcards):
     generation = generation_of(wildcards)
     published = publication_before(f"{generation.name}/eval.json", generation)
     return made_from("scores")(wildcards) | published | plan_behind(generation)
+
+
+def primer_plan_inputs_of(wildcards):
+    founder = Generation(0, wildcards.prefix.removesuffix("/"))
+    return made_from("primer_plan")(wildcards) | founder_check_of(
+        f"{founder.name}/plan.json", founder
+    )
+
+
+def prime_inputs_of(wildcards):
+    founder = Generation(0, wildcards.prefix.removesuffix("/"))
+    if workflow.is_main_process:
+        if not founder.approval.exists():
+            raise WorkflowError(
+                f"{founder.name} waits for a human. Run a bare `snakemake`: it stops at the first gate that waits for you."
+            )
+        gate_is_open(founder)
+    answers = {"approval": founder.approval}
+    if signature_of(founder.approval).exists():
+        answers["approval_signature"] = signature_of(founder.approval)
+    files = made_from("weights")(wildcards)
+    return files | {name: ancient(str(path)) for name, path in answers.items()}
 
 
 def train_inputs_of(wildcards):

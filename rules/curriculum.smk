@@ -28,6 +28,8 @@ rule curriculum:
         plan=option("plan", "plan"),
         # What earlier attempts spent of the ceiling: it goes to whoever writes, and comes back.
         spent="approvals/spent/{prefix}g{n}.curriculum",
+        # What it left out, and why: of a run that fails as well, so it is no output.
+        rejected="results/{prefix}g{n}/curriculum.rejected.jsonl",
     shell:
         "python -m lamarck.curriculum --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights:q} {params.change} {params.earlier} {params.first} {params.like} {params.plan} "

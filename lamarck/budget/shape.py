@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from lamarck.config import Founder, HubFounder, LocalFounder
+from lamarck.config import Founder, GgufFounder, HubFounder, LocalFounder
 from lamarck.config.section import Section, load_section
 from lamarck.config.tiny import TinyFounder
 from lamarck.errors import LamarckError
@@ -89,12 +89,15 @@ class KnownShapes(Section):
 def shape_of_founder(founder: Founder, weights: Path) -> Shape:
     """The founder's shape: from `weights` where it lies there already, else from what describes it.
 
-    Errors: LamarckError for an architecture that is not Llama's, or a hub founder that config/shapes.yaml lacks.
+    Errors: LamarckError for an architecture that is not Llama's, a GGUF founder that is not unpacked yet, or a hub
+    founder that config/shapes.yaml lacks.
     """
     if (weights / "config.json").exists():
         return shape_of_directory(weights)
     if isinstance(founder, LocalFounder):
         return shape_of_directory(Path(founder.path))
+    if isinstance(founder, GgufFounder):
+        raise LamarckError(f"the shape of {founder.path} is known once it is unpacked: `snakemake results/g0/weights`")
     if isinstance(founder, HubFounder):
         known = load_section(KNOWN_SHAPES, KnownShapes).founders
         if founder.repo not in known:

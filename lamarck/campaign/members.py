@@ -19,6 +19,7 @@ from lamarck.config.section import Section, check_section
 from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, digest_value, read_regular
+from lamarck.lineage.artifacts import primer_of
 from lamarck.lineage.configured import merged
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, CampaignStep, Generation, parse_generation
@@ -172,6 +173,11 @@ def load_campaign(path: Path) -> Campaign:
     if not re.fullmatch(r"[\w-]+", path.stem):
         raise LamarckError(f"{path}: a campaign is named by its file: letters, digits, - and _ alone")
     base = _base(file, str(path))
+    if primer_of(base):
+        raise LamarckError(
+            f"{path}: {file.configfile} has a founder.primer, which has an approval of its own: raise the founder once "
+            "(`snakemake results/g0/weights`), and name its directory with `kind: local`"
+        )
     if base.strategies:
         raise LamarckError(
             f"{path}: {file.configfile} changes its strategy between generations: name one that does not"

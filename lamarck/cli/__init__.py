@@ -9,7 +9,7 @@ import typer
 
 from lamarck.cli.asking import approver_of, asked
 from lamarck.cli.campaigns import campaigns
-from lamarck.cli.groups import curricula, pods, suites
+from lamarck.cli.groups import curricula, founders, pods, suites
 from lamarck.cli.merging import merges
 from lamarck.cli.options import DEFAULT, AsJson, ConfigFile
 from lamarck.cli.ratchets import ratchets
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 
 app.add_typer(curricula, name="curriculum")
+app.add_typer(founders, name="founder")
 app.add_typer(suites, name="suite")
 app.add_typer(pods, name="pods")
 app.add_typer(campaigns, name="campaign")

@@ -1,4 +1,4 @@
-"""Commands of two words: `lamarck curriculum show`, `lamarck suite verify`, `lamarck pods end`."""
+"""Commands of two words: `lamarck founder check`, `lamarck curriculum show`, `lamarck pods end`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +8,21 @@ import typer
 from lamarck.cli.options import DEFAULT, AsJson, ConfigFile
 
 curricula = typer.Typer(no_args_is_help=True, help="Curricula: read their items, compare two of them.")
+founders = typer.Typer(no_args_is_help=True, help="Founders: whether a model can be raised.")
 suites = typer.Typer(no_args_is_help=True, help="Frozen suites: verify, calibrate, freeze, judge, overlap.")
 pods = typer.Typer(help="What this project has left running on RunPod, and the end of it.")
 PodsName = Annotated[str | None, typer.Option("--name", help="The tag, where a run was given --runpod-name.")]
+
+
+@founders.command(name="check")
+def check_founder(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A model directory in transformers' format.")],
+    as_json: AsJson = False,
+) -> None:
+    """Find out whether the model in DIR can be raised: its tensors, its training, its texts, its tokenizer."""
+    from lamarck.commands import founder as report
+
+    report.show_check(directory, as_json)
 
 
 @curricula.command(name="show")
@@ -27,6 +39,15 @@ def show_curriculum(
     from lamarck.lineage.generation import parse_generation
 
     report.show(parse_generation(generation), skill, difficulty, offset, limit, as_json)
+
+
+@curricula.command(name="why")
+def explain_curriculum(generation: str, as_json: AsJson = False) -> None:
+    """Why texts that were written for GENERATION were left out: each reason with its number and three examples."""
+    from lamarck.commands import curriculum as report
+    from lamarck.lineage.generation import parse_generation
+
+    report.show_why(parse_generation(generation), as_json)
 
 
 @curricula.command(name="diff")

@@ -1,4 +1,4 @@
-"""`lamarck curriculum show` and `diff`: what a curriculum holds, and how it differs from another."""
+"""`lamarck curriculum show`, `why`, `diff`: what one holds, what it left out, and how it differs from another."""
 
 import json
 import math
@@ -12,12 +12,14 @@ from rich.text import Text
 from lamarck import output
 from lamarck.curriculum.diff import CellChange, Difference, Side, Vocabulary, difference
 from lamarck.curriculum.item import Item, read_curriculum
+from lamarck.curriculum.refused import EXAMPLES, read_refused, reasons
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.lineage.generation import Generation
 from lamarck.visible import visible, visible_lines
 
 LONGEST_LINE, MOST_LINES = 400, 60  # of one text in `show`
+LINES_OF_REFUSED = 8  # of one text in `why`
 SHOWN_CELLS, SHOWN_WORDS, LONGEST_EXAMPLE = 12, 8, 90  # in `diff`, which is one screen
 
 
@@ -65,6 +67,35 @@ def _item(number: int, item: Item) -> Text:
         for place, line in enumerate(lines):
             text.append(f"  {name if place == 0 else '':<11}{line}\n", style="not bold")
     return text
+
+
+def show_why(generation: Generation, as_json: bool) -> None:
+    """Print the reasons for which texts were left out, the most frequent first, each with its number and examples.
+
+    Errors: LamarckError where nothing was written for the generation yet.
+    """
+    found = reasons(read_refused(generation))
+    if as_json:
+        rows = [
+            {
+                "reason": reason.name,
+                "texts": reason.number,
+                "examples": [row.model_dump(mode="json") for row in reason.examples[:EXAMPLES]],
+            }
+            for reason in found
+        ]
+        print(json.dumps({"reasons": rows}, indent=2, sort_keys=True))
+        return
+    console = output.console()
+    if not found:
+        console.print(Text(f"Nothing that was written for {generation.name} was left out."))
+    for reason in found:
+        console.print(Text(f"{reason.number:,} {reason.name}", style="bold"))
+        for row in reason.examples[:EXAMPLES]:
+            why = f": {visible(row.why, LONGEST_LINE)}" if row.why else ""
+            console.print(Text(f"  {row.skill} {row.difficulty}, {row.number:,} times{why}"))
+            for line in visible_lines(row.text, LONGEST_LINE, LINES_OF_REFUSED) or ["(nothing)"]:
+                console.print(Text(f"    | {line}"))
 
 
 def show_difference(first: Generation, second: Generation, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.gate.check import gate_state
 from lamarck.gate.standing import next_step, standing
-from lamarck.lineage.artifacts import table
+from lamarck.lineage.artifacts import PRIMER_PLAN, table
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
 from lamarck.lineage.freshness import Artifact, survey
 from lamarck.lineage.generation import Generation, parse_generation
@@ -76,7 +76,8 @@ def _generation(name: str, artifacts: dict[str, str | None]) -> dict[str, Any]:
     scores = read_json(generation.scores) if generation.scores.exists() else {}
     founder = Generation(0).scores
     gate = None
-    if generation.number and not generation.is_control:
+    # Of a founder there is one where it has a primer.
+    if (generation.number or PRIMER_PLAN.path(generation).name in artifacts) and not generation.is_control:
         state = gate_state(generation, generation.plan, generation.approval)
         by = state.approval.approver.name if state.approval else None
         gate = {"state": state.state, "sentence": state.sentence, "by": by}

@@ -18,15 +18,33 @@ V = TypeVar("V")
 class LocalFounder(Section):
     kind: Literal["local"]
     path: str = Field(description="A model directory with safetensors weights and a tokenizer.")
+    primer: str | None = Field(
+        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
+    )
+
+
+class GgufFounder(Section):
+    """Licence and origin are recorded; the file's own words about them go before these."""
+
+    kind: Literal["gguf"]
+    path: str = Field(description="A GGUF file, of any type that transformers unpacks.")
+    license: str | None = Field(None, description="Its licence, such as apache-2.0, where the file names none.")
+    origin: str | None = Field(None, description="Where the file is from, where it does not say.")
+    primer: str | None = Field(
+        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
+    )
 
 
 class HubFounder(Section):
     kind: Literal["hub"]
     repo: str = Field(description="owner/name on the Hugging Face hub.")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="The full commit hash: a branch name can move.")
+    primer: str | None = Field(
+        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
+    )
 
 
-Founder = Annotated[TinyFounder | LocalFounder | HubFounder, Field(discriminator="kind")]
+Founder = Annotated[TinyFounder | LocalFounder | GgufFounder | HubFounder, Field(discriminator="kind")]
 
 
 ADAMW = AdamWSettings()
@@ -190,14 +208,6 @@ class Publishing(Section):
     public: bool = Field(False, description="false: only whom the owner lets in can see it.")
 
 
-class HFEngineConfig(AnyEngine):
-    circumstance: ClassVar[frozenset[str]] = frozenset({"founder_threads"})
-
-    kind: Literal["hf"] = Field("hf", description="hf: transformers, on this machine.")
-    batch_size: int = Field(256, ge=1, description="Prompts decoded together.")
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights while generating.")
-
-
 Forms = Annotated[
     Literal["free", "enforced"],
     Field(
@@ -205,6 +215,15 @@ Forms = Annotated[
         "whose tokens are pieces of text; a server must be vLLM's."
     ),
 ]
+
+
+class HFEngineConfig(AnyEngine):
+    circumstance: ClassVar[frozenset[str]] = frozenset({"founder_threads"})
+
+    kind: Literal["hf"] = Field("hf", description="hf: transformers, on this machine.")
+    batch_size: int = Field(256, ge=1, description="Prompts decoded together.")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the weights while generating.")
+    forms: Forms = "free"
 
 
 class VLLMEngineConfig(AnyEngine):

@@ -78,6 +78,13 @@ class Strategy(Section):
     difficulty: Annotated[Fixed | Following, Field(discriminator="kind")] = Following(kind="following")
     sampling: Sampling
     prompts: str | None = Field(None, description="File with prompt templates, around what a skill itself asks.")
+    examples: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="Worked examples in each request, drawn anew from the skill's generator, none of them a suite's. A "
+        "text that repeats one is left out: it is not the teacher's.",
+    )
     answers: Answers = Answers()
     probe_samples: int = Field(200, ge=1, description="Texts per cell that measure the teacher's pass rate there.")
     samples_per_item: float = Field(

@@ -7,7 +7,9 @@
 import argparse
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lamarck.config.limits import broken_limits
 from lamarck.curriculum.cell import checked_strategy
@@ -22,6 +24,9 @@ from lamarck.lineage.generation import parse_generation
 from lamarck.lineage.records import make_record
 from lamarck.progress import count_up
 from lamarck.seeds import seed_for
+
+if TYPE_CHECKING:
+    from lamarck.curriculum.refused import Refusals, Refused
 
 
 def main() -> None:
@@ -61,6 +66,7 @@ def main() -> None:
     from lamarck.curriculum.guard_rails import measure
     from lamarck.curriculum.mix import as_written, replay
     from lamarck.curriculum.propose import Author, Proposal
+    from lamarck.curriculum.refused import refused_path, write_refused
     from lamarck.curriculum.screen import contaminations, kept_out
     from lamarck.engine import load_engine
 
@@ -92,13 +98,16 @@ def main() -> None:
     device_seconds = time.perf_counter() - generating
 
     written = [item for cell in cells for item in cell.kept]
+    refused = refused_path(arguments.output)
+    write_refused(refused, proposal.refused.rows())
     sampled = sum(cell.sampled for cell in cells)
     if len(written) < strategy.minimum_items:
-        kept = _keep_rejected(arguments.output, written)
+        write_refused(refused, _all_refused(proposal.refused, written))
         raise LamarckError(
             f"{teacher.generation} wrote {len(written)} usable items in {sampled} samples, "
-            f"below the strategy's minimum of {strategy.minimum_items}; they are kept in {kept}. "
-            f"Ask for easier difficulties or more samples in {strategy_path}"
+            f"below the strategy's minimum of {strategy.minimum_items}: `lamarck curriculum why {child.name}` shows "
+            f"what it wrote, and why that was left out ({refused}). Ask for easier difficulties or more samples in "
+            f"{strategy_path}"
         )
     replayed = replay(archive, written, strategy.replay_per_cell, seed_for(seed, "replay"))
     solved = written + replayed
@@ -118,10 +127,10 @@ def main() -> None:
     if arguments.first_card and not arguments.like:
         broken = broken_limits(strategy.limits, measures, read_json(arguments.first_card)["measures"])
         if broken:
-            kept = _keep_rejected(arguments.output, written)
+            write_refused(refused, _all_refused(proposal.refused, written))
             raise LamarckError(
                 f"the curriculum of {child.name} is out of the limits in {strategy_path}: {'; '.join(broken)}; "
-                f"its items are kept in {kept}"
+                f"its items are kept in {refused}"
             )
 
     items = solved + anchors + rewritten
@@ -143,11 +152,21 @@ def main() -> None:
     print(f"{child.name}: {card['items']} items from {sampled} samples by {teacher.generation}")
 
 
-def _keep_rejected(output: Path, written: list[Item]) -> Path:
-    """What was made is never thrown away."""
-    kept = output.with_suffix(".rejected.jsonl")
-    write_jsonl(kept, (item.model_dump(mode="json") for item in written))
-    return kept
+def _all_refused(refusals: "Refusals", written: list[Item]) -> "Iterator[Refused]":
+    """What was made is never thrown away: beside what was left out, every item of a curriculum that is refused."""
+    from lamarck.curriculum.refused import OF_REFUSED, Refused
+
+    yield from refusals.rows()
+    numbers = Counter((item.skill, item.difficulty) for item in written)
+    for item in written:
+        yield Refused(
+            reason=OF_REFUSED,
+            skill=item.skill,
+            difficulty=item.difficulty,
+            number=numbers[item.skill, item.difficulty],
+            why="",
+            text=f"{item.prompt}\n{item.completion}",
+        )
 
 
 def _own_items(path: Path) -> list[Item]:

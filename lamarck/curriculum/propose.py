@@ -13,6 +13,7 @@ from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell, allot, most_samples, next_texts, open_cells, wants_more
 from lamarck.curriculum.choose import Candidate, Chosen, choose
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
+from lamarck.curriculum.refused import Refusals
 from lamarck.curriculum.screen import Contamination, Near
 from lamarck.engine import Engine
 from lamarck.engine.answer import reasoning_and_answer
@@ -22,6 +23,7 @@ from lamarck.skills import Malformed, Problem
 from lamarck.skills import Verdict as Judgement
 
 UNVERIFIED = "none"
+TRIES = 20  # draws for each worked example, of which a suite may hold some
 MOST_JUDGES = 16  # each may hold a sandboxed program with a gigabyte of memory
 
 
@@ -41,15 +43,22 @@ class Text:
     asked: str
     written: str
     reasoning: str
+    shown: tuple[Problem, ...] = ()  # the worked examples of its request
 
 
-@dataclass(frozen=True)
+@dataclass
 class Draft:
     """A sound problem with the answers to it so far."""
 
-    asked: Cell  # whose text it was
+    text: Text
     home: Cell  # whose problem it is
     candidates: list[Candidate]
+    why: str = "no answer is what the others say"  # it was left out, where it is: a judge's last words
+
+    @property
+    def asked(self) -> Cell:
+        """Whose text it was."""
+        return self.text.cell
 
     @property
     def prompt(self) -> str:
@@ -78,6 +87,7 @@ class Proposal:
         self.seed = seed
         self.on_samples = on_samples
         self.cells = open_cells(strategy)
+        self.refused = Refusals()
         self._counting = Lock()
         self._entered: set[str] = set()
         self._near = Near() if strategy.drop_near_duplicates else None
@@ -136,7 +146,13 @@ class Proposal:
         if how != "first":
             open_drafts = self._keep_what_holds(open_drafts)
         for draft in open_drafts:
-            draft.asked.dropped["wrong"] += 1
+            answers = "\n".join(candidate.problem.completion for candidate in draft.candidates)
+            self._refuse(draft.asked, "wrong", draft.why, f"{draft.prompt}\n{answers}")
+
+    def _refuse(self, cell: Cell, reason: str, why: object, text: str) -> None:
+        """Count a text that is left out, and keep the first ones for a person to read."""
+        cell.dropped[reason] += 1
+        self.refused.add(reason, cell.skill.name, cell.difficulty, str(why), text)
 
     def _write(self, cells: list[Cell], number: int) -> list[Text]:
         """As many texts per cell as it may need, a probe's worth at most, in one batch."""
@@ -144,8 +160,14 @@ class Proposal:
         asked = [cell for cell in cells for _ in range(next_texts(cell, self.strategy.probe_samples))]
         requests = [cell.skill.ask(cell.difficulty) for cell in asked]
         sampling = self.strategy.sampling
+        drawing = random.Random(seed_for(self.seed, str(number), "examples"))
+        shown = [self._examples(cell, drawing) for cell in asked]
+        framed = [
+            self.prompts.with_examples(request, [cell.skill.written(*_parts(each))[1] for each in examples])
+            for cell, request, examples in zip(asked, requests, shown, strict=True)
+        ]
         texts = self.engine.generate(
-            [self.prompts.to_write(request, rng) for request in requests],
+            [self.prompts.to_write(request, rng) for request in framed],
             max_new_tokens=sampling.max_new_tokens,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
@@ -157,9 +179,20 @@ class Proposal:
             cell.sampled += 1
         split = (reasoning_and_answer(text) for text in texts)
         return [
-            Text(cell, request, answer, reasoning)
-            for cell, request, (reasoning, answer) in zip(asked, requests, split, strict=True)
+            Text(cell, request, answer, reasoning, examples)
+            for cell, request, (reasoning, answer), examples in zip(asked, requests, split, shown, strict=True)
         ]
+
+    def _examples(self, cell: Cell, rng: random.Random) -> tuple[Problem, ...]:
+        """As many problems as the strategy shows in a request, none of which a suite holds."""
+        found: dict[str, Problem] = {}
+        for _ in range(TRIES * self.strategy.examples):
+            if len(found) == self.strategy.examples:
+                break
+            problem = cell.skill.sample(rng, cell.difficulty)
+            if not self.contamination.copied(cell.skill.name, problem.prompt):
+                found[problem.prompt] = problem
+        return tuple(found.values())
 
     def _read(self, text: Text) -> Draft | None:
         """The sound problem in a text, filed under the difficulty that it has; None is counted.
@@ -169,28 +202,31 @@ class Proposal:
         cell = text.cell
         try:
             problem = cell.skill.parse(text.asked, text.written)
-        except Malformed:
-            cell.dropped["malformed"] += 1
+        except Malformed as error:
+            self._refuse(cell, "malformed", error, text.written)
             return None
         try:
             problem, difficulty = cell.skill.filed(problem)
-        except Malformed:
-            cell.dropped["unsound"] += 1
+        except Malformed as error:
+            self._refuse(cell, "unsound", error, text.written)
             return None
         home = next((each for each in self.cells if each.skill is cell.skill and each.difficulty == difficulty), None)
         if home is None:
-            cell.dropped["of a difficulty not asked for"] += 1
+            self._refuse(cell, "of a difficulty not asked for", f"it is of difficulty {difficulty}", text.written)
             return None
-        return Draft(cell, home, [Candidate(problem, text.reasoning, "write")])
+        return Draft(text, home, [Candidate(problem, text.reasoning, "write")])
 
-    def _enters(self, prompt: str, cell: Cell) -> bool:
-        """Whether a problem that `cell` was asked for may enter the curriculum, which it then does; no is counted."""
+    def _enters(self, prompt: str, text: Text) -> bool:
+        """Whether the problem in a text may enter the curriculum, which it then does; no is counted."""
+        cell = text.cell
         if prompt in self._entered:
-            cell.dropped["duplicate"] += 1
-        elif self.contamination.copied(cell.skill.name, prompt):
-            cell.dropped["in the suite"] += 1
+            self._refuse(cell, "duplicate", "", prompt)
+        elif _repeats(cell, prompt, text.shown):
+            self._refuse(cell, "a worked example", "it was shown in its request", prompt)
+        elif overlap := self.contamination.copied(cell.skill.name, prompt):
+            self._refuse(cell, "in the suite", f"{overlap.share:.0%} of it is a held-out problem's", prompt)
         elif self._near is not None and self._near.matches(prompt):
-            cell.dropped["near duplicate"] += 1
+            self._refuse(cell, "near duplicate", "", prompt)
         else:
             self._entered.add(prompt)
             if self._near is not None:
@@ -219,18 +255,22 @@ class Proposal:
         how = self.strategy.answers.choose
         # The first of them is sought one by one: those before the last have been refused already.
         candidates = draft.candidates[-1:] if how == "first" else draft.candidates
-        return choose(draft.home.skill, candidates, how, partial(self._judge, draft.home))
+        return choose(draft.home.skill, candidates, how, partial(self._judge, draft))
 
-    def _judge(self, cell: Cell, problem: Problem) -> Judgement:
+    def _judge(self, draft: Draft, problem: Problem) -> Judgement:
         """A verifier that crashes over an answer refuses it, and the run goes on; what is amiss here ends the run."""
+        cell = draft.home
         try:
-            return cell.skill.verify(problem)
+            judgement = cell.skill.verify(problem)
+            draft.why = judgement.reason
+            return judgement
         except LamarckError:
             raise
         except Exception as error:
             with self._counting:
                 cell.crashes += 1
-            return Judgement(False, f"the verifier crashed: {error}")
+            draft.why = f"the verifier crashed: {error}"
+            return Judgement(False, draft.why)
 
     def _keep_what_holds(self, drafts: list[Draft]) -> list[Draft]:
         """Keep what is new of the drafts of which an answer holds; returned are those of which none does.
@@ -241,7 +281,7 @@ class Proposal:
         for draft, best in zip(drafts, chosen, strict=True):
             if best is not None:
                 draft.home.verified += draft.home is draft.asked
-                if self._enters(draft.prompt, draft.asked):
+                if self._enters(draft.prompt, draft.text):
                     self._keep(draft.home, best)
         return [draft for draft, best in zip(drafts, chosen, strict=True) if best is None]
 
@@ -250,10 +290,10 @@ class Proposal:
         cell = text.cell
         try:
             problem = cell.skill.parse(text.asked, text.written)
-        except Malformed:
-            cell.dropped["malformed"] += 1
+        except Malformed as error:
+            self._refuse(cell, "malformed", error, text.written)
             return
-        if self._enters(problem.prompt, cell):
+        if self._enters(problem.prompt, text):
             verdict = Verdict(verified=False, by=UNVERIFIED, score=0.0)
             self._keep(cell, Chosen(Candidate(problem, text.reasoning, "write"), verdict))
 
@@ -273,3 +313,15 @@ class Proposal:
                 strategy=self.author.strategy_digest,
             )
         )
+
+
+def _parts(problem: Problem) -> tuple[str, str]:
+    return problem.prompt, problem.completion
+
+
+def _repeats(cell: Cell, prompt: str, shown: tuple[Problem, ...]) -> bool:
+    """Whether a problem is one of those shown, whatever its white space or order."""
+    try:
+        return bool(shown) and cell.skill.what_varies(prompt) in [cell.skill.what_varies(each.prompt) for each in shown]
+    except Malformed:  # no problem of the skill, which the control arm may keep
+        return False

@@ -7,18 +7,24 @@ for short answers of unequal length that is most of the time. Greedy output equa
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedTokenizerBase
+from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from lamarck.config import THIS_MACHINE, HFEngineConfig, Machine
 from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.errors import LamarckError
 from lamarck.models.change import lay_out
-from lamarck.models.chat import opened_reasoning, prompt_tokens
+from lamarck.models.chat import opened_reasoning
 from lamarck.models.device import device_of
+from lamarck.models.opening import open_model, open_tokenizer
+from lamarck.models.tokens import prompt_tokens, text_tokens
 from lamarck.seeds import seed_for
+
+if TYPE_CHECKING:
+    from lamarck.engine.forms import Forms
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,12 @@ class HFEngine:
         self.model = model.to(self.device).eval()
         self.end = end_tokens(self.model.generation_config, self.tokenizer)
         self.start = start_token(self.tokenizer, self.end)
+        self._forms = self._held_forms() if config.forms == "enforced" else None
+
+    def _held_forms(self) -> "Forms":
+        from lamarck.engine.forms import Forms  # a library that only this needs
+
+        return Forms(self.tokenizer, self.model.get_output_embeddings().weight.shape[0], self.end)
 
     @property
     def device_name(self) -> str:
@@ -73,11 +85,10 @@ class HFEngine:
         for first in range(0, len(order), self.batch_size):
             rows = order[first : first + self.batch_size]
             generator = torch.Generator(self.device).manual_seed(seed_for(seed, str(first)))
-            steps = self._decode(
-                [tokens[row] for row in rows],
-                [max_new_tokens] * len(rows),
-                shared_luck(temperature, top_p, generator),
-            )
+            choose = shared_luck(temperature, top_p, generator)
+            if self._forms and forms:
+                choose = self._forms.hold([forms[row] for row in rows], [tokens[row] for row in rows], choose)
+            steps = self._decode([tokens[row] for row in rows], [max_new_tokens] * len(rows), choose)
             continued: list[list[int]] = [[] for _ in rows]
             # All steps first: reading a token back makes a GPU wait for it.
             for step_rows, step_tokens in list(steps):
@@ -156,7 +167,7 @@ class HFEngine:
 
     @torch.inference_mode()
     def loglikelihoods(self, texts: list[str]) -> list[float]:
-        tokens: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        tokens = text_tokens(texts, self.tokenizer)
         if max((len(row) for row in tokens), default=0) > self.context:
             raise LamarckError(f"a text to score is longer than the model's context of {self.context} tokens: split it")
         order = sorted(range(len(texts)), key=lambda row: len(tokens[row]))
@@ -198,13 +209,7 @@ class HFEngine:
 
 
 def _load(weights: Path, adapter: Path | None, dtype: torch.dtype) -> tuple[PreTrainedTokenizerBase, torch.nn.Module]:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            weights, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
-        )
-    except (OSError, ValueError) as error:
-        raise LamarckError(f"{weights} does not open as a model: {str(error).splitlines()[0]}") from error
+    tokenizer, model = open_tokenizer(weights), open_model(weights, dtype=dtype)
     if adapter is None:
         return tokenizer, model
     from peft import PeftModel  # seconds to import: only where there is an adapter

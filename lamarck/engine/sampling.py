@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+FEW, MORE = 256, 8  # tokens that are sorted first, and how many times more where they do not hold a nucleus
+
 # (logits of the running rows, (rows, vocabulary); which rows of the batch they are; the step, from 1) -> their tokens.
 Choose = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
 
@@ -27,11 +29,10 @@ def shared_luck(temperature: float, top_p: float, generator: torch.Generator) ->
         if temperature == 0:
             return logits.argmax(-1)
         probabilities = torch.softmax(logits.float() / temperature, -1)
-        if top_p < 1:
-            ordered, index = probabilities.sort(-1, descending=True)
-            _keep_nucleus(ordered, torch.tensor(top_p, device=ordered.device))
-            probabilities = torch.zeros_like(probabilities).scatter(-1, index, ordered)
-        return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+        if top_p == 1:
+            return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+        ordered, index = _nucleus(probabilities, torch.tensor(top_p, device=probabilities.device))
+        return index.gather(-1, torch.multinomial(ordered, 1, generator=generator)).squeeze(1)
 
     return choose
 
@@ -53,24 +54,43 @@ def own_luck(requests: Sequence[Continuation], device: torch.device) -> Choose:
         heat = torch.where(hot, temperatures[rows], 1.0)[:, None]
         # Below the best before it is divided: by next to nothing, what stands above zero would become infinite.
         below = logits.float() - logits.float().amax(-1, keepdim=True)
-        ordered, index = torch.softmax(below / heat, -1).sort(-1, descending=True)
-        _keep_nucleus(ordered, top_ps[rows, None])
-        mass = ordered.cumsum(-1)
+        probabilities = torch.softmax(below / heat, -1)
         # A row that has reached its own limit may still be in the batch: its draw is not looked at.
         luck = draws[min(step, len(draws)) - 1, rows, None]
-        # The inverse of the cumulative distribution at one uniform draw; rounding may put that just past the end.
-        place = torch.searchsorted(mass, luck * mass[:, -1:], right=True)
-        place = torch.minimum(place, (ordered > 0).sum(-1, keepdim=True) - 1)
-        return torch.where(hot, index.gather(1, place).squeeze(1), best)
+        chosen = best
+        for own_order in (True, False):  # the whole distribution needs no order
+            places = (hot & ((top_ps[rows] == 1) == own_order)).nonzero().squeeze(1)
+            if not len(places):
+                continue
+            ordered, index = probabilities[places], None
+            if not own_order:
+                ordered, index = _nucleus(ordered, top_ps[rows][places, None])
+            # The inverse of the cumulative distribution at one uniform draw; rounding may put that just past the end.
+            mass = ordered.double().cumsum(-1)
+            place = torch.searchsorted(mass, luck[places] * mass[:, -1:], right=True)
+            place = torch.where(place < ordered.shape[-1], place, ordered.argmax(-1, keepdim=True))
+            drawn = place if index is None else index.gather(1, place)
+            chosen = chosen.index_copy(0, places, drawn.squeeze(1))
+        return chosen
 
     return choose
 
 
-def _keep_nucleus(ordered: torch.Tensor, top_p: torch.Tensor) -> None:
-    """Set to zero, in rows of falling probabilities, what lies beyond `top_p`. The best stays, however small that is:
-    in 32 bits it may be zero."""
+def _nucleus(probabilities: torch.Tensor, top_p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The likeliest tokens of each row in falling order, those beyond `top_p` at zero: (probabilities, their tokens).
+
+    A nucleus is a few hundred tokens of fifty thousand: only as many are sorted as hold the mass that is asked for.
+    The best stays, however small `top_p` is: in 32 bits it may be zero.
+    """
+    count, whole = FEW, probabilities.shape[-1]
+    while True:
+        ordered, index = probabilities.topk(min(count, whole), -1)
+        if count >= whole or bool((ordered.sum(-1, keepdim=True) >= top_p).all()):
+            break
+        count *= MORE
     rest = ordered[..., 1:]
     rest[(ordered.cumsum(-1) - ordered)[..., 1:] >= top_p] = 0
+    return ordered, index
 
 
 def _draws(request: Continuation) -> torch.Tensor:

@@ -17,6 +17,8 @@ from lamarck.engine.http import JSONClient
 from lamarck.errors import LamarckError
 from lamarck.lineage.digest import is_name_of, model_digest
 from lamarck.models.chat import BEFORE_ANSWER, END_OF_THINKING, THINK, opened_reasoning
+from lamarck.models.opening import open_tokenizer
+from lamarck.models.tokens import text_tokens
 from lamarck.seeds import seed_for
 
 # A text that ended otherwise (a filter, an abort) is not what the model would have written.
@@ -83,11 +85,9 @@ class ServerEngine:
     """`weights` and `change` lie here too: they name what the server must have, and hold the tokenizer."""
 
     def __init__(self, config: ServerEngineConfig, weights: Path, change: Path | None) -> None:
-        from transformers import AutoTokenizer  # seconds
-
         self._config = config
         self._http = JSONClient(config)
-        self._tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
+        self._tokenizer = open_tokenizer(weights)
         self._opened = opened_reasoning(self._tokenizer) if config.chat else ""
         self.model = config.model or self._verified_name(model_digest(weights, change))
         self.usage = Usage()
@@ -143,7 +143,7 @@ class ServerEngine:
         """As token ids, so that the text begins where it does with `hf`: at the start-of-sequence token."""
         start = self._tokenizer.bos_token_id
         start = self._tokenizer.eos_token_id if start is None else start
-        rows = [[start, *row] for row in self._tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        rows = [[start, *row] for row in text_tokens(texts, self._tokenizer)]
 
         async def score(client: httpx2.AsyncClient, place: int) -> float:
             body = {"model": self.model, "prompt": rows[place], "max_tokens": 0, "echo": True, "logprobs": 0}

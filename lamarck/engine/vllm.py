@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
-
 from lamarck.config import HERE, THIS_MACHINE, Machine, VLLMEngineConfig
 from lamarck.engine.tokens import end_tokens, generation_config, start_token
 from lamarck.engine.vllm_process import environment, model_settings, vllm_python
 from lamarck.engine.worker import Refused, Worker
 from lamarck.errors import LamarckError
 from lamarck.models.change import lay_out
-from lamarck.models.chat import BEFORE_ANSWER, ends_reasoning, opened_reasoning, prompt_tokens
+from lamarck.models.chat import BEFORE_ANSWER, ends_reasoning, opened_reasoning
 from lamarck.models.device import without_gpu
+from lamarck.models.opening import does_not_open, open_tokenizer
+from lamarck.models.tokens import prompt_tokens, text_tokens
 from lamarck.seeds import seed_for
 
 PROGRAM = Path(__file__).with_name("vllm_worker.py")
@@ -28,11 +28,11 @@ class VLLMEngine:
         self, config: VLLMEngineConfig, weights: Path, change: Path | None, machine: Machine = THIS_MACHINE
     ) -> None:
         python = vllm_python(config)
+        self._tokenizer = open_tokenizer(weights)
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
             self._end = end_tokens(generation_config(weights), self._tokenizer)
         except (OSError, ValueError) as error:
-            raise LamarckError(f"{weights} does not open as a model: {str(error).splitlines()[0]}") from error
+            raise LamarckError(does_not_open(weights, error)) from error
         self._start = start_token(self._tokenizer, self._end)
         self._opened = opened_reasoning(self._tokenizer)
         self._enforced = config.forms == "enforced"
@@ -90,7 +90,7 @@ class VLLMEngine:
     def loglikelihoods(self, texts: list[str]) -> list[float]:
         if not texts:
             return []
-        rows = [[self._start, *row] for row in self._tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        rows = [[self._start, *row] for row in text_tokens(texts, self._tokenizer)]
         self._check_length(max(len(row) for row in rows), 1)
         scores: list[float] = self._ask({"task": "score", "prompts": rows})
         return scores

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.models.change import lay_out
+from lamarck.models.opening import open_model, open_tokenizer
 
 DTYPE = torch.bfloat16
 
@@ -32,10 +32,7 @@ def merge(weights: Path, change: Path | None, output: Path) -> None:
     check_is_whole(weights)
     opened = lay_out(weights, change)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            opened.directory, dtype=DTYPE, local_files_only=True, use_safetensors=True, trust_remote_code=False
-        )
-        tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=False)
+        model, tokenizer = open_model(opened.directory, dtype=DTYPE), open_tokenizer(weights)
         if opened.adapter is not None:
             model = PeftModel.from_pretrained(model, str(opened.adapter), local_files_only=True).merge_and_unload(
                 safe_merge=True

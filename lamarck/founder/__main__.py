@@ -1,4 +1,4 @@
-"""The founder stage: g0 is pretrained here, copied from a directory, or named on the hub.
+"""The founder stage: g0 is pretrained here, copied from a directory, unpacked from a GGUF file, or named on the hub.
 
 python -m lamarck.founder --config config/default.yaml --output results/g0/weights
 """
@@ -7,10 +7,11 @@ import argparse
 import time
 from pathlib import Path
 
-from lamarck.config import Config, HubFounder, LocalFounder
+from lamarck.config import Config, GgufFounder, HubFounder, LocalFounder
+from lamarck.engine import prepare_libraries
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json
-from lamarck.lineage.artifacts import WEIGHTS
+from lamarck.lineage.artifacts import UNPRIMED, WEIGHTS, primer_of
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import weights_digest
 from lamarck.lineage.generation import WEIGHTS_RECORD, parse_generation
@@ -33,7 +34,8 @@ def main() -> None:
         origin, device_seconds = _make(config, directory, arguments.threads)
         wall_seconds = time.perf_counter() - started
         digest = weights_digest(directory)
-        inputs = WEIGHTS.input_digests(config, founder)
+        kind = UNPRIMED if primer_of(config) else WEIGHTS
+        inputs = kind.input_digests(config, founder)
         record = make_record(digest, inputs, config.seed, "cpu", wall_seconds, device_seconds)
         source = origin | {"files": file_digests(directory), "record": record.model_dump(mode="json")}
         write_json(directory / WEIGHTS_RECORD, source)
@@ -48,6 +50,13 @@ def _make(config: Config, directory: Path, threads: int) -> tuple[dict[str, obje
     if isinstance(founder, LocalFounder):
         copy_founder(Path(founder.path), directory)
         return {"kind": "local"}, 0.0
+    if isinstance(founder, GgufFounder):
+        from lamarck.founder.gguf import unpack_gguf
+
+        prepare_libraries(threads)
+        said = unpack_gguf(Path(founder.path), directory)
+        given = {"license": founder.license, "origin": founder.origin}
+        return said | {"kind": "gguf"} | {name: said[name] or value for name, value in given.items()}, 0.0
     if isinstance(founder, HubFounder):
         licence = name_founder(founder.repo, founder.revision, directory)
         return {"kind": "hub", "repo": founder.repo, "revision": founder.revision, "license": licence}, 0.0

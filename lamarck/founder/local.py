@@ -1,11 +1,10 @@
 """A founder that exists already: a model directory on this machine, or a pinned revision on the hub."""
 
-import json
 import shutil
 from pathlib import Path
 
 from lamarck.errors import LamarckError
-from lamarck.files import write_json
+from lamarck.files import read_json, write_json
 from lamarck.lineage.digest import BESIDE, WEIGHTS, model_directory_files
 from lamarck.models.shards import SHARDS, list_shards
 
@@ -35,10 +34,9 @@ def _check_description(source: Path) -> None:
         raise LamarckError(f"{source} is not a model directory: it has no config.json")
     if not any((source / name).is_file() for name in TOKENIZERS):
         raise LamarckError(f"{source} has no tokenizer: it needs one of {', '.join(TOKENIZERS)}")
-    try:
-        config = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise LamarckError(f"{source / 'config.json'} is not valid JSON: {error}") from error
+    config = read_json(source / "config.json")
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise LamarckError(f"{source / 'config.json'} does not describe a model: it names no model_type")
     if "auto_map" in config:
         raise LamarckError(f"{source} needs its own Python code to load (auto_map): remote code is never run")
 

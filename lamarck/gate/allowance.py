@@ -15,6 +15,7 @@ from lamarck.errors import LamarckError
 from lamarck.gate.check import Admitted
 from lamarck.gate.journal import Attempt, Journal, journal_of
 from lamarck.gate.plan import plan_digest
+from lamarck.gate.primer import AdmittedPrimer
 from lamarck.lineage.generation import Generation
 
 
@@ -89,7 +90,7 @@ class Allowance:
         )
 
 
-def approved(admitted: Admitted, child: Generation) -> Allowance:
+def approved(admitted: Admitted | AdmittedPrimer, child: Generation) -> Allowance:
     """What the gate admitted. Errors: LamarckError where the journal of what is spent already is refused."""
     journal = journal_of(child.name, plan_digest(admitted.plan))
     journal.read()

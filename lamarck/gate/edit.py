@@ -44,6 +44,8 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
         raise LamarckError(
             f"nobody curates a control arm: edit {child.planned_by.name}, and {child.name} follows in size"
         )
+    if not child.number:
+        raise LamarckError(f"the primer of {child.name} is drawn by its file, founder.primer: change that instead")
     stale = examine(CURRICULUM, child, config).stale
     if stale:
         raise LamarckError(f"{child.curriculum} is not up to date ({stale}): run snakemake, then edit")

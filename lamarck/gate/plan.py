@@ -209,13 +209,14 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
         suite=Suite(name=Path(config.suite).name, digest=suite),
         seed=config.seed,
         budget=_budget(config, generation, previous),
-        cost=_cost(config, generation, weights, items),
+        cost=planned_cost(config, generation, weights, items),
         control=arm,
     )
     return Proposal(plan, strategy, read, previous)
 
 
-def _cost(config: Config, generation: Generation, weights: Path, items: Sequence[Item]) -> Cost:
+def planned_cost(config: Config, generation: Generation, weights: Path, items: Sequence[Item]) -> Cost:
+    """Errors: LamarckError where the run does not fit the GPU that the configuration names."""
     lengths = [len(f"{item.context} {item.prompt} {item.completion}".split()) for item in items]
     words = sum(lengths) / len(lengths)
     examples = config.recipe.steps * config.recipe.batch_size

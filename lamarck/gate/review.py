@@ -13,6 +13,7 @@ from lamarck.budget.estimate import duration
 from lamarck.config import HERE
 from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
+from lamarck.curriculum.refused import read_refused, reasons, refused_path
 from lamarck.files import digest_bytes, read_json, read_regular
 from lamarck.gate.curriculum_tables import cells_table, guard_rails_table
 from lamarck.gate.plan import Machine, Optimizer, Plan, plan_digest, read_plan
@@ -22,6 +23,8 @@ from lamarck.lineage.records import HumanEdit
 from lamarck.visible import visible
 
 SHOWN_ITEMS = 5
+SHOWN_REASONS = 5
+PRIMER = "In short: a primer, drawn from generators. What it teaches becomes part of g0, the same for both arms."
 LONGEST_TEXT = 100
 LONGEST_LINE = 500
 
@@ -52,8 +55,11 @@ def show(generation: Generation, console: Console | None = None) -> Plan:
         edit = HumanEdit.model_validate(card["record"]["human_edited"])
         console.print(Text(f"{edit.sentence()} {card['parent']} wrote {short(edit.written)}.", style="bold"))
     earlier = _earlier_cards(generation)
-    console.print(Text(_in_short(card, earlier), style="bold"))
-    limits = load_strategy(Path(plan.strategy.path)).limits
+    for line in left_out(generation, card):
+        console.print(Text(line))
+    console.print(Text(_in_short(card, earlier) if generation.number else PRIMER, style="bold"))
+    # A primer's items come from generators: nothing is compared with them.
+    limits = load_strategy(Path(plan.strategy.path)).limits if generation.number else {}
     tables = [cells_table(card, earlier[-1] if earlier else None), guard_rails_table(card, earlier, limits)]
     console.print(Columns(tables, padding=(1, 4)))
     for warning in card["warnings"]:
@@ -162,6 +168,24 @@ def _score_of(name: str) -> str:
     return ", partially evaluated" if content["partial"] else f", score {content['score']:.1f}"
 
 
+def left_out(generation: Generation, card: dict[str, Any]) -> list[str]:
+    """The most frequent reasons for which texts were left out, with what was amiss with one of each.
+
+    None where the file with the texts is not here: it is no artifact, and goes nowhere.
+    """
+    if not refused_path(generation.curriculum).exists():
+        return []
+    found = {reason.name: reason for reason in reasons(read_refused(generation))}
+    counted = sorted(card["dropped"].items(), key=lambda pair: -pair[1])
+    lines = [
+        f"  {count:,} {name}, as {row.skill} {row.difficulty}: {visible(row.why or row.text, LONGEST_TEXT)}"
+        for name, count in counted
+        if name in found and (row := found[name].examples[0])
+    ]
+    more = f"  `lamarck curriculum why {generation.name}` shows the texts."
+    return [*lines[:SHOWN_REASONS], more] if lines else []
+
+
 def _origin(card: dict[str, Any]) -> str:
     dropped = ", ".join(f"{count} {reason}" for reason, count in card["dropped"].items())
     others = ((card["replayed"], "replayed from earlier generations"), (card["anchors"], "of the founder's own data"))
@@ -169,7 +193,7 @@ def _origin(card: dict[str, Any]) -> str:
     return (
         f"\n{card['parent']} wrote {card['sampled']} texts and {card['answered']} further answers in "
         f"{card['record']['device_seconds']:.0f} s: {card['kept']} problems kept{mixed_in}; {card['to_write']} of all "
-        f"these are also learned as they were written. Left out: {dropped}."
+        f"these are also learned as they were written. Left out: {dropped or 'nothing'}."
     )
 
 
@@ -201,9 +225,15 @@ def _line(item: Item) -> str:
 
 def _how_to_answer(plan: Plan) -> str:
     digest = short(plan_digest(plan))
+    # A primer's items come from its file: another file is another primer.
+    edit = (
+        f"To drop or change items first: lamarck review {plan.generation} --edit\n"
+        if plan.generation != plan.parent.generation
+        else ""
+    )
     return (
         f"\nThe plan is {digest}. To allow exactly this run:\n"
         f"  lamarck approve {plan.generation}\n"
         f'  lamarck approve {plan.generation} --by "YOUR NAME" --digest {digest}\n'
-        f"To drop or change items first: lamarck review {plan.generation} --edit\n"
+        f"{edit}"
     )

@@ -11,6 +11,7 @@ from typing import Literal
 
 from lamarck.config import Config
 from lamarck.gate.check import GateState, gate_state
+from lamarck.lineage.artifacts import primer_of
 from lamarck.lineage.freshness import Artifact
 from lamarck.lineage.generation import CAMPAIGNS, RESULTS, Generation, parse_generation
 
@@ -30,7 +31,7 @@ class Standing:
 def standing(config: Config, artifacts: list[Artifact], summary_is_stale: bool = False) -> Standing:
     """The first thing that is not done, in the order in which the rules go through the lineage."""
     stale = [artifact for artifact in artifacts if artifact.stale]
-    for number in range(1, config.generations + 1):
+    for number in range(0 if primer_of(config) else 1, config.generations + 1):
         child = Generation(number)
         if any(_comes_before_gate(artifact, child) for artifact in stale):
             return Standing("work", child, None)

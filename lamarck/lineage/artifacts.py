@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lamarck.config import Config, Form
+from lamarck.config.primer import load_primer
 from lamarck.config.strategy import load_strategy
 from lamarck.files import digest_file, digest_value, read_regular
 from lamarck.lineage.configured import config_of
@@ -90,6 +91,44 @@ def earlier_curricula(child: Generation) -> tuple[Path, ...]:
     return tuple(each.curriculum for each in child.line[1:-1])
 
 
+def primer_of(config: Config) -> Path | None:
+    """The primer's file, where the founder has one."""
+    primer = None if config.founder.kind == "tiny" else config.founder.primer
+    return None if primer is None else Path(primer)
+
+
+def _has_primer(config: Config, founder: Generation) -> bool:
+    return primer_of(config) is not None
+
+
+def _with_primer(name: str, digest: Callable[[Files], str], file: Callable[[Generation], Path]) -> Setting:
+    """An input that there is where the founder has a primer."""
+    return Setting(
+        name,
+        lambda config, founder, files: digest(files),
+        lambda config, founder: {name: (file(founder),)} if _has_primer(config, founder) else None,
+    )
+
+
+def _unprimed(founder: Generation) -> Path:
+    return founder.directory / "unprimed"
+
+
+UNPRIMED_MODEL = _with_primer("unprimed", lambda files: weights_digest(files["unprimed"][0]), _unprimed)
+PRIMER_FILE = Setting(
+    "primer",
+    lambda config, founder, files: load_primer(files["primer"][0]).digest(),
+    lambda config, founder: {"primer": (path,)} if (path := primer_of(config)) else None,
+)
+
+
+def _source(config: Config, founder: Generation) -> Files | None:
+    return {"source": (Path(config.founder.path),)} if config.founder.kind in ("local", "gguf") else None
+
+
+SOURCE = Setting("source", lambda config, founder, files: source_digest(files["source"][0]), _source)
+
+
 def _founder_inputs() -> tuple[Input, ...]:
     def tiny(setting: Setting) -> Setting:
         """Only what is pretrained here depends on it."""
@@ -99,15 +138,15 @@ def _founder_inputs() -> tuple[Input, ...]:
             lambda config, founder: setting.files(config, founder) if config.founder.kind == "tiny" else None,
         )
 
-    def source(config: Config, founder: Generation) -> Files | None:
-        return {"source": (Path(config.founder.path),)} if config.founder.kind == "local" else None
-
     return (
         Setting("founder", lambda config, founder, files: config.founder.digest()),
         tiny(SUITE),  # whose problems it must not see
         tiny(SEED),
         tiny(Setting("threads", lambda config, founder, files: str(config.engine.founder_threads))),
-        Setting("source", lambda config, founder, files: source_digest(files["source"][0]), source),
+        SOURCE,
+        UNPRIMED_MODEL,
+        _with_primer("curriculum", _one_file("curriculum"), lambda founder: founder.curriculum),
+        _with_primer("plan", _one_file("plan"), lambda founder: founder.plan),
     )
 
 
@@ -170,6 +209,52 @@ def scores_digest(scores: str, samples: str) -> str:
     return digest_value({"eval": scores, "samples": samples})
 
 
+UNPRIMED = Kind(
+    "unprimed",
+    {"unprimed": "unprimed"},
+    "founder",
+    (
+        # Of the founder as it comes, whatever is made of it then.
+        Setting("founder", lambda config, founder, files: config.founder.model_copy(update={"primer": None}).digest()),
+        SOURCE,
+    ),
+    lambda founder: weights_digest(_unprimed(founder)),
+    f"unprimed/{WEIGHTS_RECORD}",
+    wanted=_has_primer,
+    before_gate=True,
+    published=False,
+    dvc={"unprimed": "out"},
+)
+PRIMER = Kind(
+    "primer",
+    {"curriculum": "curriculum.jsonl", "card": "curriculum.json"},
+    "founder",
+    (PRIMER_FILE, SUITE, SEED),
+    lambda founder: digest_file(founder.curriculum),
+    "curriculum.json",
+    wanted=_has_primer,
+    before_gate=True,
+    published=False,
+    dvc={"curriculum": "out"},
+)
+PRIMER_PLAN = Kind(
+    "primer_plan",
+    {"plan": "plan.json", "record": "plan.record.json"},
+    "founder",
+    (
+        UNPRIMED_MODEL,
+        _with_primer("curriculum", _one_file("curriculum"), lambda founder: founder.curriculum),
+        PRIMER_FILE,
+        SUITE,
+        SEED,
+        Setting("machine", lambda config, founder, files: digest_value(list(config.machines.train.place))),
+    ),
+    lambda founder: digest_file(founder.plan),
+    "plan.record.json",
+    wanted=_has_primer,
+    before_gate=True,
+    published=False,
+)
 WEIGHTS = Kind(
     "weights",
     {"weights": "weights"},
@@ -188,6 +273,30 @@ STUDENT_MODEL = Kind(
     f"student/{WEIGHTS_RECORD}",
     wanted=lambda config, founder: not founder.lineage and student_of(config) == STUDENT,
     dvc={"student": "out"},
+)
+FOUNDER_CHECK = Kind(
+    "founder_check",
+    {"check": "check.json", "record": "check.record.json"},
+    "founder",
+    (
+        Setting(
+            "model",
+            lambda config, founder, files: weights_digest(files["weights"][0]),
+            # Before a primer is planned for it: what came is what is looked at.
+            lambda config, founder: {
+                "weights": (_unprimed(founder) if _has_primer(config, founder) else founder.weights,)
+            },
+        ),
+        # Which layers get adapters, and whether our own engine is to write with it.
+        Setting(
+            "asked", lambda config, founder, files: digest_value([config.recipe.target_modules, config.engine.kind])
+        ),
+    ),
+    lambda founder: digest_file(founder.directory / "check.json"),
+    "check.record.json",
+    # What is pretrained here is a model of our own making.
+    wanted=lambda config, founder: config.founder.kind != "tiny",
+    published=False,
 )
 CURRICULUM = Kind(
     "curriculum",
@@ -353,8 +462,12 @@ EXAM_FILES = {"scores": "json", "samples": "samples.jsonl", "record": "record.js
 
 # In the order in which a generation's artifacts are made from one another.
 TABLE: tuple[Kind, ...] = (
+    UNPRIMED,
+    PRIMER,
+    PRIMER_PLAN,
     WEIGHTS,
     STUDENT_MODEL,
+    FOUNDER_CHECK,
     CURRICULUM,
     DATASET_CARD,
     PLAN,

@@ -11,7 +11,7 @@ from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generati
 WEIGHTS = "*.safetensors"
 BESIDE = ("*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*", "vocab*", "merges.txt",
           "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")  # fmt: skip
-
+NEVER = (".py", ".pyc", ".pkl", ".bin", ".pt", ".pth")  # code, and what runs code when it is opened
 
 SHORT = 8
 
@@ -27,13 +27,16 @@ def weights_digest(weights: Path) -> str:
 
 
 def source_digest(source: Path) -> str:
-    """Digest of what of a model directory becomes a founder: whatever else lies there decides nothing."""
+    """Digest of what becomes a founder: a file, or of a model directory what it needs; the rest decides nothing."""
+    if source.is_file():
+        return cached_digest(source)
     return digest_value({path.name: cached_digest(path) for path in sorted(model_directory_files(source))})
 
 
 def model_directory_files(source: Path) -> list[Path]:
     """What a model directory needs to generate text. Pickled weights and Python files are left out on purpose."""
-    return [path for pattern in (WEIGHTS, *BESIDE) for path in source.glob(pattern)]
+    found = [path for pattern in (WEIGHTS, *BESIDE) for path in source.glob(pattern)]
+    return [path for path in found if path.suffix not in NEVER]
 
 
 def change_digest(change: Path) -> str:

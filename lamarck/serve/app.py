@@ -20,7 +20,8 @@ from starlette.routing import Route
 
 from lamarck.engine.hf import HFEngine, ScoredText
 from lamarck.engine.sampling import Continuation
-from lamarck.models.chat import conversation_tokens, opened_reasoning
+from lamarck.models.chat import opened_reasoning
+from lamarck.models.tokens import conversation_tokens, text_tokens
 from lamarck.seeds import seed_for
 from lamarck.serve.answer import Choice, Render, events, total, unless_gone, usage
 from lamarck.serve.batcher import Batcher, Scoring
@@ -124,14 +125,17 @@ class Service:
 
     def _rows(self, asked: CompletionRequest) -> list[list[int]]:
         """Token ids of each prompt, as they are: no chat template. Errors: Refusal for ids that the model lacks."""
-        prompts = asked.prompts
-        rows = [
-            prompt if isinstance(prompt, list) else list(self.engine.tokenizer(prompt)["input_ids"])
-            for prompt in prompts
-        ]
+        rows = [prompt if isinstance(prompt, list) else self._as_it_is(prompt) for prompt in asked.prompts]
         if any(not 0 <= token < self.tokens for row in rows for token in row):
             raise Refusal(400, "prompt: it holds a token id that the model does not have", "invalid_value")
         return rows
+
+    def _as_it_is(self, prompt: str) -> list[int]:
+        """Of a model with a chat template this may be a chat that the client has rendered, control tokens included."""
+        tokenizer = self.engine.tokenizer
+        if tokenizer.chat_template:
+            return list(tokenizer(prompt)["input_ids"])
+        return text_tokens([prompt], tokenizer, begin=True)[0]
 
     def _begin(self, asked: Asked, rows: list[list[int]], limits: list[int], opened: str) -> list[Choice]:
         for row, limit in zip(rows, limits, strict=True):

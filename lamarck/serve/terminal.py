@@ -14,7 +14,8 @@ from lamarck.asking import as_text
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.lineage.generation import Generation
-from lamarck.models.chat import conversation_tokens, opened_reasoning
+from lamarck.models.chat import opened_reasoning
+from lamarck.models.tokens import conversation_tokens
 from lamarck.serve.model import load, servable
 from lamarck.visible import visible_text
 

@@ -71,17 +71,16 @@ def answer(model: Servable, config: Config, address: Address, idle_seconds: floa
 
 
 def _settings(model: Servable, opened: LaidOut, engine: VLLMEngineConfig, address: Address) -> dict[str, Any]:
-    from transformers import AutoTokenizer  # seconds
-
     from lamarck.models.chat import ends_reasoning, template_of_one_message
+    from lamarck.models.opening import open_tokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model.weights, local_files_only=True, trust_remote_code=False)
+    tokenizer = open_tokenizer(model.weights)
     return {
         "name": model.name,
         "model": model_settings(engine, opened.directory, opened.adapter),
         # Then reasoning is handed out apart, and a form that is asked for begins behind it.
         "reasons": ends_reasoning(tokenizer),
-        "chat_template": None if tokenizer.chat_template else template_of_one_message(tokenizer),
+        "chat_template": tokenizer.chat_template or template_of_one_message(tokenizer),
         "host": address.ip,
         "port": address.port,
         "hosts": address.hosts,

@@ -20,6 +20,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from lamarck.errors import LamarckError
+from lamarck.models.logits import logits_at
 from lamarck.train.causal import causal_of
 
 ATTENTION = "lamarck_context"
@@ -164,7 +165,9 @@ def _refuse_unless_exact(model: torch.nn.Module, config: Any) -> None:
                     f"only {len(store.layers)} of this model's {config.num_hidden_layers} layers keep keys and values "
                     f"of their own, so that its context cannot be frozen: {PLAIN}"
                 )
-            plain = context_frozen_loss(model, inputs, labels, torch.zeros_like(contexts))
+            counted = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED) != IGNORED
+            logits = logits_at(causal_of(model), inputs, counted)  # also with what stands behind the head: scales, caps
+            plain = torch.nn.functional.cross_entropy(logits.float(), labels[:, 1:][counted[:, :-1]])
             frozen = context_frozen_loss(model, inputs, labels, contexts)
     except (TypeError, ValueError) as error:
         raise LamarckError(f"this model's attention cannot be given a frozen context ({error}): {PLAIN}") from error
@@ -175,7 +178,7 @@ def _refuse_unless_exact(model: torch.nn.Module, config: Any) -> None:
     if not abs(float(plain - frozen)) < tolerance:
         raise LamarckError(
             f"with its context frozen this model's loss is {float(frozen):.4f}, and the plain one {float(plain):.4f}: "
-            f"its attention is of a kind that is not known here; {PLAIN}"
+            f"its attention or its head is of a kind that is not known here; {PLAIN}"
         )
 
 

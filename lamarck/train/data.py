@@ -11,7 +11,8 @@ from transformers import PreTrainedTokenizerBase
 from lamarck.budget.work import rows_at_once
 from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
-from lamarck.models.chat import answer_text, opened_reasoning, prompt_tokens
+from lamarck.models.chat import opened_reasoning
+from lamarck.models.tokens import answer_tokens, prompt_tokens
 from lamarck.seeds import seed_for
 
 IGNORED = -100  # The label that torch's cross-entropy leaves out.
@@ -44,7 +45,7 @@ class Example:
 @dataclass(frozen=True)
 class Dataset:
     examples: list[Example]
-    too_long: int  # examples whose answer lies wholly beyond the cut: nothing of them could be trained
+    too_long: int  # examples left out: without its end an answer teaches to go on for ever
 
 
 def exercises(items: Sequence[Item], reasoning: Literal["left out", "learned"]) -> list[Exercise]:
@@ -63,22 +64,21 @@ def exercises(items: Sequence[Item], reasoning: Literal["left out", "learned"]) 
 
 
 def tokenize(exercises: Sequence[Exercise], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Dataset:
-    """Exercises as examples. Errors: LamarckError when no example has a token to train on."""
+    """Exercises as examples; one of more than `max_tokens` is left out. Errors: LamarckError when all of them are."""
     opened = opened_reasoning(tokenizer)
-    texts = [answer_text(each.answer, each.reasoning, tokenizer, opened) for each in exercises]
-    answers = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    answers = answer_tokens([(each.reasoning, each.answer) for each in exercises], tokenizer, opened)
     starts = prompt_tokens([each.prompt for each in exercises], tokenizer)
     examples: list[Example] = []
     too_long = 0
     for start, answer, each in zip(starts, answers, exercises, strict=True):
-        tokens = (*start, *answer, tokenizer.eos_token_id)[:max_tokens]
-        if len(tokens) > len(start):
+        tokens = (*start, *answer, tokenizer.eos_token_id)
+        if len(tokens) <= max_tokens:
             examples.append(Example(tokens, len(start), each.difficulty))
         else:
             too_long += 1
     if not examples:
         raise LamarckError(
-            f"no example has a token to train on: every prompt fills the {max_tokens} of recipe.max_tokens"
+            f"nothing to train on: every example is longer than the {max_tokens} tokens of recipe.max_tokens"
         )
     return Dataset(examples, too_long)
 

@@ -10,6 +10,7 @@ import torch
 from lamarck.config import Recipe
 from lamarck.errors import LamarckError
 from lamarck.gate.allowance import Allowance
+from lamarck.models.logits import logits_at
 from lamarck.train.causal import causal_of
 from lamarck.train.checkpoint import Checkpoints, Progress
 from lamarck.train.context import context_frozen_loss
@@ -113,11 +114,10 @@ def answer_loss(model: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tens
     never looks, so no mask is needed and no example can see another.
     """
     causal = causal_of(model)
+    targets = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
+    counted = targets != IGNORED
     with _products_in(causal.dtype, inputs.device):
-        hidden = causal.get_decoder()(input_ids=inputs, use_cache=False).last_hidden_state[:, :-1]
-        targets = labels[:, 1:]
-        counted = targets != IGNORED
-        logits = causal.get_output_embeddings()(hidden[counted])
+        logits = logits_at(causal, inputs, counted)
     return torch.nn.functional.cross_entropy(logits.float(), targets[counted])
 
 

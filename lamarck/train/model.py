@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import BitsAndBytesConfig
 from transformers.pytorch_utils import Conv1D
 
 from lamarck.config import Recipe
@@ -15,6 +15,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_json, write_json
 from lamarck.models.change import DELTA, form_of, lay_out, write_model
 from lamarck.models.delta import Facts, state_digest, tensors_of, write_delta
+from lamarck.models.opening import check_not_tied, open_model
 from lamarck.models.shards import model_directory
 from lamarck.train.adapters import fuse_adapters
 from lamarck.train.liger import with_liger
@@ -42,8 +43,7 @@ def load_trainable(weights: Path, parent: Path | None, recipe: Recipe, device: t
 
 def _load_whole(weights: Path, parent: Path | None, recipe: Recipe, device: torch.device) -> torch.nn.Module:
     opened = lay_out(weights, parent)
-    settings = {"dtype": getattr(torch, recipe.dtype), "local_files_only": True, "use_safetensors": True}
-    model = _open(opened.directory, settings).to(device)
+    model = open_model(opened.directory, dtype=getattr(torch, recipe.dtype)).to(device)
     if opened.adapter is not None:
         adapted = PeftModel.from_pretrained(model, str(opened.adapter), local_files_only=True)
         model = adapted.merge_and_unload(safe_merge=True)
@@ -53,8 +53,10 @@ def _load_whole(weights: Path, parent: Path | None, recipe: Recipe, device: torc
 def with_adapter(base: torch.nn.Module, parent_adapter: Path | None, recipe: Recipe) -> PeftModel:
     """A frozen model with the adapter that is trained on it, whose weights are drawn from torch's global generator.
 
-    Errors: LamarckError for a parent's adapter that does not fit the recipe, and when nothing would be trained.
+    Errors: LamarckError for a parent's adapter that does not fit the recipe, for adapters on a tied embedding, and when
+    nothing would be trained.
     """
+    check_not_tied(base, recipe.target_modules)
     fresh = _lora(recipe)
     layers = _layers(base, recipe.target_modules)
     if not layers:
@@ -127,9 +129,9 @@ def export_adapter(model: PeftModel, inherit: Literal["continue", "stack", "fres
 
 
 def _load_base(weights: Path, recipe: Recipe, device: torch.device) -> torch.nn.Module:
-    settings = {"dtype": getattr(torch, recipe.dtype), "local_files_only": True, "use_safetensors": True}
+    settings: dict[str, Any] = {"dtype": getattr(torch, recipe.dtype)}
     if recipe.quantize == "none":
-        return with_liger(_open(weights, settings).to(device), recipe, device)
+        return with_liger(open_model(model_directory(weights), **settings).to(device), recipe, device)
     try:
         import bitsandbytes  # noqa: F401  # seconds to import, and not in the default environment
     except ImportError as error:
@@ -143,14 +145,7 @@ def _load_base(weights: Path, recipe: Recipe, device: torch.device) -> torch.nn.
     )
     # What is not quantised (embedding, head, norms) stays in recipe.dtype: it is what flows between the layers.
     settings |= {"quantization_config": quantization, "device_map": {"": device}}
-    return with_liger(_open(weights, settings), recipe, device)
-
-
-def _open(weights: Path, settings: dict[str, Any]) -> torch.nn.Module:
-    try:
-        return AutoModelForCausalLM.from_pretrained(model_directory(weights), trust_remote_code=False, **settings)
-    except (OSError, ValueError) as error:
-        raise LamarckError(f"{weights} does not open as a model: {str(error).splitlines()[0]}") from error
+    return with_liger(open_model(model_directory(weights), **settings), recipe, device)
 
 
 def _lora(recipe: Recipe) -> LoraConfig:

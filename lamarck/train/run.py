@@ -52,8 +52,8 @@ def make_child(job: Job, team: "Team") -> None:
     # Heavy, and the process that starts the others needs none of it.
     import torch
     from peft import PeftModel
-    from transformers import AutoTokenizer
 
+    from lamarck.models.opening import open_tokenizer
     from lamarck.train.causal import causal_of
     from lamarck.train.context import freeze_contexts
     from lamarck.train.data import Batches, exercises, show_example, tokenize
@@ -70,11 +70,17 @@ def make_child(job: Job, team: "Team") -> None:
     config, child, recipe, admitted = job.config, job.child, job.config.recipe, job.admitted
     ceiling = job.allowance.device_seconds
     torch.set_num_threads(max(1, job.threads // team.size))
-    tokenizer = AutoTokenizer.from_pretrained(job.weights, local_files_only=True)
+    tokenizer = open_tokenizer(job.weights)
     seed = seed_for(config.seed, "train", str(child.number))
     data = tokenize(exercises(admitted.items, recipe.reasoning), tokenizer, recipe.max_tokens)
     if team.leads:
         print(f"{child.name} learns what stands in brackets: {show_example(data.examples[0], tokenizer)}", flush=True)
+        if data.too_long:
+            print(
+                f"{data.too_long} of {data.too_long + len(data.examples)} examples are longer than the "
+                f"{recipe.max_tokens} tokens of recipe.max_tokens and are left out",
+                flush=True,
+            )
 
     with metrics_shown(config.metrics if team.leads else "none", job.metrics) as on_row:
         torch.manual_seed(seed)

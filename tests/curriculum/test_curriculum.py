@@ -279,3 +279,27 @@ def test_a_share_of_the_items_is_also_learned_as_a_teacher_writes_it() -> None:
     for number in (0, len(written) - 1, len(written), len(written) + 1, len(items)):
         assert len(as_written(items, 0.5, 1, number)) == number
     assert as_written(items, 0.5, 1, len(written)) == written
+
+
+def test_worked_examples_are_shown_and_never_counted_as_the_teachers() -> None:
+    """The wrong implementations: examples that a suite holds; a teacher that is paid for copying what it was shown."""
+    held_out = {get_skill("arithmetic").sample(random.Random(seed), 2).prompt for seed in range(200)}
+
+    def copy(request: str, rng: random.Random) -> str:
+        shown = request.removeprefix("Examples of what is asked for:\n\n").partition("\n\nWrite another one.\n\n")[0]
+        first = shown.split("\n\n")[0]
+        return rng.choice([first, first.replace(" ", "  "), scripted({"<a2>": 1.0})._answer("<a2>", rng)])
+
+    engine = RuleEngine(copy)
+    skills = {"arithmetic": {"share": 1, "difficulties": (2,)}}
+    made = proposal(engine, held_out=held_out, examples=3, skills=skills, size=20)
+    [cell] = made.verified()
+    assert cell.dropped["a worked example"] > 10
+    shown = {line for request in engine.asked if request.startswith("Examples") for line in request.split("\n\n")[1:4]}
+    assert len(shown) > 30
+    assert not {f"<a2> {line.partition('=>')[0]}=>" for line in shown} & held_out
+    # Every third text is the teacher's own, and only those are kept.
+    assert 5 < len(cell.kept) <= cell.sampled // 2
+    first = next(request for request in engine.asked if request.startswith("Examples"))
+    assert first.endswith("\n\nWrite another one.\n\n<a2>") and first.count("=>") == 3
+    assert proposal(engine, skills=skills, size=20)._examples(cell, random.Random(0)) == ()

@@ -6,6 +6,7 @@ import re
 from rich.console import Console
 
 from lamarck.curriculum.item import Item, item_id
+from lamarck.curriculum.refused import Refused, refused_path, write_refused
 from lamarck.files import write_json, write_jsonl
 from lamarck.gate import review
 from tests.gate.project import G1, config, make_plan, write_plan
@@ -47,3 +48,18 @@ def test_a_long_problem_does_not_hide_the_answer() -> None:
     line = review._line(item.model_copy(update={"prompt": "p" * 5000, "completion": "the answer"}))
     assert line.endswith("… the answer")
     assert len(line) < 150
+
+
+def test_it_says_what_was_left_out_and_why() -> None:
+    """The five most frequent reasons; the file with the texts may not be here, since it is no artifact."""
+    dropped = {"wrong": 9, "malformed": 30, "duplicate": 1, "unsound": 7, "near duplicate": 2, "in the suite": 3}
+    assert review.left_out(G1, {"dropped": dropped}) == []
+    rows = [
+        Refused(reason=reason, skill="json_mode", difficulty=2, number=number, why=f"{reason}\x1b[2J", text="t" * 500)
+        for reason, number in dropped.items()
+    ]
+    write_refused(refused_path(G1.curriculum), rows)
+    *lines, last = review.left_out(G1, {"dropped": dropped})
+    assert [line.split()[0] for line in lines] == ["30", "9", "7", "3", "2"]
+    assert lines[0].startswith("  30 malformed, as json_mode 2: malformed") and "\x1b" not in lines[0]
+    assert "lamarck curriculum why g1" in last

@@ -5,6 +5,11 @@ import json
 import shutil
 from pathlib import Path
 
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from lamarck.files import digest_file
 from tests.pipeline.conftest import Project
 
 
@@ -129,9 +134,56 @@ def test_a_local_model_directory_can_be_the_founder(at_gate: Project, tmp_path: 
     project.config(founder={"kind": "local", "path": "my-model"}, control=False)
     assert "g1 waits for a human" in project.snakemake()
     assert project.read("results/g1/plan.json")["control"] is None
+    assert project.read("results/g0/check.json")["model_type"] == "llama"
+    # A check that is made again, as that of an older lineage is, has nothing written again.
+    (project.root / "results/g0/check.json").unlink()
+    written = (project.root / "results/g1/curriculum.json").read_bytes()
+    project.snakemake()
+    assert (project.root / "results/g0/check.json").exists()
+    assert (project.root / "results/g1/curriculum.json").read_bytes() == written
     missing = {"kind": "local", "path": "no-such-model"}
     project.config(founder=missing)
     assert "no-such-model does not exist" in project.snakemake(check=False)
+
+
+def test_a_primer_waits_for_a_human_and_becomes_part_of_the_founder(at_gate: Project, tmp_path: Path) -> None:
+    """The wrong implementations: a warm-up that no plan names; one that is trained again when a later run begins."""
+    project = at_gate.copy(tmp_path / "project")
+    shutil.move(project.root / "results/g0/weights", project.root / "my-model")
+    shutil.rmtree(project.root / "results")
+    recipe = yaml.safe_load((project.root / "config/default.yaml").read_text())["recipe"]
+    primer = {
+        "description": "for tests",
+        "skills": {"json_mode": {"share": 1, "difficulties": [1, 2]}},
+        "size": 40,
+        "recipe": recipe | {"steps": 8, "checkpoint_every": 4},
+        "device_seconds": 60,
+    }
+    (project.root / "primer.yaml").write_text(yaml.safe_dump(primer))
+    project.config(founder={"kind": "local", "path": "my-model", "primer": "primer.yaml"}, control=False)
+    assert "g0 waits for a human" in project.snakemake()
+    assert not (project.root / "results/g0/weights").exists() and not (project.root / "results/g1").exists()
+    assert "results/g0/plan.json is not approved" in project.run("lamarck", "status").stdout
+    assert "40 problems kept" in " ".join(project.run("lamarck", "review", "g0").stdout.split())
+    assert "g0 waits for a human" in project.snakemake("results/g0/weights", check=False)
+
+    project.approve("g0")
+    assert "g1 waits for a human" in project.snakemake()
+    source = project.read("results/g0/weights/source.json")
+    assert (source["kind"], source["from"]["kind"], source["primer"]["steps"]) == ("primed", "local", 8)
+    assert source["record"]["inputs"]["plan"] == digest_file(project.root / "results/g0/plan.json")
+    before = load_file(project.root / "my-model/model.safetensors")
+    after = load_file(project.root / "results/g0/weights/model.safetensors")
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert any("q_proj" in name for name in moved) and not any("norm" in name for name in moved)
+    journal = project.root / "approvals/spent/g0"
+    assert list(journal.glob("*.jsonl")), "what it spent is written down"
+    project.snakemake()
+    assert project.read("results/g0/weights/source.json") == source
+
+    # Another primer is another plan, which the old answer does not open.
+    (project.root / "primer.yaml").write_text(yaml.safe_dump(primer | {"size": 44}))
+    assert "approves another plan" in project.snakemake(check=False)
 
 
 def test_a_human_edit_is_kept_and_closes_the_gate_until_it_is_approved(at_gate: Project, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
+    GraniteConfig,
+    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MambaConfig,
@@ -264,6 +266,14 @@ def test_layers_with_a_state_of_their_own_are_refused() -> None:
     recurrent = MambaForCausalLM(MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, state_size=4))
     with pytest.raises(LamarckError, match=r"train it with the plain loss$"):
         freeze_contexts(recurrent)
+
+
+def test_a_head_that_is_scaled_is_refused() -> None:
+    """Its loss would be another than the model's own."""
+    scaled = GraniteForCausalLM(GraniteConfig(**SHAPE, logits_scaling=4.0))
+    with pytest.raises(LamarckError, match="its attention or its head is of a kind that is not known here"):
+        freeze_contexts(scaled)
+    freeze_contexts(GraniteForCausalLM(GraniteConfig(**SHAPE)))
 
 
 def test_queries_alone_can_be_trained(batch: tuple[torch.Tensor, ...]) -> None:

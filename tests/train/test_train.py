@@ -94,10 +94,16 @@ def test_only_answers_are_learned(items: list[Item], tokenizer: PreTrainedTokeni
 
 
 def test_nothing_to_learn_is_an_error(items: list[Item], tokenizer: PreTrainedTokenizerBase) -> None:
-    with pytest.raises(LamarckError, match="no example has a token to train on"):
+    with pytest.raises(LamarckError, match="every example is longer than the 2 tokens"):
         tokenize(exercises(items, "left out"), tokenizer, 2)
-    shortest = min(len(tokenizer(item.prompt)["input_ids"]) for item in items)
-    assert tokenize(exercises(items, "left out"), tokenizer, shortest + 1).too_long > 0
+
+
+def test_an_answer_without_its_end_is_not_taught(items: list[Item], tokenizer: PreTrainedTokenizerBase) -> None:
+    """The wrong implementation: examples cut at recipe.max_tokens, whose answers then never end."""
+    lengths = sorted(len(example.tokens) for example in tokenize(exercises(items, "left out"), tokenizer, 128).examples)
+    data = tokenize(exercises(items, "left out"), tokenizer, lengths[-1] - 1)
+    assert data.too_long == lengths.count(lengths[-1])
+    assert {example.tokens[-1] for example in data.examples} == {tokenizer.eos_token_id}
 
 
 def test_examples_in_a_batch_do_not_leak(weights: Path, items: list[Item], tokenizer: PreTrainedTokenizerBase) -> None:

@@ -48,6 +48,7 @@ class Cost(Shown):
 STAGES = {
     "weights": "founder",
     "student": "student",
+    "founder_check": "founder's check",
     "curriculum": "curriculum",
     "scores": "evaluation",
 } | dict.fromkeys((kind.name for kind in TRAINED), "training")

@@ -1,0 +1,23 @@
+"""A model's logits where they are asked for alone, by its own forward pass."""
+
+from typing import Any
+
+import torch
+
+
+def logits_at(causal: torch.nn.Module, inputs: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """(places, vocabulary) logits of `causal` at the `places` of `inputs`, both (batch, longest); `places` is boolean.
+
+    The head of a large vocabulary costs more memory than all else, so it sees these places only. What the model does
+    before and behind its head (scales, caps, biases) it does itself.
+    """
+
+    def chosen(head: torch.nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (given[0][places], *given[1:])
+
+    hook = causal.get_output_embeddings().register_forward_pre_hook(chosen)
+    try:
+        logits: torch.Tensor = causal(input_ids=inputs, use_cache=False).logits
+    finally:
+        hook.remove()
+    return logits
