@@ -270,10 +270,15 @@ def test_layers_with_a_state_of_their_own_are_refused() -> None:
 
 def test_a_head_that_is_scaled_is_refused() -> None:
     """Its loss would be another than the model's own."""
-    scaled = GraniteForCausalLM(GraniteConfig(**SHAPE, logits_scaling=4.0))
+
+    def granite(scale: float) -> GraniteForCausalLM:
+        model = GraniteForCausalLM(GraniteConfig(**SHAPE, logits_scaling=scale))
+        torch.nn.init.normal_(model.get_output_embeddings().weight)  # opinions, as of a model that has learned
+        return model
+
     with pytest.raises(LamarckError, match="its attention or its head is of a kind that is not known here"):
-        freeze_contexts(scaled)
-    freeze_contexts(GraniteForCausalLM(GraniteConfig(**SHAPE)))
+        freeze_contexts(granite(4.0))
+    freeze_contexts(granite(1.0))
 
 
 def test_queries_alone_can_be_trained(batch: tuple[torch.Tensor, ...]) -> None:
