@@ -21,14 +21,18 @@ rule curriculum:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
     params:
+        **rented("curriculum"),
         adapter=option("parent-adapter", "adapter"),
         earlier=option("earlier", "earlier"),
         first=option("first-card", "first"),
         like=option("like", "like"),
+        # A killed writer goes on from these, so they are no output: Snakemake would delete them.
+        answers="results/{prefix}g{n}/curriculum.answers.jsonl",
+        serves=served("curriculum"),
     shell:
         "python -m lamarck.curriculum --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights:q} {params.adapter} {params.earlier} {params.first} {params.like} "
-        "--output {output.curriculum:q} --card {output.card:q} --threads {threads} 2>&1 | tee {log:q}"
+        "--output {output.curriculum:q} --card {output.card:q} --answers {params.answers:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
 # A rule of its own: a dataset card that is missing must not cost a curriculum.

@@ -11,6 +11,8 @@ rule student:
         "logs/g0/student.log",
     benchmark:
         "logs/g0/student.tsv"
+    # One that the suite ships is copied, one on the hub is named: nothing is rented for that.
+    localrule: STUDENT_KIND != "tiny"
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -42,10 +44,12 @@ rule eval:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
     params:
+        **rented("eval"),
         adapter=option("adapter", "adapter"),
         suite=lambda wildcards, input: os.path.dirname(input.suite),
         # A killed evaluation goes on from these, so they are no output: Snakemake would delete them.
         answers="results/{prefix}g{n}/eval.answers.jsonl",
+        serves=served("eval"),
     shell:
         "python -m lamarck.eval --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights:q} {params.adapter} --suite {params.suite:q} --student {input.student:q} --output {output.scores:q} "
@@ -66,10 +70,12 @@ rule exam:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
     params:
+        **rented("eval"),
         adapter=option("adapter", "adapter"),
         suite=lambda wildcards, input: os.path.dirname(input.exam),
         # A killed evaluation goes on from these, so they are no output: Snakemake would delete them.
         answers="results/{prefix}g{n}/exams/{exam}.answers.jsonl",
+        serves=served("eval"),
     shell:
         "python -m lamarck.eval --exam --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights:q} {params.adapter} --suite {params.suite:q} --student {params.suite:q}/student --output {output.scores:q} "

@@ -21,7 +21,7 @@ from typing import Any
 from snakemake_executor_plugin_runpod.errors import Cancelled, RunPodError
 from snakemake_executor_plugin_runpod.job import JobFailed, Task
 from snakemake_executor_plugin_runpod.session import Session
-from snakemake_executor_plugin_runpod.settings import ExecutorSettings
+from snakemake_executor_plugin_runpod.settings import ExecutorSettings, need
 from snakemake_executor_plugin_runpod.ssh import Remote
 
 from lamarck import strict_yaml
@@ -86,16 +86,20 @@ def serve_on_pod(
         resume=(),
         log=str(log),
         environment={},
+        need=need(settings),
     )
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     print(f"{model.name} matches its record; renting a pod", flush=True)
     try:
-        session = Session(settings, sources, {}, lambda text: print(f"runpod: {text}", flush=True))
+        session = Session(
+            settings, sources, {}, precommand, task.need, lambda text: print(f"runpod: {text}", flush=True)
+        )
         try:
             _carry_on(session, task, log, port)
         finally:
             session.close()
+            session.end_watch()
             session.forget()
     except KeyboardInterrupt:
         print("stopped")
