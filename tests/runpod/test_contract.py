@@ -28,7 +28,7 @@ def test_a_whole_run(contract: Contract, runpod: FakeRunPod, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     runpod.slow = 3
     ago = time.time() - 10 * 3600
-    row = {"event": "rented", "pod": "earlier", "price": 1.0, "created": ago, "deadline": ago + 3600}
+    row = {"event": "rented", "pod": "earlier", "name": "n", "price": 1.0, "created": ago, "deadline": ago + 3600}
     Path("ledger.jsonl").write_text(json.dumps(row) + "\n")
     runpod.billed["earlier"] = 0.5
     with opened(min_cuda="12.8") as it:

@@ -149,8 +149,15 @@ def test_a_ceiling_is_spent_by_all_runs_together(runpod: FakeRunPod) -> None:
         it.session.pods.work_for(it.need, "plan", 4.0)
         it.run("true")
     rows = [json.loads(line) for line in Path("ledger.jsonl").read_text().splitlines()]
-    assert [row["event"] for row in rows] == ["rented", "charged", "ended"]
-    spent = {"event": "rented", "pod": "earlier", "price": 3.95, "created": time.time() - 7200, "deadline": 0}
+    assert [row["event"] for row in rows] == ["renting", "rented", "charged", "ended"]
+    spent = {
+        "event": "rented",
+        "pod": "earlier",
+        "name": "n",
+        "price": 3.95,
+        "created": time.time() - 7200,
+        "deadline": 0,
+    }
     earlier = [spent | {"deadline": time.time() - 3600}, {"event": "charged", "pod": "earlier", "account": "plan"}]
     with Path("ledger.jsonl").open("a") as file:
         file.writelines(json.dumps(row) + "\n" for row in earlier)
@@ -168,10 +175,10 @@ def test_a_ceiling_is_spent_by_all_runs_together(runpod: FakeRunPod) -> None:
 def test_the_bill_is_believed_where_it_is_more(runpod: FakeRunPod) -> None:
     ago = time.time() - 10 * 3600
     rows = [
-        {"event": "rented", "pod": "a", "price": 1.0, "created": ago, "deadline": ago + 3600},
+        {"event": "rented", "pod": "a", "name": "n", "price": 1.0, "created": ago, "deadline": ago + 3600},
         {"event": "charged", "pod": "a", "account": "plan"},
         {"event": "ended", "pod": "a", "when": ago + 3600},
-        {"event": "rented", "pod": "unseen", "price": 1.0, "created": ago, "deadline": ago + 3600},
+        {"event": "rented", "pod": "unseen", "name": "n", "price": 1.0, "created": ago, "deadline": ago + 3600},
         {"event": "charged", "pod": "unseen", "account": "plan"},
     ]
     Path("ledger.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -183,6 +190,25 @@ def test_the_bill_is_believed_where_it_is_more(runpod: FakeRunPod) -> None:
         assert "pod a was billed $1.50, not $1.00: counted" in it.said
         assert "pod unseen ended unseen: counted as $1.00" in it.said
     assert not runpod.running()
+
+
+def test_a_pod_that_nobody_lived_to_count_is_counted(runpod: FakeRunPod) -> None:
+    """Its controller died between the request and the answer."""
+    with opened() as it:
+        it.session.pods.work_for(it.need, "plan", 4.0)
+        it.run("true")
+        lines = Path("ledger.jsonl").read_text().splitlines()
+        row = json.loads(lines[0])
+        assert (row["event"], row["accounts"]) == ("renting", ["plan"])
+        # As if it had died, two hours ago: the pod is still there, and no line tells of it.
+        Path("later.jsonl").write_text(json.dumps(row | {"created": row["created"] - 7200, "price": 1.9}) + "\n")
+        kept = runpod.pods.copy()
+    runpod.pods |= kept
+    with opened(ledger="later.jsonl") as it:
+        assert any("which an earlier run of this directory had left" in line for line in it.said)
+        it.session.pods.work_for(it.need, "plan", 3.85)
+        with pytest.raises(RunPodError, match=r"\$3.80 of the ceiling of \$3.85 are spent"):
+            it.run("true")
 
 
 def test_a_damaged_ledger_is_no_empty_one(runpod: FakeRunPod) -> None:

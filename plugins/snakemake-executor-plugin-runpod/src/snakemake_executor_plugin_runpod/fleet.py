@@ -33,8 +33,8 @@ class Fleet:
         for pod in self._account.client.pods():
             if self._account.tag.is_ours(pod):
                 self._account.ender.delete(pod.id)
-                if pod.id in ledger.rows:
-                    ledger.ended(pod.id, time.time())
+                self._account.purse.found(pod.id, pod.name)
+                self._account.purse.ended(pod.id)
                 self._account.say(f"ended pod {pod.id}, which an earlier run of this directory had left")
             elif self._account.tag.is_alike(pod):
                 raise RunPodError(others(pod))
@@ -97,6 +97,7 @@ class Fleet:
         try:
             for info in self._account.ender.pods():
                 if self._account.tag.is_ours(info) and info.id not in known and info.status != GONE:
+                    self._account.purse.found(info.id, info.name)
                     known.append(info.id)
                     failed = self._end(info.id) or failed
             self._wait_until_gone(known)

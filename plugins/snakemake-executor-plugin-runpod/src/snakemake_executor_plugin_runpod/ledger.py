@@ -1,7 +1,7 @@
 """What pods cost, on disk: a ceiling is spent by all runs together, and not granted anew by each.
 
-A line of JSON for every event: `rented`, `charged` (the pod's run works for an account), `ended`, `billed`. Lines are
-only appended, each written through before what it tells of is begun.
+A line of JSON for every event: `renting` (a pod of that name is asked for), `rented`, `charged` (the pod works for an
+account), `ended`, `billed`. Lines are only appended, each written through before what comes after it is begun.
 """
 
 import json
@@ -39,12 +39,23 @@ class Row:
         return max(self.billed, max(0.0, end - self.created) / HOUR * self.price)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A pod that was asked for; whether it was made is not known. As `Row`."""
+
+    price: float
+    created: float
+    deadline: float
+    accounts: frozenset[str]
+
+
 @dataclass
 class Ledger:
     """Errors of every method: RunPodError where the file cannot be read or written."""
 
     path: Path
     rows: dict[str, Row] = field(default_factory=dict)
+    asked: dict[str, Asked] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for number, line in enumerate(self._lines(), start=1):
@@ -56,8 +67,21 @@ class Ledger:
                     "it away and lower the ceiling by what RunPod's console says was spent"
                 ) from error
 
-    def rented(self, pod: str, price: float, created: float, deadline: float) -> None:
-        self._write({"event": "rented", "pod": pod, "price": price, "created": created, "deadline": deadline})
+    def renting(self, name: str, price: float, created: float, deadline: float, accounts: Iterable[str]) -> None:
+        times = {"created": created, "deadline": deadline}
+        self._write({"event": "renting", "name": name, "price": price, "accounts": sorted(accounts), **times})
+
+    def rented(self, pod: str, name: str, price: float, created: float, deadline: float) -> None:
+        times = {"created": created, "deadline": deadline}
+        self._write({"event": "rented", "pod": pod, "name": name, "price": price, **times})
+
+    def found(self, pod: str, name: str) -> None:
+        """A pod of ours is there. Where nobody lived to count it, it is counted as what was asked for."""
+        if pod in self.rows or (asked := self.asked.get(name)) is None:
+            return
+        self.rented(pod, name, asked.price, asked.created, asked.deadline)
+        for account in asked.accounts:
+            self.charged([pod], account)
 
     def charged(self, pods: Iterable[str], account: str) -> None:
         for pod in pods:
@@ -96,9 +120,14 @@ class Ledger:
         return sum(row.dollars(now) for row in self.rows.values() if account in row.accounts)
 
     def _take(self, event: dict[str, Any]) -> None:
+        if event["event"] == "renting":
+            times = float(event["created"]), float(event["deadline"])
+            self.asked[event["name"]] = Asked(float(event["price"]), *times, frozenset(event["accounts"]))
+            return
         pod = event["pod"]
         match event["event"]:
             case "rented":
+                self.asked.pop(event["name"], None)
                 self.rows[pod] = Row(pod, float(event["price"]), float(event["created"]), float(event["deadline"]))
             case "charged":
                 row = self.rows[pod]

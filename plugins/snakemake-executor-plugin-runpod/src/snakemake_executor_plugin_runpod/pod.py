@@ -244,11 +244,12 @@ class Pods:
         rented = time.time()
         deadline = rented + seconds
         self._account.watchdog.tell("renting", name)
+        purse.renting(name, self.need, candidate.price + disk, rented, deadline)
         info = self._client.create(self._body(name, candidate, deadline))
         price = (info.cost or candidate.price) + disk
         # What is billed may be more than what was listed.
         deadline = min(deadline, rented + left / price * HOUR)
-        purse.rented(info.id, self.need, price, rented, deadline)
+        purse.rented(info.id, name, self.need, price, rented, deadline)
         self._account.watchdog.tell("rented", info.id, str(deadline))
         try:
             if price - disk > self._ceiling().hourly:

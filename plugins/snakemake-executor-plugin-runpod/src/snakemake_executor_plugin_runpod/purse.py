@@ -19,16 +19,26 @@ class Purse:
         self._pods: dict[str, Need] = {}
         self._lock = threading.RLock()
 
-    def rented(self, pod: str, shape: Need, price: float, created: float, deadline: float) -> None:
+    def renting(self, name: str, shape: Need, price: float, created: float, deadline: float) -> None:
+        """Before a pod is asked for: whoever finds it can count it. As `rented`."""
+        with self._lock:
+            self._ledger.renting(name, price, created, deadline, self._accounts.get(shape, {}))
+
+    def rented(self, pod: str, name: str, shape: Need, price: float, created: float, deadline: float) -> None:
         """Counted from here on; `price` in dollars an hour, times in seconds since the epoch."""
         with self._lock:
-            self._ledger.rented(pod, price, created, deadline)
+            self._ledger.rented(pod, name, price, created, deadline)
             self._pods[pod] = shape
             for account in self._accounts.get(shape, {}):
                 self._ledger.charged([pod], account)
 
+    def found(self, pod: str, name: str) -> None:
+        """A pod that nobody knew of is there: what it costs is counted, as far as anybody can tell."""
+        with self._lock:
+            self._ledger.found(pod, name)
+
     def ended(self, pod: str) -> None:
-        """Also of a pod that nobody counted, which costs nothing here."""
+        """Also of a pod of which nothing is known, which costs nothing here."""
         with self._lock:
             if pod in self._ledger.rows:
                 self._ledger.ended(pod, time.time())
