@@ -184,6 +184,7 @@ def read_profile(profile: Path, max_dollars: float | None) -> tuple[ExecutorSett
     unknown = given.keys() - {each.name for each in fields(ExecutorSettings)}
     if unknown:
         raise LamarckError(f"{profile}: there is no setting runpod-{min(unknown).replace('_', '-')}")
+    given.pop("whole", None)  # nothing that the model writes is run
     if max_dollars is not None:
         given["max_dollars"] = max_dollars
     return ExecutorSettings(**given), values.get("precommand", "true")

@@ -1,4 +1,4 @@
-"""What a killed writer goes on from, and a pod on which nothing that a model wrote can be judged."""
+"""What needs no pod, what a killed writer goes on from, and a pod on which nothing that a model wrote can be judged."""
 
 from pathlib import Path
 
@@ -47,3 +47,11 @@ def test_where_a_pod_forbids_the_sandbox_judging_is_done_here(
     (pod,) = runpod.all_pods
     assert not list((pod.container.directory / "workspace").rglob("samples.jsonl")), "it was judged there"
     assert not runpod.running()
+
+
+def test_a_student_that_is_only_copied_rents_nothing(blank: Project, runpod: FakeRunPod, tmp_path: Path) -> None:
+    project = blank.copy(tmp_path / "project")
+    project.config(suite="config/suites/tiny-v2")
+    project.snakemake(*HERE, "results/g0/student")
+    assert project.read("results/g0/student/source.json")["files"]
+    assert not runpod.all_pods

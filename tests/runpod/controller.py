@@ -50,7 +50,7 @@ def main() -> None:
     try:
         with opened(**json.loads(sys.argv[1])) as it:
             it.session.pods.work_for(it.need, ACCOUNT, DOLLARS)
-            beside = Beside(SERVES, HERE, "RUNPOD_SOCKET")
+            beside = Beside(SERVES, HERE, "RUNPOD_SOCKET", "true")
             it.run(COUNT, outputs=("result",), resume=("checkpoint",), log="job.log", beside=beside)
     except (RunPodError, JobFailed) as error:
         sys.exit(f"{type(error).__name__}: {error}")

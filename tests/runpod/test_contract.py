@@ -31,7 +31,7 @@ def test_a_whole_run(contract: Contract, runpod: FakeRunPod, tmp_path: Path, mon
     row = {"event": "rented", "pod": "earlier", "name": "n", "price": 1.0, "created": ago, "deadline": ago + 3600}
     Path("ledger.jsonl").write_text(json.dumps(row) + "\n")
     runpod.billed["earlier"] = 0.5
-    with opened(min_cuda="12.8") as it:
+    with opened(min_cuda="12.8", data_centers="EU-RO-1", volume="vol") as it:
         it.run("true")
         runpod.faults.append(Fault("DELETE", "/v2/pods/.*", 403))
     methods = {(each.method, "/".join(each.path.split("/")[2:5:2])) for each in runpod.exchanges}

@@ -1,5 +1,6 @@
 """Pods that cannot be had, do not start, go silent, or are gone in the middle of a job."""
 
+import shlex
 import subprocess
 import threading
 import time
@@ -119,6 +120,20 @@ def test_too_many_pods_are_lost(runpod: FakeRunPod) -> None:
         with pytest.raises(RunPodError, match="1 pods were lost in this run"):
             count(it)
     assert step() >= 2
+    assert not runpod.running()
+
+
+def test_a_pod_on_which_a_job_failed_is_kept_for_a_look(runpod: FakeRunPod) -> None:
+    with opened(keep_minutes=0.05) as it:
+        with pytest.raises(JobFailed):
+            it.run("echo trace > why; exit 1")
+        (line,) = [line for line in it.said if "is kept for" in line]
+        assert len(runpod.running()) == 1
+        login = shlex.split(line.partition("Ctrl-C ends it: ")[2])
+        look = subprocess.run(
+            [*login[:-1], f"{login[-1].replace('exec bash', 'cat why')}"], capture_output=True, text=True
+        )
+        assert look.stdout.strip() == "trace", look.stderr
     assert not runpod.running()
 
 

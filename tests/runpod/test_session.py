@@ -28,10 +28,13 @@ def kinds(runpod: FakeRunPod) -> list[str]:
     return [pod.body["gpu"]["id"] for pod in runpod.all_pods]
 
 
-def test_the_request_names_the_driver(runpod: FakeRunPod) -> None:
-    with opened(min_cuda="13.0") as it:
+def test_the_request_names_driver_place_and_volume(runpod: FakeRunPod) -> None:
+    with opened(min_cuda="13.0", data_centers="EU-RO-1, US-TX-3", volume="vol") as it:
         it.run("true")
-    assert runpod.all_pods[0].body["gpu"] == {"id": RTX, "count": 1, "minCudaVersion": "13.0"}
+    body = runpod.all_pods[0].body
+    assert body["gpu"] == {"id": RTX, "count": 1, "minCudaVersion": "13.0"}
+    assert body["dataCenterIds"] == ["EU-RO-1", "US-TX-3"]
+    assert body["mounts"] == {"network": [{"volumeId": "vol", "path": "/runpod-volume"}]}
     assert not runpod.running()
 
 
@@ -261,9 +264,9 @@ open('made', 'w').write(client.recv(100).decode())
 
 def test_a_job_that_no_pod_can_run_whole_runs_here(runpod: FakeRunPod) -> None:
     """With what the pod serves; nothing of it comes back as a file."""
-    both = Beside(SERVES, ASKS, "RUNPOD_SOCKET")
+    both = Beside(SERVES, ASKS, "RUNPOD_SOCKET", "true")
     command = "echo whole > made"
-    with opened(whole='[ -n "$RUNPOD_GPU" ] && exit 1 || exit 0') as it:
+    with opened(whole="exit 1") as it:
         it.run(command, outputs=("made",), beside=both)
         assert Path("made").read_text() == "from the pod"
         with pytest.raises(JobFailed, match="exit code 3 here:\nbecause"):
@@ -279,7 +282,10 @@ def test_a_job_that_no_pod_can_run_whole_runs_here(runpod: FakeRunPod) -> None:
 
 
 def test_a_job_that_can_run_neither_here_nor_there(runpod: FakeRunPod) -> None:
-    sentence = r"`bash -c .* failed: no namespaces"
-    with opened(whole="echo no namespaces >&2; exit 1") as it, pytest.raises(RunPodError, match=sentence):
-        it.run("true", beside=Beside(SERVES, ASKS, "RUNPOD_SOCKET"))
+    """Said before anything is asked; what the pod can do is done."""
+    no = "echo no namespaces >&2; exit 1"
+    with opened(whole=no) as it:
+        with pytest.raises(RunPodError, match=r"`bash -c .* failed: no namespaces"):
+            it.run("true", beside=Beside(SERVES, ASKS, "RUNPOD_SOCKET", no))
+        it.run("true")
     assert not runpod.running()

@@ -22,11 +22,13 @@ END_SECONDS = 30.0
 @dataclass(frozen=True)
 class Beside:
     """`serves`: a shell command for the pod, which makes a Unix socket at the path that the environment's `variable`
-    names. `runs`: the job's command here, where `variable` names the other end."""
+    names. `runs`: the job's command here, where `variable` names the other end. `check`: a command that must succeed
+    here before anything is served."""
 
     serves: str
     runs: str
     variable: str
+    check: str
 
 
 @dataclass(frozen=True)

@@ -100,14 +100,16 @@ class Executor(RemoteExecutor):
             log=logs[0] if logs else None,
             environment=self._handed(names(str(params.get("secrets", "")))) | self._keys(resume),
             need=asked,
-            beside=Beside(self._after_precommand(str(serves)), self._here(command), SOCKET_VARIABLE)
-            if serves
-            else None,
+            beside=self._beside(str(serves), command) if serves else None,
         )
 
     def _handed(self, secrets: tuple[str, ...]) -> dict[str, str]:
         """What goes to a pod of the variables that jobs are handed: every plain one, and of the secrets these."""
         return {name: value for name, value in self.envvars().items() if name in secrets or not SECRET.search(name)}
+
+    def _beside(self, serves: str, command: str) -> Beside:
+        check = self._settings.whole or "true"
+        return Beside(self._after_precommand(serves), self._here(command), SOCKET_VARIABLE, check)
 
     def _precommand(self) -> str:
         return str(self.workflow.spawned_job_args_factory.precommand(executor_common_settings=self.common_settings))

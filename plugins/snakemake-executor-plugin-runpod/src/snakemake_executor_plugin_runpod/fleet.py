@@ -3,13 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from snakemake_executor_plugin_runpod.api import GONE
 from snakemake_executor_plugin_runpod.choose import Need
-from snakemake_executor_plugin_runpod.errors import RunPodError
+from snakemake_executor_plugin_runpod.errors import RunPodError, Unreachable, WrongHostKey
 from snakemake_executor_plugin_runpod.ledger import Ledger
 from snakemake_executor_plugin_runpod.pod import Account, Order, Pod, Pods, others
+from snakemake_executor_plugin_runpod.ssh import Failed
 
 # How long a pod that was told to end may still be there.
 GONE_SECONDS = 60.0
@@ -76,9 +77,11 @@ class Fleet:
         self._account.purse.work_for(need, account, dollars)
 
     def keep(self) -> None:
-        """Tell every pod that its controller lives. Errors: Unreachable."""
+        """Tell every pod that its controller lives. One that does not hear it is no reason not to tell the others: a
+        job's own calls find out what that means."""
         for pods in list(self._shapes.values()):
-            pods.keep()
+            with suppress(Unreachable, Failed, WrongHostKey, RunPodError):
+                pods.keep()
 
     def cost_line(self) -> str:
         return self._account.cost_line()

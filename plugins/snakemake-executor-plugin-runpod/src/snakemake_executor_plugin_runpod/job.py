@@ -80,11 +80,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds between looks at a job, at most, and between copies of what it can go on from; GB that may come back."""
+    """Seconds between looks at a job, at most, and between copies of what it can go on from; GB that may come back;
+    seconds for which a pod is kept on which a job has failed."""
 
     poll: float
     resume: float
     gigabytes: float
+    keep: float
 
 
 class Runner:
@@ -108,6 +110,17 @@ class Runner:
                     return
                 except PodLost as error:
                     pods.lost(pod, str(error))
+                except JobFailed as error:
+                    self._keep(pods, pod, error)
+                    raise
+
+    def _keep(self, pods: Pods, pod: Pod, error: JobFailed) -> None:
+        """Where it is asked for, leave a person the time to look. Errors: Cancelled."""
+        seconds = min(self._pace.keep, pods.deadline(pod) - time.time())
+        if seconds > 0:
+            self._say(f"{error}")
+            self._say(f"pod {pod.info.id} is kept for {seconds / 60:.0f} minutes, Ctrl-C ends it: {pod.remote.login()}")
+            self._wait(seconds)
 
     def run_on(self, pods: Pods, pod: Pod, task: Task) -> None:
         """Errors: JobFailed, PodLost, RunPodError, Cancelled."""
@@ -140,6 +153,7 @@ class Runner:
 
     def _run_beside(self, pods: Pods, pod: Pod, task: Task, beside: Beside) -> None:
         """The job itself here, what it asks for on the pod. Errors: as `run_on`."""
+        tell(f"bash -c {shlex.quote(beside.check)}", [])
         server = replace(task, name=f"{task.name}-serves", command=beside.serves, outputs=(), extras=(), resume=())
         self.send(pods, pod, task.inputs)
         socket = f"{JOBS}/{server.name}/socket"

@@ -1,6 +1,7 @@
 """A run's pod of one shape: rented when it is first needed, replaced when it is lost, ended in every case."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -21,8 +22,9 @@ from snakemake_executor_plugin_runpod.watchdog import Watchdog
 
 T = TypeVar("T")
 WORKSPACE = "/workspace"
+VOLUME = "/runpod-volume"
 KEEP = "touch /tmp/lease"  # boot.sh looks at this file
-HOST_KEY = "host-key "  # and says this
+HOST_KEY = re.compile("host-key (ssh-ed25519 [A-Za-z0-9+/]+=*)\\s*")  # and says this
 LOOK_EVERY_SECONDS = 2.0
 LEAST_RUN_SECONDS = 600.0
 # A pod that runs has its address by then, or never gets one.
@@ -34,6 +36,8 @@ class Order:
     """How pods are rented, for how long, and for how much an hour at most (None: no limit of its own)."""
 
     dollars_per_hour: float | None
+    data_centers: tuple[str, ...]
+    volume: str | None
     image: str
     disk: int
     seconds: float
@@ -281,7 +285,13 @@ class Pods:
             "RUN_API_URL": os.environ.get(URL_VARIABLE, URL).rstrip("/"),
         }
         cuda = {"minCudaVersion": self.need.min_cuda} if self.need.min_cuda else {}
+        where: dict[str, Any] = {}
+        if self._order.data_centers:
+            where |= {"dataCenterIds": list(self._order.data_centers)}
+        if self._order.volume:
+            where |= {"mounts": {"network": [{"volumeId": self._order.volume, "path": VOLUME}]}}
         return {
+            **where,
             "name": name,
             "image": self._order.image,
             "args": "bash -c 'eval \"$BOOT\"'",
@@ -327,8 +337,8 @@ class Pods:
 
     def _said_host_key(self, identifier: str, other_than: str | None = None) -> str | None:
         """The ssh host key that the pod's log says: read over TLS with the account's key."""
-        said = (line.removeprefix(HOST_KEY) for line in self._client.log_lines(identifier) if line.startswith(HOST_KEY))
-        return next((key for key in said if key != other_than), None)
+        said = (HOST_KEY.fullmatch(line) for line in self._client.log_lines(identifier))
+        return next((found[1] for found in said if found and found[1] != other_than), None)
 
     def _drop(self, pod: Pod) -> None:
         self._pod = None

@@ -1,7 +1,6 @@
 """One run's use of RunPod: its claim, its pod with what every job needs on it, the lease, and the end."""
 
 import fcntl
-import shlex
 import threading
 import uuid
 from pathlib import Path
@@ -9,15 +8,14 @@ from typing import TextIO
 
 from snakemake_executor_plugin_runpod.api import KEY_VARIABLE, client_from_environment
 from snakemake_executor_plugin_runpod.choose import Need
-from snakemake_executor_plugin_runpod.errors import Cancelled, RunPodError, Unreachable, WrongHostKey
-from snakemake_executor_plugin_runpod.files import tell
+from snakemake_executor_plugin_runpod.errors import Cancelled, RunPodError
 from snakemake_executor_plugin_runpod.fleet import Fleet
 from snakemake_executor_plugin_runpod.job import JobFailed, Pace, Runner, Task
 from snakemake_executor_plugin_runpod.ledger import Ledger
 from snakemake_executor_plugin_runpod.pod import Account, Order, Pod, Pods
 from snakemake_executor_plugin_runpod.purse import Purse
-from snakemake_executor_plugin_runpod.settings import ExecutorSettings, dollars
-from snakemake_executor_plugin_runpod.ssh import Failed, Say, make_keys
+from snakemake_executor_plugin_runpod.settings import ExecutorSettings, dollars, names
+from snakemake_executor_plugin_runpod.ssh import Say, make_keys
 from snakemake_executor_plugin_runpod.tag import make_tag
 from snakemake_executor_plugin_runpod.text import plain
 from snakemake_executor_plugin_runpod.watchdog import Watchdog
@@ -69,7 +67,7 @@ class Session:
             wait=self._wait,
         )
         self.pods = Fleet(account, _order(settings), self._prepare)
-        pace = Pace(settings.poll_seconds, settings.resume_seconds, settings.disk)
+        pace = Pace(settings.poll_seconds, settings.resume_seconds, settings.disk, settings.keep_minutes * 60)
         self.runner = Runner(self.pods, pace, self._say, self._wait, settings.resume_placed)
         try:
             self.pods.claim(need, ledger)
@@ -110,7 +108,6 @@ class Session:
             except RunPodError as error:
                 pod.whole = False
                 self._say(f"jobs that can run here do, with the pod's GPUs: {error}")
-                tell(f"bash -c {shlex.quote(settings.whole)}", [])
 
     def _command(self, pods: Pods, pod: Pod, name: str, command: str, log: str) -> None:
         """Run a command of the settings, `--runpod-NAME`, on a new pod. Errors: RunPodError with its last words."""
@@ -139,10 +136,7 @@ class Session:
 
     def _keep_lease(self) -> None:
         while not self._stopped.wait(min(60.0, self._settings.lease_minutes * 60 / 4)):
-            try:
-                self.pods.keep()
-            except (Unreachable, Failed, WrongHostKey, RunPodError):
-                continue  # a job's own calls find out what that means
+            self.pods.keep()
 
     def _wait(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
@@ -152,6 +146,8 @@ class Session:
 def _order(settings: ExecutorSettings) -> Order:
     return Order(
         dollars_per_hour=settings.max_dollars_per_hour,
+        data_centers=names(settings.data_centers),
+        volume=settings.volume,
         image=settings.image,
         disk=settings.disk,
         seconds=settings.hours * 3600,

@@ -44,6 +44,17 @@ class ExecutorSettings(ExecutorSettingsBase):
         metadata={"help": "CUDA version (13.0) that the machine's driver must have, or a later one.", "type": str},
     )
     cloud: Literal["SECURE", "COMMUNITY"] = field(default="SECURE", metadata={"help": "Whose machines."})
+    data_centers: str = field(
+        default="", metadata={"help": "Only these data centers, by RunPod's ids, separated by commas. Default: any."}
+    )
+    volume: str | None = field(
+        default=None,
+        metadata={
+            "help": "Id of a network volume, mounted at /runpod-volume: what lies there outlives the pods. It costs by "
+            "the month, whether a pod runs or not, and its data center is the only one whose machines reach it.",
+            "type": str,
+        },
+    )
     image: str = field(
         default="runpod/pytorch:1.0.2-cu1281-torch280-ubuntu2404",
         metadata={"help": "Container image; it must start sshd with the key in PUBLIC_KEY, as RunPod's own do."},
@@ -99,6 +110,13 @@ class ExecutorSettings(ExecutorSettingsBase):
         metadata={
             "help": "A command that is run here, with the paths that a job goes on from, whenever they came back.",
             "type": str,
+        },
+    )
+    keep_minutes: float = field(
+        default=0.0,
+        metadata={
+            "help": "A pod on which a job failed is kept for so long, with a line that says how to get there by ssh. "
+            "It is paid for; Ctrl-C ends it."
         },
     )
     hours: float = field(default=24.0, metadata={"help": "A pod ends itself after this many hours."})

@@ -5,6 +5,7 @@ import math
 import os
 import re
 import select
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -118,6 +119,10 @@ class Remote:
         }
         flags = [flag for name, value in options.items() for flag in ("-o", f"{name}={value}")]
         self.shell = ["ssh", "-F", "/dev/null", "-p", str(endpoint.port), "-i", str(keys.private), *flags]
+
+    def login(self) -> str:
+        """The command by which a person gets into the directory."""
+        return shlex.join([*self.shell, "-t", self.target, f"cd {self.root} && exec bash"])
 
     def run(self, script: str, seconds: float = CALL_SECONDS) -> bytes:
         """Run a shell script in the directory; returns what it printed.
