@@ -63,8 +63,7 @@ class Small:
     def stop(self) -> None:
         """Kill what a failed test has left running."""
         for run in self.runs:
-            run.kill()
-            run.wait()
+            self.crash(run)
 
     def crash(self, run: subprocess.Popen[str]) -> None:
         """As when the machine loses its power: the controller, and whatever it has started, at once."""
