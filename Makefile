@@ -52,7 +52,7 @@ VLLM ?= cpu
 vllm: .venv-vllm/installed
 
 # Runs in which something goes wrong at random: no pod may be left; and random architectures. RUNS=200 takes about
-# twenty-five minutes.
+# twenty-five minutes, and no run of pods more than five: tests/runpod/test_soak.py is a slice of it.
 RUNS ?= 200
 soak: .venv/developer sandbox pods
 	$(BIN)/python -m tests.runpod.soak --runs $(RUNS)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from lamarck import strict_yaml
+from lamarck.budget.machine import load_catalogue
+from lamarck.budget.rent import kinds_no_worse
 from lamarck.config import FORMS, load_config
 from lamarck.curriculum.cell import checked_strategy
 from lamarck.errors import LamarckError
@@ -135,6 +138,19 @@ try:
 except LamarckError as error:
     raise WorkflowError(str(error))
 
+# A new pod installs what the engine needs.
+os.environ["LAMARCK_ENGINE"] = CONF.engine.kind
+
+
+envvars:
+    "LAMARCK_ENGINE",
+
+
+CATALOGUE = load_catalogue()
+# Whether the suite's student is pretrained (tiny), shipped with the suite, or named on the hub. Of the whole suite only
+# this: a job is not to read all of it to learn that.
+_suite = strict_yaml.load(Path(CONF.suite) / "suite.yaml")
+STUDENT_KIND = _suite["tiers"]["teaching"]["student"]["kind"]
 GENERATIONS = range(1, CONF.generations + 1)
 # A founder with a primer waits for a human as well.
 GATED = range(0 if primer_of(CONF) else 1, CONF.generations + 1)
@@ -383,6 +399,12 @@ def approved_dollars(wildcards, input):
     return read_plan(plan).budget.dollars if plan.is_file() else None
 
 
+def approved_plan(wildcards, input):
+    """The digest of the plan: all runs that train by it spend its dollars together."""
+    plan = Path(str(input.get("plan", "")))
+    return plan_digest(read_plan(plan)) if plan.is_file() else None
+
+
 def journals_of(wildcards, input):
     """The directory of a child's journals. One that is refused is said here, before anything is rented."""
     child = generation_of(wildcards)
@@ -393,6 +415,37 @@ def journals_of(wildcards, input):
         except LamarckError as error:
             raise WorkflowError(f"{error}.") from error
     return str(spent_directory(child.name))
+
+
+def rented(step):
+    """What a job asks of a rented pod: `params` that an executor which rents reads, and no rule's command."""
+
+    def machine(wildcards):
+        return getattr(config_of(CONF, generation_of(wildcards).lineage).machines, step)
+
+    return {
+        # The kind that was planned, or one that is no worse: then hours and dollars are as planned, or less.
+        "gpus": lambda wildcards: ", ".join(
+            kinds_no_worse(CATALOGUE, machine(wildcards).gpu)
+        ),
+        "gpu_count": lambda wildcards: machine(wildcards).count,
+        "secrets": "HF_TOKEN" if "hub" in (CONF.founder.kind, STUDENT_KIND) else "",
+    }
+
+
+def served(step):
+    """What serves the model to a job that runs beside its pod: for a pod on which what it writes cannot be judged."""
+
+    def render(wildcards, input):
+        generation = generation_of(wildcards)
+        words = ["python", "-m", "lamarck.engine.served", "--config", str(input.config)]
+        words += ["--generation", generation.name, "--weights", str(input.weights)]
+        words += ["--change", str(change)] if (change := input.get("change")) else []
+        return shlex.join(
+            [*words, "--step", step, "--threads", str(CONF.engine.threads)]
+        )
+
+    return render
 
 
 def option(name, key):

@@ -21,6 +21,7 @@ rule curriculum:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
     params:
+        **rented("curriculum"),
         change=option("parent-change", "change"),
         earlier=option("earlier", "earlier"),
         first=option("first-card", "first"),
@@ -30,10 +31,13 @@ rule curriculum:
         spent="approvals/spent/{prefix}g{n}.curriculum",
         # What it left out, and why: of a run that fails as well, so it is no output.
         rejected="results/{prefix}g{n}/curriculum.rejected.jsonl",
+        # A killed writer goes on from these, so they are no output: Snakemake would delete them.
+        answers="results/{prefix}g{n}/curriculum.answers.jsonl",
+        serves=served("curriculum"),
     shell:
         "python -m lamarck.curriculum --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights:q} {params.change} {params.earlier} {params.first} {params.like} {params.plan} "
-        "--output {output.curriculum:q} --card {output.card:q} --threads {threads} 2>&1 | tee {log:q}"
+        "--output {output.curriculum:q} --card {output.card:q} --answers {params.answers:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
 # A rule of its own: a dataset card that is missing must not cost a curriculum.

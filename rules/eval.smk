@@ -11,6 +11,8 @@ rule student:
         "logs/g0/student.log",
     benchmark:
         "logs/g0/student.tsv"
+    # One that the suite ships is copied, one on the hub is named: nothing is rented for that.
+    localrule: STUDENT_KIND != "tiny"
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -42,12 +44,14 @@ rule eval:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
     params:
+        **rented("eval"),
         change=option("change", "change"),
         plan=option("plan", "plan"),
         suite=lambda wildcards, input: os.path.dirname(input.suite),
         # A killed evaluation goes on from these, so they are no output: Snakemake would delete them.
         answers="results/{prefix}g{n}/eval.answers.jsonl",
         spent=lambda wildcards, input: f"approvals/spent/{wildcards.prefix}g{wildcards.n}.{Path(input.suite).parent.name}",
+        serves=served("eval"),
     shell:
         "python -m lamarck.eval --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights:q} {params.change} {params.plan} --suite {params.suite:q} --student {input.student:q} --output {output.scores:q} "
@@ -68,12 +72,14 @@ rule exam:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
     params:
+        **rented("eval"),
         change=option("change", "change"),
         plan=option("plan", "plan"),
         suite=lambda wildcards, input: os.path.dirname(input.exam),
         # A killed evaluation goes on from these, so they are no output: Snakemake would delete them.
         answers="results/{prefix}g{n}/exams/{exam}.answers.jsonl",
         spent="approvals/spent/{prefix}g{n}.{exam}",
+        serves=served("eval"),
     shell:
         "python -m lamarck.eval --exam --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
         "--weights {input.weights:q} {params.change} {params.plan} --suite {params.suite:q} --student {params.suite:q}/student --output {output.scores:q} "

@@ -25,6 +25,7 @@ rule train:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads * CONF.machines.train.count
     params:
+        **rented("train"),
         change=option("parent-change", "change"),
         previous=option("previous-plan", "previous_plan"),
         control=option("control-curriculum", "control_curriculum"),
@@ -37,6 +38,7 @@ rule train:
         spent=journals_of,
         # Whoever rents for this job reads it: a param, which nothing on the command line can change.
         max_dollars=approved_dollars,
+        account=approved_plan,
         metrics="logs/tensorboard/{prefix}g{n}",
     shell:
         "python -m lamarck.train --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -51,3 +52,15 @@ def test_a_new_pod_is_made_ready_once(tmp_path: Path) -> None:
     assert list(tmp_path.glob(".venv/lib/python3.11/site-packages/peft/__pycache__/*.pyc")), "not byte-compiled"
     assert setup() == "ready\n"
     shutil.rmtree(tmp_path / ".venv")  # gigabytes, which pytest would keep
+
+
+# The CUDA version for which the wheels of a pin are built, and that a pod's driver must have. A new pin is looked up:
+# its wheel on PyPI requires nvidia's packages of that version.
+BUILT_FOR = {"torch==2.13.0": "13.0"}
+
+
+def test_a_pod_is_asked_for_the_driver_that_the_wheels_need() -> None:
+    pins = (REPOSITORY / "envs/cpu.txt").read_text().split("\n")
+    needed = [BUILT_FOR.get(pin, f"the CUDA version of {pin}") for pin in pins if pin.startswith("torch==")]
+    profile = yaml.safe_load((REPOSITORY / "profiles/runpod/config.yaml").read_text())
+    assert [profile["runpod-min-cuda"]] == needed

@@ -1,10 +1,12 @@
 """The curriculum stage: the parent writes what its child will be trained on.
 
     python -m lamarck.curriculum --config config/default.yaml --generation g1 --weights results/g0/weights \
-        --output results/g1/curriculum.jsonl --card results/g1/curriculum.json
+        --output results/g1/curriculum.jsonl --card results/g1/curriculum.json \
+        --answers results/g1/curriculum.answers.jsonl
 """
 
 import argparse
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from lamarck.config.limits import broken_limits
 from lamarck.curriculum.cell import checked_strategy
 from lamarck.curriculum.item import Item, Teacher, own_items, read_curriculum
 from lamarck.errors import LamarckError, exit_with_sentence
-from lamarck.files import digest_file, read_json, write_json, write_jsonl
+from lamarck.files import digest_file, digest_value, read_json, write_json, write_jsonl
 from lamarck.gate.ceiling import writing_ceiling
 from lamarck.lineage.artifacts import CURRICULUM
 from lamarck.lineage.configured import load_config_of
@@ -43,6 +45,7 @@ def main() -> None:
     parser.add_argument("--like", type=Path, help="control arm: the verified curriculum whose size to match")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--card", type=Path, required=True)
+    parser.add_argument("--answers", type=Path, required=True, help="where a killed run left what the parent wrote")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
 
@@ -68,10 +71,17 @@ def main() -> None:
     from lamarck.curriculum.propose import Author, Proposal
     from lamarck.curriculum.refused import refused_path, write_refused
     from lamarck.curriculum.screen import contaminations, kept_out
-    from lamarck.engine import load_engine
+    from lamarck.engine.remembering import Remembering
+    from lamarck.engine.served import engine_of_job
 
     torch.set_num_threads(arguments.threads)
-    engine = load_engine(config.engine, arguments.weights, arguments.parent_change, config.machines.curriculum)
+    engine = Remembering(
+        engine_of_job(config.engine, arguments.weights, arguments.parent_change, config.machines.curriculum),
+        arguments.answers,
+        digest_value(inputs),
+        # The same prompt is asked many times in one call, with one seed: parts of it would be the same texts again.
+        chunk_tokens=sys.maxsize,
+    )
     suites = contaminations(Path(config.suite))
     barred = kept_out(suites)
     teacher = Teacher(generation=child.parent.name, digest=parent_digest)
@@ -137,6 +147,7 @@ def main() -> None:
     write_jsonl(arguments.output, (item.model_dump(mode="json") for item in items))
     wall_seconds = time.perf_counter() - started
     record = make_record(digest_file(arguments.output), inputs, seed, engine.device_name, wall_seconds, device_seconds)
+    record = record.model_copy(update={"resumed": engine.resumed})
     card = describe(cells, asked, replayed, anchors, rewritten, measures)
     cost = {
         "samples_per_item": round(1 / acceptance(cells), 3),
@@ -149,6 +160,7 @@ def main() -> None:
         "record": record.model_dump(mode="json"),
     }
     write_json(arguments.card, card | {"cost": cost} | names)
+    arguments.answers.unlink()
     print(f"{child.name}: {card['items']} items from {sampled} samples by {teacher.generation}")
 
 

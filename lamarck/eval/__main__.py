@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lamarck.engine import Engine, load_engine, prepare_libraries
+from lamarck.engine import Engine, prepare_libraries
+from lamarck.engine.remembering import Remembering
+from lamarck.engine.served import engine_of_job
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.compare import interval
-from lamarck.eval.resume import Remembering
 from lamarck.eval.scoring import ruler
 from lamarck.files import canonical_json, canonical_jsonl, digest_text, digest_value, write_together
 from lamarck.gate.ceiling import Ceiling, evaluating_ceiling
@@ -45,7 +46,7 @@ def main() -> None:
     ceiling = evaluating_ceiling(config, generation, arguments.plan, suite.name, inputs)
     print(f"evaluating on {suite.name}: loading the model", flush=True)
     engine = Remembering(
-        load_engine(config.engine, arguments.weights, arguments.change, config.machines.eval),
+        engine_of_job(config.engine, arguments.weights, arguments.change, config.machines.eval),
         arguments.answers,
         digest_value(inputs),
     )

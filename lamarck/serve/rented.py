@@ -4,6 +4,7 @@ The pod ends with the command: when that is stopped, when nobody has asked anyth
 spent. A pod that is lost is replaced, and the tunnel with it.
 """
 
+import os
 import re
 import shlex
 import signal
@@ -18,21 +19,26 @@ from threading import Thread
 from types import FrameType
 from typing import Any
 
+from snakemake_executor_plugin_runpod.choose import Need
 from snakemake_executor_plugin_runpod.errors import Cancelled, RunPodError
 from snakemake_executor_plugin_runpod.job import JobFailed, Task
 from snakemake_executor_plugin_runpod.session import Session
-from snakemake_executor_plugin_runpod.settings import ExecutorSettings
+from snakemake_executor_plugin_runpod.settings import ExecutorSettings, need
 from snakemake_executor_plugin_runpod.ssh import Remote
 
 from lamarck import strict_yaml
-from lamarck.config import load_config
+from lamarck.budget.machine import load_catalogue
+from lamarck.budget.rent import kinds_no_worse
+from lamarck.config import Config, load_config
 from lamarck.errors import LamarckError
 from lamarck.lineage.generation import Generation
+from lamarck.models.shards import read_shards
 from lamarck.serve import EngineKind
 from lamarck.serve.model import servable
 from lamarck.serve.run import chosen_engine
 from lamarck.serve.vllm import vllm_config
 
+TOKEN = "HF_TOKEN"
 ANSWERS = re.compile(r"answers at http://127\.0\.0\.1:([0-9]+)/v1")
 LOOK_SECONDS = 0.5
 END_SECONDS = 60.0
@@ -85,17 +91,21 @@ def serve_on_pod(
         extras=(),
         resume=(),
         log=str(log),
-        environment={},
+        environment=_token(generation),
+        need=pod_of(config, settings),
     )
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     print(f"{model.name} matches its record; renting a pod", flush=True)
     try:
-        session = Session(settings, sources, {}, lambda text: print(f"runpod: {text}", flush=True))
+        session = Session(
+            settings, sources, {}, precommand, task.need, lambda text: print(f"runpod: {text}", flush=True)
+        )
         try:
             _carry_on(session, task, log, port)
         finally:
             session.close()
+            session.end_watch()
             session.forget()
     except KeyboardInterrupt:
         print("stopped")
@@ -180,9 +190,23 @@ def read_profile(profile: Path, max_dollars: float | None) -> tuple[ExecutorSett
     unknown = given.keys() - {each.name for each in fields(ExecutorSettings)}
     if unknown:
         raise LamarckError(f"{profile}: there is no setting runpod-{min(unknown).replace('_', '-')}")
+    given.pop("whole", None)  # nothing that the model writes is run
     if max_dollars is not None:
         given["max_dollars"] = max_dollars
     return ExecutorSettings(**given), values.get("precommand", "true")
+
+
+def pod_of(config: Config, settings: ExecutorSettings) -> Need:
+    """The machine that evaluations are planned on, or one no worse: the same model is asked in the same way. One
+    that is planned `here` says nothing of it, and the profile does."""
+    machine = config.machines.eval
+    return need(settings, ", ".join(kinds_no_worse(load_catalogue(), machine.gpu)), machine.count)
+
+
+def _token(generation: Generation) -> dict[str, str]:
+    """Of the hub, where the founder comes from there and only some may read it."""
+    on_hub = read_shards(generation.weights) is not None
+    return {TOKEN: os.environ[TOKEN]} if on_hub and TOKEN in os.environ else {}
 
 
 def files_of(generation: Generation) -> list[Path]:

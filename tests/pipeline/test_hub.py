@@ -18,7 +18,8 @@ REPO = "owner/lineage"
 # The profile but for size: a container here has the environment already.
 POD = (
     *("--profile", "runpod", "--precommand", "true", "--runpod-setup", "true"),
-    *("--runpod-gpu-memory", "24", "--runpod-poll-seconds", "0.5"),
+    *("--runpod-gpu-memory", "24", "--runpod-poll-seconds", "0.5", "--runpod-disk", "1"),
+    *("--runpod-preflight", "true"),
 )
 
 

@@ -90,7 +90,9 @@ def test_a_curriculum_out_of_its_limits_stops_the_run_and_is_kept(finished: Proj
     strategy.write_text(yaml.safe_dump(yaml.safe_load(strategy.read_text()) | {"limits": limits}))
     done = project.run(
         *("python", "-m", "lamarck.curriculum", "--config", "config/default.yaml", "--generation", "g2"),
+        *("--answers", "results/g2/curriculum.answers.jsonl"),
         *("--weights", "results/g0/weights", "--parent-change", "results/g1/adapter"),
+        *("--plan", "results/g1/plan.json"),
         *("--earlier", "results/g1/curriculum.jsonl", "--first-card", "results/g1/curriculum.json"),
         *("--output", "curriculum.jsonl", "--card", "curriculum.json"),
         check=False,

@@ -19,7 +19,9 @@ from tests.serving import said_url
 # The profile's own settings but for size and pace: a container here has the environment already.
 HERE = (
     *("--profile", "runpod", "--jobs", "2", "--precommand", "true", "--runpod-setup", "true"),
-    *("--runpod-gpu-memory", "24", "--runpod-poll-seconds", "0.5"),
+    *("--runpod-gpu-memory", "24", "--runpod-poll-seconds", "0.5", "--runpod-disk", "1"),
+    # Its GPUs are none that torch sees.
+    *("--runpod-preflight", "true"),
 )
 ARTIFACTS = ("curriculum.jsonl", "adapter/adapter_model.safetensors", "adapter/adapter_config.json", "samples.jsonl")
 GENERATIONS = ("g1", "g2", "control/g1", "control/g2")
@@ -61,6 +63,7 @@ def served(finished: Project, tmp_path: Path) -> Iterator[Callable[..., subproce
     """`lamarck serve g2 --on runpod` in a copy of the finished lineage, with the profile at this size."""
     project = finished.copy(tmp_path / "project")
     profile = {"runpod-gpu-memory": 24, "runpod-max-dollars": 2, "runpod-poll-seconds": 0.5, "runpod-setup": "true"}
+    profile["runpod-disk"] = 1
     (tmp_path / "profile.yaml").write_text(yaml.safe_dump(profile))
     started = []
 

@@ -4,15 +4,19 @@ Whoever kills it kills everything in it, as when a machine is lost.
 """
 
 import os
+import platform
 import pwd
 import random
 import shlex
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
@@ -44,9 +48,28 @@ def why_unavailable() -> str | None:
     return f"no pod can be made here: {tried.stderr.strip()}" if tried.returncode else None
 
 
+# As in containers that may not make namespaces: unshare, and clone with any of their flags, are refused; clone3, whose
+# flags no filter can see, is not there. Offsets: struct seccomp_data (seccomp(2)).
+NAMESPACES = 0x7E020080
+X86, ARM = 0xC000003E, 0xC00000B7
+CALLS = {X86: {"unshare": 272, "clone": 56, "clone3": 435}, ARM: {"unshare": 97, "clone": 220, "clone3": 435}}
+EPERM, ENOSYS = 1, 38
+
+
 class Container:
-    def __init__(self, directory: Path, arguments: str, environment: dict[str, str]) -> None:
+    """`gpus`: lines of nvidia-smi, whose driver has CUDA `cuda`. Without `sandboxes` nothing in it makes namespaces."""
+
+    def __init__(
+        self,
+        directory: Path,
+        arguments: str,
+        environment: dict[str, str],
+        gpus: Sequence[str] = (),
+        cuda: str = "13.0",
+        sandboxes: bool = True,
+    ) -> None:
         self.directory = directory
+        self._sandboxes = sandboxes
         self.port = _free_port()
         self.lines: list[str] = []
         self._arguments = shlex.split(arguments)
@@ -55,6 +78,10 @@ class Container:
             (directory / name).mkdir(parents=True)
         (directory / "start.sh").write_text(START)
         (directory / "start.sh").chmod(0o755)
+        lines = shlex.quote("\n".join(gpus))
+        smi = f'#!/bin/sh\n[ $# = 0 ] && echo "| CUDA Version: {cuda} |" || echo {lines}\n'
+        (directory / "nvidia-smi").write_text(smi)
+        (directory / "nvidia-smi").chmod(0o755)
         self._process = _starter.submit(self._start).result()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -66,19 +93,19 @@ class Container:
         """Stopped first: a bubblewrap that is killed while it starts leaves its child behind."""
         if self.runs:
             self._process.send_signal(signal.SIGSTOP)
-            _signal(_descendants(self._process.pid), signal.SIGKILL)
+            _signal(descendants(self._process.pid), signal.SIGKILL)
         self._process.kill()
         self._process.wait()
 
     def freeze(self) -> None:
         """Stop every process in it: connections stay open, and silent."""
-        _signal(_descendants(self._process.pid), signal.SIGSTOP)
+        _signal(descendants(self._process.pid), signal.SIGSTOP)
 
     def _start(self) -> subprocess.Popen[str]:
         home = pwd.getpwuid(os.geteuid()).pw_dir  # where sshd looks, whatever HOME says
         environment = self._environment | {
             "HOME": home,
-            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin",
+            "PATH": f"{Path(sys.executable).parent}:/opt/nvidia:/usr/local/bin:/usr/bin:/bin:/usr/sbin",
             "SSHD_PORT": str(self.port),
         }
         command = [
@@ -99,6 +126,7 @@ class Container:
         command += ["--bind", str(self.directory / "etc-ssh"), "/etc/ssh", "--bind", str(self.directory / "home"), home]
         command += ["--bind", str(self.directory / "workspace"), "/workspace"]
         command += ["--ro-bind", str(self.directory / "start.sh"), "/start.sh"]
+        command += ["--ro-bind", str(self.directory / "nvidia-smi"), "/opt/nvidia/nvidia-smi"]
         # The interpreters and their packages: what an image would hold.
         vllm = str(Path(".venv-vllm").resolve())
         for prefix in {sys.base_prefix, sys.prefix, vllm} - {"/usr"}:
@@ -106,20 +134,45 @@ class Container:
         # Where vLLM looks for cores and memory.
         command += ["--ro-bind", "/sys", "/sys"]
         command += ["--cap-add", "ALL"] if os.geteuid() == 0 else []
-        return subprocess.Popen(
-            [*command, *self._arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
+        with tempfile.TemporaryFile() as filter_:
+            if not self._sandboxes:
+                filter_.write(_no_namespaces())
+                filter_.seek(0)
+                command += ["--seccomp", str(filter_.fileno())]
+            return subprocess.Popen(
+                [*command, *self._arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(filter_.fileno(),),
+                text=True,
+                errors="replace",
+            )
 
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
+
+
+def _no_namespaces() -> bytes:
+    """A program of classic BPF, struct sock_filter for struct sock_filter."""
+    load, equal, any_of, give = 0x20, 0x15, 0x45, 0x06
+    refuse = 0x00050000
+    calls = CALLS[X86 if platform.machine() == "x86_64" else ARM]
+    program = [
+        (load, 0, 0, 0),  # the call's number
+        (equal, 5, 0, calls["unshare"]),
+        (equal, 5, 0, calls["clone3"]),
+        (equal, 0, 2, calls["clone"]),
+        (load, 0, 0, 16),  # the lower half of its first argument
+        (any_of, 1, 0, NAMESPACES),
+        (give, 0, 0, 0x7FFF0000),
+        (give, 0, 0, refuse | EPERM),
+        (give, 0, 0, refuse | ENOSYS),
+    ]
+    return b"".join(struct.pack("<HBBI", *each) for each in program)
 
 
 def _free_port() -> int:
@@ -139,7 +192,7 @@ def _signal(processes: list[int], number: int) -> None:
             os.kill(process, number)
 
 
-def _descendants(process: int) -> list[int]:
+def descendants(process: int) -> list[int]:
     parents: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

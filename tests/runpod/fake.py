@@ -22,7 +22,10 @@ KINDS = {
     "NVIDIA GeForce RTX 4090": (24, 0.69, 0.34),
     "NVIDIA A100 80GB PCIe": (80, 1.64, 1.19),
     "NVIDIA H100 80GB HBM3": (80, 2.69, 0.0),
+    "NVIDIA B200": (180, 5.99, 0.0),
+    "AMD Instinct MI300X OAM": (192, 0.5, 0.0),
 }
+NO_CAPACITY = "there are no longer any instances available with these specifications"
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,20 @@ class FakePod:
     container: Container
     cost: float
     created: float = field(default_factory=time.time)
+    ending: float | None = None
     ended: float | None = None
 
 
 class FakeRunPod:
-    """`free`: kinds that can be rented now. `slow`: seconds before a pod is up. `price_factor`: billed / listed.
+    """What it is told to be:
 
-    `host_key_said`: what the log says instead of a pod's true host key.
+    `free`: kinds that can be rented now. `slow`: seconds before a pod is up. `price_factor`: billed / listed.
+    `host_key_said`: what the log says instead of a pod's true host key; `log_status`: how it is answered.
+    `odd_pods`, `odd_gpus`: listed beside the others, in a shape that nobody has described.
+    `cuda`: of every machine's driver. `shows`: what nvidia-smi shows of a kind, (name, MiB, number), instead of it.
+    `private`: machines have no public address. `lingers`: seconds for which a pod that was told to end is still there.
+    `sandboxes`: whether its containers let a process make namespaces.
+    `billed`: pod -> dollars on the bill.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -80,10 +90,20 @@ class FakeRunPod:
         self.free = set(KINDS)
         self.slow = 0.0
         self.host_key_said: str | None = None
+        self.log_status = 200
+        self.odd_pods: list[Any] = []
+        self.odd_gpus: list[Any] = []
+        self.cuda = "13.0"
+        self.shows: dict[str, tuple[str, int, int]] = {}
+        self.private = False
+        self.lingers = 0.0
+        self.sandboxes = True
+        self.billed: dict[str, float] = {}
+        self.agents: set[str] = set()
         self.price_factor = 1.0
         self.lock = threading.RLock()
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self}))
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -114,13 +134,14 @@ class FakeRunPod:
     def answer(self, method: str, path: str, query: dict[str, str], body: Any, key: str) -> tuple[int, Any]:
         """Errors are RFC 9457 problems, as the API's are."""
         with self.lock:
-            own = re.fullmatch(r"/v2/pods/([^/]+)", path)
+            own = re.fullmatch(r"/v2/pods/([^/]+)(/action)?", path)
             pod = self.pods.get(own[1]) if own else None
-            if key != self.key and not (pod and method == "DELETE" and key == pod.key):
+            if key != self.key and not (pod and method in ("DELETE", "POST") and key == pod.key):
                 return _problem(401, "Unauthorized", "invalid bearer token")
             routes: dict[tuple[str, str], Callable[[], tuple[int, Any]]] = {
                 ("GET", "/v2/catalog/gpus"): lambda: (200, {"gpus": self._gpus(query)}),
-                ("GET", "/v2/pods"): lambda: (200, {"pods": [_shape(each, self) for each in self.pods.values()]}),
+                ("GET", "/v2/pods"): lambda: (200, {"pods": self._listed()}),
+                ("GET", "/v2/billing/pods"): lambda: (200, self._bill(query)),
                 ("POST", "/v2/pods"): lambda: self._create(body),
             }
             if route := routes.get((method, path)):
@@ -129,17 +150,35 @@ class FakeRunPod:
                 return _problem(404, "Not Found", "resource not found")
             if method == "GET":
                 return 200, _shape(pod, self)
-            self.lose(pod)
+            if method == "POST" and body["action"] != "terminate":
+                return _problem(409, "Conflict", "this fake only terminates")
+            if pod.ending is None:
+                pod.ending = time.time()
+            if time.time() - pod.ending >= self.lingers:
+                self.lose(pod)
             return 204, None
 
+    def _listed(self) -> list[Any]:
+        return [*self.odd_pods, *(_shape(each, self) for each in self.pods.values())]
+
+    def _bill(self, query: dict[str, str]) -> dict[str, Any]:
+        """One record of one hour for a pod that is on the bill."""
+        hour = {"startTime": "2026-06-01T00:00:00Z", "endTime": "2026-06-01T01:00:00Z"}
+        pod = query["podId"]
+        dollars = self.billed.get(pod, 0.0)
+        amounts = {"totalAmount": dollars, "gpuAmount": dollars, "cpuAmount": 0.0, "diskAmount": 0.0}
+        records = [hour | amounts | {"podId": pod}] if pod in self.billed else []
+        about = {"query": hour | {"bucketSize": "hour", "podId": pod}, "recordCount": len(records)}
+        return {"records": records, "metadata": about | {"uniquePodCount": len(records), "totals": amounts}}
+
     def _gpus(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        found = []
+        found: list[Any] = list(self.odd_gpus)
         for kind, (memory, secure, community) in KINDS.items():
             gpu: dict[str, Any] = {
                 "id": kind,
-                "name": kind.removeprefix("NVIDIA "),
+                "name": kind.partition(" ")[2],
                 "pool": None,
-                "manufacturer": "NVIDIA",
+                "manufacturer": kind.partition(" ")[0],
                 "memory": memory,
                 "secure": secure > 0,
                 "community": community > 0,
@@ -147,20 +186,26 @@ class FakeRunPod:
                 "maxCount": {"secure": 8, "community": 4},
             }
             if query.get("include") == "AVAILABILITY":
-                gpu["availability"] = "HIGH" if kind in self.free else "NONE"
+                modern = _version(self.cuda) >= _version(query.get("minCudaVersion", "0"))
+                gpu["availability"] = "HIGH" if kind in self.free and modern else "NONE"
             found.append(gpu)
         return found
 
     def _create(self, body: dict[str, Any]) -> tuple[int, Any]:
         kind = body["gpu"]["id"]
-        if kind not in self.free:
-            return _problem(400, "Bad Request", "there are no longer any instances available with these specifications")
+        if kind not in self.free or _version(self.cuda) < _version(body["gpu"].get("minCudaVersion", "0")):
+            return _problem(400, "Bad Request", NO_CAPACITY)
         identifier = secrets.token_hex(7)
         key = f"rpa_{secrets.token_hex(16)}"
         memory_secure_community = KINDS[kind]
         price = memory_secure_community[1 if body.get("cloud", "SECURE") == "SECURE" else 2]
         environment = body.get("env", {}) | {"RUNPOD_POD_ID": identifier, "RUNPOD_API_KEY": key}
-        container = Container(self.directory / identifier, body.get("args", ""), environment)
+        memory, count = memory_secure_community[0], body["gpu"].get("count", 1)
+        name, mebibytes, number = self.shows.get(kind, (kind, int(memory * 1e9 / 2**20), count))
+        gpus = [f"{name}, {mebibytes}, 580.65.06"] * number
+        container = Container(
+            self.directory / identifier, body.get("args", ""), environment, gpus, self.cuda, self.sandboxes
+        )
         pod = FakePod(body, identifier, key, container, price * body["gpu"].get("count", 1) * self.price_factor)
         self.pods[identifier] = pod
         self.all_pods.append(pod)
@@ -192,8 +237,8 @@ def _shape(pod: FakePod, fake: FakeRunPod) -> dict[str, Any]:
         "gpu": {"id": pod.body["gpu"]["id"], "count": pod.body["gpu"].get("count", 1)},
         "cloud": pod.body.get("cloud", "SECURE"),
         "dataCenterId": "XX-TEST-1",
-        "cudaVersion": "12.8",
-        "ssh": {"proxy": None, "direct": direct if status == "RUNNING" else None},
+        "cudaVersion": fake.cuda,
+        "ssh": {"proxy": None, "direct": direct if status == "RUNNING" and not fake.private else None},
         "template": None,
         "cost": pod.cost if status != "EXITED" else 0.0,
         "locked": False,
@@ -202,6 +247,10 @@ def _shape(pod: FakePod, fake: FakeRunPod) -> dict[str, Any]:
         "createdAt": created,
         "startedAt": created if status == "RUNNING" else None,
     }
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
 
 
 def _problem(status: int, title: str, detail: str) -> tuple[int, dict[str, Any]]:
@@ -237,6 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         body = json.loads(self.rfile.read(length)) if length else None
         key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        self.fake.agents.add(self.headers.get("User-Agent", ""))
         if logs := re.fullmatch(r"/v2/pods/([^/]+)/logs", parts.path):
             self._stream(logs[1], query)
             return
@@ -264,16 +314,15 @@ class _Handler(BaseHTTPRequestHandler):
         with self.fake.lock:
             pod = self.fake.pods.get(identifier)
         self.close_connection = True
-        self.fake.exchanges.append(
-            Exchange("GET", f"/v2/pods/{identifier}/logs", query, None, 200 if pod else 404, {}, None)
-        )
-        self.send_response(200 if pod else 404)
+        status = self.fake.log_status if pod else 404
+        self.fake.exchanges.append(Exchange("GET", f"/v2/pods/{identifier}/logs", query, None, status, {}, None))
+        self.send_response(status)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Cache-Control", "no-cache")
         self.end_headers()
         sent = 0
         try:
-            while pod is not None and pod.container.runs:
+            while status == 200 and pod is not None and pod.container.runs:
                 for line in pod.container.lines[sent:]:
                     if self.fake.host_key_said and line.startswith("host-key "):
                         line = f"host-key {self.fake.host_key_said}"

@@ -1,13 +1,17 @@
 """A project so small that its jobs take no time: what is left is what the executor does."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+from tests.runpod.container import descendants
 
 T = TypeVar("T")
 
@@ -59,13 +63,24 @@ class Small:
     def stop(self) -> None:
         """Kill what a failed test has left running."""
         for run in self.runs:
-            run.kill()
-            run.wait()
+            self.crash(run)
+
+    def crash(self, run: subprocess.Popen[str]) -> None:
+        """As when the machine loses its power: the controller, and whatever it has started, at once."""
+        beside = descendants(run.pid)
+        run.kill()
+        for process in beside:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        run.wait()
 
     @property
     def quick(self) -> tuple[str, ...]:
         """Settings for jobs of seconds, not hours."""
-        return ("--runpod-max-dollars", "5", "--runpod-poll-seconds", "0.3", "--runpod-resume-seconds", "0.3")
+        return (
+            *("--runpod-max-dollars", "5", "--runpod-poll-seconds", "0.3", "--runpod-resume-seconds", "0.3"),
+            *("--runpod-disk", "1"),
+        )
 
     @property
     def one(self) -> tuple[str, ...]:

@@ -1,9 +1,11 @@
-"""Many runs in which something goes wrong at a random moment: none may leave a pod behind, or a wrong result.
+"""Many runs in which something goes wrong at a random moment: none may leave a pod behind, a wrong result, or a dollar
+above its ceiling.
 
 make soak RUNS=200
 """
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -14,71 +16,123 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.runpod.fake import KINDS, FakePod, FakeRunPod, Fault
-from tests.runpod.project import make_small
+from snakemake_executor_plugin_runpod.ledger import Ledger
 
+from tests.runpod.container import descendants
+from tests.runpod.controller import ACCOUNT, DOLLARS, RIGHT
+from tests.runpod.fake import FakePod, FakeRunPod, Fault
+
+REPOSITORY = Path(__file__).parents[2]
 LEASE_SECONDS = 6.0
 # A pod looks once a second whether its time is over, and asking takes a moment on a busy machine.
 GRACE_SECONDS = 15.0
-STEPS = 6
-RIGHT = f"input\n{STEPS}\n"
-SETTINGS = (
-    *("--runpod-lease-minutes", str(LEASE_SECONDS / 60), "--runpod-silent-minutes", "0.05"),
-    *("--runpod-wait-minutes", "0.1", "--runpod-start-minutes", "0.2", "--runpod-replacements", "2"),
-)
+# No run may take longer: every wait in it has an end.
+MOST_SECONDS = 300.0
+RTX = "NVIDIA GeForce RTX 4090"
+SETTINGS = {
+    "lease_minutes": LEASE_SECONDS / 60,
+    "silent_minutes": 0.05,
+    "wait_minutes": 0.1,
+    "start_minutes": 0.2,
+    "replacements": 2,
+    "min_cuda": "13.0",
+    "whole": '[ -z "$RUNPOD_GPU" ] || unshare --user true',
+}
 
-Trouble = Callable[[FakeRunPod, "subprocess.Popen[str]", random.Random], None]
+Run = subprocess.Popen[str]
+Trouble = Callable[[FakeRunPod, Run, random.Random], None]
 
 
 def signalled(number: int) -> Trouble:
     return lambda fake, run, dice: run.send_signal(number)
 
 
-def lose(fake: FakeRunPod, run: "subprocess.Popen[str]", dice: random.Random) -> None:
+def crash(fake: FakeRunPod, run: Run, dice: random.Random) -> None:
+    """The controller's machine, its watchdog included."""
+    beside = descendants(run.pid)
+    run.kill()
+    for process in beside:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def lose(fake: FakeRunPod, run: Run, dice: random.Random) -> None:
     for pod in fake.running():
         fake.lose(pod)
 
 
-def freeze(fake: FakeRunPod, run: "subprocess.Popen[str]", dice: random.Random) -> None:
+def freeze(fake: FakeRunPod, run: Run, dice: random.Random) -> None:
     for pod in fake.running():
         pod.container.freeze()
 
 
-def sell_out(fake: FakeRunPod, run: "subprocess.Popen[str]", dice: random.Random) -> None:
+def sell_out(fake: FakeRunPod, run: Run, dice: random.Random) -> None:
     fake.free.clear()
     lose(fake, run, dice)
 
 
 def answer(status: int, done: bool = False) -> Trouble:
-    def trouble(fake: FakeRunPod, run: "subprocess.Popen[str]", dice: random.Random) -> None:
+    def trouble(fake: FakeRunPod, run: Run, dice: random.Random) -> None:
         method = "POST" if done else dice.choice(["GET", "POST", "DELETE"])
         fake.faults.append(Fault(method, "/v2/.*", status, times=dice.randint(1, 2), done=done))
 
     return trouble
 
 
-TROUBLES: dict[str, Trouble] = {
+def odd(fake: FakeRunPod, run: Run, dice: random.Random) -> None:
+    fake.odd_pods += [{"id": "odd", "name": "x", "cost": "free"}, None]
+    fake.odd_gpus += [{"id": "half"}, 3]
+
+
+def set_to(**values: object) -> Trouble:
+    """The account, or its machines, as the fake's fields say."""
+
+    def trouble(fake: FakeRunPod, run: Run, dice: random.Random) -> None:
+        for name, value in values.items():
+            setattr(fake, name, value)
+
+    return trouble
+
+
+# Those of the first group strike at a random moment, mostly once there is a pod; the others are there from the start.
+SUDDEN: dict[str, Trouble] = {
     "SIGTERM": signalled(signal.SIGTERM),
     "SIGHUP": signalled(signal.SIGHUP),
     "SIGINT": signalled(signal.SIGINT),
     "SIGKILL": signalled(signal.SIGKILL),
+    "crash": crash,
     "pod lost": lose,
     "pod silent": freeze,
     "sold out": sell_out,
+}
+STANDING: dict[str, Trouble] = {
     "400": answer(400),
     "402": answer(402),
+    "405": answer(405),
     "429": answer(429),
     "500": answer(500),
     "502 but done": answer(502, done=True),
+    "odd lists": odd,
+    "another GPU": set_to(shows={RTX: ("NVIDIA RTX A4000", 16376, 1)}),
+    "old drivers": set_to(cuda="12.8"),
+    "no address": set_to(private=True),
+    "lingers": set_to(lingers=2.0),
+    "logs refused": set_to(log_status=403),
+    "no sandbox": set_to(sandboxes=False),
+    "dearer": set_to(price_factor=1.4),
+    "much dearer": set_to(price_factor=20.0),
 }
+TROUBLES = SUDDEN | STANDING
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`late`: seconds from the controller's end to the last pod's end."""
+    """`late`: seconds from the controller's end to the last pod's end. `uncounted`: dollars that pods have cost beyond
+    what the ledger says; `above`: beyond the ceiling."""
 
     trouble: str
     code: int
@@ -86,43 +140,81 @@ class Outcome:
     late: float
     left: int
     wrong: bool
+    uncounted: float
+    above: float
+
+    @property
+    def failed(self) -> bool:
+        # A cent is a second of a machine, an hour or a kill of it cannot be less exact.
+        return bool(self.left or self.wrong or self.uncounted > 0.01 or self.above > 0)
 
 
-def one_run(fake: FakeRunPod, root: Path, dice: random.Random) -> Outcome:
+def soak(directory: Path, runs: int, seed: int) -> list[Outcome]:
+    """Every trouble in turn, at moments that `seed` decides."""
+    found = []
+    for number in range(runs):
+        dice = random.Random(f"{seed}/{number}")
+        names = sorted(TROUBLES)
+        trouble = names[(number + seed) % len(names)]
+        found.append(_one_run(directory / f"run-{number}", trouble, dice))
+        print(f"{number + 1}/{runs}: {found[-1]}", flush=True)
+    return found
+
+
+def _one_run(root: Path, trouble: str, dice: random.Random) -> Outcome:
     """Start a run, let something go wrong within its first seconds, and look what is left when it has ended."""
-    small = make_small(root)
-    small.slow_down(steps=STEPS, seconds=0.2)
-    fake.faults.clear()
-    fake.free = set(KINDS)
-    before = len(fake.all_pods)
-    trouble = dice.choice(sorted(TROUBLES))
-    run = small.start(*SETTINGS, *small.one)
-    # Most strike once there is a pod to lose; faults of the API, and one in five of the rest, from the start.
-    later = not trouble[0].isdigit() and dice.random() < 0.8
-    delay = dice.uniform(0, 8)
+    (root / "project").mkdir(parents=True)
+    fake = FakeRunPod(root / "pods")
+    command = [sys.executable, "-m", "tests.runpod.controller", json.dumps(SETTINGS)]
+    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | fake.environment | {"PYTHONPATH": path}
+    if trouble in STANDING:
+        TROUBLES[trouble](fake, None, dice)  # type: ignore[arg-type]
+    run = subprocess.Popen(
+        command,
+        cwd=root / "project",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    after_rent, delay = dice.random() < 0.8, dice.uniform(0, 3)
 
     def strike() -> None:
-        while later and len(fake.all_pods) == before and run.poll() is None:
+        while after_rent and not fake.all_pods and run.poll() is None:
             time.sleep(0.05)
-        time.sleep(delay if not trouble[0].isdigit() else 0)
+        time.sleep(delay)
         if run.poll() is None:
             TROUBLES[trouble](fake, run, dice)
 
-    threading.Thread(target=strike, daemon=True).start()
-    output, _ = run.communicate(timeout=900)
+    if trouble in SUDDEN:
+        threading.Thread(target=strike, daemon=True).start()
+    output, _ = run.communicate(timeout=MOST_SECONDS)
     ended = time.time()
-    pods = fake.all_pods[before:]
-    left, late = _wait_for_end(fake, pods, ended)
-    result = root / "out/first.txt"
+    left, late = _wait_for_end(fake, ended)
+    result = root / "project/result"
     wrong = result.read_text() != RIGHT if result.exists() else run.returncode == 0
-    if wrong or left:
+    cost = sum(((pod.ended or 0.0) - pod.created) / 3600 * pod.cost for pod in fake.all_pods)
+    file = root / "project/ledger.jsonl"
+    ledger = Ledger(file) if file.exists() else None
+    counted = ledger.spent(ACCOUNT, time.time()) if ledger else 0.0
+    # Of what was asked for and never answered the next run counts what it finds.
+    unknown = 0.01 * len(ledger.asked) if ledger else 0.0
+    fake.close()
+    outcome = Outcome(
+        trouble, run.returncode, len(fake.all_pods), late, left, wrong, cost - counted - unknown, cost - DOLLARS
+    )
+    if outcome.failed:
         print(output)
-    return Outcome(trouble, run.returncode, len(pods), late, left, wrong)
+    return outcome
 
 
-def _wait_for_end(fake: FakeRunPod, pods: list[FakePod], ended: float) -> tuple[int, float]:
+def _wait_for_end(fake: FakeRunPod, ended: float) -> tuple[int, float]:
+    """Pods that are still there when the last of them should have gone, and how long the others were."""
+    pods: list[FakePod] = fake.all_pods
     while time.time() < ended + LEASE_SECONDS + GRACE_SECONDS and any(pod.ended is None for pod in pods):
-        time.sleep(0.1)
+        time.sleep(0.05)
     left = [pod for pod in pods if pod.ended is None]
     for pod in left:
         fake.lose(pod)
@@ -134,26 +226,17 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory() as directory:
-        fake = FakeRunPod(Path(directory) / "pods")
-        os.environ.update(fake.environment)
-        for number in range(arguments.runs):
-            dice = random.Random(f"{arguments.seed}/{number}")
-            outcomes.append(one_run(fake, Path(directory) / f"run-{number}", dice))
-            print(f"{number + 1}/{arguments.runs}: {outcomes[-1]}", flush=True)
-        fake.close()
+        outcomes = soak(Path(directory), arguments.runs, arguments.seed)
     print(f"troubles: {dict(Counter(each.trouble for each in outcomes))}")
     print(f"ended well: {sum(each.code == 0 for each in outcomes)} of {len(outcomes)} runs")
     print(f"pods rented: {sum(each.pods for each in outcomes)}, left: {sum(each.left for each in outcomes)}")
     print(f"wrong results: {sum(each.wrong for each in outcomes)}")
-    killed = [each.late for each in outcomes if each.code == -signal.SIGKILL]
-    others = [each.late for each in outcomes if each.code != -signal.SIGKILL]
-    print(
-        f"last pod ended after its controller: {max(others, default=0):.1f} s at most; "
-        f"{max(killed, default=0):.1f} s where that was killed (lease: {LEASE_SECONDS:g} s)"
-    )
-    sys.exit(any(each.left or each.wrong for each in outcomes))
+    above, uncounted = (max(getattr(each, name) for each in outcomes) for name in ("above", "uncounted"))
+    print(f"dollars above a ceiling: {max(above, 0):.2f}, not counted: {max(uncounted, 0):.3f} at most")
+    print(f"last pod ended after its controller: {max(each.late for each in outcomes):.1f} s at most")
+    print(f"(lease: {LEASE_SECONDS:g} s)")
+    sys.exit(any(each.failed for each in outcomes))
 
 
 if __name__ == "__main__":

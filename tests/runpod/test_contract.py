@@ -1,6 +1,8 @@
 """Every request that the client sends and every answer that the fake gives is as RunPod's own description has it."""
 
+import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from snakemake_executor_plugin_runpod.errors import Rejected, RunPodError
 
 from tests.runpod.contract import Contract
 from tests.runpod.fake import KINDS, Exchange, FakeRunPod, Fault
-from tests.runpod.project import Small
+from tests.runpod.sessions import opened
 
 VARIABLE = "LAMARCK_RUNPOD_OPENAPI"
 
@@ -21,11 +23,22 @@ def contract() -> Contract:
     return Contract(Path(os.environ[VARIABLE]))
 
 
-def test_a_whole_run(contract: Contract, runpod: FakeRunPod, small: Small) -> None:
+def test_a_whole_run(contract: Contract, runpod: FakeRunPod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a driver asked for, a bill looked at, and a pod that has to be told twice, each way, to end."""
+    monkeypatch.chdir(tmp_path)
     runpod.slow = 3
-    small.run(*small.quick)
-    methods = {(each.method, each.path.split("/")[2]) for each in runpod.exchanges}
-    assert methods == {("GET", "catalog"), ("GET", "pods"), ("POST", "pods"), ("DELETE", "pods")}
+    ago = time.time() - 10 * 3600
+    row = {"event": "rented", "pod": "earlier", "name": "n", "price": 1.0, "created": ago, "deadline": ago + 3600}
+    Path("ledger.jsonl").write_text(json.dumps(row) + "\n")
+    runpod.billed["earlier"] = 0.5
+    with opened(min_cuda="12.8", data_centers="EU-RO-1", volume="vol") as it:
+        it.run("true")
+        runpod.faults.append(Fault("DELETE", "/v2/pods/.*", 403))
+    methods = {(each.method, "/".join(each.path.split("/")[2:5:2])) for each in runpod.exchanges}
+    assert methods == {
+        *(("GET", "catalog"), ("GET", "billing"), ("GET", "pods"), ("GET", "pods/logs")),
+        *(("POST", "pods"), ("POST", "pods/action"), ("DELETE", "pods")),
+    }
     assert [wrong for each in runpod.exchanges for wrong in contract.violations(each)] == []
 
 

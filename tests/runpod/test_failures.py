@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.runpod.fake import FakeRunPod, Fault
+from tests.runpod.fake import FakeRunPod
 from tests.runpod.project import Small, wait_until
 
 
@@ -41,107 +41,6 @@ def test_a_ceiling_that_the_workflow_sets(runpod: FakeRunPod, small: Small) -> N
     assert created(runpod) == 1
 
 
-def test_no_gpu_is_free(runpod: FakeRunPod, small: Small) -> None:
-    runpod.free.clear()
-    output = small.run(*small.one, "--runpod-wait-minutes", "0.1", fails=True)
-    assert "no GPU is free: trying again in 2 s" in output
-    assert "no GPU was free within 0.1 minutes" in output
-    assert created(runpod) == 0
-
-
-def test_a_gpu_becomes_free(runpod: FakeRunPod, small: Small) -> None:
-    runpod.free.clear()
-    run = small.start(*small.one)
-    wait_until(lambda: len(runpod.exchanges) > 2)
-    runpod.free.add("NVIDIA H100 80GB HBM3")
-    output, _ = run.communicate(timeout=600)
-    assert run.returncode == 0, output
-    assert "NVIDIA H100" in output
-
-
-def test_every_kind_of_error_in_one_run(runpod: FakeRunPod, small: Small) -> None:
-    runpod.price_factor = 1.5
-    runpod.faults += [Fault(method, "/v2/.*", 500) for method in ("GET", "POST", "DELETE")]
-    runpod.faults += [Fault(method, "/v2/.*", 429) for method in ("GET", "POST", "DELETE")]
-    runpod.faults += [Fault("POST", "/v2/pods", 400), Fault("POST", "/v2/pods", 502, done=True)]
-    output = small.run(*small.one, "--runpod-max-dollars-per-hour", "3")
-    assert "A100" in output
-    assert len(runpod.all_pods) == 1
-    assert not runpod.running()
-
-
-def test_a_pod_that_does_not_start_is_ended(runpod: FakeRunPod, small: Small) -> None:
-    runpod.slow = 1000
-    output = small.run(*small.one, "--runpod-start-minutes", "0.05", "--runpod-wait-minutes", "0.05", fails=True)
-    assert "was not up after" in output
-    assert len(runpod.all_pods) == 3, "each kind that fits is tried once"
-    assert not runpod.running()
-
-
-def test_a_pod_lost_in_mid_job_is_replaced(runpod: FakeRunPod, small: Small) -> None:
-    small.slow_down(steps=30, seconds=0.2)
-    run = small.start(*small.one)
-    wait_until(lambda: small.step >= 5)
-    runpod.lose(runpod.running()[0])
-    output, _ = run.communicate(timeout=600)
-    assert run.returncode == 0, output
-    assert "lost pod" in output
-    begun = re.search(r"starts at (\d+)", small.log)
-    assert begun and int(begun[1]) >= 5
-    assert (small.root / "out/first.txt").read_text() == "input\n30\n"
-    assert len(runpod.all_pods) == 2
-    assert not runpod.running()
-
-
-def test_too_many_pods_are_lost(runpod: FakeRunPod, small: Small) -> None:
-    small.slow_down(steps=100, seconds=0.2)
-    run = small.start(*small.one, "--runpod-replacements", "0")
-    wait_until(lambda: small.step >= 2)
-    runpod.lose(runpod.running()[0])
-    output, _ = run.communicate(timeout=600)
-    assert run.returncode != 0
-    assert "1 pods were lost in this run" in output
-    assert small.step >= 2
-    assert not runpod.running()
-
-
-def test_a_silent_pod_is_given_up(runpod: FakeRunPod, small: Small) -> None:
-    small.slow_down(steps=30, seconds=0.2)
-    run = small.start(*small.one, "--runpod-silent-minutes", "0.05")
-    wait_until(lambda: small.step >= 3)
-    runpod.running()[0].container.freeze()
-    output, _ = run.communicate(timeout=600)
-    assert run.returncode == 0, output
-    assert "ssh does not answer" in output
-    assert not runpod.running()
-
-
-def test_a_wrong_host_key(runpod: FakeRunPod, small: Small) -> None:
-    key = small.root.parent / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    runpod.host_key_said = " ".join((small.root.parent / "key.pub").read_text().split()[:2])
-    output = small.run(*small.one, fails=True)
-    assert "shows another ssh host key than its log says" in output
-    (pod,) = runpod.all_pods
-    assert not list((pod.container.directory / "workspace").iterdir()), "something was sent"
-    assert not runpod.running()
-
-
-def test_an_artifact_that_changes_after_the_job_is_not_taken(runpod: FakeRunPod, small: Small) -> None:
-    """What the job left behind holds its digests back, in a pipe, until it has changed what it made."""
-    (small.root / "out").mkdir()
-    (small.root / "Snakefile").write_text(
-        'rule half:\n  output: "out/half.txt"\n'
-        '  shell: "echo whole > {output}; job=$(echo /tmp/jobs/half-*); mkfifo $job/digests;"\n'
-        '    " (digests=$(cat $job/digests); echo other > {output}; echo $digests > $job/digests)"\n'
-        '    " > /dev/null 2>&1 &"\n'
-    )
-    output = small.run(*small.quick, fails=True)
-    assert "out/half.txt arrived 3 times with other bytes than on pod" in output
-    assert not (small.root / "out/half.txt").exists()
-    assert not runpod.running()
-
-
 def test_a_job_that_fails_says_why(runpod: FakeRunPod, small: Small) -> None:
     (small.root / "Snakefile").write_text('rule:\n  output: "x"\n  shell: "echo because of this >&2; exit 7"\n')
     output = small.run(*small.quick, fails=True)
@@ -151,7 +50,7 @@ def test_a_job_that_fails_says_why(runpod: FakeRunPod, small: Small) -> None:
 
 def test_a_setup_that_fails_says_why(runpod: FakeRunPod, small: Small) -> None:
     output = small.run(*small.one, "--runpod-setup", "echo no such package; exit 1", fails=True)
-    assert "--runpod-setup failed: see .snakemake/runpod/setup.log" in output
+    assert re.search(r"--runpod-setup failed on pod \w+: no such package \(all it said: .*setup\.log\)", output), output
     assert "no such package" in (small.root / ".snakemake/runpod/setup.log").read_text()
     assert not runpod.running()
 
@@ -184,11 +83,4 @@ def end_well(runpod: FakeRunPod, run: "subprocess.Popen[str]") -> None:
     (pod.container.directory / "workspace/small/enough").touch()
     output, _ = run.communicate(timeout=600)
     assert run.returncode == 0, output
-    assert not runpod.running()
-
-
-def test_a_pod_dearer_than_listed_is_not_kept(runpod: FakeRunPod, small: Small) -> None:
-    runpod.price_factor = 20.0
-    output = small.run(*small.one, "--runpod-wait-minutes", "0.01", fails=True)
-    assert "it costs $53.80/h, not the $2.69 of the catalogue" in output
     assert not runpod.running()

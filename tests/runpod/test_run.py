@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.runpod.container import descendants
 from tests.runpod.fake import FakeRunPod
 from tests.runpod.project import Small, wait_until
+
+H100 = "NVIDIA H100 80GB HBM3"
 
 
 def test_jobs_go_out_and_come_back(runpod: FakeRunPod, small: Small) -> None:
@@ -43,7 +46,7 @@ def test_the_log_grows_here_while_the_job_runs_there(runpod: FakeRunPod, small: 
 
 
 def test_the_key_stays_here(runpod: FakeRunPod, small: Small) -> None:
-    kind = ("--runpod-cloud", "COMMUNITY", "--runpod-gpus", "NVIDIA A100 80GB PCIe, NVIDIA H100 80GB HBM3")
+    kind = ("--runpod-cloud", "COMMUNITY", "--runpod-gpus", f"NVIDIA A100 80GB PCIe, {H100}")
     output = small.run(*small.one, "--verbose", *kind)
     (pod,) = runpod.all_pods
     assert (pod.body["cloud"], pod.body["gpu"]["id"]) == ("COMMUNITY", "NVIDIA A100 80GB PCIe")
@@ -53,6 +56,28 @@ def test_the_key_stays_here(runpod: FakeRunPod, small: Small) -> None:
     for place in (small.root, pod.container.directory):
         for path in place.rglob("*"):
             assert not path.is_file() or runpod.key.encode() not in path.read_bytes(), path
+
+
+def test_a_job_gets_the_gpus_and_the_secrets_that_its_rule_names_and_no_other_does(
+    runpod: FakeRunPod, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_TOKEN", "hf_secret")
+    monkeypatch.setenv("HUB_PLACE", "somewhere")
+    says = 'shell: "echo ${{HUB_TOKEN:-none}} ${{HUB_PLACE:-none}} > {output}"\n'
+    named = f'params: secrets="HUB_TOKEN", gpus="{H100}", gpu_count=1'
+    (small.root / "Snakefile").write_text(
+        f'rule all:\n  input: "one", "two"\nrule one:\n  output: "one"\n  {named}\n  {says}'
+        f'rule two:\n  output: "two"\n  {says}'
+    )
+    setup = "echo ${HUB_TOKEN:-none} ${HUB_PLACE:-none} > setup"
+    small.run(*small.quick, "--envvars", "HUB_TOKEN", "HUB_PLACE", "--runpod-setup", setup)
+    assert (small.root / "one").read_text() == "hf_secret somewhere\n"
+    assert (small.root / "two").read_text() == "none somewhere\n"
+    assert {pod.body["gpu"]["id"] for pod in runpod.all_pods} == {H100, "NVIDIA GeForce RTX 4090"}, (
+        "not what was planned"
+    )
+    for pod in runpod.all_pods:
+        assert (pod.container.directory / "workspace/small/setup").read_text() == "none somewhere\n"
 
 
 def test_a_job_gets_the_keys_of_what_it_goes_on_from_and_what_comes_back_is_looked_at(
@@ -89,7 +114,7 @@ def test_a_pod_whose_controller_was_killed_ends_itself(runpod: FakeRunPod, small
     small.slow_down(steps=200, seconds=0.3)
     run = small.start(*small.one, "--runpod-lease-minutes", "0.1")
     wait_until(lambda: "step 1" in small.log)
-    run.kill()
+    small.crash(run)
     (pod,) = runpod.running()
     killed = time.time()
     wait_until(lambda: not runpod.running(), seconds=60)
@@ -101,19 +126,32 @@ def test_a_pod_ends_itself_at_its_deadline(runpod: FakeRunPod, small: Small) -> 
     small.slow_down(steps=500, seconds=0.3)
     run = small.start(*small.one, "--runpod-hours", str(15 / 3600), "--runpod-resume-seconds", "1000")
     wait_until(lambda: runpod.running())
-    os.kill(run.pid, signal.SIGSTOP)
+    for process in (run.pid, *descendants(run.pid)):
+        os.kill(process, signal.SIGSTOP)
     (pod,) = runpod.running()
     wait_until(lambda: not runpod.running(), seconds=60)
     assert pod.ended is not None
     assert pod.ended - pod.created < 15 + 5
+    small.crash(run)
+
+
+def test_a_watchdog_ends_the_pod_of_a_controller_that_was_killed(runpod: FakeRunPod, small: Small) -> None:
+    """Long before the pod would do that itself; and nothing of it is left."""
+    small.slow_down(steps=200, seconds=0.3)
+    run = small.start(*small.one)
+    wait_until(lambda: runpod.running())
+    (watchdog,) = [each for each in descendants(run.pid) if b"watchdog" in Path(f"/proc/{each}/cmdline").read_bytes()]
     run.kill()
+    run.wait()
+    wait_until(lambda: not runpod.running(), seconds=60)
+    wait_until(lambda: not Path(f"/proc/{watchdog}").exists(), seconds=30)
 
 
 def test_the_next_run_ends_what_a_killed_one_left(runpod: FakeRunPod, small: Small) -> None:
     small.slow_down(steps=20, seconds=0.3)
     run = small.start(*small.one)
     wait_until(lambda: small.step > 2)
-    run.kill()
+    small.crash(run)
     (left,) = runpod.running()
     output = small.run(*small.one, "--nolock", "--rerun-incomplete")
     assert f"ended pod {left.identifier}, which an earlier run of this directory had left" in output
@@ -133,7 +171,7 @@ def test_pods_are_listed_and_ended(runpod: FakeRunPod, small: Small) -> None:
     small.slow_down(steps=200, seconds=0.3)
     runs = [small.start(*small.one)]
     wait_until(lambda: runpod.running())
-    runs[0].kill()
+    small.crash(runs[0])
     (left,) = runpod.running()
     assert left.identifier in pods()
     assert f'"id": "{left.identifier}"' in pods("--json")

@@ -3,16 +3,21 @@
 import json
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from snakemake_executor_plugin_runpod.errors import Rejected, RunPodError
+from snakemake_executor_plugin_runpod.errors import NoCapacity, Rejected, RunPodError
+from snakemake_executor_plugin_runpod.text import plain
 
 KEY_VARIABLE = "RUNPOD_API_KEY"
 URL_VARIABLE = "RUNPOD_API_URL"
@@ -20,9 +25,16 @@ URL = "https://api.runpod.io"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TIMEOUT_SECONDS = 30.0
 LOG_SECONDS = 5.0  # a log that is silent for so long is taken to be all there is
+LOG_SECONDS_IN_ALL = 30.0  # and one that never is, is read for so long
+LOG_BYTES = 8 * 2**20
 # 429, 5xx and a broken line are asked again, waiting 1, 2, 4, ... seconds, for this long.
 PATIENCE_SECONDS = 300.0
+# Also where RunPod asks for more: a run that pays for a pod must not sleep for hours.
 LONGEST_WAIT_SECONDS = 60.0
+USER_AGENT = f"snakemake-executor-plugin-runpod/{version('snakemake-executor-plugin-runpod')}"
+# A 400 means both "no machine is free" and "the request breaks a rule", told apart by words alone.
+NO_CAPACITY = re.compile(r"\b(instances?|capacity|machines?|resources|stock|availab\w*)\b", re.IGNORECASE)
+GONE = "TERMINATED"
 
 Wait = Callable[[float], object]
 M = TypeVar("M", bound=BaseModel)
@@ -43,15 +55,16 @@ class Counts(BaseModel):
 
 
 class Gpu(BaseModel):
-    """A kind of GPU in the catalogue; `memory` in GB."""
+    """A kind of GPU in the catalogue; `memory` in GB. `availability` is NONE where no pod can be had now."""
 
     id: str
+    manufacturer: str
     memory: int
     secure: bool
     community: bool
     price: Price
     maxCount: Counts
-    availability: Literal["NONE", "LOW", "MEDIUM", "HIGH"] = "NONE"
+    availability: str | None = None
 
 
 class SshEndpoint(BaseModel):
@@ -63,7 +76,7 @@ class SshEndpoint(BaseModel):
 class Ssh(BaseModel):
     """`direct` is there once the pod runs; the proxy carries interactive shells only."""
 
-    direct: SshEndpoint | None
+    direct: SshEndpoint | None = None
 
 
 class PodGpu(BaseModel):
@@ -72,19 +85,26 @@ class PodGpu(BaseModel):
 
 
 class PodInfo(BaseModel):
-    """A pod as the API tells of it; `cost` in dollars an hour."""
+    """A pod as the API tells of it; `cost` in dollars an hour. To end a pod its id and name are enough, so nothing else
+    need be readable."""
 
     id: str
     name: str
-    status: str
-    cost: float
-    createdAt: str
-    ssh: Ssh
+    status: str = "UNKNOWN"
+    cost: float = 0.0
+    createdAt: str = ""
+    ssh: Ssh = Ssh()
     gpu: PodGpu | None = None
 
     @property
     def is_over(self) -> bool:
-        return self.status in ("EXITED", "ERROR", "TERMINATED")
+        return self.status in ("EXITED", "ERROR", GONE)
+
+
+class Billed(BaseModel):
+    """Dollars of one pod in one hour."""
+
+    totalAmount: float
 
 
 @dataclass(frozen=True)
@@ -97,8 +117,8 @@ class Answer:
     def detail(self) -> str:
         """What the API says about an error, on one line."""
         problem = self.content if isinstance(self.content, dict) else {}
-        errors = "; ".join(str(error) for error in problem.get("errors", []))
-        return " ".join(f"{problem.get('detail', 'no reason given')} {errors}".split())
+        errors = "; ".join(str(error) for error in problem.get("errors") or [])
+        return plain(" ".join(f"{problem.get('detail', 'no reason given')} {errors}".split()))
 
 
 class Client:
@@ -106,18 +126,26 @@ class Client:
 
     def __init__(self, key: str, url: str = URL, wait: Wait = time.sleep) -> None:
         self._wait = wait
-        self._http = httpx2.Client(
-            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=TIMEOUT_SECONDS, follow_redirects=False
-        )
+        headers = {"Authorization": f"Bearer {key}", "User-Agent": USER_AGENT}
+        self._http = httpx2.Client(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, follow_redirects=False)
 
-    def gpus(self, count: int, cloud: str) -> list[Gpu]:
-        """Every kind of GPU, with what is free of it now as pods of `count` in `cloud` (SECURE or COMMUNITY)."""
+    def gpus(self, count: int, cloud: str, min_cuda: str | None = None) -> list[Gpu]:
+        """Every kind of GPU that can be read, with what is free of it now as pods of `count` in `cloud` (SECURE or
+        COMMUNITY), on machines whose driver has CUDA `min_cuda` (13.0) or later."""
         query = {"include": "AVAILABILITY", "product": "POD", "count": str(count), "cloud": cloud}
-        return [_read(Gpu, each) for each in self._ask("GET", "/v2/catalog/gpus", query=query).content["gpus"]]
+        query |= {"minCudaVersion": min_cuda} if min_cuda else {}
+        listed = _listed(self._ask("GET", "/v2/catalog/gpus", query=query), "gpus")
+        return [gpu for each in listed if (gpu := _read_or_none(Gpu, each))]
 
     def pods(self) -> list[PodInfo]:
-        """The account's pods, whoever started them."""
-        return [_read(PodInfo, each) for each in self._ask("GET", "/v2/pods").content["pods"]]
+        """The account's pods, whoever started them; of one that is described in no known way, id and name. What has
+        neither is left out."""
+        found = []
+        for each in _listed(self._ask("GET", "/v2/pods"), "pods"):
+            named = {key: each[key] for key in ("id", "name") if key in each} if isinstance(each, dict) else {}
+            if pod := _read_or_none(PodInfo, each) or _read_or_none(PodInfo, named):
+                found.append(pod)
+        return found
 
     def pod(self, identifier: str) -> PodInfo | None:
         """One pod, or None where there is none of that name any more."""
@@ -125,7 +153,8 @@ class Client:
         return None if answer.status == 404 else _read(PodInfo, answer.content)
 
     def create(self, body: dict[str, Any]) -> PodInfo:
-        """Rent a pod. Errors: Rejected where another candidate may do; RunPodError where none would.
+        """Rent a pod. Errors: Rejected where another candidate may do, NoCapacity where also this one may later;
+        RunPodError where none would.
 
         A call that broke off may have made a pod nevertheless, so it is looked for by its name before it is made again:
         names must be used once only.
@@ -137,24 +166,50 @@ class Client:
         answer = self._ask("POST", "/v2/pods", body=body, accept=(400, 403), made=exists)
         if isinstance(answer, PodInfo):
             return answer
+        if answer.status == 400 and NO_CAPACITY.search(answer.detail):
+            raise NoCapacity(answer.detail)
         if answer.status in (400, 403):
             raise Rejected(answer.detail)
         return _read(PodInfo, answer.content)
 
     def delete(self, identifier: str) -> None:
-        """End a pod for good. One that is gone already is no error."""
-        self._ask("DELETE", f"/v2/pods/{identifier}", accept=(404,))
+        """End a pod for good, by the one way or the other. One that is gone already is no error."""
+        try:
+            self._ask("DELETE", f"/v2/pods/{identifier}", accept=(404,))
+        except RunPodError:
+            self._ask("POST", f"/v2/pods/{identifier}/action", body={"action": "terminate"}, accept=(404, 409))
+
+    def billed(self, identifier: str, since: float) -> float:
+        """Dollars that the account's bill has for a pod so far, from `since` (seconds since the epoch) on. It lags."""
+        start = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        query = {"podId": identifier, "startTime": start, "bucketSize": "hour"}
+        records = _listed(self._ask("GET", "/v2/billing/pods", query=query), "records")
+        return sum(each.totalAmount for each in map(partial(_read_or_none, Billed), records) if each)
 
     def log_lines(self, identifier: str) -> Iterator[str]:
-        """The pod's container log from its beginning, then as it grows; ends when the line is quiet or broken."""
+        """The pod's container log from its beginning, then as it grows; ends when the line is quiet or broken, or has
+        been read for LOG_SECONDS_IN_ALL. Errors: RunPodError where the key may not read it."""
         query = {"source": "container", "tail": "5000"}
+        path = f"/v2/pods/{identifier}/logs"
+        until = time.monotonic() + LOG_SECONDS_IN_ALL
         try:
-            with self._http.stream("GET", f"/v2/pods/{identifier}/logs", params=query, timeout=LOG_SECONDS) as stream:
+            with self._http.stream("GET", path, params=query, timeout=LOG_SECONDS) as stream:
+                if stream.status_code in (401, 403):
+                    raise RunPodError(
+                        f"RunPod refuses GET {path} with {stream.status_code}: the key in {KEY_VARIABLE} must be "
+                        "allowed to read pods' logs, which say the ssh key of a pod"
+                    )
                 if stream.status_code != 200:
                     return
-                for line in stream.iter_lines():
-                    if line.startswith("data:"):
-                        yield json.loads(line.removeprefix("data:"))["line"]
+                rest, read = b"", 0
+                for piece in stream.iter_bytes():
+                    *lines, rest = (rest + piece).split(b"\n")
+                    for line in lines:
+                        if line.startswith(b"data:"):
+                            yield json.loads(line.removeprefix(b"data:"))["line"]
+                    read += len(piece)
+                    if time.monotonic() > until or read > LOG_BYTES:
+                        return
         except (httpx2.HTTPError, ValueError, KeyError, TypeError):
             return
 
@@ -182,7 +237,8 @@ class Client:
                 what = f"answers {answer.status}: {answer.detail}" if answer else "does not answer"
                 raise RunPodError(f"RunPod {what} ({method} {path}), for {PATIENCE_SECONDS:g} s: try again later")
             backoff = min(LONGEST_WAIT_SECONDS, 2.0**tries) * random.uniform(0.8, 1.2)
-            self._wait(answer.retry_after if answer and answer.retry_after is not None else backoff)
+            asked = answer.retry_after if answer else None
+            self._wait(backoff if asked is None else min(asked, LONGEST_WAIT_SECONDS))
             tries += 1
 
     def _once(self, method: str, path: str, query: dict[str, str] | None, body: dict[str, Any] | None) -> Answer | None:
@@ -211,6 +267,22 @@ def client_from_environment(wait: Wait = time.sleep) -> Client:
     if parts.scheme != "https" and parts.hostname not in LOOPBACK:
         raise RunPodError(f"{URL_VARIABLE}={url} is not https: the key is not sent over it")
     return Client(key, url, wait)
+
+
+def _listed(answer: Answer, name: str) -> list[Any]:
+    """Errors: RunPodError where the answer holds no list of that name."""
+    listed = answer.content.get(name) if isinstance(answer.content, dict) else None
+    if not isinstance(listed, list):
+        raise RunPodError(f"RunPod's answer is not as its API describes it: it holds no list {name!r}")
+    return listed
+
+
+def _read_or_none(kind: type[M], content: Any) -> M | None:
+    """None for what cannot be read: one value that is new to us must not hide all others."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError:
+        return None
 
 
 def _read(kind: type[M], content: Any) -> M:

@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from snakemake_executor_plugin_runpod.api import Gpu
 from snakemake_executor_plugin_runpod.errors import RunPodError
 
+# What is rented runs NVIDIA's libraries: a cheaper kind of another maker has the memory, and cannot run them.
+MANUFACTURER = "NVIDIA"
+
 
 @dataclass(frozen=True)
 class Need:
-    """What a run asks of its pod; `memory` in GB a GPU, `cloud` SECURE or COMMUNITY; `ids` empty for any kind."""
+    """What a run asks of its pod; `memory` in GB a GPU, `cloud` SECURE or COMMUNITY; `ids` empty for any kind; the
+    machine's driver has CUDA `min_cuda` or later, None for any."""
 
     memory: int
     count: int
     cloud: str
     ids: tuple[str, ...]
+    min_cuda: str | None = None
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,10 @@ class Ceiling:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One kind of GPU as a pod of `count`; `price` in dollars an hour for all of them."""
+    """One kind of GPU, with `memory` in GB each, as a pod of `count`; `price` in dollars an hour for all of them."""
 
     id: str
+    memory: int
     count: int
     cloud: str
     price: float
@@ -72,9 +78,12 @@ def _fits(gpu: Gpu, need: Need) -> bool:
     )
     named = not need.ids or gpu.id in need.ids
     # A price of nothing is a kind that is not for sale.
-    return named and offered and price > 0 and gpu.memory >= need.memory and most >= need.count
+    made = gpu.manufacturer == MANUFACTURER
+    return made and named and offered and price > 0 and gpu.memory >= need.memory and most >= need.count
 
 
 def _priced(gpu: Gpu, need: Need) -> Candidate:
     one = gpu.price.secure if need.cloud == "SECURE" else gpu.price.community
-    return Candidate(gpu.id, need.count, need.cloud, one * need.count, gpu.availability != "NONE")
+    return Candidate(
+        gpu.id, gpu.memory, need.count, need.cloud, one * need.count, gpu.availability not in (None, "NONE")
+    )

@@ -11,6 +11,10 @@ class Rejected(Exception):
     """This GPU could not be placed, or is not open to this account: the next candidate may be."""
 
 
+class NoCapacity(Rejected):
+    """No machine has this GPU free now: it may have later."""
+
+
 class PodLost(Exception):
     """The pod is gone or unusable: another one may carry on."""
 

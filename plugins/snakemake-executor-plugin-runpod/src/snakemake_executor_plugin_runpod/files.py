@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from snakemake_executor_plugin_runpod.errors import RunPodError
+from snakemake_executor_plugin_runpod.text import plain
 
 PARTIAL = ".partial-transfer"
 
@@ -54,9 +55,26 @@ def parse_digests(text: str) -> dict[str, str]:
     return {os.path.normpath(line[length + 2 :]): line[:length] for line in text.splitlines() if line}
 
 
+def strangers(directory: Path, wanted: Iterable[str]) -> list[str]:
+    """What lies in `directory` and is neither at, above nor below one of the paths `wanted`, or is neither a regular
+    file nor a directory, or has a name that commands a terminal: nothing that was asked for looks like that."""
+    asked = [Path(path) for path in wanted]
+    found = []
+    for path in directory.rglob("*"):
+        name = path.relative_to(directory)
+        if PARTIAL in name.parts:
+            continue
+        known = any(name == each or each in name.parents or name in each.parents for each in asked)
+        plain_file = not path.is_symlink() and (path.is_dir() or path.is_file())
+        if not known or not plain_file or plain(str(name)) != str(name) or "\n" in str(name):
+            found.append(str(name))
+    return sorted(found)
+
+
 def differing(directory: Path, expected: dict[str, str]) -> list[str]:
     """The paths below `directory` that are missing, damaged, or not expected."""
-    there = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+    files = (path.relative_to(directory) for path in directory.rglob("*") if path.is_file())
+    there = {str(path) for path in files if PARTIAL not in path.parts}
     found = digests(str(directory / path) for path in there & expected.keys())
     wrong = {path for path in there & expected.keys() if found[str(directory / path)] != expected[path]}
     return sorted(wrong | (there ^ expected.keys()))
@@ -74,6 +92,30 @@ def install(source: Path, target: Path) -> None:
         shutil.rmtree(old)
     else:
         os.replace(source, target)
+
+
+def adopt(source: Path, target: Path) -> None:
+    """As `install`, of a copy: `source` stays, so that the next time only what is new need be fetched."""
+    copy = source.with_name(f".{source.name}.{os.getpid()}.copy")
+    if copy.is_dir():
+        shutil.rmtree(copy)
+    if source.is_dir():
+        # Links: what arrives later is written into new files.
+        shutil.copytree(source, copy, copy_function=os.link, ignore=shutil.ignore_patterns(PARTIAL))
+    else:
+        copy.unlink(missing_ok=True)
+        os.link(source, copy)
+    install(copy, target)
+
+
+def set_aside(path: Path, below: Path) -> None:
+    """Move a file or directory out of the way, under its path below another one; the last one of that path is kept."""
+    if not os.path.lexists(path):
+        return
+    kept = below / path
+    shutil.rmtree(kept) if kept.is_dir() else kept.unlink(missing_ok=True)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(path, kept)
 
 
 def tell(command: str, paths: Iterable[str]) -> str:

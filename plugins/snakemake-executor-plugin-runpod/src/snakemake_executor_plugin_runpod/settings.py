@@ -5,7 +5,7 @@ from typing import Literal
 
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 
-from snakemake_executor_plugin_runpod.choose import Ceiling, Need
+from snakemake_executor_plugin_runpod.choose import Need
 from snakemake_executor_plugin_runpod.errors import RunPodError
 
 common_settings = CommonSettings(
@@ -39,7 +39,22 @@ class ExecutorSettings(ExecutorSettingsBase):
     gpus: str = field(
         default="", metadata={"help": "Only these kinds, by RunPod's ids, separated by commas. Default: any."}
     )
+    min_cuda: str | None = field(
+        default=None,
+        metadata={"help": "CUDA version (13.0) that the machine's driver must have, or a later one.", "type": str},
+    )
     cloud: Literal["SECURE", "COMMUNITY"] = field(default="SECURE", metadata={"help": "Whose machines."})
+    data_centers: str = field(
+        default="", metadata={"help": "Only these data centers, by RunPod's ids, separated by commas. Default: any."}
+    )
+    volume: str | None = field(
+        default=None,
+        metadata={
+            "help": "Id of a network volume, mounted at /runpod-volume: what lies there outlives the pods. It costs by "
+            "the month, whether a pod runs or not, and its data center is the only one whose machines reach it.",
+            "type": str,
+        },
+    )
     image: str = field(
         default="runpod/pytorch:1.0.2-cu1281-torch280-ubuntu2404",
         metadata={"help": "Container image; it must start sshd with the key in PUBLIC_KEY, as RunPod's own do."},
@@ -47,6 +62,26 @@ class ExecutorSettings(ExecutorSettingsBase):
     disk: int = field(default=100, metadata={"help": "Container disk in GB."})
     setup: str = field(
         default="true", metadata={"help": "Command run once on a new pod, in the project's directory, before any job."}
+    )
+    preflight: str | None = field(
+        default=None,
+        metadata={
+            "help": "Command run on a new pod after --runpod-setup: where it fails, the pod is ended with its last "
+            "line. It finds the kind and number of GPUs in RUNPOD_GPU and RUNPOD_GPUS.",
+            "type": str,
+        },
+    )
+    whole: str | None = field(
+        default=None,
+        metadata={
+            "help": "Command that must succeed on a pod for jobs whose `params` have `serves` to run there. Where it "
+            "fails they run here, and the pod only what `serves` says.",
+            "type": str,
+        },
+    )
+    ledger: str = field(
+        default=".snakemake/runpod.ledger.jsonl",
+        metadata={"help": "File that keeps what pods cost, so that later runs spend what is left of a ceiling."},
     )
     name: str | None = field(
         default=None,
@@ -77,6 +112,13 @@ class ExecutorSettings(ExecutorSettingsBase):
             "type": str,
         },
     )
+    keep_minutes: float = field(
+        default=0.0,
+        metadata={
+            "help": "A pod on which a job failed is kept for so long, with a line that says how to get there by ssh. "
+            "It is paid for; Ctrl-C ends it."
+        },
+    )
     hours: float = field(default=24.0, metadata={"help": "A pod ends itself after this many hours."})
     lease_minutes: float = field(
         default=20.0, metadata={"help": "A pod whose controller is silent for this long ends itself."}
@@ -95,12 +137,13 @@ class ExecutorSettings(ExecutorSettingsBase):
     )
 
 
-def ceiling(settings: ExecutorSettings) -> Ceiling:
-    """Errors: RunPodError where a ceiling is missing or no positive number."""
+def dollars(settings: ExecutorSettings) -> float:
+    """The ceiling of a run. Errors: RunPodError where a ceiling is missing or no positive number."""
     if settings.max_dollars is None:
         raise RunPodError("give --runpod-max-dollars: without a ceiling nothing is rented")
-    hour = settings.max_dollars_per_hour
-    return Ceiling(positive(settings.max_dollars), None if hour is None else positive(hour))
+    if settings.max_dollars_per_hour is not None:
+        positive(settings.max_dollars_per_hour)
+    return positive(settings.max_dollars)
 
 
 def positive(dollars: float) -> float:
@@ -110,8 +153,19 @@ def positive(dollars: float) -> float:
     return dollars
 
 
-def need(settings: ExecutorSettings) -> Need:
-    return Need(settings.gpu_memory, settings.gpu_count, settings.cloud, names(settings.gpus))
+def need(settings: ExecutorSettings, gpus: str = "", count: int | None = None) -> Need:
+    """What a job asks of its pod: what the settings say, or where its rule names kinds (`gpus`, RunPod's ids) and their
+    number, one of those. Errors: RunPodError where the settings allow none of the kinds."""
+    allowed, planned = names(settings.gpus), names(gpus)
+    if not planned:
+        return Need(settings.gpu_memory, settings.gpu_count, settings.cloud, allowed, settings.min_cuda)
+    both = tuple(kind for kind in planned if kind in allowed) if allowed else planned
+    if not both:
+        raise RunPodError(
+            f"the job is planned for {planned[0]} or better, and --runpod-gpus allows {settings.gpus} only: allow a "
+            "kind that was planned, or plan for one that is allowed"
+        )
+    return Need(0, count or settings.gpu_count, settings.cloud, both, settings.min_cuda)
 
 
 def names(text: str) -> tuple[str, ...]:

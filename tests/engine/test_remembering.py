@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from lamarck.engine.remembering import Remembering
 from lamarck.errors import LamarckError
-from lamarck.eval.resume import Remembering
 from lamarck.files import digest_value
 from lamarck.seal import SECRET
 

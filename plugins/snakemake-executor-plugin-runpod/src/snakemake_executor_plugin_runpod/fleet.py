@@ -1,0 +1,135 @@
+"""A run's pods: one for each shape of machine that its jobs ask for, none longer than a job needs it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from snakemake_executor_plugin_runpod.api import GONE
+from snakemake_executor_plugin_runpod.choose import Need
+from snakemake_executor_plugin_runpod.errors import RunPodError, Unreachable, WrongHostKey
+from snakemake_executor_plugin_runpod.ledger import Ledger
+from snakemake_executor_plugin_runpod.pod import Account, Order, Pod, Pods, others
+from snakemake_executor_plugin_runpod.ssh import Failed
+
+# How long a pod that was told to end may still be there.
+GONE_SECONDS = 60.0
+
+
+class Fleet:
+    """Thread-safe."""
+
+    def __init__(self, account: Account, order: Order, prepare: Callable[[Pods, Pod], None]) -> None:
+        self._account = account
+        self._order = order
+        self._prepare = prepare
+        self._lock = threading.Lock()
+        self._shapes: dict[Need, Pods] = {}
+        self._users: dict[Need, int] = {}
+
+    def claim(self, need: Need, ledger: Ledger) -> None:
+        """Before anything is rented. `need`: of the first job. Errors: RunPodError when the ceiling is too low, or
+        others work on the same."""
+        self.of(need).check()
+        for pod in self._account.client.pods():
+            if self._account.tag.is_ours(pod):
+                self._account.ender.delete(pod.id)
+                self._account.purse.found(pod.id, pod.name)
+                self._account.purse.ended(pod.id)
+                self._account.say(f"ended pod {pod.id}, which an earlier run of this directory had left")
+            elif self._account.tag.is_alike(pod):
+                raise RunPodError(others(pod))
+        try:
+            for sentence in ledger.reconcile(lambda pod: False, self._account.client.billed):
+                self._account.say(sentence)
+        except RunPodError as error:
+            self._account.say(f"the bill cannot be read, so pods are counted by the clock: {error}")
+
+    def of(self, need: Need) -> Pods:
+        with self._lock:
+            if need not in self._shapes:
+                self._shapes[need] = Pods(self._account, self._order, need, self._prepare)
+            return self._shapes[need]
+
+    @contextmanager
+    def use(self, need: Need) -> Iterator[Pods]:
+        """The pods of a shape, for as long as a job needs one. Those of other shapes that no job uses are ended: what
+        idles is paid for. Errors: RunPodError."""
+        pods = self.of(need)
+        with self._lock:
+            self._users[need] = self._users.get(need, 0) + 1
+            idle = [other for shape, other in self._shapes.items() if not self._users.get(shape)]
+        try:
+            for other in idle:
+                other.release()
+            yield pods
+        finally:
+            with self._lock:
+                self._users[need] -= 1
+
+    @property
+    def current(self) -> Pod | None:
+        """A pod that is up, if there is one."""
+        return next((pod for pods in list(self._shapes.values()) if (pod := pods.current)), None)
+
+    def work_for(self, need: Need, account: str, dollars: float) -> None:
+        """As `Purse.work_for`."""
+        self._account.purse.work_for(need, account, dollars)
+
+    def keep(self) -> None:
+        """Tell every pod that its controller lives. One that does not hear it is no reason not to tell the others: a
+        job's own calls find out what that means."""
+        for pods in list(self._shapes.values()):
+            with suppress(Unreachable, Failed, WrongHostKey, RunPodError):
+                pods.keep()
+
+    def cost_line(self) -> str:
+        return self._account.cost_line()
+
+    def close(self) -> None:
+        """End every pod of ours: those that are known, then what a list shows; and ask until none is left.
+
+        Errors: RunPodError with what to do where that fails.
+        """
+        for pods in self._shapes.values():
+            pods.forget()
+        known = self._account.purse.running()
+        failed: RunPodError | None = None
+        for pod in known:
+            failed = self._end(pod) or failed
+        try:
+            for info in self._account.ender.pods():
+                if self._account.tag.is_ours(info) and info.id not in known and info.status != GONE:
+                    self._account.purse.found(info.id, info.name)
+                    known.append(info.id)
+                    failed = self._end(info.id) or failed
+            self._wait_until_gone(known)
+        except RunPodError as error:
+            failed = error
+        if failed is not None:
+            raise RunPodError(
+                f"{failed}. Whether every pod has ended is not known: see `lamarck pods`, or the console. Left alone "
+                f"it ends itself {self._order.lease_seconds / 60:g} minutes after the last word from here"
+            ) from failed
+
+    def _end(self, pod: str) -> RunPodError | None:
+        try:
+            self._account.ender.delete(pod)
+            return None
+        except RunPodError as error:
+            return error
+
+    def _wait_until_gone(self, known: list[str]) -> None:
+        """Errors: RunPodError where one is still there after GONE_SECONDS."""
+        until = time.monotonic() + GONE_SECONDS
+        for pod in known:
+            pause = 0.1
+            while (info := self._account.ender.pod(pod)) is not None and info.status != GONE:
+                if time.monotonic() > until:
+                    raise RunPodError(f"pod {pod} was told to end, and is still {info.status}")
+                time.sleep(pause)
+                pause = min(2 * pause, 5.0)
+                self._account.ender.delete(pod)
+            self._account.purse.ended(pod)
+            self._account.watchdog.tell("ended", pod)
+            self._account.say(f"ended pod {pod}: {self.cost_line()}")
