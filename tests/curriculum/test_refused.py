@@ -84,6 +84,7 @@ def test_a_curriculum_below_its_floor_leaves_its_texts(tmp_path: Path, monkeypat
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     output = tmp_path / "results/g1/curriculum.jsonl"
     arguments = ["--generation", "g1", "--weights", weights, "--output", output, "--card", tmp_path / "card.json"]
+    arguments += ["--answers", tmp_path / "answers.jsonl"]
     monkeypatch.setattr("sys.argv", ["curriculum", "--config", str(tmp_path / "config.yaml"), *map(str, arguments)])
     with pytest.raises(
         LamarckError, match=r"wrote 0 usable items in \d+ samples, .*: `lamarck curriculum why g1` shows"

@@ -1,5 +1,6 @@
 """The founder: reproducible, an ordinary model directory, and blind to the suite."""
 
+import json
 from itertools import islice
 from pathlib import Path
 
@@ -119,6 +120,7 @@ def test_what_a_local_founder_lacks_is_named(weights: Path, tmp_path: Path, remo
 def test_remote_code_is_refused(weights: Path, tmp_path: Path) -> None:
     for path in weights.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "config.json").write_text('{"auto_map": {"AutoModel": "modeling_x.X"}}')
+    config = json.loads((weights / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "modeling_x.X"}}))
     with pytest.raises(LamarckError, match="remote code is never run"):
         check_model_directory(tmp_path)

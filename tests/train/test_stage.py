@@ -22,7 +22,7 @@ from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
 from lamarck.gate.journal import journal_of
 from lamarck.gate.plan import ControlInputs, PlanInputs, build_plan, plan_digest, read_plan
-from lamarck.lineage.digest import change_digest, short
+from lamarck.lineage.digest import change_digest, short, training_digest
 from lamarck.lineage.generation import Generation
 from lamarck.train.__main__ import own_parent_change
 from lamarck.train.chain import read_chain
@@ -137,7 +137,7 @@ def test_a_process_that_is_killed_ends_the_run_and_the_next_goes_on(approved: No
 
 def test_what_is_swapped_after_the_check_is_not_trained(approved: None, tiny_items: list[Item]) -> None:
     """Not in the process that checked, and not in the others."""
-    digests = {"curriculum": digest_file(G1.curriculum), "plan": digest_file(G1.plan)}
+    digests = {"curriculum": digest_file(G1.curriculum), "plan": training_digest(G1.plan.read_bytes())}
     false = tiny_items[0].model_copy(update={"completion": "w43 w43 w43"})
     false = false.model_copy(update={"id": item_id(false.skill, false.prompt, false.completion)})
     write_jsonl(Path(f"{G1.curriculum}.false"), [false.model_dump(mode="json", exclude_none=True)] * 3)
