@@ -95,6 +95,8 @@ class Model:
         # Without a GPU there are no graphs to capture, and compiling kernels takes longer than they save.
         eager = current_platform.is_cpu()
         torch._dynamo.config.disable = eager
+        if eager:
+            os.environ["TORCHDYNAMO_DISABLE"] = "1"  # in the processes that it starts, too
         # It tries out the chat template, and says at length that the tokenizer has been left out.
         logging.getLogger("vllm.renderers.base").addFilter(lambda record: "warmup" not in record.msg)
         self._vllm = vllm

@@ -30,7 +30,7 @@ echo "$PUBLIC_KEY" > ~/.ssh/authorized_keys
 chmod 700 ~ ~/.ssh
 [ -f /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
 exec @SSHD -D -e -f /dev/null -p "$SSHD_PORT" -o ListenAddress=127.0.0.1 -o UsePAM=no -o PidFile=none \\
-  -o HostKey=/etc/ssh/ssh_host_ed25519_key -o SetEnv="PATH=$PATH" -o MaxStartups=100 -o MaxSessions=100
+  -o HostKey=/etc/ssh/ssh_host_ed25519_key -o SetEnv="\\"PATH=$PATH\\"" -o MaxStartups=100 -o MaxSessions=100
 """.replace("@SSHD", SSHD)
 # A process started with --die-with-parent dies with the *thread* that started it: one that lives as long as the tests.
 _starter = ThreadPoolExecutor(max_workers=1)
