@@ -157,7 +157,8 @@ GATED = range(0 if primer_of(CONF) else 1, CONF.generations + 1)
 
 
 def generation_of(wildcards):
-    return Generation(int(wildcards.n), wildcards.prefix.removesuffix("/"))
+    """The generation of a rule's paths: g0 where they have no number."""
+    return Generation(int(wildcards.get("n", 0)), wildcards.prefix.removesuffix("/"))
 
 
 def exams_made():
@@ -192,10 +193,7 @@ def made_from(kind):
     """The input function of that rule: every file that its record hangs on."""
 
     def files(wildcards):
-        generation = Generation(
-            int(wildcards.get("n", 0)), wildcards.prefix.removesuffix("/")
-        )
-        return inputs_of(kind, generation)
+        return inputs_of(kind, generation_of(wildcards))
 
     return files
 
@@ -334,14 +332,14 @@ def scores_inputs_of(wildcards):
 
 
 def primer_plan_inputs_of(wildcards):
-    founder = Generation(0, wildcards.prefix.removesuffix("/"))
+    founder = generation_of(wildcards)
     return made_from("primer_plan")(wildcards) | founder_check_of(
         f"{founder.name}/plan.json", founder
     )
 
 
 def prime_inputs_of(wildcards):
-    founder = Generation(0, wildcards.prefix.removesuffix("/"))
+    founder = generation_of(wildcards)
     if workflow.is_main_process:
         if not founder.approval.exists():
             raise WorkflowError(

@@ -77,9 +77,11 @@ if primer_of(CONF):
             "../envs/cpu.yaml"
         threads: CONF.engine.threads
         params:
+            **rented("train"),
             checkpoint="results/{prefix}g0/checkpoint",
             spent=lambda wildcards: str(spent_directory(f"{wildcards.prefix}g0")),
             max_dollars=approved_dollars,
+            account=approved_plan,
         shell:
             "python -m lamarck.train.primer --config {input.config:q} --generation {wildcards.prefix}g0 "
             "--plan {input.plan:q} --approval {input.approval:q} --weights {input.unprimed:q} "
@@ -130,6 +132,8 @@ rule founder_check:
     conda:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
+    params:
+        **rented("curriculum"),
     shell:
         "python -m lamarck.founder.check --config {input.config:q} --generation {wildcards.prefix}g0 "
         "--weights {input.weights:q} --output {output.check:q} --record {output.record:q} --threads {threads} 2>&1 | tee {log:q}"

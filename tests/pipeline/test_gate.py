@@ -105,7 +105,8 @@ def test_a_misspelt_key_stops_everything(at_gate: Project, tmp_path: Path) -> No
 
 def test_a_budget_above_the_parents_is_refused_at_planning(finished: Project, tmp_path: Path) -> None:
     project = finished.copy(tmp_path / "project")
-    project.config(budget={"device_seconds": 120, "dollars": 3, "overrides": {2: 500}})
+    budget = yaml.safe_load((project.root / "config/default.yaml").read_text())["budget"]
+    project.config(budget=budget | {"overrides": {2: 500}})
     done = project.run("snakemake", check=False)
     assert done.returncode != 0
     assert "more than the 120 of its parent" in done.stdout
