@@ -1,6 +1,7 @@
 """Each tutorial, as a reader types it: files are written as they stand there, commands run in their order."""
 
 import re
+import shutil
 from pathlib import Path
 
 import yaml
@@ -71,7 +72,8 @@ def test_an_own_model(blank: Project, tiny_model: Path) -> None:
     project = blank.copy(blank.root.with_name("own model"))
     text = (TUTORIALS / "own-model.md").read_text(encoding="utf-8")
     values = yaml.safe_load(next(content for kind, content in BLOCK.findall(text) if kind == "yaml"))
-    project.config(founder=values["founder"] | {"path": str(tiny_model)})
+    shutil.copytree(tiny_model, project.root / values["founder"]["path"])
+    project.config(founder=values["founder"])
     said = follow(project, "own-model.md")
     assert project.read("results/g0/weights/source.json")["kind"] == "local"
     assert "python_code" in said["lamarck skills"]
