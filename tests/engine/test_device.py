@@ -42,12 +42,12 @@ def test_a_stage_stops_before_it_loads_the_model(
     config.write_text(yaml.safe_dump(content), encoding="utf-8")
     empty.mkdir()
     (empty / "config.json").write_text("{}", encoding="utf-8")
-    files = {"config": config, "generation": "g1", "weights": empty, "output": tmp_path / "out"}
+    files = {"config": config, "weights": empty, "output": tmp_path / "out", "answers": tmp_path / "answers"}
     if stage is write:
-        files |= {"card": tmp_path / "card"}
+        files |= {"generation": "g1", "card": tmp_path / "card"}
     else:
-        files |= {"adapter": empty, "student": empty, "suite": content["suite"]}
-        files |= {each: tmp_path / each for each in ("samples", "record", "answers")}
+        files |= {"generation": "g0", "student": empty, "suite": content["suite"]}
+        files |= {each: tmp_path / each for each in ("samples", "record")}
     monkeypatch.setattr(
         sys, "argv", ["stage", *(word for key, value in files.items() for word in (f"--{key}", str(value)))]
     )
