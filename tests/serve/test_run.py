@@ -13,9 +13,9 @@ import pytest
 from lamarck.config import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.errors import LamarckError
-from lamarck.files import digest_file, write_json
+from lamarck.files import write_json
 from lamarck.gate import approval as dates
-from lamarck.lineage.digest import change_digest, generation_digest, weights_digest
+from lamarck.lineage.digest import change_digest, generation_digest, training_digest, weights_digest
 from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import make_record
 from lamarck.serve.model import servable
@@ -39,7 +39,7 @@ def trained(planned: None) -> None:  # noqa: F811
     write_record(FOUNDER.weights, WEIGHTS_RECORD, weights_digest(FOUNDER.weights))
     G1.change.mkdir()
     (G1.change / "adapter_model.safetensors").write_bytes(b"trained")
-    inputs = {"plan": digest_file(G1.plan), "parent": generation_digest(FOUNDER)}
+    inputs = {"plan": training_digest(G1.plan.read_bytes()), "parent": generation_digest(FOUNDER)}
     write_record(G1.change, TRAINING_RECORD, change_digest(G1.change), **inputs)
 
 
