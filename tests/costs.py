@@ -42,8 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are processors: half of their time files wait, for a clock or for one another."""
-    return len(os.sched_getaffinity(0)) + 2
+    """One more than there are processors: a third of their time files wait, for a clock or for one another."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
