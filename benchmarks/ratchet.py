@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from lamarck.gate.approval import Approver
-from lamarck.gate.ratchet import ratchet_digest
+from lamarck.gate.planned import plan_digest
 from lamarck.ratchet.file import load_ratchet
 from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night import Ran
@@ -67,13 +67,13 @@ def main() -> None:
         files = NightFiles("overhead", "night")
         approver = Approver(name="benchmark")
         # The baseline, and building the rooms' template, come before any experiment.
-        run_night(ratchet, files, lambda: approver, ratchet_digest, None, Until(moment=time.time() + 1), lambda _: None)
+        run_night(ratchet, files, lambda: approver, plan_digest, None, Until(moment=time.time() + 1), lambda _: None)
         plain, loop = [], []
         for number in range(1, EXPERIMENTS + 1):
             plain.append(plain_experiment(number))
             started = time.perf_counter()
             before = len(read_ledger(files.ledger))
-            run_night(ratchet, files, lambda: approver, ratchet_digest, None, Until(1), lambda _: None)
+            run_night(ratchet, files, lambda: approver, plan_digest, None, Until(1), lambda _: None)
             runs = sum(isinstance(line, Ran) for line in read_ledger(files.ledger)[before:])
             loop.append((time.perf_counter() - started) / runs)
     more = statistics.median(loop) - statistics.median(plain)

@@ -9,6 +9,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from lamarck import strict_yaml
+from lamarck.gate.planned import plan_digest
 from lamarck.budget.machine import load_catalogue
 from lamarck.budget.rent import kinds_no_worse
 from lamarck.config import FORMS, load_config
@@ -18,7 +19,7 @@ from lamarck.founder.gguf import check_gguf
 from lamarck.founder.local import check_model_directory
 from lamarck.gate.check import gate_state
 from lamarck.gate.journal import journal_of, spent_directory
-from lamarck.gate.plan import plan_digest, read_plan
+from lamarck.gate.plan import read_plan
 from lamarck.gate.signature import signature_of
 from lamarck.gate.standing import next_step, standing, waiting_elsewhere
 from lamarck.lineage.artifacts import (

@@ -15,9 +15,10 @@ from lamarck.errors import LamarckError
 from lamarck.files import write_changed, write_text
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import answer
-from lamarck.gate.campaign import CampaignPlan, Member, campaign_plan, campaign_text, member_of
+from lamarck.gate.campaign import CampaignPlan, Member, campaign_plan, member_of
 from lamarck.gate.check import asked_of_campaign, check_approval
 from lamarck.gate.plan import read_plan
+from lamarck.gate.planned import plan_text
 from lamarck.lineage.artifacts import SCORES
 from lamarck.lineage.dvc import record_campaign
 from lamarck.lineage.freshness import examine
@@ -124,7 +125,7 @@ def _ask(
     if not is_approved(step, plan):
         typed = ask(campaign, plan)
         answer(asked, typed, step.file, step.approval, approver(), f"campaign {campaign.name}", key)
-    write_text(step.plan, campaign_text(plan))
+    write_text(step.plan, plan_text(plan))
     describe(campaign)
 
 

@@ -14,7 +14,8 @@ from lamarck.campaign.run import Ask, is_approved, run_campaign, step_plan
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.gate.approval import Approver
-from lamarck.gate.campaign import CampaignPlan, campaign_digest
+from lamarck.gate.campaign import CampaignPlan
+from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import CAMPAIGNS, RESULTS
 
@@ -44,7 +45,7 @@ def asking(console: Console, typed_digest: str | Callable[[str], str]) -> Ask:
 
     def ask(campaign: Campaign, plan: CampaignPlan) -> str:
         _say(campaign, plan, console)
-        question = f"To approve all of that, type its short digest ({short(campaign_digest(plan))}): "
+        question = f"To approve all of that, type its short digest ({short(plan_digest(plan))}): "
         return typed_digest if isinstance(typed_digest, str) else typed_digest(question)
 
     return ask
@@ -139,7 +140,7 @@ def _say(campaign: Campaign, plan: CampaignPlan, console: Console) -> None:
         f"{len(campaign.file.seeds)} seeds, {len(campaign.distinct)} lineages, {plan.trainings} training runs, with "
         f"ceilings of {plan.device_seconds / 3600:.1f} device-hours in all"
         f"{'' if plan.dollars is None else f' and ${plan.dollars:,.2f}'}. Results go to {campaign.directory}. "
-        f"Its short digest: {short(campaign_digest(plan))}.",
+        f"Its short digest: {short(plan_digest(plan))}.",
     )
 
 

@@ -15,7 +15,8 @@ from lamarck.errors import LamarckError
 from lamarck.gate.approval import Approver
 from lamarck.gate.check import check_approval
 from lamarck.gate.journal import journal_of
-from lamarck.gate.ratchet import RATCHETS, RatchetPlan, asked_of_ratchet, ratchet_digest, read_ratchet_plan
+from lamarck.gate.planned import plan_digest
+from lamarck.gate.ratchet import RATCHETS, RatchetPlan, asked_of_ratchet, read_ratchet_plan
 from lamarck.lineage.digest import short
 from lamarck.ratchet.file import Ratchet, load_ratchet
 from lamarck.ratchet.ledger import read_ledger
@@ -46,7 +47,7 @@ def run(
 
     def ask(plan: RatchetPlan) -> str:
         _say_plan(ratchet, plan, console)
-        question = f"To approve all of that, type its short digest ({short(ratchet_digest(plan))}): "
+        question = f"To approve all of that, type its short digest ({short(plan_digest(plan))}): "
         return typed_digest if isinstance(typed_digest, str) else typed_digest(question)
 
     def say(line: str) -> None:
@@ -71,7 +72,7 @@ def status(name: str, tag: str | None, as_json: bool) -> None:
         approval = "approved"
     except LamarckError as error:
         approval = str(error)
-    spent = journal_of(f"{RATCHETS}/{plan.ratchet}.{plan.night}", ratchet_digest(plan)).spent()
+    spent = journal_of(f"{RATCHETS}/{plan.ratchet}.{plan.night}", plan_digest(plan)).spent()
     said: dict[str, Any] = {
         "ratchet": name,
         "night": files.tag,
@@ -220,7 +221,7 @@ def _say_plan(ratchet: Ratchet, plan: RatchetPlan, console: Console) -> None:
     _print(
         console,
         f"One approval covers all of it: {plan.device_seconds / 3600:.1f} device-hours at most. "
-        f"Its short digest: {short(ratchet_digest(plan))}.",
+        f"Its short digest: {short(plan_digest(plan))}.",
     )
 
 

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 from lamarck.errors import exit_with_sentence
-from lamarck.files import digest_file, write_json
+from lamarck.files import digest_file, write_json, write_text
 from lamarck.gate.options import add_plan_inputs, plan_inputs
-from lamarck.gate.plan import build_plan, plan_digest
+from lamarck.gate.plan import build_plan
+from lamarck.gate.planned import plan_digest, plan_text
 from lamarck.lineage.artifacts import PLAN
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import short
@@ -33,7 +34,7 @@ def main() -> None:
     child = parse_generation(arguments.generation)
     config = load_config_of(arguments.config, child)
     plan = build_plan(config, child, plan_inputs(arguments))
-    write_json(arguments.output, plan.model_dump(mode="json"))
+    write_text(arguments.output, plan_text(plan))
     inputs = PLAN.input_digests(config, child, _given(arguments))
     record = make_record(digest_file(arguments.output), inputs, config.seed, "cpu", time.time() - started, 0.0)
     write_json(arguments.record, {"record": record.model_dump(mode="json")})

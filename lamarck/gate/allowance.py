@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lamarck.errors import LamarckError
 from lamarck.gate.check import Admitted
 from lamarck.gate.journal import Attempt, Journal, journal_of
-from lamarck.gate.plan import plan_digest
+from lamarck.gate.planned import plan_digest
 from lamarck.gate.primer import AdmittedPrimer
 from lamarck.lineage.generation import Generation
 

@@ -11,7 +11,8 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_regular
 from lamarck.gate.approval import Approval, Approver, make_approver, today, write_approval
 from lamarck.gate.check import Asked, asked_of
-from lamarck.gate.plan import Plan, plan_digest, read_plan
+from lamarck.gate.plan import Plan, read_plan
+from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import (
     NAMESPACE,
     check_signature,

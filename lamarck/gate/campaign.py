@@ -4,13 +4,13 @@ A member is trained only where its own plan, made anew at the gate, follows from
 that was approved. Members may be left out; none can be added, and none can grow.
 """
 
-import json
 from pathlib import Path
 
 from lamarck.config import Config
 from lamarck.errors import LamarckError
-from lamarck.files import canonical_json, digest_text, digest_value, read_regular
-from lamarck.gate.plan import Part, Plan, differing_values, plan_digest
+from lamarck.files import digest_value, read_regular
+from lamarck.gate.plan import Part, Plan, differing_values
+from lamarck.gate.planned import Planned, parse_plan, plan_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, CampaignStep, Generation
 
 # The largest founder of a campaign that one approval may cover from its first step to its last.
@@ -35,7 +35,7 @@ class Member(Part):
     plan: str | None
 
 
-class CampaignPlan(Part):
+class CampaignPlan(Planned):
     """What a human is asked: `file` is the digest of the campaign's file, `device_seconds` the sum of all ceilings."""
 
     campaign: str
@@ -83,26 +83,10 @@ def campaign_plan(step: CampaignStep, description: str, file: str, members: tupl
     )
 
 
-def campaign_text(plan: CampaignPlan) -> str:
-    """The one text of a plan's values: its file."""
-    return canonical_json(plan.model_dump(mode="json", exclude_unset=True))
-
-
-def campaign_digest(plan: CampaignPlan) -> str:
-    """What an approval names: sha256 of the bytes of the plan's file."""
-    return digest_text(campaign_text(plan))
-
-
 def read_campaign_plan(path: Path) -> CampaignPlan:
-    """Read once. Errors: LamarckError for anything but a plan as it is written here, in the one text of its values."""
-    content = read_regular(path)
-    try:
-        plan = CampaignPlan.model_validate(json.loads(content.decode("utf-8")))
-        if campaign_text(plan).encode() == content:
-            return plan
-    except (ValueError, RecursionError):
-        pass
-    raise LamarckError(f"{path} is not a campaign's plan as `lamarck` writes it: delete it and run the campaign again")
+    """Read once. Errors: LamarckError for anything but a plan as it is written here."""
+    refusal = f"{path} is not a campaign's plan as `lamarck` writes it: delete it and run the campaign again"
+    return parse_plan(CampaignPlan, read_regular(path), refusal)
 
 
 def listed_in(plan: CampaignPlan, child: Generation) -> Member:

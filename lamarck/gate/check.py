@@ -11,17 +11,9 @@ from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular
 from lamarck.gate.approval import Approval, parse_approval, today
-from lamarck.gate.campaign import CampaignPlan, campaign_digest, check_member, listed_in, read_campaign_plan
-from lamarck.gate.plan import (
-    Arm,
-    Plan,
-    PlanInputs,
-    differing_fields,
-    plan_digest,
-    plan_training_digest,
-    propose,
-    read_plan,
-)
+from lamarck.gate.campaign import CampaignPlan, check_member, listed_in, read_campaign_plan
+from lamarck.gate.plan import Arm, Plan, PlanInputs, differing_fields, plan_training_digest, propose, read_plan
+from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import check_signature, signature_of, signer_lists
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import CampaignStep, Generation
@@ -72,7 +64,7 @@ def asked_of(name: str, plan: Plan) -> Asked:
 
 def asked_of_campaign(step: CampaignStep, plan: CampaignPlan) -> Asked:
     run = f"lamarck campaign run {step.file}"
-    return Asked(step.name, campaign_digest(plan), plan.device_seconds, f"lamarck campaign status {step.campaign}", run)
+    return Asked(step.name, plan_digest(plan), plan.device_seconds, f"lamarck campaign status {step.campaign}", run)
 
 
 def check_approval(asked: Asked, path: Path, *beside: Path) -> Approval:

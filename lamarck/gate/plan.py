@@ -22,7 +22,8 @@ from lamarck.config.strategy import Strategy as CurriculumStrategy
 from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.errors import LamarckError
-from lamarck.files import canonical_json, digest_bytes, digest_text, read_regular
+from lamarck.files import canonical_json, digest_bytes, read_regular
+from lamarck.gate.planned import Planned, parse_plan, plan_text
 from lamarck.lineage.digest import NOT_OF_TRAINING, model_digest, suite_digest, training_digest
 from lamarck.lineage.generation import Generation
 from lamarck.models.shards import read_shards
@@ -121,7 +122,7 @@ class Arm(Part):
     curriculum: Curriculum
 
 
-class Plan(Part):
+class Plan(Planned):
     generation: str
     parent: Parent
     curriculum: Curriculum
@@ -346,37 +347,14 @@ def _shapes(path: Path) -> Iterator[list[int]]:
 
 
 def read_plan(path: Path) -> Plan:
-    """The plan at `path`; errors as `parse_plan`, and where it is not a regular file."""
-    return parse_plan(read_regular(path), path)
-
-
-def parse_plan(content: bytes, source: Path) -> Plan:
-    """The plan that these bytes are: no other bytes are the same plan, so its digest is theirs.
-
-    Errors: LamarckError for anything but a plan as it is written here, in the one text of its values.
-    """
-    try:
-        plan = Plan.model_validate(json.loads(content.decode("utf-8")))
-        if _text(plan).encode() == content:
-            return plan
-    except (ValueError, RecursionError):
-        pass
-    raise LamarckError(f"{source} is not a plan as `lamarck` writes it: delete it and run snakemake again")
+    """Errors: LamarckError where it is not a regular file, or no plan as it is written here."""
+    refusal = f"{path} is not a plan as `lamarck` writes it: delete it and run snakemake again"
+    return parse_plan(Plan, read_regular(path), refusal)
 
 
 def plan_training_digest(plan: Plan) -> str:
     """What the record of a child names: `training_digest` of the plan's file."""
-    return training_digest(_text(plan).encode())
-
-
-def plan_digest(plan: Plan) -> str:
-    """What an approval names: sha256 of the bytes of the plan's file."""
-    return digest_text(_text(plan))
-
-
-def _text(plan: Plan) -> str:
-    """A plan's file. One that is older than some field does not hold it, and keeps its digest."""
-    return canonical_json(plan.model_dump(mode="json", exclude_unset=True))
+    return training_digest(plan_text(plan).encode())
 
 
 def differing_fields(plan: Plan, other: Plan) -> list[str]:

@@ -15,7 +15,7 @@ from lamarck.config import Config
 from lamarck.config.primer import Primer, load_primer
 from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.errors import LamarckError, exit_with_sentence
-from lamarck.files import digest_bytes, digest_file, read_regular, write_json
+from lamarck.files import digest_bytes, digest_file, read_regular, write_json, write_text
 from lamarck.gate.approval import Approval
 from lamarck.gate.check import asked_of, check_approval
 from lamarck.gate.plan import (
@@ -26,11 +26,11 @@ from lamarck.gate.plan import (
     Strategy,
     Suite,
     differing_fields,
-    plan_digest,
     planned_cost,
     planned_recipe,
     read_plan,
 )
+from lamarck.gate.planned import plan_digest, plan_text
 from lamarck.lineage.artifacts import PRIMER_PLAN, primer_of
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import short, suite_digest, weights_digest
@@ -70,7 +70,7 @@ def main() -> None:
     founder = parse_generation(arguments.generation)
     config = load_config_of(arguments.config, founder)
     made = _propose(config, founder, arguments.weights, arguments.curriculum)[0]
-    write_json(arguments.output, made.model_dump(mode="json"))
+    write_text(arguments.output, plan_text(made))
     given = {"unprimed": (arguments.weights,), "curriculum": (arguments.curriculum,)}
     inputs = PRIMER_PLAN.input_digests(config, founder, given)
     record = make_record(digest_file(arguments.output), inputs, config.seed, "cpu", time.time() - started, 0.0)
@@ -96,7 +96,7 @@ def check_primer(
             f"the primer of {founder.name} is not what its files say now ({', '.join(differing)}): restore them, or "
             f"delete {plan}, run snakemake for a new plan, then read `lamarck review {founder.name}` and approve again"
         )
-    return AdmittedPrimer(made, answer, primer, items, made.curriculum.digest, made.parent.digest)
+    return AdmittedPrimer(approved, answer, primer, items, made.curriculum.digest, made.parent.digest)
 
 
 def _propose(

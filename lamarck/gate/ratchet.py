@@ -4,23 +4,21 @@ These experiments train models that are no generation: they lie in no lineage, u
 So they need no approval each; the night needs one, before its first experiment and before its agent is asked anything.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamarck.errors import LamarckError
-from lamarck.files import canonical_json, digest_text, read_regular
+from lamarck.files import read_regular
 from lamarck.gate.check import Asked, check_approval
 from lamarck.gate.journal import Journal, journal_of
-from lamarck.gate.plan import Part
+from lamarck.gate.planned import Planned, parse_plan, plan_digest
 from lamarck.lineage.generation import APPROVALS
 
 RATCHETS = "ratchet"
 
 
-class RatchetPlan(Part):
+class RatchetPlan(Planned):
     """What a human is asked. `machine`: its name and processor, for a baseline is of one
     machine. `config` is the path of the ratchet's file, `base` the commit that the night starts from;
     `file`, and `subject`, `evaluator` and `data` by their files' names, are digests. `agent`: its kind, and how it is
@@ -51,31 +49,15 @@ class RatchetPlan(Part):
         return APPROVALS / f"{self.name}.ok"
 
 
-def ratchet_text(plan: RatchetPlan) -> str:
-    """The one text of a plan's values: its file."""
-    return canonical_json(plan.model_dump(mode="json"))
-
-
-def ratchet_digest(plan: RatchetPlan) -> str:
-    """What an approval names: sha256 of the bytes of the plan's file."""
-    return digest_text(ratchet_text(plan))
-
-
 def read_ratchet_plan(path: Path) -> RatchetPlan:
-    """Read once. Errors: LamarckError for anything but a plan as it is written here, in the one text of its values."""
-    content = read_regular(path)
-    try:
-        plan = RatchetPlan.model_validate(json.loads(content.decode("utf-8")))
-        if ratchet_text(plan).encode() == content:
-            return plan
-    except (ValueError, RecursionError):
-        pass
-    raise LamarckError(f"{path} is not a ratchet's plan as `lamarck` writes it: restore it, or start another night")
+    """Read once. Errors: LamarckError for anything but a plan as it is written here."""
+    refusal = f"{path} is not a ratchet's plan as `lamarck` writes it: restore it, or start another night"
+    return parse_plan(RatchetPlan, read_regular(path), refusal)
 
 
 def asked_of_ratchet(plan: RatchetPlan, file: Path) -> Asked:
     run = f"lamarck ratchet run {file}"
-    return Asked(plan.name, ratchet_digest(plan), plan.device_seconds, f"lamarck ratchet status {plan.ratchet}", run)
+    return Asked(plan.name, plan_digest(plan), plan.device_seconds, f"lamarck ratchet status {plan.ratchet}", run)
 
 
 @dataclass(frozen=True)
@@ -99,6 +81,6 @@ class Permit:
 def admitted(plan: RatchetPlan, file: Path) -> Permit:
     """`plan` as it was just made anew: is it what a human approved? Errors: LamarckError that says why it is not."""
     check_approval(asked_of_ratchet(plan, file), plan.approval)
-    journal = journal_of(f"{RATCHETS}/{plan.ratchet}.{plan.night}", ratchet_digest(plan))
+    journal = journal_of(f"{RATCHETS}/{plan.ratchet}.{plan.night}", plan_digest(plan))
     journal.read()
     return Permit(plan, journal)

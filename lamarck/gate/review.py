@@ -16,7 +16,8 @@ from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.curriculum.refused import read_refused, reasons, refused_path
 from lamarck.files import digest_bytes, read_json, read_regular
 from lamarck.gate.curriculum_tables import cells_table, guard_rails_table
-from lamarck.gate.plan import Machine, Optimizer, Plan, plan_digest, read_plan
+from lamarck.gate.plan import Machine, Optimizer, Plan, read_plan
+from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
 from lamarck.lineage.records import HumanEdit

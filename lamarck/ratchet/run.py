@@ -13,7 +13,8 @@ from lamarck.gate.approval import Approver
 from lamarck.gate.approve import answer
 from lamarck.gate.check import check_approval
 from lamarck.gate.plan import differing_values
-from lamarck.gate.ratchet import Permit, RatchetPlan, admitted, asked_of_ratchet, ratchet_text, read_ratchet_plan
+from lamarck.gate.planned import plan_text
+from lamarck.gate.ratchet import Permit, RatchetPlan, admitted, asked_of_ratchet, read_ratchet_plan
 from lamarck.judging.sandbox import Sandbox
 from lamarck.ratchet import night as nights
 from lamarck.ratchet.agents.branch import Branch
@@ -246,7 +247,7 @@ def _begin(
     agent = agent_with(ratchet, subject)
     laboratory = Laboratory(Sandbox(), file, subject.fixed, subject.evaluation)
     write_text(files.file, ratchet.content.decode("utf-8"))
-    write_text(files.plan, ratchet_text(permit.plan))
+    write_text(files.plan, plan_text(permit.plan))
     night = Night(file.rigor, file.simplicity, file.sign, file.seed, file.mends)
     session = Session(ratchet, files, subject, permit, laboratory, agent, say, [], night)
     for line in read_ledger(files.ledger):

@@ -63,12 +63,11 @@ def main() -> None:
     if weights_digest(arguments.weights) != admitted.parent:
         raise LamarckError(f"the weights of {founder.name} changed while they were loaded: nothing was trained")
     batches = Batches(data.examples, recipe.batch_size, seed, tokenizer.eos_token_id)
-    inputs = admitted.pieces | WEIGHTS.setting_digests(
-        config, founder, {"unprimed": (arguments.weights,), "curriculum": (arguments.curriculum,)}
-    )
+    given = {"unprimed": (arguments.weights,), "curriculum": (arguments.curriculum,), "plan": (arguments.plan,)}
+    # What was read at the gate wins over what may lie there by now.
+    inputs = WEIGHTS.setting_digests(config, founder, given) | admitted.pieces
     with count_up(f"{founder.name} is primed", "steps", recipe.steps) as on_step:
-        checkpoint = arguments.checkpoint / "state.pt"
-        progress = train(model, batches, recipe, allowance, checkpoint, digest_value(inputs), on_step)
+        progress = train(model, batches, recipe, allowance, arguments.checkpoint, digest_value(inputs), on_step)
 
     # In 32 bits the sum is exact to rounding; then it is rounded once, to the type in which the founder came.
     merged = model.float().merge_and_unload()

@@ -8,7 +8,8 @@ from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value
 from lamarck.gate.journal import journal_of
-from lamarck.gate.plan import plan_digest, read_plan
+from lamarck.gate.plan import read_plan
+from lamarck.gate.planned import plan_digest
 from lamarck.lineage.artifacts import trained_kind
 from lamarck.lineage.generation import Generation
 from lamarck.lineage.records import TakenIn

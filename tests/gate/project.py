@@ -15,7 +15,8 @@ from lamarck.files import digest_file, write_json, write_jsonl
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
 from lamarck.gate.check import Admitted, Answer, check_gate
-from lamarck.gate.plan import ControlInputs, Plan, PlanInputs, build_plan, plan_digest
+from lamarck.gate.plan import ControlInputs, Plan, PlanInputs, build_plan
+from lamarck.gate.planned import plan_digest
 from lamarck.lineage.artifacts import PLAN
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation

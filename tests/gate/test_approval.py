@@ -8,7 +8,7 @@ from lamarck.errors import LamarckError
 from lamarck.gate.approval import make_approver, read_approval, today
 from lamarck.gate.approve import approve
 from lamarck.gate.check import gate_state
-from lamarck.gate.plan import plan_digest
+from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import short
 from tests.gate.project import G1, ME, check, config, edit_approval, make_plan, refusal, say_yes, write_plan
 

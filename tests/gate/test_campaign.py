@@ -12,9 +12,10 @@ from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_text
 from lamarck.gate.allowance import approved
 from lamarck.gate.approve import answer, approve
-from lamarck.gate.campaign import CampaignPlan, campaign_digest, campaign_plan, campaign_text, member_of
+from lamarck.gate.campaign import CampaignPlan, campaign_plan, member_of
 from lamarck.gate.check import Admitted, Answer, asked_of_campaign, check_gate, check_trained
-from lamarck.gate.plan import Plan, PlanInputs, build_plan, plan_digest
+from lamarck.gate.plan import Plan, PlanInputs, build_plan
+from lamarck.gate.planned import plan_digest, plan_text
 from lamarck.lineage.generation import CampaignStep, Generation, description_file
 from tests.gate.project import G1, ME, write_curriculum
 
@@ -48,12 +49,12 @@ def ask(step: CampaignStep = ONCE, own: Plan | None = None, **changes: object) -
     planned = made()
     listed = member_of(settings(**changes), CHILD, planned.strategy.digest, planned.suite.digest, own)
     plan = campaign_plan(step, "Small.", "0" * 64, (listed,))
-    write_text(step.plan, campaign_text(plan))
+    write_text(step.plan, plan_text(plan))
     return plan
 
 
 def say_yes(plan: CampaignPlan, step: CampaignStep = ONCE) -> None:
-    answer(asked_of_campaign(step, plan), campaign_digest(plan), step.file, step.approval, ME, "", None)
+    answer(asked_of_campaign(step, plan), plan_digest(plan), step.file, step.approval, ME, "", None)
 
 
 def check(config: Config | None = None, child: Generation = CHILD, step: CampaignStep = ONCE) -> Admitted:
@@ -75,7 +76,7 @@ def test_a_member_is_admitted_under_its_campaigns_approval() -> None:
     assert plan.device_seconds == settings().budget.device_seconds
     assert check().plan == made()
     assert approved(check(), CHILD).device_seconds == settings().budget.device_seconds
-    assert check_trained(CHILD).plan == campaign_digest(plan)
+    assert check_trained(CHILD).plan == plan_digest(plan)
 
 
 def bigger() -> Config:

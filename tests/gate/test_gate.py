@@ -13,7 +13,8 @@ from lamarck.errors import LamarckError
 from lamarck.files import digest_file, write_json
 from lamarck.gate.approve import approve
 from lamarck.gate.check import Answer, check_gate, gate_state
-from lamarck.gate.plan import Plan, plan_digest
+from lamarck.gate.plan import Plan
+from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import short
 from tests.gate.project import (
     G1,

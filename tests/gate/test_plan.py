@@ -10,7 +10,8 @@ import pytest
 
 from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_jsonl
-from lamarck.gate.plan import build_plan, count_parameters, plan_digest
+from lamarck.gate.plan import build_plan, count_parameters
+from lamarck.gate.planned import plan_digest
 from lamarck.lineage.generation import Generation
 from tests.gate.project import (
     G1,

@@ -12,13 +12,14 @@ from lamarck.config.primer import Primer, load_primer
 from lamarck.curriculum.primer import draw
 from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError
-from lamarck.files import write_json, write_jsonl
+from lamarck.files import digest_file, write_json, write_jsonl
 from lamarck.gate import review
 from lamarck.gate.allowance import approved
 from lamarck.gate.approve import approve
 from lamarck.gate.check import gate_state
 from lamarck.gate.edit import edit_curriculum
-from lamarck.gate.plan import plan_digest, read_plan
+from lamarck.gate.plan import read_plan
+from lamarck.gate.planned import plan_digest
 from lamarck.gate.primer import AdmittedPrimer, check_primer, main
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
@@ -72,6 +73,8 @@ def test_an_approved_primer_is_admitted_with_its_own_ceiling() -> None:
     allowance = approved(found, G0)
     assert (allowance.name, allowance.device_seconds) == ("g0", 60)
     assert allowance.journal and allowance.journal.path.parent.name == "g0"
+    # What the approval, the journal and the record name are the bytes of the plan's file.
+    assert found.pieces["plan"] == allowance.journal.path.stem == digest_file(G0.plan)
 
 
 def change_item() -> None:

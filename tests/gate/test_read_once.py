@@ -13,7 +13,8 @@ from lamarck.errors import LamarckError
 from lamarck.gate.allowance import STUDENT
 from lamarck.gate.approval import Approval, parse_approval
 from lamarck.gate.check import asked_of, check_answer, gate_state
-from lamarck.gate.plan import plan_digest, read_plan
+from lamarck.gate.plan import read_plan
+from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import check_signature, signature_of, signer_lists
 from lamarck.train.run import Job, _check_loaded
 from tests.gate.opens import before_opening, count_opens

@@ -14,7 +14,8 @@ from lamarck.errors import LamarckError
 from lamarck.files import write_json
 from lamarck.gate.approve import approve
 from lamarck.gate.check import Admitted, Answer, check_gate
-from lamarck.gate.plan import Plan, PlanInputs, build_plan, plan_digest
+from lamarck.gate.plan import Plan, PlanInputs, build_plan
+from lamarck.gate.planned import plan_digest
 from tests.gate.project import G1, G2, ME, config, inputs, refusal, say_yes, write_plan
 
 

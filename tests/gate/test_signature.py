@@ -11,7 +11,7 @@ import pytest
 from lamarck.errors import LamarckError
 from lamarck.gate.approval import Approval, today, write_approval
 from lamarck.gate.check import Answer, check_gate, gate_state
-from lamarck.gate.plan import plan_digest
+from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import sign
 from tests.gate.project import G1, ME, ROOT, check, config, edit_approval, inputs, make_plan, refusal, say_yes
 

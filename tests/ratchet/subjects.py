@@ -8,7 +8,8 @@ import yaml
 
 from lamarck.files import read_regular
 from lamarck.gate.approval import Approver
-from lamarck.gate.ratchet import RatchetPlan, ratchet_digest
+from lamarck.gate.planned import plan_digest
+from lamarck.gate.ratchet import RatchetPlan
 from lamarck.ratchet.file import Ratchet, load_ratchet
 from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night_files import NightFiles
@@ -91,7 +92,7 @@ def run(ratchet: Ratchet, tag: str = "night", until: Until | None = None, said: 
     """A night, approved by whoever is asked."""
 
     def ask(plan: RatchetPlan) -> str:
-        return ratchet_digest(plan)
+        return plan_digest(plan)
 
     say = (lambda line: None) if said is None else said.append
     approver = Approver(name="Tester")

@@ -18,7 +18,8 @@ from lamarck.commands import ratchet as commands
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.gate.approval import Approver
-from lamarck.gate.ratchet import ratchet_digest, ratchet_text, read_ratchet_plan
+from lamarck.gate.planned import plan_digest, plan_text
+from lamarck.gate.ratchet import read_ratchet_plan
 from lamarck.judging.sandbox import Sandbox
 from lamarck.ratchet.agents.proposal import Context, told
 from lamarck.ratchet.branches import compare
@@ -126,7 +127,7 @@ def test_ctrl_c_ends_a_session_cleanly_and_the_next_goes_on(
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    digest = ratchet_digest(make_plan(made, NIGHT, read_subject(made, NIGHT)))
+    digest = plan_digest(make_plan(made, NIGHT, read_subject(made, NIGHT)))
     started = time.monotonic()
     commands.run(made.path, "night", lambda: Approver(name="Tester"), digest, None, Until(), False)
     thread.join()
@@ -359,7 +360,7 @@ def test_what_a_subject_says_of_itself_is_promoted_nowhere(project: Path) -> Non
     values = {"trust": None, "hand_over": None, "evaluation_files": None}
     made = subject(project, agent=edits(BETTER), **values)
     files = NightFiles("toy", "night")
-    write_text(files.plan, ratchet_text(make_plan(made, files, read_subject(made, files))))
+    write_text(files.plan, plan_text(make_plan(made, files, read_subject(made, files))))
     with pytest.raises(LamarckError, match="is promoted nowhere"):
         commands.promote("toy", "night", as_json=True)
 

@@ -21,7 +21,8 @@ from lamarck.files import digest_file, read_json, write_json, write_jsonl
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
 from lamarck.gate.journal import journal_of
-from lamarck.gate.plan import ControlInputs, PlanInputs, build_plan, plan_digest, read_plan
+from lamarck.gate.plan import ControlInputs, PlanInputs, build_plan, read_plan
+from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import change_digest, short, training_digest
 from lamarck.lineage.generation import Generation
 from lamarck.train.__main__ import own_parent_change

@@ -13,7 +13,8 @@ from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value, write_json, write_jsonl
 from lamarck.gate.journal import journal_of
-from lamarck.gate.plan import PlanInputs, build_plan, plan_digest
+from lamarck.gate.plan import PlanInputs, build_plan
+from lamarck.gate.planned import plan_digest
 from lamarck.lineage.artifacts import trained_kind
 from lamarck.lineage.generation import Generation
 from lamarck.seal import SECRET

@@ -11,7 +11,8 @@ from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.gate.approval import read_approval
 from lamarck.gate.check import gate_state
-from lamarck.gate.plan import plan_digest, read_plan
+from lamarck.gate.plan import read_plan
+from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import signature_of
 from lamarck.lineage.artifacts import PLAN, table
 from lamarck.lineage.configured import config_of

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from lamarck.config import Config
 from lamarck.curriculum.item import Item, read_curriculum
-from lamarck.gate.plan import Plan, plan_digest, read_plan
+from lamarck.gate.plan import Plan, read_plan
+from lamarck.gate.planned import plan_digest
 from lamarck.gate.review import run_rows
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation

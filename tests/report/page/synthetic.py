@@ -17,7 +17,8 @@ from lamarck.curriculum.item import item_id
 from lamarck.files import digest_file, file_digests, write_json, write_jsonl, write_text
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
-from lamarck.gate.plan import PlanInputs, build_plan, plan_digest
+from lamarck.gate.plan import PlanInputs, build_plan
+from lamarck.gate.planned import plan_digest
 from lamarck.lineage.artifacts import CURRICULUM, PLAN, SCORES, found_kind, scores_digest
 from lamarck.lineage.digest import change_digest, suite_digest, weights_digest
 from lamarck.lineage.generation import STUDENT, TRAINING_RECORD, WEIGHTS_RECORD, Generation
