@@ -1,5 +1,6 @@
 """`lamarck ratchet run|status|report|promote|compare`: one question to a human, then a night of experiments."""
 
+import datetime
 import json
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night import Night
 from lamarck.ratchet.night_files import NightFiles, last_night, night_of
 from lamarck.ratchet.rows import Row, rows
-from lamarck.ratchet.run import Until, moment_of, run_night
+from lamarck.ratchet.run import Until, run_night
 
 
 def until(experiments: int | None, clock: str | None) -> Until:
@@ -227,3 +228,14 @@ def _say_plan(ratchet: Ratchet, plan: RatchetPlan, console: Console) -> None:
 
 def _print(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def moment_of(clock: str) -> float:
+    """The next time that a clock here says HH:MM. Errors: LamarckError."""
+    try:
+        at = datetime.datetime.strptime(clock, "%H:%M").time()
+    except ValueError:
+        raise LamarckError(f"--until {clock}: give a time of the day, such as 07:30") from None
+    now = datetime.datetime.now()
+    then = datetime.datetime.combine(now.date(), at)
+    return (then if then > now else then + datetime.timedelta(days=1)).timestamp()

@@ -15,8 +15,8 @@ from lamarck.ratchet.file import load_ratchet
 from lamarck.ratchet.ledger import append, read_ledger
 from lamarck.ratchet.night import Closed, Ran
 from lamarck.ratchet.night_files import NightFiles
+from lamarck.ratchet.plan import check_same, make_plan, read_subject
 from lamarck.ratchet.room import Laboratory
-from lamarck.ratchet.run import check_same, make_plan, read_subject
 from lamarck.ratchet.verdict import estimate
 from lamarck.seeds import seed_for
 

@@ -1,42 +1,38 @@
 """A night, from its approval to its end: propose, run, compare, keep or let go. After any end the same goes on."""
 
-import datetime
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from lamarck.campaign.ledger import processor
 from lamarck.errors import LamarckError
-from lamarck.files import digest_bytes, digest_value, read_regular, write_changed, write_text
+from lamarck.files import read_regular, write_changed, write_text
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import answer
 from lamarck.gate.check import check_approval
-from lamarck.gate.plan import differing_values
 from lamarck.gate.planned import plan_text
-from lamarck.gate.ratchet import Permit, RatchetPlan, admitted, asked_of_ratchet, read_ratchet_plan
+from lamarck.gate.ratchet import Permit, RatchetPlan, admitted, asked_of_ratchet
 from lamarck.judging.sandbox import Sandbox
 from lamarck.ratchet import night as nights
 from lamarck.ratchet.agents.branch import Branch
 from lamarck.ratchet.agents.command import Command, redacted
 from lamarck.ratchet.agents.mutation import Mutation
 from lamarck.ratchet.agents.patches import Patches
-from lamarck.ratchet.agents.proposal import Agent, AgentFailed, Context, NoMoreIdeas, Proposal
+from lamarck.ratchet.agents.proposal import Agent, AgentFailed, Context, NoMoreIdeas
 from lamarck.ratchet.agents.server import Server
-from lamarck.ratchet.complexity import added, says_the_same
+from lamarck.ratchet.check import checked, digest_of
 from lamarck.ratchet.file import BranchAgent, CommandAgent, MutationAgent, PatchesAgent, Ratchet, agent_of
-from lamarck.ratchet.ledger import append, read_ledger
+from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night import Closed, Mend, Night, Propose, Proposed, Ran, Run, Stop
 from lamarck.ratchet.night_files import NightFiles, machine, mark
+from lamarck.ratchet.plan import Subject, check_same, make_plan, place_of, read_subject
 from lamarck.ratchet.room import Laboratory
-from lamarck.ratchet.rows import Row, intervals_tsv, near_misses, plain, results_tsv, rows
-from lamarck.ratchet.subject import Repository, repository_of
+from lamarck.ratchet.rows import intervals_tsv, near_misses, plain, results_tsv
+from lamarck.ratchet.session import Session
 from lamarck.ratchet.verdict import estimate, interval
 from lamarck.run_lock import holding
 
 MOST_FAILURES = 10  # of an agent in a row: then something else is wrong
-PASSAGE = 48  # bytes of evaluation data that no mutable file comes to hold by chance
-PROGRAM = "program.md"
 
 # Shows a plan, and returns the short digest that a human typed.
 Ask = Callable[[RatchetPlan], str]
@@ -48,60 +44,6 @@ class Until:
 
     proposals: int | None = None
     moment: float | None = None
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a night works on, read once. `base`: the commit it starts from."""
-
-    repository: Repository
-    base: str
-    mutable: Mapping[str, bytes]
-    immutable: Mapping[str, bytes]
-    data: Mapping[str, bytes]
-    evaluation: Mapping[str, bytes]
-    program: str
-
-    @property
-    def fixed(self) -> dict[str, bytes]:
-        """What a run sees beside the candidate's files."""
-        return {**self.immutable, **self.data}
-
-
-@dataclass
-class Session:
-    """A night that is under way in this process."""
-
-    ratchet: Ratchet
-    files: NightFiles
-    subject: Subject
-    permit: Permit
-    laboratory: Laboratory
-    agent: Agent
-    say: Callable[[str], None]
-    lines: list[Ran | Proposed | Closed]
-    night: Night
-    log: str = ""
-    failures: int = 0
-    known: dict[str, int] = field(default_factory=dict)  # digest of a proposal's files -> its number
-
-    @property
-    def branch(self) -> str:
-        return f"{self.ratchet.file.branch_prefix}/{self.files.tag}"
-
-    @property
-    def incumbent(self) -> str:
-        return self.night.commit or self.subject.base
-
-    def add(self, line: Ran | Proposed | Closed) -> None:
-        append(self.files.ledger, line)
-        self.lines.append(line)
-        self.night.apply(line)
-        if isinstance(line, Proposed) and line.digest:
-            self.known.setdefault(line.digest, line.number)
-
-    def rows(self) -> list[Row]:
-        return rows(self.lines, self.subject.base)
 
 
 def run_night(
@@ -119,116 +61,22 @@ def run_night(
     it as cleanly as anything else.
     """
     subject = read_subject(ratchet, files)
-    lock = Path(".lamarck") / "ratchet" / f"{_place_of(ratchet, subject)}.lock"
+    lock = Path(".lamarck") / "ratchet" / f"{place_of(ratchet, subject)}.lock"
     with holding(lock, f"another ratchet is working on {ratchet.directory}"):
-        return _run_alone(ratchet, files, subject, approver, ask, key, until, say)
-
-
-def _run_alone(
-    ratchet: Ratchet,
-    files: NightFiles,
-    subject: Subject,
-    approver: Callable[[], Approver],
-    ask: Ask,
-    key: Path | None,
-    until: Until,
-    say: Callable[[str], None],
-) -> str:
-    plan = make_plan(ratchet, files, subject)
-    check_same(files, plan)
-    branch = f"{ratchet.file.branch_prefix}/{files.tag}"
-    subject.repository.check_not_checked_out(branch)
-    if not files.plan.exists() and subject.repository.branch(branch):
-        raise LamarckError(f"there is a branch {branch} already: give another --tag")
-    _ask(ratchet, plan, approver, ask, key)
-    session = _begin(ratchet, files, subject, admitted(plan, ratchet.path), say)
-    _align_branch(session)
-    mark(files, over=False)
-    why, over = _go_on(session, until)
-    if over:
-        mark(files, over=True)
-    return why
-
-
-def read_subject(ratchet: Ratchet, files: NightFiles) -> Subject:
-    """Errors: LamarckError where git, a commit or a file is missing, is a link, or has changes that no commit has."""
-    file = ratchet.file
-    repository = repository_of(ratchet.directory)
-    known = files.plan.exists()
-    base = read_ratchet_plan(files.plan).base if known else repository.line("rev-parse", "HEAD")
-    programs = [file.program] if file.program else []
-    if not known:
-        repository.check_unchanged([*file.mutable_files, *file.immutable_files, *programs])
-    if not programs and PROGRAM not in file.immutable_files and repository.has(base, PROGRAM):
-        programs = [PROGRAM]
-    named = repository.files(base, [*file.mutable_files, *file.immutable_files, *programs])
-    return Subject(
-        repository,
-        base,
-        {name: named[name] for name in file.mutable_files},
-        {name: named[name] for name in file.immutable_files},
-        _data(ratchet, file.data_files),
-        _data(ratchet, file.evaluation_files),
-        "\n".join(named[name].decode("utf-8", errors="replace") for name in programs),
-    )
-
-
-def _data(ratchet: Ratchet, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Errors: LamarckError where one is missing: what makes it is the subject's own affair."""
-    missing = [name for name in names if not (ratchet.directory / name).exists()]
-    if missing:
-        raise LamarckError(
-            f"{ratchet.directory / missing[0]} is missing: the head of {ratchet.path} says what makes it"
-        )
-    return {name: read_regular(ratchet.directory / name) for name in names}
-
-
-def make_plan(ratchet: Ratchet, files: NightFiles, subject: Subject) -> RatchetPlan:
-    """Errors: LamarckError where no agent is named."""
-    file = ratchet.file
-    agent = agent_of(file)
-    said = agent.model_dump(mode="json")
-    how = said.get("command") or said.get("url") or said.get("branch") or ""
-    called = " ".join(how) if isinstance(how, list) else how
-    return RatchetPlan(
-        ratchet=file.name,
-        night=files.tag,
-        machine=f"{machine()}, {processor()}, {file.cores} cores",
-        config=str(ratchet.path),
-        base=subject.base,
-        file=file.digest(),
-        subject=_digests(subject.mutable),
-        evaluator=_digests({**subject.immutable, **subject.evaluation}),
-        data=_digests(subject.data),
-        run_command=file.run_command,
-        eval_command=file.eval_command,
-        trust=file.trust,
-        agent=f"{agent.kind} {called}".strip(),
-        experiments=file.experiments,
-        device_seconds=file.ceiling,
-    )
-
-
-def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: digest_bytes(content) for name, content in contents.items()}
-
-
-def _place_of(ratchet: Ratchet, subject: Subject) -> str:
-    """Which files these are, whoever names them."""
-    root = subject.repository.root.resolve()
-    return digest_value([f"{root}/{subject.repository.prefix}{name}" for name in ratchet.file.mutable_files])[:32]
-
-
-def check_same(files: NightFiles, plan: RatchetPlan) -> None:
-    """Errors: LamarckError where the night began under another plan: its risk and its ledger are of that one."""
-    if not files.plan.exists():
-        return
-    before = read_ratchet_plan(files.plan)
-    if differing := differing_values(before.model_dump(mode="json"), plan.model_dump(mode="json")):
-        raise LamarckError(
-            f"the {', '.join(differing)} of the night {files.tag} is not what it began with: restore it, or start "
-            "another night with --tag"
-        )
+        plan = make_plan(ratchet, files, subject)
+        check_same(files, plan)
+        branch = f"{ratchet.file.branch_prefix}/{files.tag}"
+        subject.repository.check_not_checked_out(branch)
+        if not files.plan.exists() and subject.repository.branch(branch):
+            raise LamarckError(f"there is a branch {branch} already: give another --tag")
+        _ask(ratchet, plan, approver, ask, key)
+        session = _begin(ratchet, files, subject, admitted(plan, ratchet.path), say)
+        _align_branch(session)
+        mark(files, over=False)
+        why, over = _go_on(session, until)
+        if over:
+            mark(files, over=True)
+        return why
 
 
 def _ask(ratchet: Ratchet, plan: RatchetPlan, approver: Callable[[], Approver], ask: Ask, key: Path | None) -> None:
@@ -251,10 +99,7 @@ def _begin(
     night = Night(file.rigor, file.simplicity, file.sign, file.seed, file.mends)
     session = Session(ratchet, files, subject, permit, laboratory, agent, say, [], night)
     for line in read_ledger(files.ledger):
-        session.lines.append(line)
-        night.apply(line)
-        if isinstance(line, Proposed) and line.digest:
-            session.known.setdefault(line.digest, line.number)
+        session.take_up(line)
     session.log = read_regular(files.log).decode("utf-8", errors="replace") if files.log.exists() else ""
     return session
 
@@ -328,7 +173,7 @@ def _propose(session: Session, number: int) -> Proposed:
         session.failures += 1
         return Proposed(number=number, commit="", description=plain(redacted(str(error))), nodes=0, refused=str(error))
     session.failures = 0
-    return _checked(session, number, proposal, 0)
+    return checked(session, number, proposal, 0)
 
 
 def _mend(session: Session, failure: str) -> Proposed:
@@ -340,72 +185,9 @@ def _mend(session: Session, failure: str) -> Proposed:
         proposal = session.agent.propose(context)
     except (AgentFailed, NoMoreIdeas) as error:
         return before.model_copy(update={"failure": f"{failure} (not mended: {error})", "mends": session.night.mends})
-    if _digest(proposal.files) == before.digest:
+    if digest_of(proposal.files) == before.digest:
         return before.model_copy(update={"failure": failure, "mends": session.night.mends})
-    return _checked(session, before.number, proposal, mends)
-
-
-def _checked(session: Session, number: int, proposal: Proposal, mends: int) -> Proposed:
-    """What an agent handed in, as the ledger has it: refused where it is no experiment."""
-    subject, file = session.subject, session.ratchet.file
-    before = subject.repository.files(session.incumbent, list(file.mutable_files))
-    files = {name: proposal.files[name] for name in file.mutable_files}
-    description = plain(redacted(proposal.description)) or "no description"
-    caught = tuple(plain(each) for each in proposal.caught)
-    digest = _digest(files)
-    refused = _refusal(session, before, files, digest, number)
-    failure, more = "", 0
-    try:
-        more = added(before, files)
-    except ValueError as error:
-        failure = str(error)
-    commit = ""
-    if not refused:
-        commit = subject.repository.commit(session.incumbent, files, f"experiment: {description}\n")
-        diff = subject.repository.diff(session.incumbent, commit)
-        write_text(session.files.diff(number), f"# {number}: {description}\n{diff}")
-    return Proposed(
-        number=number,
-        commit=commit,
-        description=description,
-        nodes=more,
-        digest=digest,
-        refused=refused,
-        failure=failure,
-        caught=caught,
-        mends=mends,
-    )
-
-
-def _refusal(
-    session: Session, before: Mapping[str, bytes], files: Mapping[str, bytes], digest: str, number: int
-) -> str:
-    most = session.ratchet.file.mutable_kilobytes * 1000
-    if large := next((name for name, content in files.items() if len(content) > most), None):
-        return f"{large} is larger than the {most:,} bytes of mutable_kilobytes"
-    if all(says_the_same(name, before[name], content) for name, content in files.items()):
-        return "it changes nothing but layout and comments"
-    if all(says_the_same(name, before[name], content, without_seeds=True) for name, content in files.items()):
-        return "it changes a seed alone: that is luck"
-    if session.known.get(digest, number) != number:
-        return f"the same files were tried as experiment {session.known[digest]}"
-    for name, content in session.subject.evaluation.items():
-        if holds_passage(content, b"\n".join(files.values()), b"\n".join(session.subject.mutable.values())):
-            return f"it holds a passage of {name}, which is evaluation data"
-    return ""
-
-
-def holds_passage(data: bytes, text: bytes, known: bytes) -> bool:
-    """Whether `text` has a passage of `data` that `known` has not. Any passage of twice PASSAGE bytes is found."""
-    windows = {data[start : start + PASSAGE] for start in range(0, len(data) - PASSAGE + 1, PASSAGE)}
-    return any(
-        text[start : start + PASSAGE] in windows and text[start : start + PASSAGE] not in known
-        for start in range(len(text) - PASSAGE + 1)
-    )
-
-
-def _digest(files: Mapping[str, bytes]) -> str:
-    return digest_value(_digests(files))
+    return checked(session, before.number, proposal, mends)
 
 
 def _context(session: Session, number: int, failure: str = "", failed: str = "") -> Context:
@@ -490,14 +272,3 @@ def _write_tables(session: Session) -> None:
     file = session.ratchet.file
     write_changed(session.files.results, results_tsv(file, found))
     write_changed(session.files.intervals, intervals_tsv(file, found))
-
-
-def moment_of(clock: str) -> float:
-    """The next time that a clock here says HH:MM. Errors: LamarckError."""
-    try:
-        at = datetime.datetime.strptime(clock, "%H:%M").time()
-    except ValueError:
-        raise LamarckError(f"--until {clock}: give a time of the day, such as 07:30") from None
-    now = datetime.datetime.now()
-    then = datetime.datetime.combine(now.date(), at)
-    return (then if then > now else then + datetime.timedelta(days=1)).timestamp()

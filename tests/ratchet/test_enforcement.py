@@ -13,11 +13,11 @@ import lamarck
 from lamarck.errors import LamarckError
 from lamarck.judging.sandbox import Run, Sandbox
 from lamarck.ratchet.agents.command import redacted
+from lamarck.ratchet.check import holds_passage
 from lamarck.ratchet.file import Budget
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.room import Said, _failure_of
 from lamarck.ratchet.rows import Row
-from lamarck.ratchet.run import holds_passage
 from tests.ratchet.subjects import SCORED, SECRET, edits, found, git, ratchet, results, run, subject
 
 HERE = "# here\n"
@@ -303,8 +303,8 @@ def test_a_metric_that_is_missing_no_number_or_there_twice_is_a_crash(project: P
 
 
 def test_secrets_are_hidden_by_their_variable_s_name() -> None:
-    environment = {"MY_TOKEN": "abcdefghij", "SHORT_KEY": "abc", "HOME": "/root/somewhere"}
-    assert redacted("abcdefghij abc /root/somewhere", environment) == "[MY_TOKEN] abc /root/somewhere"
+    environment = {"MY_TOKEN": "abcdefghij", "SHORT_KEY": "abc", "HOME": "/home/somebody"}
+    assert redacted("abcdefghij abc /home/somebody", environment) == "[MY_TOKEN] abc /home/somebody"
 
 
 def test_a_passage_is_known_wherever_it_stands_and_the_file_s_own_text_is_not_one() -> None:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from lamarck.commands import ratchet as commands
+from lamarck.commands.ratchet import moment_of
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.gate.approval import Approver
@@ -27,7 +28,8 @@ from lamarck.ratchet.file import load_ratchet
 from lamarck.ratchet.ledger import append, read_ledger
 from lamarck.ratchet.night import Closed, Proposed, Ran
 from lamarck.ratchet.night_files import NightFiles, mark
-from lamarck.ratchet.run import Until, make_plan, moment_of, read_subject
+from lamarck.ratchet.plan import make_plan, read_subject
+from lamarck.ratchet.run import Until
 from tests.ratchet.subjects import SCORED, edits, found, git, ratchet, results, run, subject
 
 BETTER = ("guess higher", "GUESS = 1.0", "GUESS = 3.0")
