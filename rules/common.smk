@@ -22,14 +22,8 @@ from lamarck.gate.journal import journal_of, spent_directory
 from lamarck.gate.plan import read_plan
 from lamarck.gate.signature import signature_of
 from lamarck.gate.standing import next_step, standing, waiting_elsewhere
-from lamarck.lineage.artifacts import (
-    EXAM_FILES,
-    arms,
-    exam_kind,
-    kind_of,
-    primer_of,
-    trained_kind,
-)
+from lamarck.lineage.artifacts import EXAM_FILES, arms, exam_kind, kind_of, trained_kind
+from lamarck.lineage.inputs import primer_of
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.dvc import record_outputs
 from lamarck.lineage.freshness import keep_edits, survey

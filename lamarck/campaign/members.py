@@ -19,10 +19,10 @@ from lamarck.config.section import Section, check_section
 from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, digest_value, read_regular
-from lamarck.lineage.artifacts import primer_of
 from lamarck.lineage.configured import merged
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, CampaignStep, Generation, parse_generation
+from lamarck.lineage.inputs import primer_of
 
 CHANGEABLE = {"recipe", "control", "generations", "budget"}
 

@@ -15,9 +15,10 @@ from lamarck.curriculum.item import DATA, Item, Teacher, Verdict, item_id
 from lamarck.curriculum.screen import Contamination, contaminations, kept_out
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import digest_file, write_json, write_jsonl
-from lamarck.lineage.artifacts import PRIMER, primer_of
+from lamarck.lineage.artifacts import PRIMER
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.generation import parse_generation
+from lamarck.lineage.inputs import primer_of
 from lamarck.lineage.records import make_record
 from lamarck.seeds import seed_for
 from lamarck.skills import get_skill

@@ -11,10 +11,11 @@ from lamarck.errors import LamarckError
 from lamarck.eval.compare import Comparison, compare
 from lamarck.export.gguf import convert, find_converter
 from lamarck.files import atomic_directory, file_digests, read_json, write_json
-from lamarck.lineage.artifacts import SCORES, student_of
+from lamarck.lineage.artifacts import SCORES
 from lamarck.lineage.digest import generation_digest
 from lamarck.lineage.freshness import examine
 from lamarck.lineage.generation import Generation
+from lamarck.lineage.inputs import student_of
 from lamarck.progress import count_up
 from lamarck.report.table import comparison_sentences, comparison_table, read_samples
 from lamarck.serve.model import Servable, servable

@@ -11,10 +11,11 @@ from lamarck.config import Config, GgufFounder, HubFounder, LocalFounder
 from lamarck.engine import prepare_libraries
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json
-from lamarck.lineage.artifacts import UNPRIMED, WEIGHTS, primer_of
+from lamarck.lineage.artifacts import UNPRIMED, WEIGHTS
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import weights_digest
 from lamarck.lineage.generation import WEIGHTS_RECORD, parse_generation
+from lamarck.lineage.inputs import primer_of
 from lamarck.lineage.records import make_record
 from lamarck.progress import count_up
 

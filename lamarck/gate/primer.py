@@ -31,10 +31,11 @@ from lamarck.gate.plan import (
     read_plan,
 )
 from lamarck.gate.planned import plan_digest, plan_text
-from lamarck.lineage.artifacts import PRIMER_PLAN, primer_of
+from lamarck.lineage.artifacts import PRIMER_PLAN
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import short, suite_digest, weights_digest
 from lamarck.lineage.generation import Generation, parse_generation
+from lamarck.lineage.inputs import primer_of
 from lamarck.lineage.records import make_record
 
 

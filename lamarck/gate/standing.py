@@ -11,9 +11,9 @@ from typing import Literal
 
 from lamarck.config import Config
 from lamarck.gate.check import GateState, gate_state
-from lamarck.lineage.artifacts import primer_of
 from lamarck.lineage.freshness import Artifact
 from lamarck.lineage.generation import CAMPAIGNS, RESULTS, Generation, parse_generation
+from lamarck.lineage.inputs import primer_of
 
 DEFAULT_CONFIG = "config/default.yaml"
 SHOWN = 3
