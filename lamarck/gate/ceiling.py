@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lamarck.config import Config
+from lamarck.config import Budget, Config
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value
 from lamarck.gate.journal import Journal, spent_directory
+from lamarck.gate.plan import Budget as PlannedBudget
 from lamarck.gate.plan import read_plan
 from lamarck.lineage.generation import Generation
 
@@ -29,7 +30,7 @@ class Ceiling:
     what: str
     seconds: float | None
     journal: Journal
-    setting: str
+    setting: Stage
 
     @contextmanager
     def held(self, devices: int, advance: Advance) -> Iterator[Advance]:
@@ -66,32 +67,33 @@ def writing_ceiling(config: Config, child: Generation, plan: Path | None, inputs
 
     Errors: LamarckError where the plan is missing, or another generation's.
     """
-    seconds = _seconds("writing_seconds", config, child.parent, plan)
-    journal = _journal(f"{child.name}.curriculum", inputs)
-    return Ceiling(f"writing the curriculum of {child.name}", seconds, journal, "writing_seconds")
+    what = f"writing the curriculum of {child.name}"
+    return _ceiling("writing_seconds", config, child.parent, plan, what, f"{child.name}.curriculum", inputs)
 
 
 def evaluating_ceiling(
     config: Config, generation: Generation, plan: Path | None, suite: str, inputs: Mapping[str, str]
 ) -> Ceiling:
     """Of evaluating `generation` on the suite, or the exam, of that name. As `writing_ceiling` otherwise."""
-    seconds = _seconds("evaluating_seconds", config, generation, plan)
-    journal = _journal(f"{generation.name}.{suite}", inputs)
-    return Ceiling(f"evaluating {generation.name} on {suite}", seconds, journal, "evaluating_seconds")
+    what = f"evaluating {generation.name} on {suite}"
+    return _ceiling("evaluating_seconds", config, generation, plan, what, f"{generation.name}.{suite}", inputs)
 
 
-def _journal(made: str, inputs: Mapping[str, str]) -> Journal:
-    return Journal(spent_directory(made) / f"{digest_value(dict(inputs))}.jsonl")
+def _ceiling(
+    setting: Stage, config: Config, doer: Generation, plan: Path | None, what: str, made: str, inputs: Mapping[str, str]
+) -> Ceiling:
+    """`made`: a name for what is made, of which `inputs` decide the rest."""
+    budget = _budget(config, doer, plan)
+    seconds: float | None = getattr(budget, setting)
+    return Ceiling(what, seconds, Journal(spent_directory(made) / f"{digest_value(dict(inputs))}.jsonl"), setting)
 
 
-def _seconds(stage: Stage, config: Config, doer: Generation, plan: Path | None) -> float | None:
+def _budget(config: Config, doer: Generation, plan: Path | None) -> Budget | PlannedBudget:
     if not doer.number:
-        found: float | None = getattr(config.budget, stage)
-        return found
+        return config.budget
     if plan is None:
         raise LamarckError(f"what {doer.name} may spend stands in its plan: give --plan {doer.plan}")
     approved = read_plan(plan)
     if approved.generation != doer.planned_by.name:
         raise LamarckError(f"{plan} is the plan of {approved.generation}, not of {doer.planned_by.name}")
-    allowed: float | None = getattr(approved.budget, stage)
-    return allowed
+    return approved.budget
