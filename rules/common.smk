@@ -9,7 +9,6 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from lamarck import strict_yaml
-from lamarck.gate.planned import plan_digest
 from lamarck.budget.machine import load_catalogue
 from lamarck.budget.rent import kinds_no_worse
 from lamarck.config import FORMS, load_config
@@ -20,6 +19,7 @@ from lamarck.founder.local import check_model_directory
 from lamarck.gate.check import gate_state
 from lamarck.gate.journal import journal_of, spent_directory
 from lamarck.gate.plan import read_plan
+from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import signature_of
 from lamarck.gate.standing import next_step, standing, waiting_elsewhere
 from lamarck.lineage.artifacts import EXAM_FILES, arms, exam_kind, kind_of, trained_kind
@@ -336,16 +336,8 @@ def primer_plan_inputs_of(wildcards):
 def prime_inputs_of(wildcards):
     founder = generation_of(wildcards)
     if workflow.is_main_process:
-        if not founder.approval.exists():
-            raise WorkflowError(
-                f"{founder.name} waits for a human. Run a bare `snakemake`: it stops at the first gate that waits for you."
-            )
-        gate_is_open(founder)
-    answers = {"approval": founder.approval}
-    if signature_of(founder.approval).exists():
-        answers["approval_signature"] = signature_of(founder.approval)
-    files = made_from("weights")(wildcards)
-    return files | {name: ancient(str(path)) for name, path in answers.items()}
+        check_answered(founder)
+    return made_from("weights")(wildcards) | answers({"approval": founder.approval})
 
 
 def train_inputs_of(wildcards):
@@ -357,32 +349,46 @@ def train_inputs_of(wildcards):
         )
     # A job on another machine has its own inputs only, not what the gate before it is decided from: there the trainer
     # checks, here also before the job begins: Snakemake would take the old child away first.
-    step = child.campaign_step
     if workflow.is_main_process:
-        if not child.approval.exists():
-            advice = (
-                f"`lamarck campaign run {step.file}` asks"
-                if step
-                else "Run a bare `snakemake`: it stops at the first gate that waits for you"
-            )
-            raise WorkflowError(f"{child.name} waits for a human. {advice}.")
-        if not step:
-            gate_is_open(child.planned_by)
+        check_answered(child)
     # All of the plan's inputs, the other arm's too: wherever the job runs, the gate makes the plan anew from them.
     planned = child.planned_by
     files = inputs_of(trained, child) | inputs_of("plan", planned)
-    answers = {"approval": planned.approval}
-    plans = {"campaign_plan": step.plan} if step else {}
+    approvals = {"approval": planned.approval}
+    plans = {"campaign_plan": step.plan} if (step := child.campaign_step) else {}
     if planned.parent.number:
-        answers["parent_approval"] = planned.parent.approval
+        approvals["parent_approval"] = planned.parent.approval
         if before := planned.parent.campaign_step:
             plans["parent_campaign_plan"] = before.plan
-    for name, path in list(answers.items()):
-        if signature_of(path).exists():
-            answers[f"{name}_signature"] = signature_of(path)
-    answers |= plans
-    # An approval is an answer, not an ingredient: its date must not train anything again.
-    return files | {name: ancient(str(path)) for name, path in answers.items()}
+    return (
+        files
+        | answers(approvals)
+        | {name: ancient(str(path)) for name, path in plans.items()}
+    )
+
+
+def check_answered(generation):
+    """Before a training begins here: a human has answered, and what was answered holds."""
+    step = generation.campaign_step
+    if not generation.approval.exists():
+        advice = (
+            f"`lamarck campaign run {step.file}` asks"
+            if step
+            else "Run a bare `snakemake`: it stops at the first gate that waits for you"
+        )
+        raise WorkflowError(f"{generation.name} waits for a human. {advice}.")
+    if not step:
+        gate_is_open(generation.planned_by)
+
+
+def answers(approvals):
+    """Approvals with their signatures. They are no ingredients: their dates must not train anything again."""
+    signatures = {
+        f"{name}_signature": signature_of(path)
+        for name, path in approvals.items()
+        if signature_of(path).exists()
+    }
+    return {name: ancient(str(path)) for name, path in (approvals | signatures).items()}
 
 
 def approved_dollars(wildcards, input):
