@@ -24,12 +24,11 @@ from lamarck.gate.journal import journal_of
 from lamarck.gate.plan import ControlInputs, PlanInputs, build_plan, read_plan
 from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import change_digest, short, training_digest
-from lamarck.lineage.generation import Generation
 from lamarck.train.__main__ import own_parent_change
 from lamarck.train.chain import read_chain
+from tests.train.checkout import G1, lay_out
 
 ROOT = Path(__file__).parents[2]
-G1 = Generation(1)
 CONFIG = Path("config/default.yaml")
 CHECKPOINT = G1.directory / "checkpoint"
 RECIPE = {"steps": 20, "batch_size": 8, "checkpoint_every": 4, "dropout": 0.1}
@@ -59,11 +58,7 @@ runpy.run_module("lamarck.train", run_name="__main__")
 def approved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path, tiny_items: list[Item]) -> None:
     """A directory in which g1 is planned for two processes and approved."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "config", "config", ignore=shutil.ignore_patterns("suites"))
-    Path("suite").mkdir()
-    Path("suite/suite.yaml").write_text("name: suite\n")
-    shutil.copytree(tiny_weights, G1.weights)
-    write_jsonl(G1.curriculum, [item.model_dump(mode="json", exclude_none=True) for item in tiny_items])
+    lay_out(tiny_weights, tiny_items)
     values = yaml.safe_load(CONFIG.read_text())
     shutil.copyfile("config/strategies/frontier.yaml", "strategy.yaml")
     values |= {

@@ -11,12 +11,11 @@ import yaml
 from lamarck.config import load_config
 from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
-from lamarck.files import digest_value, write_json, write_jsonl
+from lamarck.files import digest_value, write_json
 from lamarck.gate.journal import journal_of
 from lamarck.gate.plan import PlanInputs, build_plan
 from lamarck.gate.planned import plan_digest
 from lamarck.lineage.artifacts import trained_kind
-from lamarck.lineage.generation import Generation
 from lamarck.seal import SECRET
 from lamarck.train.checkpoint import Checkpoints, Progress
 from lamarck.train.model import load_trainable
@@ -24,9 +23,8 @@ from lamarck.train.optimizer import build_optimizer, grouped
 from lamarck.train.second_place import copy_to_second_place
 from lamarck.train.take_in import take_in
 from lamarck.train.team import alone
+from tests.train.checkout import G1, lay_out
 
-ROOT = Path(__file__).parents[2]
-G1 = Generation(1)
 CONFIG = Path("config/default.yaml")
 CPU = alone(torch.device("cpu"))
 PLACE = "second place/g1"
@@ -36,11 +34,7 @@ PLACE = "second place/g1"
 def died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path, tiny_items: list[Item]) -> None:
     """A checkout in which g1 is planned, and a copy of a checkpoint of its step 3 that another one made."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "config", "config", ignore=shutil.ignore_patterns("suites"))
-    Path("suite").mkdir()
-    Path("suite/suite.yaml").write_text("name: suite\n")
-    shutil.copytree(tiny_weights, G1.weights)
-    write_jsonl(G1.curriculum, [item.model_dump(mode="json", exclude_none=True) for item in tiny_items])
+    lay_out(tiny_weights, tiny_items)
     values = yaml.safe_load(CONFIG.read_text()) | {"suite": "suite", "control": False}
     values["recipe"] |= {"steps": 20, "form": "delta"}
     CONFIG.write_text(yaml.safe_dump(values))
