@@ -32,7 +32,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.gpu_models import build, config_of, examples, free, liger, save, tokenizer
 from lamarck.budget.machine import AGAIN, KEPT_OPERATIONS, TERA, Gpu, load_catalogue, training_speed
-from lamarck.budget.memory import GIB, ROOM, recomputed_layers, training_memory
+from lamarck.budget.memory import GIB, training_memory
 from lamarck.budget.shape import KNOWN_SHAPES, KnownShapes, Shape
 from lamarck.budget.work import rows_at_once
 from lamarck.config import HFEngineConfig, Machine, Recipe
@@ -40,11 +40,13 @@ from lamarck.config.section import load_section
 from lamarck.engine.hf import HFEngine
 from lamarck.gate.allowance import Allowance
 from lamarck.train.data import Batches
+from lamarck.train.graphs import use_graphs
 from lamarck.train.liger import liger_version, use_liger
 from lamarck.train.log import peak_memory
 from lamarck.train.loop import train
-from lamarck.train.memory import recompute, room_on
+from lamarck.train.memory import compute_again, fit_memory
 from lamarck.train.model import with_adapter
+from lamarck.train.team import alone
 
 FOUNDERS = load_section(KNOWN_SHAPES, KnownShapes).founders
 SHAPE_70B, SHAPE_8B = (FOUNDERS[f"deepseek-ai/DeepSeek-R1-Distill-Llama-{size}"] for size in ("70B", "8B"))
@@ -217,11 +219,12 @@ def trainable(bench: Bench, shape: Shape, recipe: Recipe, recomputed: int | None
     base = build(bench.device, shape, recipe.quantize == "nf4")
     if liger:
         use_liger(base)
-    model = with_adapter(base, None, recipe)
+    model, team = with_adapter(base, None, recipe), alone(bench.device)
     if recomputed is None:
-        room = ROOM * room_on(bench.device) if bench.device.type == "cuda" else float("inf")
-        recomputed = recomputed_layers(shape, recipe, rows_at_once(recipe.batch_size), 1, room)
-    recompute(model, recomputed)
+        recomputed = fit_memory(model, recipe, team)
+    else:
+        compute_again(model, recomputed, team)
+    use_graphs(model, recipe, team, recomputed)
     return model, recomputed
 
 

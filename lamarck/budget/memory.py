@@ -31,6 +31,8 @@ FRAGMENTATION = 0.05
 FETCHED_LAYERS = 3
 # Of a GPU, what training may plan to fill where layers could be computed again instead of kept.
 ROOM = 0.9
+# Of a loss's logits on a frozen head, computed at once: half a GiB in float32.
+LOGITS_AT_ONCE = 2**27
 PROMPT_TOKENS = 512  # of a text that is read before writing: a request of a skill, a task of a suite. Assumed.
 # Tokens of prompts that vLLM reads in one step, at most: its max_num_batched_tokens, offline, on 70 GiB and up.
 READ_TOGETHER = 16384
@@ -79,7 +81,7 @@ def training_memory(shape: Shape, recipe: Recipe, rows: int, recomputed: int, gp
     # Backward through a gated MLP holds two gradients of its width beside what was saved, and one of the stream.
     working: float = (2 * shape.intermediate + shape.hidden) * stream * tokens
     working += _dequantised(shape, recipe) + (0.0 if kept else layer)
-    logits = logits_bytes(shape) * tokens
+    logits = _loss_bytes(shape, recipe, tokens)
     layers = split_bytes(shape, _format(recipe)) if recipe.form == "adapter" else 0.0
     fetched = FETCHED_LAYERS * layers / shape.layers if gpus > 1 else 0.0
     return Memory(
@@ -176,6 +178,14 @@ def _input_bytes(shape: Shape, recipe: Recipe, stream: int) -> float:
 def logits_bytes(shape: Shape) -> float:
     """Of one answer token, in float32 whatever the head's type: log-softmax, its gradient, and that of the logits."""
     return shape.vocabulary * 3 * FLOAT32
+
+
+def _loss_bytes(shape: Shape, recipe: Recipe, tokens: int) -> float:
+    """Of a step's part: the logits of all its tokens, or of a slice, with the head's inputs and their gradients."""
+    slice_tokens = max(1, LOGITS_AT_ONCE // shape.vocabulary)
+    if recipe.form != "adapter" or tokens * shape.vocabulary <= LOGITS_AT_ONCE:
+        return logits_bytes(shape) * tokens
+    return logits_bytes(shape) * slice_tokens + 2 * shape.hidden * stream_bytes(recipe) * tokens
 
 
 def _dequantised(shape: Shape, recipe: Recipe) -> float:

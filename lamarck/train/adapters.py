@@ -1,4 +1,7 @@
-"""Adapters in 16 bits with fewer passes over memory than PEFT makes: beside a product, wide tensors are what costs."""
+"""Adapters and NF4 weights with fewer passes over memory than PEFT and bitsandbytes make.
+
+Beside a product, wide tensors are what costs.
+"""
 
 from functools import partial
 from typing import Any
@@ -37,3 +40,37 @@ def _forward(layer: Any, inputs: torch.Tensor) -> torch.Tensor:
         else:
             output = output.addmm_(low, up, alpha=layer.scaling[name])
     return output
+
+
+def unpack_once(layer: torch.nn.Module) -> None:
+    """Let the NF4 weights of a decoder layer that is computed again stay unpacked from then until its gradients are
+    there; bitsandbytes unpacks them for those once more.
+
+    For layers under `torch.utils.checkpoint` alone: in any other, all of them would stay from the forward pass on.
+    """
+    for base in layer.modules():
+        # By name: its library takes seconds to import, and PEFT has a class that is called the same.
+        if type(base).__module__.startswith("bitsandbytes.") and type(base).__name__ == "Linear4bit":
+            base.forward = partial(_unpacked_product, base)
+
+
+def _unpacked_product(base: Any, inputs: torch.Tensor) -> torch.Tensor:
+    """(..., in) -> (..., out)."""
+    read = inputs.to(base.compute_dtype or inputs.dtype)
+    product: torch.Tensor = _UnpackedProduct.apply(read, base.weight, base.weight.quant_state)
+    return (product if base.bias is None else product + base.bias.to(product.dtype)).to(inputs.dtype)
+
+
+class _UnpackedProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: torch.Tensor, packed: torch.Tensor, state: Any) -> torch.Tensor:
+        from bitsandbytes.functional import dequantize_4bit
+
+        weight = dequantize_4bit(packed.data, state).to(inputs.dtype)
+        ctx.save_for_backward(weight)
+        return linear(inputs, weight)
+
+    @staticmethod
+    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (weight,) = ctx.saved_tensors
+        return slope @ weight, None, None

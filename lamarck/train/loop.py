@@ -15,6 +15,7 @@ from lamarck.train.causal import causal_of
 from lamarck.train.checkpoint import Checkpoints, Progress
 from lamarck.train.context import context_frozen_loss
 from lamarck.train.data import IGNORED, Batches
+from lamarck.train.head import is_sliced, sliced_loss
 from lamarck.train.log import Row, peak_memory
 from lamarck.train.optimizer import AdamW, build_optimizer, first_not_finite, grouped, set_rate, state_bytes
 from lamarck.train.second_place import copy_to_second_place, place_of
@@ -117,6 +118,8 @@ def answer_loss(model: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tens
     targets = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
     counted = targets != IGNORED
     with _products_in(causal.dtype, inputs.device):
+        if is_sliced(causal, int(counted.sum())):
+            return sliced_loss(causal, inputs, counted, targets[counted])
         logits = logits_at(causal, inputs, counted)
     return torch.nn.functional.cross_entropy(logits.float(), targets[counted])
 

@@ -14,6 +14,7 @@ from lamarck.budget.memory import ROOM, recomputed_layers
 from lamarck.budget.shape import LIKE_LLAMA, shape_of_config
 from lamarck.budget.work import rows_at_once
 from lamarck.config import Recipe
+from lamarck.train.adapters import unpack_once
 from lamarck.train.causal import causal_of
 from lamarck.train.team import Team
 
@@ -35,8 +36,16 @@ def fit_memory(model: torch.nn.Module, recipe: Recipe, team: Team) -> int:
         rows = rows_at_once(recipe.batch_size // team.size)
         shape = shape_of_config(config.to_dict())
         count = recomputed_layers(shape, recipe, rows, team.size, ROOM * room_on(team.device))
-    recompute(model, count)
+    compute_again(model, count, team)
     return count
+
+
+def compute_again(model: torch.nn.Module, count: int, team: Team) -> None:
+    """Have the first `count` layers computed again, and NF4 weights unpacked once for that and for the gradients."""
+    recompute(model, count)
+    if team.size == 1:  # where GPUs share a layer, its weights are gathered and let go by another hand
+        for layer in layers_of(model)[:count]:
+            unpack_once(layer)
 
 
 def room_on(device: torch.device) -> int:

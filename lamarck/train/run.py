@@ -57,6 +57,7 @@ def make_child(job: Job, team: "Team") -> None:
     from lamarck.train.causal import causal_of
     from lamarck.train.context import freeze_contexts
     from lamarck.train.data import Batches, exercises, show_example, tokenize
+    from lamarck.train.graphs import use_graphs
     from lamarck.train.liger import liger_version
     from lamarck.train.log import metrics_shown, peak_memory
     from lamarck.train.loop import train
@@ -95,7 +96,7 @@ def make_child(job: Job, team: "Team") -> None:
                 shard_base(model, team)
             # The same weights everywhere, but each its own dropout.
             torch.manual_seed(seed_for(seed, "process", str(team.rank)))
-        fit_memory(model, recipe, team)
+        use_graphs(model, recipe, team, fit_memory(model, recipe, team))
         kernels = liger_version(causal_of(model).config, recipe, team.device)
         easy_to_hard = admitted.strategy.ordering == "easy_to_hard"
         batches = Batches(data.examples, recipe.batch_size, seed, tokenizer.eos_token_id, easy_to_hard)

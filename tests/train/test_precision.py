@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerFast
 from lamarck.config import Recipe
 from lamarck.curriculum.item import Item
 from lamarck.gate.allowance import Allowance
-from lamarck.train import loop, model
-from lamarck.train.adapters import fuse_adapters
+from lamarck.train import head, loop, model
+from lamarck.train.adapters import fuse_adapters, unpack_once
 from lamarck.train.data import Batches, exercises, tokenize
 from lamarck.train.loop import answer_loss, train
 from lamarck.train.memory import recompute
@@ -180,3 +180,52 @@ def test_a_layer_that_is_computed_again_has_the_same_gradients(
         assert computed == order
         assert found == expected
         assert all(torch.equal(one, other) for one, other in zip(again, slopes, strict=True))
+
+
+class Unpackings(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: tuple[Any, ...] = (), keywords: dict[str, Any] | None = None
+    ) -> Any:
+        self.count += function.overloadpacket.__name__ in ("dequantize_4bit", "gemm_4bit")
+        return function(*arguments, **(keywords or {}))
+
+
+def test_weights_of_a_layer_that_is_computed_again_are_unpacked_once_for_that_and_the_gradients(
+    tiny_weights: Path, batches: Batches
+) -> None:
+    made = drawn(load_trainable(tiny_weights, None, QUANTISED.model_copy(update={"dropout": 0.2}), CPU))
+    layers = made.get_base_model().get_decoder().layers
+    recompute(made, len(layers))
+    with Unpackings() as three:
+        expected, slopes = gradients(made, batches)
+    for layer in layers:
+        unpack_once(layer)
+    with Unpackings() as two:
+        found, again = gradients(made, batches)
+    # Nothing before the first layer's attention is trained: three of its seven weights meet no gradient.
+    assert (three.count, two.count) == (3 * 14 - 3, 2 * 14)
+    assert found == pytest.approx(expected, rel=1e-3)
+    for one, other in zip(again, slopes, strict=True):
+        assert torch.allclose(one, other, rtol=0.05, atol=1e-4)
+
+
+@pytest.mark.parametrize("recipe", [Recipe(), SIXTEEN], ids=["float32", "16 bits"])
+def test_a_loss_in_slices_is_that_of_all_logits(
+    tiny_weights: Path, batches: Batches, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
+    made = drawn(load_trainable(tiny_weights, None, recipe, CPU))
+    expected, slopes = gradients(made, batches)
+    head_of = made.get_base_model().get_output_embeddings()
+    rows: list[int] = []
+    head_of.register_forward_hook(lambda _, inputs, output: rows.append(len(inputs[0])))
+    monkeypatch.setattr(head, "LOGITS_AT_ONCE", 10 * head_of.out_features)
+    found, sliced = gradients(made, batches)
+    assert len(rows) > 2 and set(rows[:-1]) == {10} and rows[-1] <= 10
+    close = 1e-5 if recipe.dtype == "float32" else 2e-2
+    assert found == pytest.approx(expected, rel=close)
+    for one, other in zip(sliced, slopes, strict=True):
+        assert torch.allclose(one, other, rtol=close, atol=close * float(other.abs().max()))
