@@ -29,8 +29,14 @@ class Here(Section):
 
 
 class Utilisation(Section):
-    training: float = Field(gt=0, le=1, description="Of the bf16 peak.")
+    training: float = Field(gt=0, le=1, description="Of the bf16 peak, of a model of any width.")
+    half_width: float = Field(ge=0, description="The width at which as much time goes beside the products as in them.")
     writing: float = Field(gt=0, le=1, description="Of the memory's bandwidth.")
+
+    def training_share(self, shape: Shape) -> float:
+        """Of the bf16 peak. A token costs a layer of width h products that grow with h^2, and passes over memory beside
+        them that grow with h."""
+        return self.training * shape.hidden / (shape.hidden + self.half_width)
 
 
 class Gpu(Section):
@@ -84,7 +90,7 @@ def training_speed(catalogue: Catalogue, machine: Machine, shape: Shape, recipe:
     gpu = catalogue.gpu(machine.gpu)
     if gpu is None:
         return Speed(catalogue.here.training / (HERE_OPERATIONS * shape.parameters), "operations of one core")
-    share, again = catalogue.utilisation.training, recomputed / shape.layers
+    share, again = catalogue.utilisation.training_share(shape), recomputed / shape.layers
     operations = KEPT_OPERATIONS + again * AGAIN + (0 if recipe.form == "adapter" else OWN_GRADIENT)
     return Speed(
         machine.count * share * gpu.bf16 * TERA / (operations * shape.parameters),
@@ -106,7 +112,7 @@ def writing_speed(
     read = weight_bytes(shape, weights, 2) + rows * cache_bytes(shape) * new_tokens / 2
     by_bandwidth = read / (machine.count * share * gpu.bandwidth * GIGA)
     operations = WRITING_OPERATIONS * shape.parameters * rows
-    by_operations = operations / (machine.count * catalogue.utilisation.training * gpu.bf16 * TERA)
+    by_operations = operations / (machine.count * catalogue.utilisation.training_share(shape) * gpu.bf16 * TERA)
     return Speed(rows / max(by_bandwidth, by_operations), f"{share:.0%} of the bandwidth, {rows} texts side by side")
 
 

@@ -1,8 +1,7 @@
-"""A small model's forward and backward pass as CUDA graphs: the same kernels, started by one call.
+"""A model's forward and backward pass as CUDA graphs: the same kernels, started by one call.
 
-A model of a hundred million parameters is done with a layer sooner than Python has started its next kernels. A graph
-holds for one shape of inputs, so lengths are rounded up; what pads a row stands behind it, where causal attention never
-looks.
+A GPU is done with a layer of a small model sooner than Python has started the next one's kernels. A graph holds for one
+shape of inputs, so lengths are rounded up; what pads a row stands behind it, where causal attention never looks.
 """
 
 from typing import Any
@@ -15,13 +14,12 @@ from lamarck.config import Recipe
 from lamarck.train.causal import causal_of
 from lamarck.train.team import Team
 
-SMALL = 10**9  # parameters: of larger models the kernels take longer than their start
 LENGTHS = 16  # a recipe has so many shapes a number of rows at most: each takes about a second, once
 
 
 def use_graphs(model: torch.nn.Module, recipe: Recipe, team: Team, recomputed: int) -> bool:
-    """Whether the passes of `model` are replayed from now on: only where they start too slowly, and nothing is computed
-    twice. Its adapter is trained; `model` is in training mode when it is called."""
+    """Whether the passes of `model`, on whose frozen weights an adapter is trained, are replayed from now on. It is in
+    training mode when they are; `recomputed` of its layers are computed twice."""
     causal = causal_of(model)
     if not _fits(causal, recipe, team, recomputed):
         return False
@@ -35,10 +33,10 @@ def use_graphs(model: torch.nn.Module, recipe: Recipe, team: Team, recomputed: i
 
 
 def _fits(causal: Any, recipe: Recipe, team: Team, recomputed: int) -> bool:
-    """One process on one GPU, every layer kept, an ordinary loss, a model whose forward pass asks for no value."""
+    """One process on one GPU, an ordinary loss, a model whose forward pass asks for no value; and every layer kept:
+    what is computed again draws the luck of its dropout again, for which a graph has no place."""
     alone = team.device.type == "cuda" and team.size == 1 and not recomputed
-    known = causal.config.model_type in LIKE_LLAMA and causal.num_parameters() < SMALL
-    return alone and known and recipe.loss == "plain" and recipe.quantize == "none" and recipe.form == "adapter"
+    return alone and causal.config.model_type in LIKE_LLAMA and (recipe.loss, recipe.form) == ("plain", "adapter")
 
 
 class Replayed:
