@@ -125,21 +125,22 @@ class HFEngine:
         # Without padding no mask is needed, and the attention kernel without one is faster.
         attention = None if bool(mask.all()) else mask
         positions = (mask.cumsum(1) - 1).clamp(min=0)
-        cache = DynamicCache(config=self.model.config)
+        cache = DynamicCache(config=self.model.config) if self.model._supports_default_dynamic_cache() else None
         end = torch.tensor(self.end, device=self.device)
         limit = torch.tensor(limits, device=self.device)
         rows = torch.arange(len(prompts), device=self.device)
         running = torch.ones(len(prompts), dtype=torch.bool, device=self.device)
         for step in range(1, max(limits) + 1):
-            logits = self.model(
+            output = self.model(
                 input_ids=inputs,
                 attention_mask=attention,
                 position_ids=positions,
                 past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
-            ).logits[:, -1]
-            chosen = choose(logits, rows, step)
+            )
+            cache = output.past_key_values  # a model that keeps more than keys and values makes its own
+            chosen = choose(output.logits[:, -1], rows, step)
             running = running & ~torch.isin(chosen, end)
             yield rows[running], chosen[running]
             running = running & (limit[rows] > step)
