@@ -63,7 +63,7 @@ class Controls(Section):
     """What the survivors are compared with, on seeds that chose nothing."""
 
     survivors: int = Field(1, ge=1, description="Of the front, the best in bits per byte.")
-    seeds: tuple[int, ...] = Field(min_length=1, description="Each is one more repeat of every arm.")
+    seeds: tuple[int, ...] = Field(description="Each is one more repeat of every arm; none: nothing is compared.")
 
 
 class EvolveFile(Section):

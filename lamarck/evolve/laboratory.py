@@ -13,13 +13,14 @@ from lamarck.arch.model import GenomeForCausalLM, build_model, load_model
 from lamarck.errors import LamarckError
 from lamarck.evolve.birth import dice, mutated
 from lamarck.evolve.file import Evolving
-from lamarck.evolve.ledger import Arm, Born, Compared, RungName, Timed, Trained
+from lamarck.evolve.ledger import Arm, Born, Compared, Ledger, RungName, Timed, Trained
 from lamarck.evolve.measure import LOOKED_AT, LOOKS, bits_per_byte, measure, throughput
 from lamarck.evolve.places import Places
-from lamarck.evolve.text import Corpus, corpus_of
+from lamarck.evolve.text import Corpus, licence_of
 from lamarck.evolve.training import Schedule, read_moments, tokens_of, train, write_moments
 from lamarck.evolve.training import Trained as Outcome
-from lamarck.files import atomic_directory, digest_directory
+from lamarck.files import atomic_directory, digest_directory, digest_file
+from lamarck.founder.evolved import MODEL, Descended, write_descent
 from lamarck.gate.allowance import Allowance
 from lamarck.models.device import device_of
 from lamarck.seeds import seed_for
@@ -32,20 +33,21 @@ class Laboratory:
     evolving: Evolving
     places: Places
     allowance: Allowance
-    corpus: Corpus = field(init=False)
+    plan: str  # digest of what was approved
+    text: str  # digest of what is read
+    corpus: Corpus
+    ledger: Ledger
     device: torch.device = field(init=False)
 
     def __post_init__(self) -> None:
         file = self.evolving.file
         torch.set_num_threads(file.threads)
-        self.corpus = corpus_of(file.text, file.data)
         self.device = device_of(file.machine)
 
-    def rung(
-        self, born: Born, parents: Sequence[Born], name: RungName, before: Trained | None
-    ) -> tuple[Trained, Timed]:
+    def rung(self, born: Born, line: Sequence[Born], name: RungName, before: Trained | None) -> tuple[Trained, Timed]:
         """Train a candidate up to the end of a rung, from its birth or from `before`, its short rung, and measure it.
 
+        `line`: its ancestors in the order of their births, itself the last.
         Errors: CeilingSpent; LamarckError where weights are missing, or not what the ledger says, or cannot be written.
         """
         genome, file = born.read(), self.evolving.file
@@ -54,7 +56,7 @@ class Laboratory:
         inherited, exact = 0.0, False
         losses: tuple[float | None, float | None] = (None, None)
         if before is None:
-            child = self._begin(born, parents)
+            child = self._begin(born, line)
             model = child.model if isinstance(child, Child) else child
             if isinstance(child, Child):
                 inherited, exact = child.descent.inherited, child.descent.exact
@@ -67,14 +69,16 @@ class Laboratory:
         seed = seed_for(file.seed, f"generation {born.generation}")
         begun = before.steps if before is not None else 0
         model.to(self.device)
-        outcome, reached = self._train(model, Schedule(total, until, tokens_of(genome)), begun, moments, seed)
+        seen = self._seen(born.candidate) if before is not None else None
+        outcome, reached = self._train(model, Schedule(total, until, tokens_of(genome)), begun, moments, seed, seen)
         scores = timing = None
         weights = ""
         if outcome.stopped == "tokens":
             scores = measure(model, self.corpus, file, outcome.instability, reached[0], self.device)
             timing = throughput(model, self.corpus.batch(0, 0), self.device)
-            weights = self._keep(model, born.candidate, name, outcome)
-        line = Trained(
+            begun = inherited if before is None else before.inherited
+            weights = self._keep(model, born, line, name, outcome, begun)
+        trained = Trained(
             candidate=born.candidate,
             rung=name,
             steps=outcome.steps,
@@ -87,7 +91,7 @@ class Laboratory:
             loss_after=losses[1],
             scores=scores,
         )
-        return line, _timed(f"{name} {born.candidate}", outcome, timing, reached[1])
+        return trained, _timed(f"{name} {born.candidate}", outcome, timing, reached[1])
 
     def beside(self, arm: Arm, born: Born, genome: Genome, tokens: int, seed: int) -> tuple[Compared, Timed]:
         """Train a genome from nothing, of which only the scores are kept. Errors: as `rung`."""
@@ -117,6 +121,14 @@ class Laboratory:
                 break
         outcome.seconds = seconds
         return self._compared("line", last.candidate, seed, models[born.candidate], outcome, read, flops)
+
+    def _seen(self, candidate: str) -> tuple[int, float] | None:
+        """After how many tokens and seconds its short training had reached the target."""
+        trained, timed = self.ledger.trained(candidate, "short"), self.ledger.times.get(f"short {candidate}")
+        tokens = trained.scores.tokens_to_target if trained is not None and trained.scores is not None else None
+        if tokens is None or timed is None or timed.time_to_target is None:
+            return None
+        return tokens, timed.time_to_target
 
     def _one(self, model: GenomeForCausalLM, genome: Genome, tokens: int, seed: int) -> Outcome:
         return self._train(model, Schedule(tokens, tokens, tokens_of(genome)), 0, {}, seed)[0]
@@ -155,10 +167,14 @@ class Laboratory:
         begun: int,
         moments: dict[str, torch.Tensor],
         seed: int,
+        seen: tuple[int, float] | None = None,
     ) -> tuple[Outcome, tuple[int | None, float | None]]:
-        """The outcome, and after how many tokens and seconds the target was seen to be reached."""
+        """The outcome, and after how many tokens and seconds the target was reached: `seen` before, or now.
+
+        Seconds are those of this training alone, which may be the end of a longer one.
+        """
         file = self.evolving.file
-        reached: list[tuple[int, float]] = []
+        reached = [] if seen is None else [seen]
         every = max(1, schedule.all_steps // LOOKS)
 
         def look(step: int, seconds: float) -> None:
@@ -188,8 +204,7 @@ class Laboratory:
             return build_model(genome, seed)
         named = {each.candidate: each for each in parents}
         trained = [
-            (models or {}).get(name) or load_model(self.places.model(name, "full"), named[name].read())
-            for name in born.parents
+            (models or {}).get(name) or load_model(self._finished(name), named[name].read()) for name in born.parents
         ]
         trained = [each.cpu() for each in trained]
         probe = self.corpus.blocks[0].ids
@@ -206,6 +221,10 @@ class Laboratory:
             )
         return child
 
+    def _finished(self, candidate: str) -> Path:
+        trained = self.ledger.trained(candidate, "full")
+        return self._checked(candidate, "full", trained.weights if trained is not None else "")
+
     def _checked(self, candidate: str, rung: RungName, digest: str) -> Path:
         directory = self.places.model(candidate, rung)
         if not directory.is_dir() or digest_directory(directory) != digest:
@@ -215,14 +234,42 @@ class Laboratory:
             )
         return directory
 
-    def _keep(self, model: GenomeForCausalLM, candidate: str, rung: RungName, outcome: Outcome) -> str:
-        """Write the model directory, and what a full training goes on from; the digest."""
-        with atomic_directory(self.places.model(candidate, rung)) as directory:
+    def _keep(
+        self,
+        model: GenomeForCausalLM,
+        born: Born,
+        line: Sequence[Born],
+        rung: RungName,
+        outcome: Outcome,
+        inherited: float,
+    ) -> str:
+        """Write the model directory, with what a full training goes on from, or what a founder must say; the digest."""
+        place = self.places.model(born.candidate, rung)
+        with atomic_directory(place) as directory:
             model.save_pretrained(directory)
             self.corpus.tokenizer().save_pretrained(directory)
             if rung == "short":
                 write_moments(directory, outcome.moments)
-        return digest_directory(self.places.model(candidate, rung))
+            else:
+                write_descent(directory, self._descended(born, line, outcome, inherited, directory))
+        return digest_directory(place)
+
+    def _descended(
+        self, born: Born, line: Sequence[Born], outcome: Outcome, inherited: float, directory: Path
+    ) -> Descended:
+        return Descended(
+            evolution=self.evolving.name,
+            plan=self.plan,
+            candidate=born.candidate,
+            line=tuple(each.candidate for each in line),
+            operators=born.operators,
+            inherited=inherited,
+            tokens=outcome.steps * tokens_of(born.read()),
+            genome=born.digest,
+            text=self.text,
+            license=licence_of(self.evolving.file.text),
+            weights=digest_file(directory / MODEL),
+        )
 
 
 def _timed(key: str, outcome: Outcome, reading: float | None, to_target: float | None) -> Timed:

@@ -94,7 +94,7 @@ def _luck(pool: Pool) -> str:
 def _controls(ledger: Ledger, front: Sequence[Entry]) -> list[str]:
     rows = [each for each in ledger.compared() if each.arm != "repeat"]
     if not rows:
-        return ["None yet."]
+        return ["None yet: until there are, nothing here is evidence for any architecture."]
     lines = [
         "`line`: the survivor's line of descent trained anew, weights handed down. `scratch`: the survivor from",
         "nothing at the tokens of one candidate; `scratch at equal compute`: with as many FLOPs as its whole line;",

@@ -30,7 +30,7 @@ from lamarck.gate.approval import Approver
 from lamarck.gate.approve import answer
 from lamarck.gate.check import check_approval
 from lamarck.gate.evolution import EvolutionPlan, admitted_evolution, asked_of_evolution
-from lamarck.gate.planned import plan_text
+from lamarck.gate.planned import plan_digest, plan_text
 from lamarck.run_lock import holding
 
 FIRST = name_of(0, 0)
@@ -71,7 +71,8 @@ def run_evolution(
     places = Places(evolving.name)
     with holding(places.lock, f"another process is at work on the evolution {evolving.name}"):
         corpus = corpus_of(evolving.file.text, evolving.file.data)
-        plan = make_plan(evolving, digest_of(evolving.file.text), corpus.vocab)
+        text = digest_of(evolving.file.text)
+        plan = make_plan(evolving, text, corpus.vocab)
         check_same(places, plan)
         asked = asked_of_evolution(plan, evolving.path)
         try:
@@ -82,7 +83,9 @@ def run_evolution(
         allowance = allowed(admitted_evolution(plan, evolving.path))
         write_text(places.file, evolving.content.decode("utf-8"))
         write_text(places.plan, plan_text(plan))
-        run = Evolution(evolving, places, Ledger(places), Laboratory(evolving, places, allowance), say)
+        ledger = Ledger(places)
+        laboratory = Laboratory(evolving, places, allowance, plan_digest(plan), text, corpus, ledger)
+        run = Evolution(evolving, places, ledger, laboratory, say)
         try:
             _evolve(run)
             why = f"all {evolving.file.generations} generations and the controls are done"
@@ -104,7 +107,6 @@ def _evolve(run: Evolution) -> None:
             _trained(run, run.ledger.birth(candidate), "full")
         if generation == 0:
             _repeat_first(run)
-        write_report(run.evolving, run.ledger, run.places)
     _compare(run)
 
 
@@ -154,8 +156,7 @@ def _trained(run: Evolution, born: Born, rung: RungName) -> Trained:
     if known is not None:
         return known
     before = run.ledger.trained(born.candidate, "short") if rung == "full" else None
-    parents = [run.ledger.birth(each) for each in born.parents]
-    line, timed = run.laboratory.rung(born, parents, rung, before)
+    line, timed = run.laboratory.rung(born, run.pool.ancestors(born.candidate), rung, before)
     run.ledger.add(line, timed)
     shown = f"{line.scores.bits_per_byte:.4f} bits a byte" if line.scores else line.stopped
     run.say(f"{born.candidate}, {rung}: {shown} ({timed.seconds:.1f} s)")

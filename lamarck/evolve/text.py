@@ -1,7 +1,8 @@
 """What candidates read: rows to learn from, and held-out blocks on which they are measured.
 
 Bits per byte: the nats of every token that is predicted, over the bytes that these tokens stand for, so that models
-with other tokens can be compared. Held-out blocks share nothing with the rows to learn from.
+with other tokens can be compared. Whole files are held out, and lines of theirs that stand in a learned file as well
+are left out.
 """
 
 import fnmatch
@@ -9,7 +10,7 @@ import hashlib
 import importlib.metadata
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 BLOCKS = 16  # of held-out text: what candidates are compared on, pair by pair
 BLOCK_ROWS = 4
 HELD_OUT_OF = 20  # of so many files one is held out
+SHORT_LINE = 20  # bytes
 LEAST_BYTES = 2_000_000
 END = 256  # behind the 256 bytes: it begins every row, and ends every text
 PROMPT_SHARE = 0.1  # of a problem's words that count in the loss: they are random, its answer is not
@@ -52,9 +54,10 @@ class Bytes:
     def __init__(self, text: InstalledText, data: Data) -> None:
         self.data = data
         contents = installed_files(text)
-        held = [content for name, content in contents.items() if _is_held_out(name)]
-        self._learned = _tokens([content for name, content in contents.items() if not _is_held_out(name)])
-        self._held = _tokens(held)
+        learned = [content for name, content in contents.items() if not _is_held_out(name)]
+        known = {line for content in learned for line in content.split(b"\n")}
+        held = [_unknown(content, known) for name, content in contents.items() if _is_held_out(name)]
+        self._learned, self._held = _tokens(learned), _tokens(held)
         need = BLOCKS * BLOCK_ROWS * (data.seq_len - 1)
         if len(self._held) < need:
             raise LamarckError(
@@ -164,14 +167,21 @@ def corpus_of(text: Text, data: Data) -> Corpus:
     return Bytes(text, data) if isinstance(text, InstalledText) else World(text, data)
 
 
+def licence_of(text: Text) -> str:
+    """As the package names it; the tiny world's problems are of this project's own generators."""
+    if isinstance(text, WorldText):
+        return "Apache-2.0"
+    said = importlib.metadata.metadata(text.distribution)
+    return str(said.get("License-Expression") or said.get("License") or "unknown").splitlines()[0]
+
+
 def digest_of(text: Text) -> str:
-    """Of what will be read, checked against the pin. Errors: as `installed_files`."""
+    """Of what is read. Errors: LamarckError for a configuration that is none."""
     from lamarck.config import load_config
     from lamarck.files import digest_value
 
     if isinstance(text, InstalledText):
-        installed_files(text)
-        return text.sha256
+        return text.sha256  # which `installed_files` holds it to
     config = load_config(Path(text.configfile))
     return digest_value([config.founder.digest(), config.suite])
 
@@ -207,6 +217,12 @@ def installed_files(text: InstalledText) -> dict[str, bytes]:
 def _is_held_out(name: str) -> bool:
     """Whole files, so that no passage is on both sides."""
     return int(hashlib.sha256(name.encode()).hexdigest(), 16) % HELD_OUT_OF == 0
+
+
+def _unknown(content: bytes, known: Container[bytes]) -> bytes:
+    """Without the lines that are known, but for short ones, such as `return None`, of which all code is made."""
+    lines = content.split(b"\n")
+    return b"\n".join(line for line in lines if len(line.strip()) < SHORT_LINE or line not in known)
 
 
 def _tokens(contents: Sequence[bytes]) -> torch.Tensor:
