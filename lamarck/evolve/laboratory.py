@@ -76,8 +76,8 @@ class Laboratory:
         if outcome.stopped == "tokens":
             scores = measure(model, self.corpus, file, outcome.instability, reached[0], self.device)
             timing = throughput(model, self.corpus.batch(0, 0), self.device)
-            begun = inherited if before is None else before.inherited
-            weights = self._keep(model, born, line, name, outcome, begun)
+            share = inherited if before is None else before.inherited
+            weights = self._keep(model, born, line, name, outcome, share)
         trained = Trained(
             candidate=born.candidate,
             rung=name,

@@ -13,11 +13,12 @@ def prune(pool: Pool, places: Places) -> tuple[list[str], int]:
     and of those that are still to be trained to the end their short rung.
     """
     kept = {entry.name for entry in (*pool.survivors(), *pool.front(), *pool.archive().values())}
+    chosen = any(each.arm != "repeat" for each in pool.ledger.compared())  # the controls have begun
     gone: list[str] = []
     freed = 0
     for born in pool.ledger.born():
         done = pool.ledger.trained(born.candidate, "full")
-        over = any(other.generation > born.generation for other in pool.ledger.born())
+        over = chosen or any(other.generation > born.generation for other in pool.ledger.born())
         for rung in ("short", "full"):
             directory = places.model(born.candidate, rung)
             needed = (born.candidate in kept) if rung == "full" else done is None and not over

@@ -12,7 +12,7 @@ import math
 import random
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,11 +53,7 @@ class Bytes:
 
     def __init__(self, text: InstalledText, data: Data) -> None:
         self.data = data
-        contents = installed_files(text)
-        learned = [content for name, content in contents.items() if not _is_held_out(name)]
-        known = {line for content in learned for line in content.split(b"\n")}
-        held = [_unknown(content, known) for name, content in contents.items() if _is_held_out(name)]
-        self._learned, self._held = _tokens(learned), _tokens(held)
+        self._learned, self._held = _learned_and_held(text)
         need = BLOCKS * BLOCK_ROWS * (data.seq_len - 1)
         if len(self._held) < need:
             raise LamarckError(
@@ -171,8 +167,8 @@ def licence_of(text: Text) -> str:
     """As the package names it; the tiny world's problems are of this project's own generators."""
     if isinstance(text, WorldText):
         return "Apache-2.0"
-    said = importlib.metadata.metadata(text.distribution)
-    return str(said.get("License-Expression") or said.get("License") or "unknown").splitlines()[0]
+    said = importlib.metadata.metadata(text.distribution).json
+    return str(said.get("license_expression") or said.get("license") or "unknown").splitlines()[0]
 
 
 def digest_of(text: Text) -> str:
@@ -212,6 +208,16 @@ def installed_files(text: InstalledText) -> dict[str, bytes]:
     if sum(map(len, contents.values())) < LEAST_BYTES:
         raise LamarckError(f"text: {text.distribution} has less than {LEAST_BYTES:,} bytes of {text.files}: name more")
     return contents
+
+
+@lru_cache(maxsize=1)
+def _learned_and_held(text: InstalledText) -> tuple[torch.Tensor, torch.Tensor]:
+    """The tokens of either part; read once in a process. Errors: as `installed_files`."""
+    contents = installed_files(text)
+    learned = [content for name, content in contents.items() if not _is_held_out(name)]
+    known = {line for content in learned for line in content.split(b"\n")}
+    held = [_unknown(content, known) for name, content in contents.items() if _is_held_out(name)]
+    return _tokens(learned), _tokens(held)
 
 
 def _is_held_out(name: str) -> bool:

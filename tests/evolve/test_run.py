@@ -128,7 +128,6 @@ def in_a_process(target: Callable[..., None], *arguments: object) -> int:
 @pytest.mark.parametrize(
     ("module", "name", "at"),
     [
-        ("run", "bear", 2),  # while candidates are born
         ("laboratory", "train", 2),  # at the short rung
         ("laboratory", "digest_directory", 5),  # weights are there, and no line says so: at the full rung
         ("ledger", "append_line", 30),  # between the clock's line and the ledger's: a child's
@@ -361,6 +360,7 @@ def test_descent_is_written_beside_the_weights(copied: Evolving) -> None:
         candidate = "g0-c00"
     founder = EvolvedFounder(kind="evolved", evolution="small", candidate=candidate)
     assert Path(founder.path) == SMALL.model(candidate, "full")
+    Path("founder").mkdir()
     said = copy_evolved(Path(founder.path), Path("founder"))
     assert said["kind"] == "evolved" and said["line"][-1] == candidate and "BSD" in said["license"]
     assert read_json(Path("founder/config.json"))["model_type"] == "lamarck_genome"
