@@ -26,11 +26,11 @@ EVOLUTION = {
     "seeds": ["config/small.genome.yaml"],
     "text": {"kind": "world", "configfile": "config/default.yaml"},
     "data": {"seq_len": 64, "batch_size": 32},
-    "generations": 2,
+    "generations": 3,
     "evolution": {
         "population": 1,
         "rung1_tokens": 2048,
-        "rung2_tokens": 2048 * 100,
+        "rung2_tokens": 2048 * 70,
         "crossover_prob": 0,
         "pareto_objectives": ["bits_per_byte", "memory"],
     },
@@ -53,8 +53,8 @@ def evolve(project: Project) -> str:
     found = re.search(r"Its short digest: (\w+)", asked.stdout)
     assert found
     said = project.run(*command, found[1]).stdout
-    assert "all 2 generations and the controls are done" in said
-    return "g1-c00"
+    assert "all 3 generations and the controls are done" in said
+    return "g2-c00"
 
 
 class Plain(yaml.SafeDumper):
