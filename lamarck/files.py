@@ -237,6 +237,36 @@ def write_changed(path: Path, text: str) -> None:
         write_text(path, text)
 
 
+def append_line(path: Path, text: str) -> None:
+    """Append one line and sync it: what a kill left half written goes first, and where it cannot be written, as on a
+    full disk, nothing of it stays. Errors: LamarckError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Unbuffered: what could not be written is not tried again when the file is closed.
+        with path.open("ab+", buffering=0) as file:
+            file.seek(0)
+            whole = file.read().rfind(b"\n") + 1
+            file.truncate(whole)
+            try:
+                left = f"{text}\n".encode()
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(whole)
+                raise
+    except OSError as error:
+        raise LamarckError(f"cannot write {path}: {error.strerror}; run it again to go on") from error
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """The lines of a file that `append_line` writes, without a last one that a kill left unfinished; none without it.
+
+    Errors: LamarckError where it cannot be read.
+    """
+    return read_regular(path).split(b"\n")[:-1] if os.path.lexists(path) else []
+
+
 def write_json(path: Path, value: Any) -> None:
     write_text(path, canonical_json(value))
 

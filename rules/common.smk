@@ -97,7 +97,7 @@ try:
         CONF = CONF.model_copy(
             update={"generations": int(workflow.config_settings.config["generations"])}
         )
-    if CONF.founder.kind == "local":
+    if CONF.founder.kind in ("local", "evolved"):
         # Snakemake takes an output whose input is gone for a source file, and would use the old founder.
         check_model_directory(Path(CONF.founder.path))
     elif CONF.founder.kind == "gguf":

@@ -28,6 +28,10 @@ class Cache:
             for name, tensor in slot.items():
                 slot[name] = tensor.index_select(0, beam_idx.to(tensor.device))
 
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keep these rows, by the name that transformers' own caches have for it; indices: (rows,)."""
+        self.reorder_cache(indices)
+
     def bytes(self) -> int:
         """Size of everything kept, positions left out: they are the bookkeeping of padded batches."""
         kept = (tensor for slot in self.slots.values() for name, tensor in slot.items() if name != "positions")

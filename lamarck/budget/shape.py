@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from lamarck.config import Founder, GgufFounder, HubFounder, LocalFounder
+from lamarck.config import EvolvedFounder, Founder, GgufFounder, HubFounder, LocalFounder
 from lamarck.config.section import Section, load_section
 from lamarck.config.tiny import TinyFounder
 from lamarck.errors import LamarckError
@@ -94,7 +94,7 @@ def shape_of_founder(founder: Founder, weights: Path) -> Shape:
     """
     if (weights / "config.json").exists():
         return shape_of_directory(weights)
-    if isinstance(founder, LocalFounder):
+    if isinstance(founder, LocalFounder | EvolvedFounder):
         return shape_of_directory(Path(founder.path))
     if isinstance(founder, GgufFounder):
         raise LamarckError(f"the shape of {founder.path} is known once it is unpacked: `snakemake results/g0/weights`")

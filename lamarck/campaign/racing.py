@@ -283,7 +283,7 @@ def decide(rules: Rules, scores: "np.ndarray", withdrawn: Mapping[str, str] | No
         better += found
         going = [name for name in going if name not in found]
         # What the others could still bring about: Holm asks less of the last one when all the rest are better.
-        needed = math.log((rules.family - len(better) - max(0, len(going) - 1)) / rules.risk)
+        needed = math.log(max(1, rules.family - len(better) - max(0, len(going) - 1)) / rules.risk)
         left = len(rules.blocks) - look
         reach = {name: max(best[name], hopes[name] + left * MOST_GROWTH) for name in going}
         if left:

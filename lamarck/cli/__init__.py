@@ -9,6 +9,7 @@ import typer
 
 from lamarck.cli.asking import approver_of, asked
 from lamarck.cli.campaigns import campaigns
+from lamarck.cli.evolutions import evolutions
 from lamarck.cli.groups import curricula, founders, pods, suites
 from lamarck.cli.merging import merges
 from lamarck.cli.options import DEFAULT, AsJson, ConfigFile
@@ -37,6 +38,7 @@ app.add_typer(pods, name="pods")
 app.add_typer(campaigns, name="campaign")
 app.add_typer(searches, name="search")
 app.add_typer(ratchets, name="ratchet")
+app.add_typer(evolutions, name="evolve")
 app.add_typer(merges, name="merge")
 
 

@@ -44,7 +44,21 @@ class HubFounder(Section):
     )
 
 
-Founder = Annotated[TinyFounder | LocalFounder | GgufFounder | HubFounder, Field(discriminator="kind")]
+class EvolvedFounder(Section):
+    kind: Literal["evolved"]
+    evolution: str = Field(pattern=r"^[\w-]+$", description="Name of an evolution that has run in this checkout.")
+    candidate: str = Field(pattern=r"^[\w-]+$", description="One that it trained to the end, such as g2-c03.")
+    primer: str | None = Field(
+        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
+    )
+
+    @property
+    def path(self) -> str:
+        """Its model directory."""
+        return f"results/evolve/{self.evolution}/candidates/{self.candidate}/full"
+
+
+Founder = Annotated[TinyFounder | LocalFounder | GgufFounder | HubFounder | EvolvedFounder, Field(discriminator="kind")]
 
 
 ADAMW = AdamWSettings()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
+from lamarck.arch.model import GenomeConfig
 from lamarck.config import THIS_MACHINE, HFEngineConfig, Machine
 from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token
@@ -125,21 +126,23 @@ class HFEngine:
         # Without padding no mask is needed, and the attention kernel without one is faster.
         attention = None if bool(mask.all()) else mask
         positions = (mask.cumsum(1) - 1).clamp(min=0)
-        cache = DynamicCache(config=self.model.config)
+        # A genome's model keeps more than keys and values, and makes its own at the first step.
+        cache = None if isinstance(self.model.config, GenomeConfig) else DynamicCache(config=self.model.config)
         end = torch.tensor(self.end, device=self.device)
         limit = torch.tensor(limits, device=self.device)
         rows = torch.arange(len(prompts), device=self.device)
         running = torch.ones(len(prompts), dtype=torch.bool, device=self.device)
         for step in range(1, max(limits) + 1):
-            logits = self.model(
+            output = self.model(
                 input_ids=inputs,
                 attention_mask=attention,
                 position_ids=positions,
                 past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
-            ).logits[:, -1]
-            chosen = choose(logits, rows, step)
+            )
+            cache = output.past_key_values if cache is None else cache
+            chosen = choose(output.logits[:, -1], rows, step)
             running = running & ~torch.isin(chosen, end)
             yield rows[running], chosen[running]
             running = running & (limit[rows] > step)

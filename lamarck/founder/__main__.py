@@ -1,4 +1,4 @@
-"""The founder stage: g0 is pretrained here, copied from a directory, unpacked from a GGUF file, or named on the hub.
+"""The founder stage: g0 is pretrained or bred here, copied from a directory, unpacked from a GGUF file, or on the hub.
 
 python -m lamarck.founder --config config/default.yaml --output results/g0/weights
 """
@@ -7,7 +7,7 @@ import argparse
 import time
 from pathlib import Path
 
-from lamarck.config import Config, GgufFounder, HubFounder, LocalFounder
+from lamarck.config import Config, EvolvedFounder, GgufFounder, HubFounder, LocalFounder
 from lamarck.engine import prepare_libraries
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json
@@ -51,6 +51,10 @@ def _make(config: Config, directory: Path, threads: int) -> tuple[dict[str, obje
     if isinstance(founder, LocalFounder):
         copy_founder(Path(founder.path), directory)
         return {"kind": "local"}, 0.0
+    if isinstance(founder, EvolvedFounder):
+        from lamarck.founder.evolved import copy_evolved
+
+        return copy_evolved(Path(founder.path), directory), 0.0
     if isinstance(founder, GgufFounder):
         from lamarck.founder.gguf import unpack_gguf
 

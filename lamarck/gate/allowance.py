@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from lamarck.errors import LamarckError
 from lamarck.gate.check import Admitted
+from lamarck.gate.evolution import AdmittedEvolution
 from lamarck.gate.journal import Attempt, Journal, journal_of
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.primer import AdmittedPrimer
@@ -95,6 +96,13 @@ def approved(admitted: Admitted | AdmittedPrimer, child: Generation) -> Allowanc
     journal = journal_of(child.name, plan_digest(admitted.plan))
     journal.read()
     return Allowance(child.name, admitted.plan.budget.device_seconds, journal)
+
+
+def evolving(admitted: AdmittedEvolution) -> Allowance:
+    """What the gate admitted for all candidates of an evolution together. Errors: as `approved`."""
+    journal = journal_of(admitted.plan.name, plan_digest(admitted.plan))
+    journal.read()
+    return Allowance(admitted.plan.name, admitted.plan.device_seconds, journal)
 
 
 def excepted(what: Excepted, steps: int, parameters: int) -> Allowance:

@@ -224,6 +224,9 @@ def _base(source: dict[str, Any]) -> str:
         return f"A local model directory that is not published, digest `{digest}`: `results/g0/weights/source.json`."
     if source["kind"] == "primed":
         return f"A {source['from']['kind']} founder after a primer, which is not published, digest `{digest}`."
+    if source["kind"] == "evolved":
+        line = " -> ".join(source["line"])
+        return f"Bred by this project ({source['evolution']}: {line}), digest `{digest}`: `results/g0/weights`."
     if source["kind"] == "gguf":
         return f"{source['name'] or 'A model'}, from a GGUF file that is not published, digest `{digest}`."
     return f"Pretrained by this project from nothing, digest `{digest}`: `results/g0/weights`."
@@ -251,7 +254,7 @@ def _licence_sentence(source: dict[str, Any]) -> str:
         return "Apache-2.0: the founder was pretrained by this project, on problems of its own generators."
     if source["kind"] == "hub":
         return f"That of {source['repo']} decides, which names its licence as {_licence(source)}."
-    if source["kind"] in ("gguf", "primed"):
+    if source["kind"] in ("gguf", "primed", "evolved"):
         origin = source.get("origin") or "a place that it does not name"
         return f"That of the founder decides, which is from {origin}, and whose licence is {_licence(source)}."
     return "That of the founder decides, which is a local model directory: ask who published this."

@@ -107,7 +107,7 @@ PRIMER_FILE = Setting(
 
 
 def _source(config: Config, founder: Generation) -> Files | None:
-    return {"source": (Path(config.founder.path),)} if config.founder.kind in ("local", "gguf") else None
+    return {"source": (Path(config.founder.path),)} if config.founder.kind in ("local", "gguf", "evolved") else None
 
 
 SOURCE = Setting("source", lambda config, founder, files: source_digest(files["source"][0]), _source)

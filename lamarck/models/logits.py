@@ -15,7 +15,9 @@ def logits_at(causal: torch.nn.Module, inputs: torch.Tensor, places: torch.Tenso
     def chosen(head: torch.nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
         return (given[0][places], *given[1:])
 
-    hook = causal.get_output_embeddings().register_forward_pre_hook(chosen)
+    head = causal.get_output_embeddings()
+    # A genome's tied head is no module: what stands before it takes single places as well.
+    hook = (causal.norm if head is None else head).register_forward_pre_hook(chosen)
     try:
         logits: torch.Tensor = causal(input_ids=inputs, use_cache=False).logits
     finally:

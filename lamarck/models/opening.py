@@ -30,6 +30,8 @@ def open_model(directory: Path, **settings: Any) -> "torch.nn.Module":
     """
     from transformers import AutoModelForCausalLM
 
+    import lamarck.arch.model  # noqa: F401  # so that transformers knows the models of genomes
+
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             directory,

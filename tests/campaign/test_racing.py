@@ -210,6 +210,12 @@ def test_figures_of_one_comparison_by_hand() -> None:
     assert decide(rules, np.array([old, new])).risk_spent == 0.04
 
 
+def test_all_challengers_may_be_better_at_once() -> None:
+    rules = Rules(incumbent="old", challengers=("new", "newer"), blocks=tuple("abcdefghijkl"), look_every=12)
+    old = np.linspace(0, 1, 12)
+    assert set(decide(rules, np.stack([old, old + 1, old + 2])).better) == {"new", "newer"}
+
+
 def test_scores_that_mean_the_same_tie() -> None:
     rules = Rules(incumbent="old", challengers=("new",), blocks=tuple("abcdef"))
     old = np.full(6, 0.3)
