@@ -12,9 +12,10 @@ from lamarck.budget.shape import LIKE_LLAMA
 def is_sliced(causal: Any, places: int) -> bool:
     """Whether the loss of `places` tokens is computed in slices: they are many, and nothing of the model's own stands
     between its head, which is frozen, and its logits."""
+    if causal.config.model_type not in LIKE_LLAMA:
+        return False
     head = causal.get_output_embeddings()
-    frozen = not any(value.requires_grad for value in head.parameters())
-    return frozen and causal.config.model_type in LIKE_LLAMA and places * head.out_features > LOGITS_AT_ONCE
+    return not head.weight.requires_grad and places * head.out_features > LOGITS_AT_ONCE
 
 
 def sliced_loss(causal: Any, inputs: torch.Tensor, places: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
