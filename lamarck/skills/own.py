@@ -1,9 +1,9 @@
 """Skills and problems that are the user's own: outside this package, named by a strategy.
 
-Their code runs as their user, in a process of its own beside the one that asks (own_worker.py): in the stage that
-writes a curriculum, and where an edited one is judged again. It runs in no sandbox, so take none from people whom you
-would not let run a program. A call that takes longer than `SECONDS` ends the run with a sentence; an exception refuses
-the text.
+Their code runs as their user, in a process of its own beside the one that asks (own_worker.py): where Snakemake works
+out what is to be made, in the stage that writes a curriculum, and where an edited one is judged again. It runs in no
+sandbox, so take none from people whom you would not let run a program. A call that takes longer than `SECONDS` ends the
+run with a sentence; an exception refuses the text.
 """
 
 import json
