@@ -13,10 +13,15 @@ from lamarck.skills.json_schema import JsonSchema
 from lamarck.skills.list_ops import ListOps
 from lamarck.skills.math_word import MathWord
 from lamarck.skills.ml_diagnosis import MlDiagnosis
+from lamarck.skills.own import declared, own_skill
+from lamarck.skills.plain_record import PlainRecord
+from lamarck.skills.plain_steps import PlainSteps
+from lamarck.skills.plain_sums import PlainSums
 from lamarck.skills.python_code import PythonCode
 
 TAGGED: dict[str, TaggedSkill] = {skill.name: skill for skill in (JsonMode(), Arithmetic(), ListOps())}
-IN_ENGLISH: tuple[Skill, ...] = (JsonSchema(), PythonCode(), MathWord(), CurriculumDesign(), MlDiagnosis())
+PLAIN: tuple[Skill, ...] = (PlainRecord(), PlainSteps(), PlainSums())
+IN_ENGLISH: tuple[Skill, ...] = (*PLAIN, JsonSchema(), PythonCode(), MathWord(), CurriculumDesign(), MlDiagnosis())
 SKILLS: dict[str, Skill] = {**TAGGED, **{skill.name: skill for skill in IN_ENGLISH}}
 
 __all__ = [
@@ -33,11 +38,11 @@ __all__ = [
 
 
 def get_skill(name: str) -> Skill:
-    """The skill called `name`. Errors: LamarckError that lists the ones there are."""
-    try:
-        return SKILLS[name]
-    except KeyError as error:
-        raise LamarckError(f"there is no skill {name!r}; the skills are {', '.join(SKILLS)}") from error
+    """The skill called `name`, of this package or the user's own. Errors: LamarckError that lists those there are."""
+    skill = SKILLS.get(name) or own_skill(name)
+    if skill is None:
+        raise LamarckError(f"there is no skill {name!r}; the skills are {', '.join([*SKILLS, *declared()])}")
+    return skill
 
 
 def get_tagged_skill(name: str) -> TaggedSkill:
@@ -46,3 +51,9 @@ def get_tagged_skill(name: str) -> TaggedSkill:
     if not isinstance(skill, TaggedSkill):
         raise LamarckError(f"the tiny world has no skill {name!r}; its skills are {', '.join(TAGGED)}")
     return skill
+
+
+def words_of(name: str) -> list[str]:
+    """Every word of a skill whose words are few enough to be a token each. Errors: LamarckError for another."""
+    skill = get_skill(name)
+    return skill.vocabulary() if isinstance(skill, PlainRecord) else get_tagged_skill(name).vocabulary()
