@@ -130,7 +130,8 @@ def _provenance(card: dict[str, Any], record: Record) -> list[tuple[str, str]]:
 def _licence(founder: Founder) -> str:
     if founder.kind == "tiny":
         return "Apache-2.0: the founder was pretrained by this project, on problems of its own generators."
-    sources = {"hub": "{0.repo}, revision {0.revision}", "gguf": "a GGUF file, whose own words are in its source.json"}
+    sources = {"hub": "{0.repo}, revision {0.revision}", "gguf": "a GGUF file, whose own words are in its source.json",
+               "merge": "a merge of models, whose licences are in its source.json"}  # fmt: skip
     source = sources.get(founder.kind, "a local model directory").format(founder)
     return f"That of the founder's output decides. The founder is {source}."
 

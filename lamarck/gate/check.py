@@ -12,7 +12,17 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_regular
 from lamarck.gate.approval import Approval, parse_approval, today
 from lamarck.gate.campaign import CampaignPlan, check_member, listed_in, read_campaign_plan
-from lamarck.gate.plan import Arm, Plan, PlanInputs, differing_fields, plan_training_digest, propose, read_plan
+from lamarck.gate.plan import (
+    AnyChildsPlan,
+    Arm,
+    Plan,
+    PlanInputs,
+    differing_fields,
+    plan_training_digest,
+    propose,
+    read_childs_plan,
+    read_plan,
+)
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import check_signature, signature_of, signer_lists
 from lamarck.lineage.digest import short
@@ -34,7 +44,9 @@ def gate_state(generation: Generation, plan: Path, approval: Path) -> GateState:
     if not approval.exists():
         return GateState("waiting", f"{name} waits for a human: {plan} is not approved.")
     try:
-        return GateState("open", f"{name} is approved.", check_approval(asked_of(name, read_plan(plan)), approval))
+        return GateState(
+            "open", f"{name} is approved.", check_approval(asked_of(name, read_childs_plan(plan)), approval)
+        )
     except LamarckError as error:
         return GateState("refused", f"{error}.")
 
@@ -53,7 +65,7 @@ class Asked:
     approve: str
 
 
-def asked_of(name: str, plan: Plan) -> Asked:
+def asked_of(name: str, plan: AnyChildsPlan) -> Asked:
     """Errors: LamarckError where the plan is another generation's."""
     if plan.generation != name:
         raise LamarckError(f"the plan of {name} is one of {plan.generation}: run snakemake for a new plan")
@@ -113,7 +125,7 @@ def check_trained(generation: Generation) -> Approval:
         plan = read_campaign_plan(step.plan)
         listed_in(plan, generation.planned_by)
         return check_answer(asked_of_campaign(step, plan), step.approval)
-    return check_answer(asked_of(generation.planned_by.name, read_plan(generation.plan)), generation.approval)
+    return check_answer(asked_of(generation.planned_by.name, read_childs_plan(generation.plan)), generation.approval)
 
 
 @dataclass(frozen=True)
@@ -201,7 +213,12 @@ class _Question:
     plan: CampaignPlan | None = None
 
 
-def _asked(planned: Generation, plan: Plan, answer: Answer) -> _Question:
+def asked_of_parent(planned: Generation, plan: AnyChildsPlan, answer: Answer) -> Asked:
+    """What was asked about a parent whose ceiling is its child's: by its own plan, or by its campaign's."""
+    return _asked(planned, plan, answer).asked
+
+
+def _asked(planned: Generation, plan: AnyChildsPlan, answer: Answer) -> _Question:
     """Errors: LamarckError where the plan of its campaign is not given, or is not a plan."""
     step = planned.campaign_step
     if step is None:

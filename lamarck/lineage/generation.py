@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lamarck import strict_yaml
 from lamarck.config import FORMS, Form
+from lamarck.config.crossing import AVERAGE, Crossing
 from lamarck.errors import LamarckError
 
 CONTROL = "control"
@@ -37,8 +38,11 @@ class Described(BaseModel):
 
     founder: str = Field("", pattern=f"^{ID}$", description="Id of the lineage whose g0 it starts from.")
     parents: dict[int, tuple[str, ...]] = Field(
-        {}, description="Number of a generation -> the one or two generations that it is made from."
+        {},
+        description="Number of a generation -> the one or two generations that it is made from. The lowest number "
+        "is where the lineage begins.",
     )
+    crossings: dict[int, Crossing] = Field({}, description="Number of a child of two parents -> how they are crossed.")
     overlay: dict[str, Any] = Field({}, description="Keys of the configuration that are others for this lineage.")
     approved_at_once: bool = Field(
         False, description="Of a campaign's lineage: one approval covers all of its steps, not each step its own."
@@ -91,6 +95,18 @@ class Generation:
     def parent(self) -> "Generation":
         """The first of its parents: the teacher, where it has a curriculum."""
         return self.parents[0]
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether it is made of two parents, without a curriculum and without training."""
+        return self.number > 0 and len(self.parents) > 1
+
+    @property
+    def crossing(self) -> Crossing:
+        """How its two parents are crossed; its control arm is their plain average."""
+        if self.is_control:
+            return AVERAGE
+        return described(self.lineage).crossings.get(self.number, Crossing())
 
     @property
     def line(self) -> list["Generation"]:
@@ -237,6 +253,22 @@ def description_files(generation: Generation) -> tuple[Path, ...]:
 def described_lineages() -> list[str]:
     """Ids of the lineages that have a description, in their order."""
     return sorted(path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.glob("**/lineage.yaml"))
+
+
+def first_number(lineage: str) -> int:
+    """The number of a lineage's first child: those below come from the lineages of its parents."""
+    return min(described(lineage).parents, default=1)
+
+
+def crossed_generations() -> list[Generation]:
+    """Every child of two parents that is described, control arms left out; those of campaigns apart."""
+    return [
+        Generation(number, lineage)
+        for lineage in described_lineages()
+        if not lineage.startswith(f"{CAMPAIGNS}/")
+        for number, parents in sorted(described(lineage).parents.items())
+        if len(parents) > 1
+    ]
 
 
 def described(lineage: str) -> Described:
