@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from lamarck.config import Config, load_config
 from lamarck.config.crossing import Crossing
 from lamarck.config.section import check_section
 from lamarck.errors import LamarckError
@@ -18,6 +17,7 @@ from lamarck.gate.plan import CrossPlan
 from lamarck.gate.review import run_lines
 from lamarck.gate.standing import DEFAULT_CONFIG, command
 from lamarck.lineage.artifacts import SCORES, found_kind
+from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.freshness import examine
 from lamarck.lineage.generation import (
     CAMPAIGNS,
@@ -28,6 +28,7 @@ from lamarck.lineage.generation import (
     description_file,
     parse_generation,
 )
+from lamarck.lineage.records import read_scores
 from lamarck.merge.document import nearest
 
 
@@ -47,7 +48,6 @@ def cross(
     Errors: LamarckError, and nothing written, where a parent is not there or not finished, both do not go together,
     there is no such way to cross them, or the lineage is there already.
     """
-    config = load_config(config_path)
     parents = [find_generation(name) for name in (first, second)]
     child = parse_generation(to)
     given = {"method": method, "weights": list(weights), "rank": rank, "parameters": _parameters(parameters)}
@@ -66,8 +66,8 @@ def cross(
         # First what can be told without reading a byte of a model.
         check_parents(child)
         for parent in parents:
-            check_finished(config, parent)
-        plan = propose_cross(config, child, (_files(parents[0]), _files(parents[1])))
+            check_finished(parent)
+        plan = propose_cross(load_config_of(config_path, child), child, (_files(parents[0]), _files(parents[1])))
     except BaseException:
         path.unlink()
         if not any(path.parent.iterdir()):
@@ -92,7 +92,7 @@ def find_generation(name: str) -> Generation:
     return parse_generation(name)
 
 
-def check_finished(config: Config, parent: Generation) -> None:
+def check_finished(parent: Generation) -> None:
     """A parent is trained, is what its record says, and has a whole score: it is what its child is measured against.
 
     Errors: LamarckError that says what it lacks.
@@ -105,9 +105,10 @@ def check_finished(config: Config, parent: Generation) -> None:
             f"{parent.name} is not what its record says ({trained.reason}): restore it with `dvc checkout`"
         )
     scores = examine(SCORES, parent, None)
-    if scores.state != "whole":
+    if scores.state != "whole" or read_scores(parent.scores).partial:
+        reason = scores.reason or "it was evaluated only in part"
         raise LamarckError(
-            f"{parent.name} has no scores that hold ({scores.reason}): its child is measured against it; run "
+            f"{parent.name} has no scores that hold ({reason}): its child is measured against it; run "
             f"`{command('snakemake')} {parent.scores}` first"
         )
 

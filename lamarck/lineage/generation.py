@@ -114,6 +114,14 @@ class Generation:
         return [*self.parent.line, self] if self.number else [self]
 
     @property
+    def ancestors(self) -> list["Generation"]:
+        """Itself and all of its forebears, through every parent, each once and behind its own parents."""
+        if not self.number:
+            return [self]
+        found = [each for parent in self.parents for each in parent.ancestors]
+        return list(dict.fromkeys([*found, self]))
+
+    @property
     def planned_by(self) -> "Generation":
         """The generation whose plan and approval cover this one."""
         return (
@@ -246,7 +254,7 @@ def description_file(lineage: str) -> Path:
 
 def description_files(generation: Generation) -> tuple[Path, ...]:
     """Those of a generation's own lineage and of its forebears', as far as there are any."""
-    lineages = dict.fromkeys(each.planned_by.lineage for each in generation.line)
+    lineages = dict.fromkeys(each.planned_by.lineage for each in generation.ancestors)
     return tuple(path for lineage in lineages if lineage and (path := description_file(lineage)).exists())
 
 

@@ -143,6 +143,8 @@ def merge_products(
     chosen = get_method(method)
     if chosen.base == "unused":
         raise LamarckError(f"{method} does not act on differences to a base: choose task_arithmetic, ties or della")
+    if chosen.most is not None and len(adapters) > chosen.most:
+        raise LamarckError(f"{method} takes {chosen.most} model beside the base, not {len(adapters)}: choose another")
     read = [read_adapter(path) for path in adapters]
     _check_fit(adapters, read)
     parameters = [_values(chosen, values, per_model=True) for values in own]

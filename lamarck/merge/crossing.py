@@ -30,7 +30,12 @@ def check_crossing(crossing: Crossing) -> None:
         return
     from lamarck.merge.methods import METHODS
 
-    usable = {name: method for name, method in METHODS.items() if method.base != "unused"}
+    # On differences to a base, of two models beside it.
+    usable = {
+        name: method
+        for name, method in METHODS.items()
+        if method.base != "unused" and (method.most is None or method.most >= 2)
+    }
     if crossing.method not in usable:
         raise LamarckError(
             f"there is no crossing by {crossing.method!r}: {nearest(crossing.method, [CONCATENATE, *usable])}"

@@ -34,19 +34,11 @@ def cross_card(child: Generation, plan: CrossPlan, crossing: Crossing, crossed: 
 
 def ancestors(child: Generation) -> str:
     """A Mermaid graph of every line that leads to `child`."""
-    members: dict[str, Generation] = {}
-
-    def visit(generation: Generation) -> None:
-        if generation.name not in members:
-            for parent in generation.parents if generation.number else ():
-                visit(parent)
-            members[generation.name] = generation
-
-    visit(child)
-    number = {name: f"m{i}" for i, name in enumerate(members)}
+    number = {each.name: f"m{i}" for i, each in enumerate(child.ancestors)}
     lines = ["```mermaid", "graph TD"]
-    for name, generation in members.items():
-        lines.append(f'  {number[name]}["{name}"]')
-        parents = generation.parents if generation.number else ()
-        lines += [f"  {number[each.name]} --> {number[name]}" for each in parents]
+    for each in child.ancestors:
+        lines.append(f'  {number[each.name]}["{each.name}"]')
+        lines += [
+            f"  {number[parent.name]} --> {number[each.name]}" for parent in (each.parents if each.number else ())
+        ]
     return "\n".join([*lines, "```"])
