@@ -259,8 +259,24 @@ def description_files(generation: Generation) -> tuple[Path, ...]:
 
 
 def described_lineages() -> list[str]:
-    """Ids of the lineages that have a description, in their order."""
-    return sorted(path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.glob("**/lineage.yaml"))
+    """Ids of the lineages that have a description: each behind those that its founder and its parents are of."""
+    ids = sorted(path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.glob("**/lineage.yaml"))
+    ordered: dict[str, None] = {}
+    seen = set[str]()
+
+    def visit(lineage: str) -> None:
+        if lineage in seen or lineage not in ids:
+            return
+        seen.add(lineage)
+        said = described(lineage)
+        named = [parse_generation(name).planned_by.lineage for parents in said.parents.values() for name in parents]
+        for below in (said.founder, *named):
+            visit(below)
+        ordered[lineage] = None
+
+    for each in ids:
+        visit(each)
+    return list(ordered)
 
 
 def first_number(lineage: str) -> int:
