@@ -396,7 +396,7 @@ def cross_inputs_of(wildcards):
     planned = child.planned_by
     files = inputs_of("crossed", child) | inputs_of("cross_plan", planned)
     approvals = {"approval": planned.approval}
-    plans = {}
+    plans = {"campaign_plan": step.plan} if (step := child.campaign_step) else {}
     for name, parent in zip(("parent", "other_parent"), planned.parents):
         approvals[f"{name}_approval"] = parent.planned_by.approval
         if step := parent.planned_by.campaign_step:

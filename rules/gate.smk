@@ -88,3 +88,4 @@ checkpoint cross_plan:
 
 
 ruleorder: cross_plan > plan
+ruleorder: cross_plan > member_plan

@@ -72,16 +72,17 @@ rule cross:
         "../envs/cpu.yaml"
     threads: 1
     params:
-        campaign=option("parent-campaign-plan", "parent_campaign_plan"),
+        campaign=option("campaign-plan", "campaign_plan"),
+        parent_campaign=option("parent-campaign-plan", "parent_campaign_plan"),
         other_campaign=option(
             "other-parent-campaign-plan", "other_parent_campaign_plan"
         ),
         spent=journals_of,
     shell:
         "python -m lamarck.train.cross --config {input.config:q} --generation {wildcards.crossed} "
-        "--plan {input.plan:q} --approval {input.approval:q} "
+        "--plan {input.plan:q} --approval {input.approval:q} {params.campaign} "
         "--weights {input.weights:q} --change {input.change:q} --parent-plan {input.previous_plan:q} "
-        "--parent-approval {input.parent_approval:q} {params.campaign} "
+        "--parent-approval {input.parent_approval:q} {params.parent_campaign} "
         "--other-weights {input.other_weights:q} --other-change {input.other_change:q} "
         "--other-parent-plan {input.other_plan:q} --other-parent-approval {input.other_parent_approval:q} "
         "{params.other_campaign} --output {output.child:q} 2>&1 | tee {log:q}"

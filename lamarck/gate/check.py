@@ -178,7 +178,7 @@ def check_gate(
     planned = generation.planned_by
     name = planned.name
     approved = read_plan(plan)
-    own = _asked(planned, approved, answer)
+    own = question_of(planned, approved, answer)
     approval = check_approval(own.asked, answer.approval, plan, inputs.curriculum)
     if config.control and inputs.control is None:
         raise LamarckError(f"the plan of {name} covers its control arm, whose files are not given")
@@ -187,7 +187,7 @@ def check_gate(
         parent = planned.parent.planned_by
         if parent_answer is None:
             raise LamarckError(f"{name} needs the approval of its parent {parent.name}, whose ceiling is its own")
-        check_answer(_asked(parent, made.previous, parent_answer).asked, parent_answer.approval, plan)
+        check_answer(question_of(parent, made.previous, parent_answer).asked, parent_answer.approval, plan)
     differing = differing_fields(approved, made.plan)
     if differing:
         parts = dict.fromkeys(field.partition(".")[0] for field in differing)
@@ -197,7 +197,10 @@ def check_gate(
             f"`lamarck review {name}` and approve again"
         )
     if own.step and own.plan:
-        check_member(config, planned, own.step, own.plan, made.plan)
+        made_plan = made.plan
+        check_member(
+            config, planned, own.step, own.plan, made_plan, made_plan.strategy.digest, made_plan.cost.parameters
+        )
     arm = _arm(approved, generation)
     return Admitted(
         approved, approval, made.strategy, made.items[generation.name], arm.curriculum.digest, arm.parent.digest
@@ -205,7 +208,7 @@ def check_gate(
 
 
 @dataclass(frozen=True)
-class _Question:
+class Question:
     """What was asked about a generation: its own plan, or a step of its campaign."""
 
     asked: Asked
@@ -213,22 +216,17 @@ class _Question:
     plan: CampaignPlan | None = None
 
 
-def asked_of_parent(planned: Generation, plan: AnyChildsPlan, answer: Answer) -> Asked:
-    """What was asked about a parent whose ceiling is its child's: by its own plan, or by its campaign's."""
-    return _asked(planned, plan, answer).asked
-
-
-def _asked(planned: Generation, plan: AnyChildsPlan, answer: Answer) -> _Question:
+def question_of(planned: Generation, plan: AnyChildsPlan, answer: Answer) -> Question:
     """Errors: LamarckError where the plan of its campaign is not given, or is not a plan."""
     step = planned.campaign_step
     if step is None:
-        return _Question(asked_of(planned.name, plan))
+        return Question(asked_of(planned.name, plan))
     if answer.campaign_plan is None:
         raise LamarckError(f"{planned.name} is covered by {step.name}, whose plan is not given")
     if not answer.campaign_plan.exists():
         raise LamarckError(f"{step.name} is not approved: `lamarck campaign run {step.file}` asks")
     approved = read_campaign_plan(answer.campaign_plan)
-    return _Question(asked_of_campaign(step, approved), step, approved)
+    return Question(asked_of_campaign(step, approved), step, approved)
 
 
 def _arm(plan: Plan, generation: Generation) -> Plan | Arm:

@@ -17,13 +17,15 @@ from lamarck.config.crossing import AVERAGE, Crossing
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import digest_file, write_json, write_text
 from lamarck.gate.approval import Approval
-from lamarck.gate.check import Answer, asked_of, asked_of_parent, check_answer, check_approval
+from lamarck.gate.campaign import check_member
+from lamarck.gate.check import Answer, check_answer, check_approval, question_of
 from lamarck.gate.plan import (
     AnyChildsPlan,
     Budget,
     CrossPlan,
     Recipe,
     Suite,
+    count_parameters,
     differing_fields,
     parent_of_plan,
     plan_training_digest,
@@ -191,11 +193,12 @@ def check_cross(
     approved = read_childs_plan(plan)
     if not isinstance(approved, CrossPlan):
         raise LamarckError(f"{plan} is not the plan of a child of two parents: delete it and run snakemake again")
-    approval = check_approval(asked_of(planned.name, approved), answer.approval, plan)
+    own = question_of(planned, approved, answer)
+    approval = check_approval(own.asked, answer.approval, plan)
     made = propose_cross(config, planned, files)
     for parent, given, said in zip(planned.parents, files, parent_answers, strict=True):
-        asked = asked_of_parent(parent.planned_by, _plan_of(parent, given), said)
-        check_answer(asked, said.approval, plan)
+        question = question_of(parent.planned_by, _plan_of(parent, given), said)
+        check_answer(question.asked, said.approval, plan)
     if differing := differing_fields(approved, made):
         parts = dict.fromkeys(field.partition(".")[0] for field in differing)
         raise LamarckError(
@@ -203,6 +206,9 @@ def check_cross(
             f"say now ({', '.join(differing)}): restore them, or delete {plan}, run snakemake for a new plan, then "
             f"read `lamarck review {planned.name}` and approve again"
         )
+    if own.step and own.plan:
+        parameters = count_parameters(files[0].weights)
+        check_member(config, planned, own.step, own.plan, made, made.crossing.digest, parameters)
     part = approved.control if child.is_control else approved.crossing
     if part is None:
         raise LamarckError(f"the plan of {planned.name} has no control arm: set `control: true` and plan again")

@@ -73,13 +73,15 @@ def survey(config: Config, lineage: str = "") -> list[Artifact]:
 
 
 def survey_crosses(config: Config) -> list[Artifact]:
-    """The same of every lineage in which a child of two parents is described; its founder is another lineage's."""
+    """The same of every lineage in which a child of two parents is described, those of campaigns apart; its founder is
+    another lineage's."""
     return [examine(kind, generation, own) for own, kind, generation in members_of_crosses(config)]
 
 
 def members_of_crosses(config: Config) -> Iterator[tuple[Config, Kind, Generation]]:
     """Every kind and generation of those lineages, with the configuration of each. `config`: the project's."""
-    for lineage in dict.fromkeys(each.lineage for each in crossed_generations()):
+    lineages = dict.fromkeys(each.lineage for each in crossed_generations() if each.campaign_step is None)
+    for lineage in lineages:
         own = config_of(config, lineage)
         yield from ((own, kind, generation) for kind, generation in members(own, lineage) if generation.number)
 

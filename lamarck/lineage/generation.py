@@ -285,11 +285,10 @@ def first_number(lineage: str) -> int:
 
 
 def crossed_generations() -> list[Generation]:
-    """Every child of two parents that is described, control arms left out; those of campaigns apart."""
+    """Every child of two parents that is described, control arms left out."""
     return [
         Generation(number, lineage)
         for lineage in described_lineages()
-        if not lineage.startswith(f"{CAMPAIGNS}/")
         for number, parents in sorted(described(lineage).parents.items())
         if len(parents) > 1
     ]

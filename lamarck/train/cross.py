@@ -42,7 +42,7 @@ def main() -> None:
     config = load_config_of(arguments.config, child)
     with own_copies(parents_given(arguments)) as parents:
         with every_byte_read():  # nothing that is remembered of a file opens the gate
-            answer = Answer(arguments.approval)
+            answer = Answer(arguments.approval, arguments.campaign_plan)
             said = (
                 Answer(arguments.parent_approval, arguments.parent_campaign_plan),
                 Answer(arguments.other_parent_approval, arguments.other_parent_campaign_plan),
@@ -137,6 +137,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--generation", required=True)
     parser.add_argument("--plan", type=Path, required=True)
     parser.add_argument("--approval", type=Path, required=True)
+    parser.add_argument("--campaign-plan", type=Path, help="what the approval answers, for a member of a campaign")
     add_parents(parser)
     for prefix, whose in (("", "the first parent's"), ("other-", "the second parent's")):
         parser.add_argument(f"--{prefix}parent-approval", type=Path, required=True, help=f"of {whose} plan")

@@ -5,14 +5,13 @@ import shutil
 from pathlib import Path
 
 import torch
-import yaml
 from safetensors.torch import load_file, save_file
 
 from tests.pipeline.conftest import Project
 
 
 def write_parents(root: Path, weights: Path) -> None:
-    """Three models near a founder that can write, in place of real ones; and the merge file that names them."""
+    """Three models near a founder that can write, in place of those that config/merges/founder.yaml names."""
     for number, name in enumerate(("base", "first", "second")):
         directory = root / "models" / name
         directory.mkdir(parents=True)
@@ -29,14 +28,6 @@ def write_parents(root: Path, weights: Path) -> None:
             {"format": "pt"},
         )
     (root / "models/first/README.md").write_text("---\nlicense: apache-2.0\n---\n")
-    places = {name: f"../../models/{name}" for name in ("base", "first", "second")}
-    (root / "config/merges/founder.yaml").write_text(
-        yaml.safe_dump({"documents": ["founder/ties.yaml"], "models": places})
-    )
-    document = root / "config/merges/founder/ties.yaml"
-    document.parent.mkdir()
-    models = [{"model": name, "parameters": {"weight": 0.5}} for name in ("first", "second")]
-    document.write_text(yaml.safe_dump({"merge_method": "ties", "base_model": "base", "models": models}))
 
 
 def test_a_merge_is_raised_for_two_generations(at_gate: Project, tmp_path: Path) -> None:
