@@ -43,7 +43,6 @@ def test_two_generations_have_a_child(finished: Project, tmp_path: Path) -> None
     description.write_text(yaml.safe_dump(values))
 
     project.snakemake("results/cross/g3/plan.json")
-    assert "cross/g3 waits for a human" in project.snakemake("results/cross/g3/adapter", check=False)
     assert "A child of two parents".lower() in project.run("lamarck", "review", "cross/g3").stdout.lower()
     project.approve("cross/g3")
     project.snakemake("results/cross/g3/eval.json")
@@ -73,9 +72,8 @@ def test_two_generations_have_a_child(finished: Project, tmp_path: Path) -> None
     assert row["gate"]["state"] == "open" and row["score"] is not None
     assert set(row["artifacts"].values()) == {None}
     assert "Nothing to be done" in project.snakemake("--dry-run", "results/cross/g3/eval.json")
-    assert project.run("lamarck", "compare", "cross/g3", "g2").returncode == 0
 
-    # A byte of it that changes is found, and a parent that changes closes the gate.
+    # A byte of it that changes is found.
     adapter = project.root / "results/cross/g3/adapter/adapter_model.safetensors"
     adapter.chmod(0o644)
     adapter.write_bytes(adapter.read_bytes() + b"x")
