@@ -22,6 +22,8 @@ localrules:
     all,
     plan,
     member_plan,
+    cross_plan,
+    cross,
     dataset_card,
     lineage,
     publish,

@@ -18,11 +18,17 @@ from lamarck.founder.gguf import check_gguf
 from lamarck.founder.local import check_model_directory
 from lamarck.gate.check import gate_state
 from lamarck.gate.journal import journal_of, spent_directory
-from lamarck.gate.plan import read_plan
+from lamarck.gate.plan import read_childs_plan
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import signature_of
 from lamarck.gate.standing import next_step, standing, waiting_elsewhere
-from lamarck.lineage.artifacts import EXAM_FILES, arms, exam_kind, kind_of, trained_kind
+from lamarck.lineage.artifacts import (
+    EXAM_FILES,
+    arms,
+    exam_kind,
+    kind_of,
+    trained_kind,
+)
 from lamarck.lineage.inputs import primer_of
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.dvc import record_outputs
@@ -30,11 +36,14 @@ from lamarck.lineage.freshness import keep_edits, survey
 from lamarck.lineage.generation import (
     STUDENT,
     Generation,
+    crossed_generations,
     described_lineages,
     description_files,
+    parse_generation,
 )
 from lamarck.lineage.records import CODE_VARIABLE, code_state
 from lamarck.lineage.times import ContentTimes, Made, decide_by, made
+from lamarck.merge.sources import sources_of
 from lamarck.models.hub import check_may_write
 from lamarck.progress import TERMINAL_VARIABLE
 from lamarck.report.lineage import SUMMARY_FILES, why_stale
@@ -102,6 +111,8 @@ try:
         check_model_directory(Path(CONF.founder.path))
     elif CONF.founder.kind == "gguf":
         check_gguf(Path(CONF.founder.path))
+    elif CONF.founder.kind == "merge":
+        sources_of(Path(CONF.founder.file))
     if workflow.is_main_process:
         if not workflow.dryrun:
             take_run_lock()
@@ -151,8 +162,17 @@ GENERATIONS = range(1, CONF.generations + 1)
 GATED = range(0 if primer_of(CONF) else 1, CONF.generations + 1)
 
 
+# Children of two parents have rules of their own.
+CROSSED = "|".join(each.name for each in crossed_generations()) or "none"
+CROSSED_CONTROLS = (
+    "|".join(each.control.name for each in crossed_generations()) or "none"
+)
+
+
 def generation_of(wildcards):
     """The generation of a rule's paths: g0 where they have no number."""
+    if crossed := wildcards.get("crossed"):
+        return parse_generation(crossed)
     return Generation(int(wildcards.get("n", 0)), wildcards.prefix.removesuffix("/"))
 
 
@@ -208,7 +228,9 @@ def inputs_of(kind, generation):
 
 def gate_is_open(child):
     """Whether `child` may be trained. Waiting is no error; an approval that does not hold is."""
-    if child.number:
+    if child.is_crossed:
+        checkpoints.cross_plan.get(crossed=child.name)
+    elif child.number:
         checkpoints.plan.get(prefix=child.prefix, n=child.number)
     else:
         checkpoints.primer_plan.get(prefix=child.prefix)
@@ -367,6 +389,25 @@ def train_inputs_of(wildcards):
     )
 
 
+def cross_inputs_of(wildcards):
+    child = generation_of(wildcards)
+    if workflow.is_main_process:
+        check_answered(child)
+    planned = child.planned_by
+    files = inputs_of("crossed", child) | inputs_of("cross_plan", planned)
+    approvals = {"approval": planned.approval}
+    plans = {"campaign_plan": step.plan} if (step := child.campaign_step) else {}
+    for name, parent in zip(("parent", "other_parent"), planned.parents):
+        approvals[f"{name}_approval"] = parent.planned_by.approval
+        if step := parent.planned_by.campaign_step:
+            plans[f"{name}_campaign_plan"] = step.plan
+    return (
+        files
+        | answers(approvals)
+        | {name: ancient(str(path)) for name, path in plans.items()}
+    )
+
+
 def check_answered(generation):
     """Before a training begins here: a human has answered, and what was answered holds."""
     step = generation.campaign_step
@@ -395,13 +436,13 @@ def approved_dollars(wildcards, input):
     """What the approved plan lets the run cost where it is rented; None: it says nothing, or is still to be made."""
     # While the gate's checkpoint is still to be looked at, Snakemake has no inputs by name.
     plan = Path(str(input.get("plan", "")))
-    return read_plan(plan).budget.dollars if plan.is_file() else None
+    return read_childs_plan(plan).budget.dollars if plan.is_file() else None
 
 
 def approved_plan(wildcards, input):
     """The digest of the plan: all runs that train by it spend its dollars together."""
     plan = Path(str(input.get("plan", "")))
-    return plan_digest(read_plan(plan)) if plan.is_file() else None
+    return plan_digest(read_childs_plan(plan)) if plan.is_file() else None
 
 
 def journals_of(wildcards, input):
@@ -410,7 +451,7 @@ def journals_of(wildcards, input):
     plan = Path(str(input.get("plan", "")))
     if workflow.is_main_process and plan.is_file():
         try:
-            journal_of(child.name, plan_digest(read_plan(plan))).read()
+            journal_of(child.name, plan_digest(read_childs_plan(plan))).read()
         except LamarckError as error:
             raise WorkflowError(f"{error}.") from error
     return str(spent_directory(child.name))

@@ -1,4 +1,5 @@
-# Where the founder comes from: pretrained, copied from a model directory, unpacked from a GGUF file, or named on the hub.
+# Where the founder comes from: pretrained, copied from a model directory, unpacked from a GGUF file, merged, or named on
+# the hub.
 
 
 if primer_of(CONF):

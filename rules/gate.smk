@@ -57,3 +57,35 @@ rule member_plan:
         control_change=option("control-parent-change", "control_change"),
     shell:
         PLAN
+
+
+# Of a child of two parents, which has no curriculum.
+checkpoint cross_plan:
+    input:
+        unpack(made_from("cross_plan")),
+        config=CONFIG,
+    output:
+        record="results/{crossed}/plan.record.json",
+        plan=report(
+            "results/{crossed}/plan.json",
+            caption="captions/plan.rst",
+            category="Plans",
+            labels={"generation": "{crossed}", "file": "plan.json"},
+        ),
+    log:
+        "logs/{crossed}/plan.log",
+    wildcard_constraints:
+        crossed=CROSSED,
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    shell:
+        "python -m lamarck.gate.crossing --config {input.config:q} --generation {wildcards.crossed} "
+        "--weights {input.weights:q} --change {input.change:q} --parent-plan {input.previous_plan:q} "
+        "--other-weights {input.other_weights:q} --other-change {input.other_change:q} "
+        "--other-parent-plan {input.other_plan:q} "
+        "--output {output.plan:q} --record {output.record:q} 2>&1 | tee {log:q}"
+
+
+ruleorder: cross_plan > plan
+ruleorder: cross_plan > member_plan

@@ -1,4 +1,4 @@
-# The child is made: the only rule behind the gate. The trainer checks the approval again, over everything it reads.
+# The child is made: by the rules behind the gate. The trainer checks the approval again, over everything it reads.
 
 
 rule train:
@@ -47,3 +47,45 @@ rule train:
         "{params.campaign} {params.parent_campaign} "
         "--checkpoint {params.checkpoint:q} --metrics {params.metrics:q} "
         "--output {output.child:q} --threads {threads} 2>&1 | tee {log:q}"
+
+
+# A child of two parents: seconds of work on files that are here.
+rule cross:
+    input:
+        unpack(cross_inputs_of),
+        config=CONFIG,
+    output:
+        child=report(
+            directory("results/{crossed}/adapter"),
+            patterns=["{record,training}.json"],
+            caption="captions/training.rst",
+            category="Training",
+            labels={"generation": "{crossed}", "file": "{record}.json"},
+        ),
+    log:
+        "logs/{crossed}/crossed.log",
+    benchmark:
+        "logs/{crossed}/crossed.tsv"
+    wildcard_constraints:
+        crossed=f"{CROSSED}|{CROSSED_CONTROLS}",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    params:
+        campaign=option("campaign-plan", "campaign_plan"),
+        parent_campaign=option("parent-campaign-plan", "parent_campaign_plan"),
+        other_campaign=option(
+            "other-parent-campaign-plan", "other_parent_campaign_plan"
+        ),
+        spent=journals_of,
+    shell:
+        "python -m lamarck.train.cross --config {input.config:q} --generation {wildcards.crossed} "
+        "--plan {input.plan:q} --approval {input.approval:q} {params.campaign} "
+        "--weights {input.weights:q} --change {input.change:q} --parent-plan {input.previous_plan:q} "
+        "--parent-approval {input.parent_approval:q} {params.parent_campaign} "
+        "--other-weights {input.other_weights:q} --other-change {input.other_change:q} "
+        "--other-parent-plan {input.other_plan:q} --other-parent-approval {input.other_parent_approval:q} "
+        "{params.other_campaign} --output {output.child:q} 2>&1 | tee {log:q}"
+
+
+ruleorder: cross > train

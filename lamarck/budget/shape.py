@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from lamarck.config import EvolvedFounder, Founder, GgufFounder, HubFounder, LocalFounder
+from lamarck.config import EvolvedFounder, Founder, GgufFounder, HubFounder, LocalFounder, MergeFounder
 from lamarck.config.section import Section, load_section
 from lamarck.config.tiny import TinyFounder
 from lamarck.errors import LamarckError
@@ -98,6 +98,8 @@ def shape_of_founder(founder: Founder, weights: Path) -> Shape:
         return shape_of_directory(Path(founder.path))
     if isinstance(founder, GgufFounder):
         raise LamarckError(f"the shape of {founder.path} is known once it is unpacked: `snakemake results/g0/weights`")
+    if isinstance(founder, MergeFounder):
+        raise LamarckError(f"the shape of {founder.file} is known once it is merged: `snakemake results/g0/weights`")
     if isinstance(founder, HubFounder):
         known = load_section(KNOWN_SHAPES, KnownShapes).founders
         if founder.repo not in known:

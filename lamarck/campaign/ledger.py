@@ -96,9 +96,10 @@ def _write(campaign: Campaign, added: list[Finished]) -> None:
 
 def _finished(campaign: Campaign, arm: str, seed: int) -> Finished:
     generation = campaign.read_off(arm, seed)
-    scores = read_scores(generation.scores)
+    path = campaign.scores_of(generation)
+    scores = read_scores(path)
     if scores.score is None:
-        raise LamarckError(f"{generation.scores} is partial: errors are not scores, and are never compared")
+        raise LamarckError(f"{path} is partial: errors are not scores, and are never compared")
     proxy = campaign.proxy_of(arm, seed)
     return _row(
         campaign,
@@ -106,9 +107,9 @@ def _finished(campaign: Campaign, arm: str, seed: int) -> Finished:
         seed,
         score=scores.score,
         proxy=read_scores(proxy.scores).score if proxy else None,
-        scores=digest_file(generation.scores),
+        scores=digest_file(path),
         device_seconds=_trained_seconds(generation),
-        cut_short=tuple(cut_short_among(generation.line)),
+        cut_short=tuple(cut_short_among(generation.ancestors)),
     )
 
 
@@ -139,7 +140,7 @@ def _row(
 
 
 def _trained_seconds(generation: Generation) -> float:
-    records = [read_record(each.change / TRAINING_RECORD) for each in generation.line[1:]]
+    records = [read_record(each.change / TRAINING_RECORD) for each in generation.ancestors if each.number]
     return round(sum(record.device_seconds for record in records), 3)
 
 

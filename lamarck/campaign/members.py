@@ -6,7 +6,7 @@ lineage: one may be read off the control arm of another. Lineages of a seed shar
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,16 +15,28 @@ from pydantic import Field
 
 from lamarck import strict_yaml
 from lamarck.config import Config, load_config
+from lamarck.config.crossing import Crossing
 from lamarck.config.section import Section, check_section
 from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, digest_value, read_regular
+from lamarck.lineage.artifacts import SCORES, exam_kind
 from lamarck.lineage.configured import merged
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, CampaignStep, Generation, parse_generation
 from lamarck.lineage.inputs import primer_of
+from lamarck.lineage.kind import Kind
+from lamarck.merge.document import nearest
+from lamarck.suites.suite import is_exam
 
 CHANGEABLE = {"recipe", "control", "generations", "budget"}
+
+
+class ArmsCross(Section):
+    """A child of two other arms, seed by seed."""
+
+    parents: tuple[str, str] = Field(description="Names of two arms of this campaign that are no crosses themselves.")
+    crossing: Crossing = Crossing()
 
 
 class Arm(Section):
@@ -34,6 +46,7 @@ class Arm(Section):
     why: str = Field(description="One line: what its difference to the first arm would show.")
     config: dict[str, Any] = Field({}, description="Keys of the configuration that differ: recipe, control, ...")
     strategy: dict[str, Any] = Field({}, description="Keys of the strategy that differ.")
+    cross: ArmsCross | None = Field(None, description="It is a child of two other arms, and has no curriculum.")
     scored: str = Field("g2", pattern=r"^(control/)?g[0-9]+$", description="The generation whose score is compared.")
 
 
@@ -58,6 +71,9 @@ class CampaignFile(Section):
         "stop", description="leave out: an arm that cannot be raised is counted as failed, and the others go on."
     )
     proxies: bool = Field(False, description="Also score the parents of what is compared: their score is a proxy.")
+    exam: str | None = Field(
+        None, description="Directory of an exam: read its scores, for what shows something and chooses nothing."
+    )
     ledger: str | None = Field(
         None, description="The file of finished members; under the campaign's results when left out."
     )
@@ -71,6 +87,14 @@ class Lineage:
     config: Config
     strategy: Strategy
     suite: str  # digest
+    parents: tuple[Generation, ...] = ()  # of a cross, and how it is made of them
+    crossing: Crossing | None = None
+    ancestors: tuple[str, ...] = ()  # digests of its parents' lineages
+
+    @property
+    def decided_by(self) -> str:
+        """Digest of what is learned: the strategy of its curricula, or the crossing of its parents."""
+        return self.crossing.digest() if self.crossing else self.strategy.digest()
 
     @property
     def strategy_file(self) -> Path:
@@ -84,13 +108,16 @@ class Lineage:
         return f"{FOUNDERS}/{digest_value(decided)[:12]}"
 
     def children(self) -> list[Generation]:
-        return [Generation(number, self.id) for number in range(1, self.config.generations + 1)]
+        first = self.config.generations if self.parents else 1
+        return [Generation(number, self.id) for number in range(first, self.config.generations + 1)]
 
     def digest(self) -> str:
         """Over all that decides what it comes to: the same wherever it is raised, and whatever it is called."""
         config = self.config
+        crossed = {"crossing": self.decided_by, "parents": list(self.ancestors)} if self.parents else {}
         return digest_value(
-            {
+            crossed
+            | {
                 "founder": config.founder.digest(),
                 "strategy": self.strategy.digest(),
                 "recipe": config.recipe.digest(),
@@ -113,6 +140,7 @@ class Campaign:
     base: Config
     lineages: Mapping[tuple[str, int], Lineage]
     suite: str  # digest
+    ruler: str  # digest of the suite that is read: the exam, where there is one
 
     @property
     def file_digest(self) -> str:
@@ -147,6 +175,13 @@ class Campaign:
         own = Generation(scored.number, self.lineages[arm, seed].id)
         return own.control if scored.is_control else own
 
+    def scores_kind(self) -> Kind:
+        """What is read of a member."""
+        return exam_kind(Path(self.file.exam)) if self.file.exam else SCORES
+
+    def scores_of(self, generation: Generation) -> Path:
+        return self.scores_kind().paths(generation)["scores"]
+
     def proxy_of(self, arm: str, seed: int) -> Generation | None:
         """The generation before that one, where its score is wanted, too."""
         parent = self.read_off(arm, seed).parent
@@ -154,7 +189,7 @@ class Campaign:
 
     def member_digest(self, arm: str, seed: int) -> str:
         """What a finished member's score is the score of: a ledger's row counts for exactly this."""
-        return digest_value([self.lineages[arm, seed].digest(), self.arm(arm).scored, self.suite])
+        return digest_value([self.lineages[arm, seed].digest(), self.arm(arm).scored, self.ruler])
 
     def trained_at(self, step: CampaignStep) -> Iterator[tuple[Lineage, Generation]]:
         for lineage in self.distinct:
@@ -186,18 +221,56 @@ def load_campaign(path: Path) -> Campaign:
     suite = suite_digest(Path(base.suite))
     lineages: dict[tuple[str, int], Lineage] = {}
     shared: dict[str, Lineage] = {}
-    for arm in file.arms:
+    for arm in sorted(file.arms, key=lambda arm: arm.cross is not None):  # parents first
         for seed in file.seeds:
             own_id = f"{CAMPAIGNS}/{path.stem}/{ids[arm.name]}/s{seed}"
             own = _lineage(base, strategy, arm, seed, own_id, suite, f"{path}: arm {arm.name!r}")
+            if arm.cross:
+                own = _crossed(
+                    file, arm, own, {name: lineages.get((name, seed)) for name in arm.cross.parents}, str(path)
+                )
             lineages[arm.name, seed] = shared.setdefault(own.digest(), own)
-    return Campaign(path.stem, content, file, base, lineages, suite)
+    # As the file has them.
+    lineages = {(arm.name, seed): lineages[arm.name, seed] for arm in file.arms for seed in file.seeds}
+    ruler = suite_digest(Path(file.exam)) if file.exam else suite
+    return Campaign(path.stem, content, file, base, lineages, suite, ruler)
+
+
+def _crossed(
+    file: CampaignFile, arm: Arm, own: Lineage, lineages: Mapping[str, Lineage | None], source: str
+) -> Lineage:
+    """Errors: LamarckError for parents that are no arms, or crosses, or where the child's number is another."""
+    assert arm.cross
+    parents, digests = [], []
+    for name in arm.cross.parents:
+        parent = next((each for each in file.arms if each.name == name and each.cross is None), None)
+        lineage = lineages[name]
+        if parent is None or lineage is None:
+            known = [each.name for each in file.arms if each.cross is None]
+            raise LamarckError(f"{source}: arm {arm.name!r}: there is no arm {name!r} to cross: {nearest(name, known)}")
+        scored = parse_generation(parent.scored)
+        raised = Generation(scored.number, lineage.id)
+        parents.append(raised.control if scored.is_control else raised)
+        digests.append(digest_value([lineage.digest(), parent.scored]))
+    number = 1 + max(parent.number for parent in parents)
+    if arm.scored != f"g{number}":
+        raise LamarckError(f"{source}: arm {arm.name!r} is a g{number}, a child of two arms: set `scored: g{number}`")
+    config = own.config.model_copy(update={"generations": number, "control": False})
+    crossing = arm.cross.crossing
+    return replace(own, config=config, parents=tuple(parents), crossing=crossing, ancestors=tuple(digests))
 
 
 def _base(file: CampaignFile, source: str) -> Config:
     _refuse_others(file.config, CHANGEABLE | {"suite"}, f"{source}: config")
     base = load_config(Path(file.configfile))
-    return check_section(merged(base.model_dump(mode="json"), file.config), Config, source) if file.config else base
+    changes = file.config
+    if file.exam:
+        if file.race or file.keep or file.proxies:
+            raise LamarckError(f"{source}: an exam chooses nothing: leave `exam` out, or `race`, `keep` and `proxies`")
+        if not is_exam(Path(file.exam)):
+            raise LamarckError(f"{source}: exam: {file.exam} is none: its own suite.yaml does not say so")
+        changes = {**changes, "exams": [file.exam]}
+    return check_section(merged(base.model_dump(mode="json"), changes), Config, source) if changes else base
 
 
 def _refuse_others(changes: Mapping[str, Any], changeable: set[str], source: str) -> None:
@@ -214,7 +287,7 @@ def _lineage(
     config = check_section(merged(values, arm.config), Config, source)
     if arm.scored.startswith("control/") and not config.control:
         raise LamarckError(f"{source}: it reads a control arm, so it needs `control: true`")
-    if int(arm.scored.rpartition("g")[2]) > config.generations:
+    if arm.cross is None and int(arm.scored.rpartition("g")[2]) > config.generations:
         raise LamarckError(f"{source}: it reads {arm.scored}, but has {config.generations} generations")
     changed = check_section(merged(strategy, arm.strategy), Strategy, source)
     return Lineage(own, config, changed, suite)

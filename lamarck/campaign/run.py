@@ -17,9 +17,8 @@ from lamarck.gate.approval import Approver
 from lamarck.gate.approve import answer
 from lamarck.gate.campaign import CampaignPlan, Member, campaign_plan, member_of
 from lamarck.gate.check import asked_of_campaign, check_approval
-from lamarck.gate.plan import read_plan
+from lamarck.gate.plan import read_childs_plan
 from lamarck.gate.planned import plan_text
-from lamarck.lineage.artifacts import SCORES
 from lamarck.lineage.dvc import record_campaign
 from lamarck.lineage.freshness import examine
 from lamarck.lineage.generation import ALL_STEPS, CampaignStep, Generation, description_file
@@ -51,7 +50,7 @@ def _raise(campaign: Campaign, runs: list[Key], jobs: int) -> None:
     seeds = ", ".join(map(str, sorted({seed for _, seed in runs})))
     title = f"{campaign.name}, seed {seeds}, {len(read_ledger(campaign))} members done"
     leave_out = campaign.file.failed_members == "leave out"
-    whole = _snakemake(campaign, [str(each.scores) for each in scored], title, jobs, leave_out)
+    whole = _snakemake(campaign, [str(campaign.scores_of(each)) for each in scored], title, jobs, leave_out)
     raised = runs if whole else [key for key in runs if _is_raised(campaign, key)]
     append(campaign, raised)
     lost = [key for key in runs if key not in raised]
@@ -64,7 +63,8 @@ def _raise(campaign: Campaign, runs: list[Key], jobs: int) -> None:
 def _is_raised(campaign: Campaign, key: Key) -> bool:
     own = campaign.read_off(*key), campaign.proxy_of(*key)
     config = campaign.lineages[key].config
-    return all(examine(SCORES, each, config).state == "whole" for each in own if each)
+    kind = campaign.scores_kind()
+    return all(examine(kind, each, config).state == "whole" for each in own if each)
 
 
 def next_members(campaign: Campaign) -> list[Key]:
@@ -100,8 +100,8 @@ def step_plan(campaign: Campaign, step: CampaignStep) -> CampaignPlan:
 
 
 def _member(campaign: Campaign, step: CampaignStep, lineage: Lineage, child: Generation) -> Member:
-    own = None if step.step == ALL_STEPS else read_plan(child.plan)
-    return member_of(lineage.config, child, lineage.strategy.digest(), campaign.suite, own)
+    own = None if step.step == ALL_STEPS else read_childs_plan(child.plan)
+    return member_of(lineage.config, child, lineage.decided_by, campaign.suite, own)
 
 
 def _raise_plans(campaign: Campaign, step: CampaignStep, jobs: int) -> None:
@@ -150,7 +150,16 @@ def describe(campaign: Campaign) -> None:
         founder = {"founder": lineage.founder, "overlay": overlay}
         write_changed(description_file(lineage.founder), _yaml(founder))
         write_changed(lineage.strategy_file, _yaml(lineage.strategy.model_dump(mode="json")))
-        own = {
+        number = lineage.config.generations
+        crossed = (
+            {
+                "parents": {number: [parent.name for parent in lineage.parents]},
+                "crossings": {number: lineage.crossing.model_dump(mode="json", exclude_defaults=True)},
+            }
+            if lineage.crossing
+            else {}
+        )
+        own = crossed | {
             "founder": lineage.founder,
             "approved_at_once": step.step == ALL_STEPS,
             "overlay": _overlay(campaign, lineage),

@@ -119,6 +119,28 @@ def approve(
 
 
 @app.command()
+def cross(
+    first: Annotated[str, typer.Argument(metavar="PARENT")],
+    second: Annotated[str, typer.Argument(metavar="PARENT")],
+    to: Annotated[str, typer.Option(metavar="GENERATION", help="The child, in a lineage of its own: cross/g3.")],
+    method: Annotated[
+        str, typer.Option(help="concatenate, exactly; or on the products, cut to a rank: ties, della, ...")
+    ] = "concatenate",
+    weight: Annotated[tuple[float, float], typer.Option(help="Of each parent.")] = (1.0, 1.0),
+    rank: Annotated[int | None, typer.Option(min=1, help="Of the child; the sum of theirs if left out.")] = None,
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method.")
+    ] = None,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Describe a child of two generations of one founder: their adapters become one, once a human allows it."""
+    from lamarck.commands import cross as command
+
+    command.cross(first, second, to, method, weight, rank, parameters or [], configfile, as_json)
+
+
+@app.command()
 def resume(
     generation: str,
     place: Annotated[str, typer.Argument(metavar="PLACE", help="DIRECTORY, or HOST:DIRECTORY, with the copy in it.")],

@@ -1,7 +1,7 @@
 """Commands on merge files: `lamarck merge check|plan|run FILE`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -52,12 +52,16 @@ def run(
     variables: Set = None,
     seed: Seed = None,
     plan: Annotated[Path | None, typer.Option(help="A plan: models that changed since are refused.")] = None,
+    gguf: Annotated[
+        Literal["bf16", "q8_0"] | None,
+        typer.Option(help="Also as GGUF, through llama.cpp's converter; q8_0: in 8 bits."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Merge. The same command after an interruption goes on where it stopped."""
     from lamarck.commands import merge
 
-    merge.run(file, out, models, variables or [], seed, plan, as_json)
+    merge.run(file, out, models, variables or [], seed, plan, gguf, as_json)
 
 
 @merges.command(name="stand-ins")

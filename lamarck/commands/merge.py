@@ -12,6 +12,7 @@ from rich.table import Table
 from lamarck import merge, output
 from lamarck.config.section import load_section
 from lamarck.errors import LamarckError
+from lamarck.export.gguf import GgufType, convert, find_converter
 from lamarck.files import write_json
 from lamarck.merge.document import Note
 from lamarck.merge.estimate import Plan
@@ -62,9 +63,11 @@ def run(
     variables: Sequence[str],
     seed: int | None,
     plan: Path | None,
+    gguf: GgufType | None,
     as_json: bool,
 ) -> None:
-    """Errors: LamarckError, and no `out`."""
+    """Errors: LamarckError, and no `out`; where it cannot be converted, `out` without a GGUF file."""
+    converter = find_converter() if gguf else None
     planned = load_section(plan, Plan) if plan else None
     _on_one_thread()
     values = _variables(variables)
@@ -72,6 +75,8 @@ def run(
     total = sum(len(layout.outputs) for layout in checked.layouts)
     with count_up(f"merging {checked.result}", "tensors", total) as advance:
         merge.run(file, out, models, values, seed, planned, advance=advance)
+    if converter and gguf:
+        convert(converter, out, out / f"{checked.result.replace('/', '--')}-{gguf}.gguf", gguf)
     if as_json:
         print((out / "merge.json").read_text(encoding="utf-8"), end="")
         return

@@ -17,7 +17,7 @@ from lamarck.gate.check import gate_state
 from lamarck.gate.standing import next_step, standing
 from lamarck.lineage.artifacts import PRIMER_PLAN, table
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
-from lamarck.lineage.freshness import Artifact, survey
+from lamarck.lineage.freshness import Artifact, survey, survey_crosses
 from lamarck.lineage.generation import Generation, parse_generation
 from lamarck.lineage.kind import Kind
 from lamarck.lineage.reward import Routing, rewards_table, route_rewards
@@ -53,7 +53,7 @@ def status(config: Config, artifacts: list[Artifact]) -> dict[str, Any]:
     now = standing(config, artifacts)
     waiting = {"state": now.state, "generation": now.generation.name if now.generation else None}
     generations: dict[str, dict[str, Any]] = {}
-    for artifact in artifacts:
+    for artifact in [*artifacts, *survey_crosses(config)]:
         name, file = artifact.name.rsplit("/", 1)
         generations.setdefault(name, {})[file] = artifact.stale
     return {

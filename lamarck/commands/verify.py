@@ -6,7 +6,7 @@ from pathlib import Path
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.files import every_byte_read
-from lamarck.lineage.freshness import BROKEN, Artifact, survey
+from lamarck.lineage.freshness import BROKEN, Artifact, survey, survey_crosses
 
 RESTORE = "restore it with `dvc pull`, or let `snakemake` make it again"
 
@@ -14,7 +14,8 @@ RESTORE = "restore it with `dvc pull`, or let `snakemake` make it again"
 def show(config_path: Path, as_json: bool) -> None:
     """Print what was checked. Errors: LamarckError that names the first artifact that does not hold."""
     with every_byte_read():
-        artifacts = survey(load_config(config_path))
+        config = load_config(config_path)
+        artifacts = [*survey(config), *survey_crosses(config)]
     broken = {artifact.name: reason for artifact, reason in _broken(artifacts)}
     there = [artifact for artifact in artifacts if artifact.state not in ("absent", "missing")]
     outdated = {each.name: each.reason for each in there if each.state == "outdated" and each.name not in broken}

@@ -58,7 +58,17 @@ class EvolvedFounder(Section):
         return f"results/evolve/{self.evolution}/candidates/{self.candidate}/full"
 
 
-Founder = Annotated[TinyFounder | LocalFounder | GgufFounder | HubFounder | EvolvedFounder, Field(discriminator="kind")]
+class MergeFounder(Section):
+    kind: Literal["merge"]
+    file: str = Field(description="A merge file that says where each of its models lies: docs/merge.md.")
+    primer: str | None = Field(
+        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
+    )
+
+
+Founder = Annotated[
+    TinyFounder | LocalFounder | GgufFounder | HubFounder | EvolvedFounder | MergeFounder, Field(discriminator="kind")
+]
 
 
 ADAMW = AdamWSettings()

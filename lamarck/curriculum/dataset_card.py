@@ -130,8 +130,12 @@ def _provenance(card: dict[str, Any], record: Record) -> list[tuple[str, str]]:
 def _licence(founder: Founder) -> str:
     if founder.kind == "tiny":
         return "Apache-2.0: the founder was pretrained by this project, on problems of its own generators."
-    sources = {"hub": "{0.repo}, revision {0.revision}", "gguf": "a GGUF file, whose own words are in its source.json"}
-    sources["evolved"] = "bred here, by the evolution {0.evolution}: source.json says on which text"
+    sources = {
+        "hub": "{0.repo}, revision {0.revision}",
+        "gguf": "a GGUF file, whose own words are in its source.json",
+        "evolved": "bred here, by the evolution {0.evolution}: source.json says on which text",
+        "merge": "a merge of models, whose licences are in its source.json",
+    }
     source = sources.get(founder.kind, "a local model directory").format(founder)
     return f"That of the founder's output decides. The founder is {source}."
 

@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 from lamarck.errors import LamarckError
 
+GgufType = Literal["bf16", "q8_0"]
 CONVERTER = "convert_hf_to_gguf.py"
 CONVERTER_VARIABLE = "LAMARCK_GGUF_CONVERTER"
 
@@ -26,15 +28,15 @@ def find_converter() -> Path:
     return Path(found).absolute()
 
 
-def convert(converter: Path, model: Path, output: Path) -> None:
-    """Write `model`, a merged directory in 16 bits, as one GGUF file of the same type.
+def convert(converter: Path, model: Path, output: Path, kind: GgufType = "bf16") -> None:
+    """Write `model`, a model directory, as one GGUF file: in 16 bits, or quantised to 8 (q8_0).
 
     Errors: LamarckError with the last thing that the converter said.
     """
     # Where it is no program of its own, it needs at least torch, transformers and gguf: this environment's.
     program = [str(converter)] if os.access(converter, os.X_OK) else [sys.executable, str(converter)]
     done = subprocess.run(
-        [*program, str(model), "--outfile", str(output), "--outtype", "bf16"], capture_output=True, text=True
+        [*program, str(model), "--outfile", str(output), "--outtype", kind], capture_output=True, text=True
     )
     if done.returncode or not output.exists():
         said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]

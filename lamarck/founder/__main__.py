@@ -1,4 +1,5 @@
-"""The founder stage: g0 is pretrained or bred here, copied from a directory, unpacked from a GGUF file, or on the hub.
+"""The founder stage: g0 is pretrained or bred here, copied from a directory, unpacked from a GGUF file, merged, or named
+on the hub.
 
 python -m lamarck.founder --config config/default.yaml --output results/g0/weights
 """
@@ -7,7 +8,7 @@ import argparse
 import time
 from pathlib import Path
 
-from lamarck.config import Config, EvolvedFounder, GgufFounder, HubFounder, LocalFounder
+from lamarck.config import Config, EvolvedFounder, GgufFounder, HubFounder, LocalFounder, MergeFounder
 from lamarck.engine import prepare_libraries
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json
@@ -32,7 +33,7 @@ def main() -> None:
     founder = parse_generation(arguments.generation)
     config = load_config_of(arguments.config, founder)
     with atomic_directory(arguments.output) as directory:
-        origin, device_seconds = _make(config, directory, arguments.threads)
+        origin, device_seconds = _make(config, directory, arguments.output, arguments.threads)
         wall_seconds = time.perf_counter() - started
         digest = weights_digest(directory)
         kind = UNPRIMED if primer_of(config) else WEIGHTS
@@ -43,8 +44,9 @@ def main() -> None:
     print(f"g0: {digest[:8]}, {origin}")
 
 
-def _make(config: Config, directory: Path, threads: int) -> tuple[dict[str, object], float]:
-    """Fill `directory` with the founder. Returns where it is from, and the device seconds it took."""
+def _make(config: Config, directory: Path, output: Path, threads: int) -> tuple[dict[str, object], float]:
+    """Fill `directory`, which becomes `output`, with the founder. Returns where it is from, and the device seconds it
+    took."""
     from lamarck.founder.local import copy_founder, name_founder
 
     founder = config.founder
@@ -65,6 +67,12 @@ def _make(config: Config, directory: Path, threads: int) -> tuple[dict[str, obje
     if isinstance(founder, HubFounder):
         licence = name_founder(founder.repo, founder.revision, directory)
         return {"kind": "hub", "repo": founder.repo, "revision": founder.revision, "license": licence}, 0.0
+
+    if isinstance(founder, MergeFounder):
+        from lamarck.founder.merge import merge_founder
+
+        prepare_libraries(1)  # tensors are merged in blocks that fit a core's cache
+        return merge_founder(Path(founder.file), directory, output.with_name("merged")), 0.0
 
     import torch
 

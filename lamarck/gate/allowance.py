@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from lamarck.errors import LamarckError
 from lamarck.gate.check import Admitted
+from lamarck.gate.crossing import AdmittedCross
 from lamarck.gate.evolution import AdmittedEvolution
 from lamarck.gate.journal import Attempt, Journal, journal_of
 from lamarck.gate.planned import plan_digest
@@ -91,7 +92,7 @@ class Allowance:
         )
 
 
-def approved(admitted: Admitted | AdmittedPrimer, child: Generation) -> Allowance:
+def approved(admitted: Admitted | AdmittedPrimer | AdmittedCross, child: Generation) -> Allowance:
     """What the gate admitted. Errors: LamarckError where the journal of what is spent already is refused."""
     journal = journal_of(child.name, plan_digest(admitted.plan))
     journal.read()

@@ -11,7 +11,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_regular
 from lamarck.gate.approval import Approval, Approver, make_approver, today, write_approval
 from lamarck.gate.check import Asked, asked_of
-from lamarck.gate.plan import Plan, read_plan
+from lamarck.gate.plan import AnyChildsPlan, read_childs_plan
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import (
     NAMESPACE,
@@ -32,7 +32,7 @@ def approve(
     approver: Approver,
     note: str = "",
     key: Path | None = None,
-    shown: Plan | None = None,
+    shown: AnyChildsPlan | None = None,
 ) -> Path:
     """Write approvals/gN.ok for the plan as it is now: it names the digest of the bytes that were shown.
 
@@ -47,7 +47,7 @@ def approve(
         raise LamarckError(
             f"{generation.name} is covered by its campaign's approval: `lamarck campaign run {step.file}`"
         )
-    plan = read_plan(generation.plan)
+    plan = read_childs_plan(generation.plan)
     asked = asked_of(generation.name, plan)
     if shown is not None and plan_digest(shown) != asked.digest:
         raise LamarckError(
@@ -87,7 +87,7 @@ def answer(
         _write_signed(path, approval, key, lists)
 
 
-def _question(plan: Plan, with_run: bool) -> str:
+def _question(plan: AnyChildsPlan, with_run: bool) -> str:
     from lamarck.gate.review import run_lines  # it draws tables: seconds that a typed digest need not wait for
 
     run = "\n".join([*run_lines(plan), ""]) if with_run else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value, read_regular
-from lamarck.gate.plan import Part, Plan, differing_values
+from lamarck.gate.plan import AnyChildsPlan, Part, differing_values
 from lamarck.gate.planned import Planned, parse_plan, plan_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, CampaignStep, Generation
 
@@ -19,7 +19,8 @@ TINY_PARAMETERS = 5_000_000
 
 class Member(Part):
     """One training, control arm included. All but numbers and names are digests; device-seconds and dollars are each
-    arm's ceilings. `plan` is its own plan, where that was there when the human was asked."""
+    arm's ceilings. `plan` is its own plan, where that was there when the human was asked. `strategy` is that of its
+    curriculum, or the crossing of its parents."""
 
     generation: str
     founder: str
@@ -48,7 +49,7 @@ class CampaignPlan(Planned):
     dollars: float | None
 
 
-def member_of(config: Config, child: Generation, strategy: str, suite: str, plan: Plan | None) -> Member:
+def member_of(config: Config, child: Generation, strategy: str, suite: str, plan: AnyChildsPlan | None) -> Member:
     """`config`: its lineage's own; `strategy` and `suite` are digests."""
     return Member(
         generation=child.name,
@@ -97,23 +98,38 @@ def listed_in(plan: CampaignPlan, child: Generation) -> Member:
     raise LamarckError(f"{child.name} is not among the trainings of {CAMPAIGNS}/{plan.campaign}.{plan.step}")
 
 
-def check_member(config: Config, child: Generation, step: CampaignStep, approved: CampaignPlan, made: Plan) -> None:
+def check_member(
+    config: Config,
+    child: Generation,
+    step: CampaignStep,
+    approved: CampaignPlan,
+    made: AnyChildsPlan,
+    strategy: str,
+    parameters: int,
+) -> None:
     """Does `made`, the plan of `child` as it was just made anew, follow from the step that was approved?
+
+    `strategy`: the digest in it of what stands for that in a `Member`; `parameters`: of the founder.
 
     Errors: LamarckError that names what differs, or that this generation is not among the step's trainings.
     """
     if (approved.campaign, approved.step) != (step.campaign, step.step):
         raise LamarckError(f"{step.plan} is the plan of {approved.campaign}.{approved.step}, not of {step.name}")
     listed = listed_in(approved, child)
-    now = member_of(config, child, made.strategy.digest, made.suite.digest, made if listed.plan else None)
+    now = member_of(config, child, strategy, made.suite.digest, made if listed.plan else None)
     if differing := differing_values(listed.model_dump(mode="json"), now.model_dump(mode="json")):
         raise LamarckError(
             f"the {', '.join(differing)} of {child.name} is not what was approved for {step.name}: restore it, or run "
             "the campaign again, which asks for another approval"
         )
+    if made.budget.device_seconds > listed.device_seconds:
+        raise LamarckError(
+            f"{child.name} would have {made.budget.device_seconds:g} device-seconds, more than the "
+            f"{listed.device_seconds:g} approved for {step.name}: lower its parents', or run the campaign again"
+        )
     if step.step != ALL_STEPS and listed.plan is None:
         raise LamarckError(f"{step.plan} does not name the plan of {child.name}: run the campaign again")
-    if step.step == ALL_STEPS and not (config.founder.kind == "tiny" and made.cost.parameters <= TINY_PARAMETERS):
+    if step.step == ALL_STEPS and not (config.founder.kind == "tiny" and parameters <= TINY_PARAMETERS):
         raise LamarckError(
             f"one approval for all steps is given for founders alone that are pretrained here and have at most "
             f"{TINY_PARAMETERS:,} parameters: {child.name} needs one for each step"

@@ -16,7 +16,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import digest_value
 from lamarck.gate.journal import Journal, spent_directory
 from lamarck.gate.plan import Budget as PlannedBudget
-from lamarck.gate.plan import read_plan
+from lamarck.gate.plan import read_childs_plan
 from lamarck.lineage.generation import Generation
 
 Stage = Literal["writing_seconds", "evaluating_seconds"]
@@ -93,7 +93,7 @@ def _budget(config: Config, doer: Generation, plan: Path | None) -> Budget | Pla
         return config.budget
     if plan is None:
         raise LamarckError(f"what {doer.name} may spend stands in its plan: give --plan {doer.plan}")
-    approved = read_plan(plan)
+    approved = read_childs_plan(plan)
     if approved.generation != doer.planned_by.name:
         raise LamarckError(f"{plan} is the plan of {approved.generation}, not of {doer.planned_by.name}")
     return approved.budget

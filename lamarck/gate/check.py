@@ -12,7 +12,17 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_regular
 from lamarck.gate.approval import Approval, parse_approval, today
 from lamarck.gate.campaign import CampaignPlan, check_member, listed_in, read_campaign_plan
-from lamarck.gate.plan import Arm, Plan, PlanInputs, differing_fields, plan_training_digest, propose, read_plan
+from lamarck.gate.plan import (
+    AnyChildsPlan,
+    Arm,
+    Plan,
+    PlanInputs,
+    differing_fields,
+    plan_training_digest,
+    propose,
+    read_childs_plan,
+    read_plan,
+)
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import check_signature, signature_of, signer_lists
 from lamarck.lineage.digest import short
@@ -34,7 +44,9 @@ def gate_state(generation: Generation, plan: Path, approval: Path) -> GateState:
     if not approval.exists():
         return GateState("waiting", f"{name} waits for a human: {plan} is not approved.")
     try:
-        return GateState("open", f"{name} is approved.", check_approval(asked_of(name, read_plan(plan)), approval))
+        return GateState(
+            "open", f"{name} is approved.", check_approval(asked_of(name, read_childs_plan(plan)), approval)
+        )
     except LamarckError as error:
         return GateState("refused", f"{error}.")
 
@@ -53,7 +65,7 @@ class Asked:
     approve: str
 
 
-def asked_of(name: str, plan: Plan) -> Asked:
+def asked_of(name: str, plan: AnyChildsPlan) -> Asked:
     """Errors: LamarckError where the plan is another generation's."""
     if plan.generation != name:
         raise LamarckError(f"the plan of {name} is one of {plan.generation}: run snakemake for a new plan")
@@ -113,7 +125,7 @@ def check_trained(generation: Generation) -> Approval:
         plan = read_campaign_plan(step.plan)
         listed_in(plan, generation.planned_by)
         return check_answer(asked_of_campaign(step, plan), step.approval)
-    return check_answer(asked_of(generation.planned_by.name, read_plan(generation.plan)), generation.approval)
+    return check_answer(asked_of(generation.planned_by.name, read_childs_plan(generation.plan)), generation.approval)
 
 
 @dataclass(frozen=True)
@@ -166,7 +178,7 @@ def check_gate(
     planned = generation.planned_by
     name = planned.name
     approved = read_plan(plan)
-    own = _asked(planned, approved, answer)
+    own = question_of(planned, approved, answer)
     approval = check_approval(own.asked, answer.approval, plan, inputs.curriculum)
     if config.control and inputs.control is None:
         raise LamarckError(f"the plan of {name} covers its control arm, whose files are not given")
@@ -175,7 +187,7 @@ def check_gate(
         parent = planned.parent.planned_by
         if parent_answer is None:
             raise LamarckError(f"{name} needs the approval of its parent {parent.name}, whose ceiling is its own")
-        check_answer(_asked(parent, made.previous, parent_answer).asked, parent_answer.approval, plan)
+        check_answer(question_of(parent, made.previous, parent_answer).asked, parent_answer.approval, plan)
     differing = differing_fields(approved, made.plan)
     if differing:
         parts = dict.fromkeys(field.partition(".")[0] for field in differing)
@@ -185,7 +197,10 @@ def check_gate(
             f"`lamarck review {name}` and approve again"
         )
     if own.step and own.plan:
-        check_member(config, planned, own.step, own.plan, made.plan)
+        made_plan = made.plan
+        check_member(
+            config, planned, own.step, own.plan, made_plan, made_plan.strategy.digest, made_plan.cost.parameters
+        )
     arm = _arm(approved, generation)
     return Admitted(
         approved, approval, made.strategy, made.items[generation.name], arm.curriculum.digest, arm.parent.digest
@@ -193,7 +208,7 @@ def check_gate(
 
 
 @dataclass(frozen=True)
-class _Question:
+class Question:
     """What was asked about a generation: its own plan, or a step of its campaign."""
 
     asked: Asked
@@ -201,17 +216,17 @@ class _Question:
     plan: CampaignPlan | None = None
 
 
-def _asked(planned: Generation, plan: Plan, answer: Answer) -> _Question:
+def question_of(planned: Generation, plan: AnyChildsPlan, answer: Answer) -> Question:
     """Errors: LamarckError where the plan of its campaign is not given, or is not a plan."""
     step = planned.campaign_step
     if step is None:
-        return _Question(asked_of(planned.name, plan))
+        return Question(asked_of(planned.name, plan))
     if answer.campaign_plan is None:
         raise LamarckError(f"{planned.name} is covered by {step.name}, whose plan is not given")
     if not answer.campaign_plan.exists():
         raise LamarckError(f"{step.name} is not approved: `lamarck campaign run {step.file}` asks")
     approved = read_campaign_plan(answer.campaign_plan)
-    return _Question(asked_of_campaign(step, approved), step, approved)
+    return Question(asked_of_campaign(step, approved), step, approved)
 
 
 def _arm(plan: Plan, generation: Generation) -> Plan | Arm:

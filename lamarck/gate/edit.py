@@ -47,6 +47,8 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
         )
     if not child.number:
         raise LamarckError(f"the primer of {child.name} is drawn by its file, founder.primer: change that instead")
+    if child.is_crossed:
+        raise LamarckError(f"{child.name} is a child of two parents and has no curriculum: there is nothing to edit")
     stale = examine(CURRICULUM, child, config).stale
     if stale:
         raise LamarckError(f"{child.curriculum} is not up to date ({stale}): run snakemake, then edit")
@@ -163,7 +165,7 @@ def _measures(
     if not own:
         raise LamarckError(f"nothing was written: no item of {card['parent']}'s own is left to teach {child.name}")
     replayed, anchors = mixed_in(items, record.inputs["parent"])
-    earlier = [_own_items(each) for each in child.line[1:-1]]
+    earlier = [_own_items(each) for each in child.line[1:-1] if not each.is_crossed]
     return measure(own, replayed, anchors, earlier, suites, card["acceptance"], len(card["cells"]))
 
 

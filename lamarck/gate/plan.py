@@ -135,6 +135,24 @@ class Plan(Planned):
     control: Arm | None
 
 
+class CrossPlan(Planned):
+    """A child of two parents: no curriculum and no optimizer step; its adapter is made of theirs as `crossing` says.
+
+    The budget is the lesser of the parents'. `control`: the plain average of both, which the same approval covers.
+    """
+
+    generation: str
+    parents: tuple[Parent, Parent]
+    crossing: Recipe
+    control: Recipe | None
+    suite: Suite
+    seed: int
+    budget: Budget
+
+
+AnyChildsPlan = Plan | CrossPlan
+
+
 @dataclass(frozen=True)
 class ControlInputs:
     """The files of the control arm's run."""
@@ -165,7 +183,7 @@ class Proposal:
     plan: Plan
     strategy: CurriculumStrategy
     items: dict[str, tuple[Item, ...]]
-    previous: Plan | None
+    previous: AnyChildsPlan | None
 
 
 def build_plan(config: Config, generation: Generation, inputs: PlanInputs) -> Plan:
@@ -181,7 +199,7 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
     which has no ceiling.
     """
     weights = inputs.weights
-    previous = read_plan(inputs.previous_plan) if inputs.previous_plan else None
+    previous = read_childs_plan(inputs.previous_plan) if inputs.previous_plan else None
     _check_previous(generation, previous)
     suite = suite_digest(Path(config.suite))
     if is_exam(Path(config.suite)):
@@ -198,12 +216,14 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
     arm = None
     if inputs.control:
         control, read[generation.control.name] = _read_curriculum(inputs.control.curriculum)
-        arm = Arm(parent=_parent(generation.control.parent, weights, inputs.control.parent_change), curriculum=control)
+        arm = Arm(
+            parent=parent_of_plan(generation.control.parent, weights, inputs.control.parent_change), curriculum=control
+        )
     strategy_file = config.strategy_of(generation.number)
     strategy = load_strategy(strategy_file)
     plan = Plan(
         generation=generation.name,
-        parent=_parent(generation.parent, weights, inputs.parent_change),
+        parent=parent_of_plan(generation.parent, weights, inputs.parent_change),
         curriculum=curriculum,
         strategy=Strategy(path=str(strategy_file), digest=strategy.digest()),
         recipe=planned_recipe(config),
@@ -265,7 +285,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def _check_previous(generation: Generation, previous: Plan | None) -> None:
+def _check_previous(generation: Generation, previous: AnyChildsPlan | None) -> None:
     """The ceiling is the parent's own: neither no plan nor another lineage's may stand in for it."""
     expected = generation.parent.planned_by.name if generation.parent.number else None
     given = previous.generation if previous else None
@@ -276,7 +296,7 @@ def _check_previous(generation: Generation, previous: Plan | None) -> None:
     raise LamarckError(f"{generation.name} needs the plan of its parent {expected}, not {given}: give --previous-plan")
 
 
-def _parent(generation: Generation, weights: Path, change: Path | None) -> Parent:
+def parent_of_plan(generation: Generation, weights: Path, change: Path | None) -> Parent:
     """Errors: LamarckError where what was trained is missing or too much: the digest would be another generation's."""
     if generation.number and change is None:
         raise LamarckError(f"{generation.name} is not the founder alone: give what was trained, --parent-change")
@@ -297,7 +317,7 @@ def planned_recipe(config: Config) -> Recipe:
     return Recipe(digest=config.recipe.digest(), settings=config.recipe.decisive_settings())
 
 
-def _budget(config: Config, generation: Generation, previous: Plan | None) -> Budget:
+def _budget(config: Config, generation: Generation, previous: AnyChildsPlan | None) -> Budget:
     asked = config.budget.of(generation.number)
     # Not a number is neither more nor less than anything: it would pass every comparison below.
     if not (math.isfinite(asked) and asked > 0):
@@ -352,12 +372,27 @@ def read_plan(path: Path) -> Plan:
     return parse_plan(Plan, read_regular(path), refusal)
 
 
-def plan_training_digest(plan: Plan) -> str:
+def read_childs_plan(path: Path) -> AnyChildsPlan:
+    """The plan of a child, of one parent or of two. Errors: as `read_plan`."""
+    content = read_regular(path)
+    refusal = f"{path} is not a plan as `lamarck` writes it: delete it and run snakemake again"
+    return parse_plan(CrossPlan, content, refusal) if _is_of_cross(content) else parse_plan(Plan, content, refusal)
+
+
+def _is_of_cross(content: bytes) -> bool:
+    try:
+        said = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(said, dict) and "crossing" in said
+
+
+def plan_training_digest(plan: AnyChildsPlan) -> str:
     """What the record of a child names: `training_digest` of the plan's file."""
     return training_digest(plan_text(plan).encode())
 
 
-def differing_fields(plan: Plan, other: Plan) -> list[str]:
+def differing_fields(plan: AnyChildsPlan, other: AnyChildsPlan) -> list[str]:
     """In which fields, such as `cost.flops`, two plans are not the same."""
     return differing_values(plan.model_dump(mode="json"), other.model_dump(mode="json"))
 

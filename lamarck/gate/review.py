@@ -16,7 +16,7 @@ from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.curriculum.refused import read_refused, reasons, refused_path
 from lamarck.files import digest_bytes, read_json, read_regular
 from lamarck.gate.curriculum_tables import cells_table, guard_rails_table
-from lamarck.gate.plan import Machine, Optimizer, Plan, read_plan
+from lamarck.gate.plan import AnyChildsPlan, CrossPlan, Machine, Optimizer, Plan, Recipe, read_childs_plan
 from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
@@ -26,24 +26,31 @@ from lamarck.visible import visible
 SHOWN_ITEMS = 5
 SHOWN_REASONS = 5
 PRIMER = "In short: a primer, drawn from generators. What it teaches becomes part of g0, the same for both arms."
+CROSS = "In short: a child of two parents. It has no curriculum and is not trained: its adapter is made of theirs."
 LONGEST_TEXT = 100
 LONGEST_LINE = 500
 
 
 def review_json(generation: Generation) -> dict[str, Any]:
     """The plan, with `digest` and `short`: what a machine needs to show it elsewhere, or a human to approve it."""
-    plan = read_plan(generation.plan)
+    plan = read_childs_plan(generation.plan)
     digest = plan_digest(plan)
     return plan.model_dump(mode="json") | {"digest": digest, "short": short(digest)}
 
 
-def show(generation: Generation, console: Console | None = None) -> Plan:
+def show(generation: Generation, console: Console | None = None) -> AnyChildsPlan:
     """Print the review, and return the plan that it shows. Each file is read once: what is shown is what is hashed.
 
     Errors: LamarckError when the plan or the curriculum is missing or broken.
     """
     console = console or output.console()
-    plan = read_plan(generation.plan)
+    plan = read_childs_plan(generation.plan)
+    if isinstance(plan, CrossPlan):
+        console.rule(Text(f"Should {plan.generation} exist?"))
+        console.print(_run(plan))
+        console.print(Text(CROSS, style="bold"))
+        console.print(Text(_how_to_answer(plan)))
+        return plan
     card = read_json(generation.card)
     content = read_regular(generation.curriculum)
     items = list(parse_curriculum(content, generation.curriculum))
@@ -73,7 +80,7 @@ def show(generation: Generation, console: Console | None = None) -> Plan:
     return plan
 
 
-def _run(plan: Plan) -> Table:
+def _run(plan: AnyChildsPlan) -> Table:
     table = Table(box=None, show_header=False)
     table.add_column(style="bold")
     table.add_column()
@@ -82,13 +89,15 @@ def _run(plan: Plan) -> Table:
     return table
 
 
-def run_lines(plan: Plan) -> list[str]:
+def run_lines(plan: AnyChildsPlan) -> list[str]:
     """The same as lines of text."""
     return [f"{name:<12} {visible(value, LONGEST_LINE)}" for name, value in run_rows(plan)]
 
 
-def run_rows(plan: Plan) -> list[tuple[str, str]]:
+def run_rows(plan: AnyChildsPlan) -> list[tuple[str, str]]:
     """What would run, as (name, sentence): on a terminal and on the page the same."""
+    if isinstance(plan, CrossPlan):
+        return _cross_rows(plan)
     recipe, cost = plan.recipe.settings, plan.cost
     quantised = "not quantised" if recipe["quantize"] == "none" else f"quantised to {recipe['quantize'].upper()}"
     rows = [
@@ -115,6 +124,26 @@ def run_rows(plan: Plan) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def _cross_rows(plan: CrossPlan) -> list[tuple[str, str]]:
+    parents = [f"{each.generation} ({short(each.digest)}){_score_of(each.generation)}" for each in plan.parents]
+    rows = [
+        ("parents", " and ".join(parents)),
+        ("crossing", _crossed(plan.crossing)),
+        ("ceiling", f"{_seconds(plan.budget.device_seconds)}, the lesser of its parents'"),
+        ("then", _ceilings_then(plan)),
+        ("scored by", f"{plan.suite.name} ({short(plan.suite.digest)})"),
+    ]
+    return [*rows, ("control arm", f"control/{plan.generation}: {_crossed(plan.control)}")] if plan.control else rows
+
+
+def _crossed(part: Recipe) -> str:
+    settings = part.settings
+    weights = " and ".join(f"{weight:g}" for weight in settings["weights"])
+    rank = "of summed rank" if settings["rank"] is None else f"cut to rank {settings['rank']}"
+    own = "".join(f", {name} {value:g}" for name, value in sorted(settings["parameters"].items()))
+    return f"{settings['method']}, weights {weights}{own}, {rank}"
 
 
 def _trained(recipe: dict[str, Any]) -> str:
@@ -149,7 +178,7 @@ def _ceiling(plan: Plan) -> str:
     return f"{plan.budget.device_seconds:g} device-seconds of training; {beside}{rented}"
 
 
-def _ceilings_then(plan: Plan) -> str:
+def _ceilings_then(plan: AnyChildsPlan) -> str:
     """Of what the child does once it is trained."""
     writing, evaluating = plan.budget.writing_seconds, plan.budget.evaluating_seconds
     return f"to be evaluated {_seconds(evaluating)}; to write the next curriculum {_seconds(writing)}"
@@ -224,12 +253,12 @@ def _line(item: Item) -> str:
     return f"  {context}{visible(item.prompt, LONGEST_TEXT)} {visible(item.completion, LONGEST_TEXT)}"
 
 
-def _how_to_answer(plan: Plan) -> str:
+def _how_to_answer(plan: AnyChildsPlan) -> str:
     digest = short(plan_digest(plan))
     # A primer's items come from its file: another file is another primer.
     edit = (
         f"To drop or change items first: lamarck review {plan.generation} --edit\n"
-        if plan.generation != plan.parent.generation
+        if isinstance(plan, Plan) and plan.generation != plan.parent.generation
         else ""
     )
     return (

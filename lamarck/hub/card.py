@@ -254,16 +254,24 @@ def _base(source: dict[str, Any]) -> str:
     if source["kind"] == "evolved":
         line = " -> ".join(source["line"])
         return f"Bred by this project ({source['evolution']}: {line}), digest `{digest}`: `results/g0/weights`."
+    if source["kind"] == "merge":
+        return f"{source['result']}, a merge that is not published, digest `{digest}`. Made of:\n\n{_merged(source)}"
     if source["kind"] == "gguf":
         return f"{source['name'] or 'A model'}, from a GGUF file that is not published, digest `{digest}`."
     return f"Pretrained by this project from nothing, digest `{digest}`: `results/g0/weights`."
+
+
+def _merged(source: dict[str, Any]) -> str:
+    """The models that a founder was merged of."""
+    rows = [(_text(each["name"]), f"`{each['digest']}`", _text(each["license"] or "-")) for each in source["parents"]]
+    return _table(("model", "digest", "licence"), rows)
 
 
 def _loading(source: dict[str, Any], repo: str, last: Generation) -> str:
     base = 'f"{lineage}/results/g0/weights"'
     if source["kind"] == "hub":
         base = f'"{source["repo"]}", revision="{source["revision"]}"'
-    elif source["kind"] in ("local", "gguf", "primed"):
+    elif source["kind"] in ("local", "gguf", "merge", "primed"):
         base = '"the founder\'s directory"'
     if not last.number:
         return f"The weights are {base}."
@@ -281,6 +289,9 @@ def _licence_sentence(source: dict[str, Any]) -> str:
         return "Apache-2.0: the founder was pretrained by this project, on problems of its own generators."
     if source["kind"] == "hub":
         return f"That of {source['repo']} decides, which names its licence as {_licence(source)}."
+    if source["kind"] == "merge":
+        said = " ".join(_text(sentence) for sentence in source["said"])
+        return f"Those of the models that the founder was merged of decide. {said}".strip()
     if source["kind"] in ("gguf", "primed", "evolved"):
         origin = source.get("origin") or "a place that it does not name"
         return f"That of the founder decides, which is from {origin}, and whose licence is {_licence(source)}."

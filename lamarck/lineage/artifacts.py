@@ -15,13 +15,17 @@ from lamarck.lineage.digest import (
 )
 from lamarck.lineage.generation import STUDENT, TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.lineage.inputs import (
+    ADAPTER,
     CHILDS_CURRICULUM,
+    CROSS_PLAN_INPUTS,
     EARLIER,
     ENGINE,
     FIRST,
     FOUNDER_INPUTS,
     LIKE,
+    MERGE,
     MODEL,
+    OTHER_PARENT,
     PARENT,
     PLAN_INPUTS,
     PLANNED,
@@ -58,6 +62,7 @@ UNPRIMED = Kind(
         # Of the founder as it comes, whatever is made of it then.
         Setting("founder", lambda config, founder, files: config.founder.model_copy(update={"primer": None}).digest()),
         SOURCE,
+        MERGE,
     ),
     lambda founder: weights_digest(unprimed(founder)),
     f"unprimed/{WEIGHTS_RECORD}",
@@ -205,6 +210,30 @@ def _trained(name: str, form: Form) -> Kind:
 TRAINED = (_trained("adapter", "adapter"), _trained("delta", "delta"), _trained("whole", "weights"))
 
 
+CROSS_PLAN = Kind(
+    "cross_plan",
+    PLAN.files,
+    "cross",
+    CROSS_PLAN_INPUTS,
+    PLAN.digest,
+    PLAN.record,
+    for_both_arms=True,
+    before_gate=True,
+    published=False,  # crosses belong to lineages beside the main one, which alone is published
+)
+CROSSED = Kind(
+    "crossed",
+    {"child": ADAPTER},
+    "cross",
+    (PLANNED, PARENT, OTHER_PARENT),
+    lambda child: change_digest(child.directory / ADAPTER),
+    f"{ADAPTER}/{TRAINING_RECORD}",
+    published=False,
+    dvc={"child": "out"},
+    form=ADAPTER,
+)
+
+
 def trained_kind(config: Config) -> Kind:
     """The kind that children of the configuration's lineage are."""
     return next(kind for kind in TRAINED if kind.form == config.recipe.form)
@@ -212,6 +241,8 @@ def trained_kind(config: Config) -> Kind:
 
 def found_kind(child: Generation) -> Kind:
     """The kind that a child is, as it was planned."""
+    if child.is_crossed:
+        return CROSSED
     return next(kind for kind in TRAINED if kind.form == child.form)
 
 
@@ -304,6 +335,8 @@ TABLE: tuple[Kind, ...] = (
     DATASET_CARD,
     PLAN,
     *TRAINED,
+    CROSS_PLAN,
+    CROSSED,
     PUBLICATION,
     SCORES,
     PUBLICATION_OF_SCORES,

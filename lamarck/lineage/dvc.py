@@ -12,7 +12,7 @@ from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import write_changed
 from lamarck.lineage.artifacts import trained_kind
-from lamarck.lineage.freshness import members
+from lamarck.lineage.freshness import members, members_of_crosses
 from lamarck.lineage.generation import CAMPAIGNS, FOUNDERS, RESULTS, Generation
 from lamarck.lineage.kind import Kind
 
@@ -35,6 +35,11 @@ def pipeline(config: Config, config_path: Path) -> dict[str, Any]:
         "stages": {
             stage_name(kind, each): _stage(config, config_path, kind, each, configured)
             for kind, each in members(config)
+            if kind.dvc
+        }
+        | {
+            stage_name(kind, each): _stage(own, config_path, kind, each, configured)
+            for own, kind, each in members_of_crosses(config)
             if kind.dvc
         }
         | _campaign_stages(),
@@ -125,10 +130,11 @@ def record_outputs(config: Config, config_path: Path) -> None:
     if "DVC_STAGE" in os.environ or not Path(".dvc").is_dir():
         return
     write_pipeline(config, config_path, Path("dvc.yaml"))
+    every = [*((config, kind, each) for kind, each in members(config)), *members_of_crosses(config)]
     stages = [
         stage_name(kind, each)
-        for kind, each in members(config)
-        if kind.dvc and all(path.exists() for path in _stage_files(config, kind, each))
+        for own, kind, each in every
+        if kind.dvc and all(path.exists() for path in _stage_files(own, kind, each))
     ]
     _commit(stages)
 

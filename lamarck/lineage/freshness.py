@@ -16,7 +16,7 @@ from lamarck.files import write_text
 from lamarck.lineage.artifacts import CURRICULUM, TRAINED, arms, table
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.digest import short
-from lamarck.lineage.generation import Generation
+from lamarck.lineage.generation import Generation, crossed_generations, first_number
 from lamarck.lineage.kind import Kind
 from lamarck.lineage.records import Record, read_record
 
@@ -72,10 +72,24 @@ def survey(config: Config, lineage: str = "") -> list[Artifact]:
     return [examine(kind, generation, config) for kind, generation in members(config, lineage)]
 
 
+def survey_crosses(config: Config) -> list[Artifact]:
+    """The same of every lineage in which a child of two parents is described, those of campaigns apart; its founder is
+    another lineage's."""
+    return [examine(kind, generation, own) for own, kind, generation in members_of_crosses(config)]
+
+
+def members_of_crosses(config: Config) -> Iterator[tuple[Config, Kind, Generation]]:
+    """Every kind and generation of those lineages, with the configuration of each. `config`: the project's."""
+    lineages = dict.fromkeys(each.lineage for each in crossed_generations() if each.campaign_step is None)
+    for lineage in lineages:
+        own = config_of(config, lineage)
+        yield from ((own, kind, generation) for kind, generation in members(own, lineage) if generation.number)
+
+
 def members(config: Config, lineage: str = "") -> Iterator[tuple[Kind, Generation]]:
     """Every kind and generation that the lineage has or is meant to have. `config`: its own."""
     founder = Generation(1, lineage).founder
-    for number in range(config.generations + 1):
+    for number in (0, *range(first_number(lineage), config.generations + 1)):
         generation = Generation(number, lineage) if number else founder
         for kind in table(config):
             for arm in arms(config, generation):

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lamarck import strict_yaml
 from lamarck.config import FORMS, Form
+from lamarck.config.crossing import AVERAGE, Crossing
 from lamarck.errors import LamarckError
 
 CONTROL = "control"
@@ -37,8 +38,11 @@ class Described(BaseModel):
 
     founder: str = Field("", pattern=f"^{ID}$", description="Id of the lineage whose g0 it starts from.")
     parents: dict[int, tuple[str, ...]] = Field(
-        {}, description="Number of a generation -> the one or two generations that it is made from."
+        {},
+        description="Number of a generation -> the one or two generations that it is made from. The lowest number "
+        "is where the lineage begins.",
     )
+    crossings: dict[int, Crossing] = Field({}, description="Number of a child of two parents -> how they are crossed.")
     overlay: dict[str, Any] = Field({}, description="Keys of the configuration that are others for this lineage.")
     approved_at_once: bool = Field(
         False, description="Of a campaign's lineage: one approval covers all of its steps, not each step its own."
@@ -93,9 +97,29 @@ class Generation:
         return self.parents[0]
 
     @property
+    def is_crossed(self) -> bool:
+        """Whether it is made of two parents, without a curriculum and without training."""
+        return self.number > 0 and len(self.parents) > 1
+
+    @property
+    def crossing(self) -> Crossing:
+        """How its two parents are crossed; its control arm is their plain average."""
+        if self.is_control:
+            return AVERAGE
+        return described(self.lineage).crossings.get(self.number, Crossing())
+
+    @property
     def line(self) -> list["Generation"]:
         """Itself and its forebears through the first parents, the founder first."""
         return [*self.parent.line, self] if self.number else [self]
+
+    @property
+    def ancestors(self) -> list["Generation"]:
+        """Itself and all of its forebears, through every parent, each once and behind its own parents."""
+        if not self.number:
+            return [self]
+        found = [each for parent in self.parents for each in parent.ancestors]
+        return list(dict.fromkeys([*found, self]))
 
     @property
     def planned_by(self) -> "Generation":
@@ -235,13 +259,44 @@ def description_file(lineage: str) -> Path:
 
 def description_files(generation: Generation) -> tuple[Path, ...]:
     """Those of a generation's own lineage and of its forebears', as far as there are any."""
-    lineages = dict.fromkeys(each.planned_by.lineage for each in generation.line)
+    lineages = dict.fromkeys(each.planned_by.lineage for each in generation.ancestors)
     return tuple(path for lineage in lineages if lineage and (path := description_file(lineage)).exists())
 
 
 def described_lineages() -> list[str]:
-    """Ids of the lineages that have a description, in their order."""
-    return sorted(path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.glob("**/lineage.yaml"))
+    """Ids of the lineages that have a description: each behind those that its founder and its parents are of."""
+    ids = sorted(path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.glob("**/lineage.yaml"))
+    ordered: dict[str, None] = {}
+    seen = set[str]()
+
+    def visit(lineage: str) -> None:
+        if lineage in seen or lineage not in ids:
+            return
+        seen.add(lineage)
+        said = described(lineage)
+        named = [parse_generation(name).planned_by.lineage for parents in said.parents.values() for name in parents]
+        for below in (said.founder, *named):
+            visit(below)
+        ordered[lineage] = None
+
+    for each in ids:
+        visit(each)
+    return list(ordered)
+
+
+def first_number(lineage: str) -> int:
+    """The number of a lineage's first child: those below come from the lineages of its parents."""
+    return min(described(lineage).parents, default=1)
+
+
+def crossed_generations() -> list[Generation]:
+    """Every child of two parents that is described, control arms left out."""
+    return [
+        Generation(number, lineage)
+        for lineage in described_lineages()
+        for number, parents in sorted(described(lineage).parents.items())
+        if len(parents) > 1
+    ]
 
 
 def described(lineage: str) -> Described:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lamarck.config import Config
+from lamarck.config import Config, Form
 from lamarck.config.primer import load_primer
 from lamarck.config.strategy import load_strategy
 from lamarck.files import digest_file, digest_value, read_regular
@@ -11,6 +11,7 @@ from lamarck.lineage.configured import config_of
 from lamarck.lineage.digest import model_digest, source_digest, suite_digest, training_digest, weights_digest
 from lamarck.lineage.generation import SHIPPED_STUDENT, STUDENT, Generation
 from lamarck.lineage.kind import Files, Input, Piece, Setting
+from lamarck.merge.sources import sources_of
 
 
 def model_files(config: Config | None, generation: Generation) -> Files:
@@ -19,11 +20,15 @@ def model_files(config: Config | None, generation: Generation) -> Files:
     files: dict[str, tuple[Path, ...]] = {"weights": (generation.weights,)}
     if not generation.number:
         return files
-    return files | {"change": (generation.directory / config.recipe.form if config else generation.change,)}
+    form = ADAPTER if generation.is_crossed else config.recipe.form if config else generation.form
+    return files | {"change": (generation.directory / form,)}
 
 
 def _parent_files(config: Config | None, child: Generation) -> Files:
-    parent = child.parent
+    return _files_of_parent(config, child, child.parent)
+
+
+def _files_of_parent(config: Config | None, child: Generation, parent: Generation) -> Files:
     if config and parent.number and parent.planned_by.lineage != child.planned_by.lineage:
         # It has a configuration of its own, which decided before this lineage began.
         config = None if parent.change.exists() else config_of(config, parent.lineage)
@@ -71,7 +76,7 @@ def _strategy_files(config: Config, child: Generation) -> tuple[Path, ...]:
 
 def earlier_curricula(child: Generation) -> tuple[Path, ...]:
     """The curricula of the generations between the founder and the child: what the child's may replay."""
-    return tuple(each.curriculum for each in child.line[1:-1])
+    return tuple(each.curriculum for each in child.line[1:-1] if not each.is_crossed)
 
 
 def primer_of(config: Config) -> Path | None:
@@ -113,6 +118,23 @@ def _source(config: Config, founder: Generation) -> Files | None:
 SOURCE = Setting("source", lambda config, founder, files: source_digest(files["source"][0]), _source)
 
 
+def _merged(config: Config, founder: Generation) -> Files | None:
+    """A merge's file with its documents, and the models that it is made of."""
+    if config.founder.kind != "merge":
+        return None
+    sources = sources_of(Path(config.founder.file))
+    return {"merge": (sources.file, *sources.documents), "merged": tuple(sources.models.values())}
+
+
+def _digest_of_merge(files: Files) -> str:
+    return digest_value(
+        [[digest_file(path) for path in files["merge"]], [source_digest(path) for path in files["merged"]]]
+    )
+
+
+MERGE = Setting("merge", lambda config, founder, files: _digest_of_merge(files), _merged)
+
+
 def _founder_inputs() -> tuple[Input, ...]:
     def tiny(setting: Setting) -> Setting:
         """Only what is pretrained here depends on it."""
@@ -128,6 +150,7 @@ def _founder_inputs() -> tuple[Input, ...]:
         tiny(SEED),
         tiny(Setting("threads", lambda config, founder, files: str(config.engine.founder_threads))),
         SOURCE,
+        MERGE,
         UNPRIMED_MODEL,
         PRIMER_ITEMS,
         _with_primer("plan", _one_file("plan"), lambda founder: founder.plan),
@@ -193,6 +216,34 @@ PLAN_INPUTS = (
         "control's curriculum",
         lambda config, child, files: digest_file(files["control_curriculum"][0]),
         _control_curriculum,
+    ),
+)
+ADAPTER: Form = "adapter"  # what crosses are made of, and what they are
+
+
+def _other_files(config: Config | None, child: Generation) -> Files:
+    """The second parent's, under names of their own."""
+    return {f"other_{name}": paths for name, paths in _files_of_parent(config, child, child.parents[1]).items()}
+
+
+OTHER_PARENT = Piece(
+    "other parent",
+    _other_files,
+    lambda files: _digest_of_model({name.removeprefix("other_"): paths for name, paths in files.items()}),
+)
+CROSS_PLAN_INPUTS = (
+    PARENT,
+    OTHER_PARENT,
+    Setting("crossing", lambda config, child, files: child.crossing.digest()),
+    Setting("control", lambda config, child, files: str(config.control)),
+    SUITE,
+    SEED,
+    Piece(
+        "parents' plans",
+        lambda config, child: dict(
+            zip(("previous_plan", "other_plan"), ((each.plan,) for each in child.parents), strict=True)
+        ),
+        lambda files: digest_value([digest_file(files[name][0]) for name in ("previous_plan", "other_plan")]),
     ),
 )
 PLANNED = Piece(

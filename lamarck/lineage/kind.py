@@ -51,7 +51,7 @@ class Kind:
 
     name: str
     files: Mapping[str, str]
-    made_for: Literal["founder", "child", "every"]
+    made_for: Literal["founder", "child", "cross", "every"]  # child: of a curriculum; cross: of two parents
     inputs: tuple[Input, ...]
     digest: Callable[[Generation], str] | None = None  # over its bytes; None: it has no record
     record: str | None = None  # the file that carries its record
@@ -92,7 +92,9 @@ class Kind:
         """Whether a generation of this number and arm has one, where the configuration wants it."""
         if self.for_both_arms and generation.is_control:
             return False
-        return self.made_for == "every" or (self.made_for == "founder") == (generation.number == 0)
+        if self.made_for == "every" or not generation.number:
+            return self.made_for in ("every", "founder")
+        return self.made_for == ("cross" if generation.is_crossed else "child")
 
     def belongs_to(self, generation: Generation) -> bool:
         """Whether a generation has one, as it was planned: a child is there in one form."""

@@ -53,8 +53,12 @@ class ContentTimes:
     """Path -> time, as content says, for as long as a file is the one that was there at the start of the run."""
 
     def __init__(self, artifacts: Iterable[Made]) -> None:
-        """`artifacts`: in the order in which they are made from one another."""
-        self._artifacts = list(artifacts)
+        """`artifacts`: in the order in which they are made from one another; a founder of several lineages counts where
+        it comes first."""
+        first: dict[tuple[Path, ...], Made] = {}
+        for each in artifacts:
+            first.setdefault(each.files, each)
+        self._artifacts = list(first.values())
         self._start = time.time()
         begin = self._start - MARGIN - STEP * len(self._artifacts)
         self._times: dict[str, float] = {}

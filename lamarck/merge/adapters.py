@@ -5,7 +5,7 @@ adds cross terms B1 A2 that neither has. Here the products themselves are combin
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,15 @@ def read_adapter(directory: Path) -> Adapter:
     return Adapter(config, modules)
 
 
+def rank_of(directory: Path) -> int:
+    """The rank of an adapter: of its modules, the largest. Errors: as `read_adapter`."""
+    return _rank(read_adapter(directory))
+
+
+def _rank(adapter: Adapter) -> int:
+    return max((len(factors.a) for factors in adapter.modules.values()), default=0)
+
+
 def _scale(config: Mapping[str, Any], module: str, rank: int) -> float:
     """alpha / r, or alpha / sqrt(r) of rank-stabilised LoRA; `alpha_pattern` names modules by the end of their name."""
     alpha = config["lora_alpha"]
@@ -84,17 +93,22 @@ def _scale(config: Mapping[str, Any], module: str, rank: int) -> float:
     return scale
 
 
-def concatenate(adapters: Sequence[Path], output: Path, weights: Sequence[float] | None = None) -> int:
+def concatenate(
+    adapters: Sequence[Path],
+    output: Path,
+    weights: Sequence[float] | None = None,
+    advance: Callable[[int], None] = lambda modules: None,
+) -> int:
     """Write the adapter that adds exactly the weighted sum of what `adapters` add. Returns its rank, the sum of theirs.
 
-    Modules that only some of them change are padded with zeros: all have the same rank.
+    Modules that only some of them change are padded with zeros: all have the same rank. `advance` is told of each.
     """
     import torch
 
     read = [read_adapter(path) for path in adapters]
     shares = list(weights) if weights is not None else [1.0] * len(read)
     _check_fit(adapters, read)
-    rank = sum(max(len(factors.a) for factors in adapter.modules.values()) for adapter in read)
+    rank = sum(map(_rank, read))
     modules = {}
     for module in _modules(read):
         pairs = zip(read, shares, strict=True)
@@ -102,6 +116,7 @@ def concatenate(adapters: Sequence[Path], output: Path, weights: Sequence[float]
         a = torch.cat([factors.a for factors, _ in given])
         b = torch.cat([factors.b * share for factors, share in given], dim=1)
         modules[module] = _padded(a, b, rank)
+        advance(1)
     _write(output, read[0].config, modules, rank)
     return rank
 
@@ -114,11 +129,13 @@ def merge_products(
     own: Sequence[Mapping[str, float]],
     shared: Mapping[str, float | bool] | None = None,
     seed: int = 0,
+    advance: Callable[[int], None] = lambda modules: None,
 ) -> Residual:
     """Merge the products b @ a of each module by a method on task vectors; write the adapter of `rank` nearest to that.
 
     `own`: the method's parameters of each adapter, `shared`: those of all. Nearest by singular values (Eckart and Young
     1936), each shared out to both factors as its root. Memory: (adapters + 3) times the largest weight, float32.
+    `advance` is told of every module.
     Errors: LamarckError where the method needs more than differences, or the adapters do not fit together.
     """
     from lamarck.merge.draws import draw_for
@@ -126,6 +143,8 @@ def merge_products(
     chosen = get_method(method)
     if chosen.base == "unused":
         raise LamarckError(f"{method} does not act on differences to a base: choose task_arithmetic, ties or della")
+    if chosen.most is not None and len(adapters) > chosen.most:
+        raise LamarckError(f"{method} takes {chosen.most} model beside the base, not {len(adapters)}: choose another")
     read = [read_adapter(path) for path in adapters]
     _check_fit(adapters, read)
     parameters = [_values(chosen, values, per_model=True) for values in own]
@@ -145,6 +164,7 @@ def merge_products(
         modules[module] = _nearest(difference, rank)
         norms[module] = float(difference.norm())
         lost[module] = float((difference - modules[module].b @ modules[module].a).norm())
+        advance(1)
     _write(output, read[0].config, modules, rank)
     whole = math.hypot(*norms.values())
     return Residual(

@@ -1,7 +1,8 @@
 """Arithmetic in blocks: temporaries stay small, and sums come out the same whatever the number of threads."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations_with_replacement
 
 import torch
 from torch import Tensor
@@ -33,9 +34,21 @@ def exact_sum(values: Tensor) -> float:
     return math.fsum([*partial, values[whole:].sum(dtype=torch.float64).item()])
 
 
-def dot(first: Tensor, second: Tensor) -> float:
-    """The inner product of two flat tensors of equal length, in float64."""
-    return math.fsum(exact_sum(first[part].to(torch.float64).mul_(second[part])) for part in blocks(len(first)))
+def gram(vectors: Sequence[Tensor]) -> dict[tuple[int, int], float]:
+    """(i, j), i <= j -> the inner product of flat tensors of equal length. Each is read once.
+
+    Products, and sums of ROW of them by one thread each, are float32; their sum is made without rounding.
+    """
+    pairs = list(combinations_with_replacement(range(len(vectors)), 2))
+    sums: dict[tuple[int, int], list[float]] = {pair: [] for pair in pairs}
+    for part in blocks(len(vectors[0])):
+        wide = [vector[part].to(torch.float32) for vector in vectors]
+        whole = len(wide[0]) // ROW * ROW
+        for i, j in pairs:
+            products = wide[i] * wide[j]
+            sums[i, j] += products[:whole].view(-1, ROW).sum(dim=1).tolist()
+            sums[i, j].append(products[whole:].sum().item())
+    return {pair: math.fsum(values) for pair, values in sums.items()}
 
 
 def absolute_sum(flat: Tensor) -> float:

@@ -1,5 +1,6 @@
 """What a campaign's file comes to: lineages, what is raised next, and what a ledger's lines count for."""
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from lamarck.campaign.ledger import Finished, Key, read_ledger
 from lamarck.campaign.members import Campaign, load_campaign
 from lamarck.campaign.run import next_members, step_plan
 from lamarck.campaign.table import finished, rows
+from lamarck.config.crossing import Crossing
+from lamarck.errors import LamarckError
 from lamarck.files import write_jsonl
 
 ROOT = Path(__file__).parents[2]
@@ -102,3 +105,65 @@ def test_founders_that_are_not_pretrained_here_are_asked_about_step_by_step(tmp_
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(values))
     campaign = load(tmp_path, configfile=str(tmp_path / "own.yaml"))
     assert [step.approval.name for step in campaign.steps] == ["c.g1.ok", "c.g2.ok"]
+
+
+CROSSED = [
+    {"name": "sum", "why": "", "scored": "g2", "cross": {"parents": ["first", "more"]}},
+    *ARMS,
+    {
+        "name": "ties",
+        "why": "",
+        "scored": "g2",
+        "cross": {"parents": ["first", "less"], "crossing": {"method": "ties"}},
+    },
+]
+
+
+def test_an_arm_that_is_a_child_of_two_arms(tmp_path: Path) -> None:
+    """Its lineage holds the child alone; it hangs on its parents' lineages, and the others' digests on none of it."""
+    campaign = load(tmp_path, arms=CROSSED)
+    assert [arm for arm, _ in campaign.lineages][:8] == ["sum"] * 8
+    lineage = campaign.lineages["sum", 3]
+    assert [child.name for child in lineage.children()] == ["campaigns/c/sum/s3/g2"]
+    assert [parent.name for parent in lineage.parents] == ["campaigns/c/first/s3/g1", "campaigns/c/more/s3/g1"]
+    plain = load(tmp_path)
+    assert all(plain.member_digest(arm, 1) == campaign.member_digest(arm, 1) for arm in ("first", "more", "less"))
+    other = [CROSSED[0], ARMS[0], ARMS[1] | {"config": {"recipe": {"steps": 302}}}, *CROSSED[3:]]
+    assert load(tmp_path, arms=other).member_digest("sum", 1) != campaign.member_digest("sum", 1)
+    plan = step_plan(campaign, campaign.steps[0])
+    [member] = [each for each in plan.members if each.generation == "campaigns/c/ties/s1/g2"]
+    assert not member.control and member.strategy == Crossing(method="ties").digest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"scored": "g3"}, "is a g2, a child of two arms: set `scored: g2`"),
+        ({"cross": {"parents": ["frist", "more"]}}, "there is no arm 'frist' to cross: did you mean 'first'?"),
+        ({"cross": {"parents": ["ties", "more"]}}, "there is no arm 'ties' to cross"),
+        ({"cross": {"parents": ["first"]}}, "parents"),
+    ],
+)
+def test_arms_that_cannot_be_crossed(tmp_path: Path, changes: dict, sentence: str) -> None:
+    with pytest.raises(LamarckError, match=re.escape(sentence)):
+        load(tmp_path, arms=[CROSSED[0] | changes, *CROSSED[1:]])
+
+
+def test_an_exam_is_read_and_chooses_nothing(tmp_path: Path) -> None:
+    exam = "config/suites/tiny-exam-v1"
+    campaign = load(tmp_path, exam=exam)
+    generation = campaign.read_off("first", 1)
+    assert campaign.scores_of(generation) == generation.directory / "exams/tiny-exam-v1.json"
+    assert campaign.lineages["first", 1].config.exams == (exam,)
+    assert campaign.member_digest("first", 1) != load(tmp_path).member_digest("first", 1)
+    for choice in ({"race": {"risk": 0.05}}, {"keep": {1: 1}}, {"proxies": True}):
+        with pytest.raises(LamarckError, match="an exam chooses nothing"):
+            load(tmp_path, exam=exam, **choice)
+    with pytest.raises(LamarckError, match="config/suites/tiny-v1 is none"):
+        load(tmp_path, exam="config/suites/tiny-v1")
+
+
+def test_the_shipped_campaign_of_crosses(tmp_path: Path) -> None:
+    campaign = load_campaign(Path("config/campaigns/crossing.yaml"))
+    assert len(campaign.file.seeds) >= 8 and campaign.file.exam == "config/suites/tiny-exam-v1"
+    assert len(campaign.distinct) == len(campaign.lineages) == 48

@@ -14,9 +14,10 @@ from lamarck.hub.contents import allowed_paths, make_manifest
 from lamarck.lineage import artifacts, dvc
 from lamarck.lineage.artifacts import TABLE, kind_of
 from lamarck.lineage.freshness import examine, survey
-from lamarck.lineage.generation import Generation, described
+from lamarck.lineage.generation import Generation, described, described_lineages, description_files
 from lamarck.lineage.kind import Kind, Piece
 from lamarck.lineage.records import read_record
+from lamarck.lineage.times import ContentTimes, Made
 from lamarck.report.page import members as page_members
 from tests.report.page.conftest import lineage, made  # noqa: F401  two generations with control arms
 
@@ -131,6 +132,30 @@ def test_a_lineage_of_its_own_founder_parents_and_settings(lineage: Path) -> Non
     assert (own.seed, own.recipe.steps, own.recipe.rank) == (7, 5, config.recipe.rank)
     assert config_of(config, "") is config
     assert described("").founder == ""
+
+
+def test_lineages_stand_behind_those_that_they_come_from(lineage: Path) -> None:  # noqa: F811
+    """By name the child would come first, and count as older than its parents: it would be made again."""
+    write_text(Path("results/cross/lineage.yaml"), "founder: zero\nparents: {3: [other/g2, third/control/g2]}\n")
+    for name in ("other", "third", "zero"):
+        write_text(Path(f"results/{name}/lineage.yaml"), "overlay: {seed: 5}\n")
+    assert described_lineages() == ["zero", "other", "third", "cross"]
+    child = Generation(3, "cross")
+    assert [each.name for each in child.ancestors][-1] == "cross/g3"
+    assert {"other/g1", "third/control/g1"} <= {each.name for each in child.ancestors}
+    assert set(description_files(child)) == {
+        Path(f"results/{name}/lineage.yaml") for name in ("cross", "other", "third")
+    }
+
+
+def test_a_founder_of_two_lineages_is_older_than_the_children_of_both(lineage: Path) -> None:  # noqa: F811
+    """Every lineage's survey holds its founder: the second must not make it younger than the first one's children."""
+    write_text(Path("results/other/lineage.yaml"), "overlay: {seed: 5}\n")
+    config = load_config(CONFIG)
+    times = ContentTimes(
+        Made(each.files, False, (), lambda: True) for name in ("", "other") for each in survey(config, name)
+    )
+    assert times.of("results/g0/weights") < times.of("results/g1/curriculum.jsonl")
 
 
 def test_a_kind_knows_when_a_setting_changed(lineage: Path) -> None:  # noqa: F811

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lamarck.merge.blocks import BLOCK, dot
+from lamarck.merge.blocks import BLOCK, gram
 from lamarck.merge.document import Filtered
 from lamarck.merge.draws import draw_for
 from lamarck.merge.methods import METHODS
@@ -155,10 +155,14 @@ def test_a_row_of_one_element_stays_with_its_density() -> None:
     assert abs(float(delta.mean()) - 0.3) < 0.025
 
 
-def test_an_inner_product_is_that_of_exact_arithmetic() -> None:
-    values = torch.randn(BLOCK + 4097, generator=torch.Generator().manual_seed(1))
-    exact = math.fsum(x * y for x, y in zip(values.double().tolist(), values.double().tolist(), strict=True))
-    assert dot(values, values) == pytest.approx(exact, rel=1e-14)
+def test_inner_products_are_those_of_exact_arithmetic_to_float32s_rounding() -> None:
+    """Summed in float32 from end to end, the last one would be wrong in its fourth digit."""
+    generator = torch.Generator().manual_seed(1)
+    vectors = [torch.randn(BLOCK + 4097, generator=generator).add_(5) for _ in range(2)]
+    for (i, j), found in gram(vectors).items():
+        pairs = zip(vectors[i].double().tolist(), vectors[j].double().tolist(), strict=True)
+        assert found == pytest.approx(math.fsum(x * y for x, y in pairs), rel=1e-7)
+    assert gram([vectors[0], -vectors[0]])[0, 1] == -gram([vectors[0], vectors[1]])[0, 0]
 
 
 def test_gradients_are_piecewise_linear_and_the_first_filter_that_matches_counts() -> None:

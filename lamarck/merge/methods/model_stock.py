@@ -1,13 +1,12 @@
 """Model Stock (Jang et al. 2024, arXiv:2403.19522): towards the centre of fine-tuned models, by geometry."""
 
-import math
 from itertools import combinations, combinations_with_replacement
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from lamarck.merge.blocks import as_rows, blocks, exact_sum, row_blocks
+from lamarck.merge.blocks import as_rows, blocks, gram, row_blocks
 from lamarck.merge.methods.base import Inputs, Method, Parameter, Parameters
 
 SINGULAR = 1e-6  # a denominator of t this near to 0 is rounding: products are made in float32
@@ -63,12 +62,8 @@ def _products(deltas: list[Tensor]) -> dict[tuple[int, int], Tensor]:
     parts: dict[tuple[int, int], list[Tensor]] = {pair: [] for pair in pairs}
     rows, width = deltas[0].shape
     if rows == 1:
-        sums: dict[tuple[int, int], list[float]] = {pair: [] for pair in pairs}
-        for columns in blocks(width):
-            wide = [delta[0, columns].to(torch.float32) for delta in deltas]
-            for i, j in pairs:
-                sums[i, j].append(exact_sum(wide[i] * wide[j]))
-        return {pair: torch.tensor([math.fsum(values)], dtype=torch.float64) for pair, values in sums.items()}
+        sums = gram([delta[0] for delta in deltas])
+        return {pair: torch.tensor([total], dtype=torch.float64) for pair, total in sums.items()}
     for part in row_blocks(rows, width):
         wide = [delta[part].to(torch.float32) for delta in deltas]
         for i, j in pairs:

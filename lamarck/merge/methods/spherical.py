@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from lamarck.merge.blocks import as_rows, blocks, dot, row_blocks
+from lamarck.merge.blocks import as_rows, blocks, gram, row_blocks
 from lamarck.merge.methods.base import Inputs, Method, Parameter, Parameters
 
 PARALLEL = 0.9995  # |cosine| above which slerp interpolates linearly
@@ -32,7 +32,8 @@ class Slerp(Method):
 
 def _factors(first: Tensor, second: Tensor, t: float) -> tuple[float, float]:
     a, b = first.view(-1), second.view(-1)
-    cosine = dot(a, b) / (_unless_tiny(math.sqrt(dot(a, a))) * _unless_tiny(math.sqrt(dot(b, b))))
+    products = gram([a, b])
+    cosine = products[0, 1] / (_unless_tiny(math.sqrt(products[0, 0])) * _unless_tiny(math.sqrt(products[1, 1])))
     if abs(cosine) > PARALLEL:
         return 1 - t, t
     angle = math.acos(cosine)
@@ -86,8 +87,9 @@ class NuSlerp(Method):
     def _interpolate(first: Tensor, second: Tensor, t: float) -> None:
         """Each row of `first`, [rows, columns], becomes the point at t on the arc to that of `second`."""
         if len(first) == 1:
-            cosine = torch.tensor([dot(first[0], second[0])], dtype=torch.float64)
-            norms = torch.tensor([dot(first[0], first[0]) * dot(second[0], second[0])], dtype=torch.float64).sqrt_()
+            products = gram([first[0], second[0]])
+            cosine = torch.tensor([products[0, 1]], dtype=torch.float64)
+            norms = torch.tensor([products[0, 0] * products[1, 1]], dtype=torch.float64).sqrt_()
         else:
             cosine, norms = _row_products(first, second)
         angle = (cosine / norms.clamp_(min=1e-300)).clamp_(-1, 1).acos_()

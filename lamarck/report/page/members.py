@@ -11,10 +11,10 @@ from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.gate.approval import read_approval
 from lamarck.gate.check import gate_state
-from lamarck.gate.plan import read_plan
+from lamarck.gate.plan import read_childs_plan
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import signature_of
-from lamarck.lineage.artifacts import PLAN, table
+from lamarck.lineage.artifacts import CROSS_PLAN, PLAN, table
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.freshness import Artifact, State, examine
 from lamarck.lineage.generation import RESULTS, Generation, parse_generation
@@ -59,7 +59,7 @@ class Member(Shown):
     name: str
     number: int
     lane: str  # id of its lineage: "" is the main one
-    parent: str | None
+    parents: list[str]
     pieces: list[Piece]
     gate: Gate | None
 
@@ -94,7 +94,7 @@ def _member(config: Config, generation: Generation) -> Member:
         name=generation.name,
         number=generation.number,
         lane=generation.lineage,
-        parent=None if founder else generation.parent.name,
+        parents=[] if founder else [parent.name for parent in generation.parents],
         pieces=_gone_since(pieces),
         gate=None if founder or generation.is_control else _gate(generation),
     )
@@ -114,7 +114,7 @@ def _gone_since(pieces: list[Piece]) -> list[Piece]:
 
 def _piece(kind: Kind, generation: Generation) -> Piece:
     """As it lies there: whether it is what its record says, and made from the artifacts beside it."""
-    if kind is PLAN:
+    if kind in (PLAN, CROSS_PLAN):
         return _plan(generation)
     artifact = examine(kind, generation, None)
     files = [*kind.paths(generation).values(), *([kind.record_file(generation)] if kind.record else [])]
@@ -151,7 +151,7 @@ def _plan(generation: Generation) -> Piece:
     if not generation.plan.exists():
         return Piece(kind="plan", path=path, state="absent")
     try:
-        found = plan_digest(read_plan(generation.plan))
+        found = plan_digest(read_childs_plan(generation.plan))
         approval = read_approval(generation.approval, generation.name) if generation.approval.exists() else None
     except LamarckError as error:
         return Piece(kind="plan", path=path, state="unreadable", sentence=str(error))
@@ -169,7 +169,7 @@ def _gate(generation: Generation) -> Gate:
     if not generation.plan.exists():
         return Gate(plan=None, state="not planned", sentence="")
     try:
-        plan = read_plan(generation.plan)
+        plan = read_childs_plan(generation.plan)
     except LamarckError as error:
         return Gate(plan=None, state="refused", sentence=str(error))
     digest, content = plan_digest(plan), plan.model_dump(mode="json")

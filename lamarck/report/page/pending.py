@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from lamarck.config import Config
 from lamarck.curriculum.item import Item, read_curriculum
+from lamarck.errors import LamarckError
 from lamarck.gate.plan import Plan, read_plan
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.review import run_rows
@@ -66,6 +67,11 @@ def gather_pending(config: Config, generation: Generation) -> tuple[Pending, Lin
 
     Errors: LamarckError where there is no plan or no curriculum, or one is broken.
     """
+    if generation.is_crossed:
+        raise LamarckError(
+            f"{generation.name} is a child of two parents and has no curriculum to show on a page: read "
+            f"`lamarck review {generation.name}`"
+        )
     plan = read_plan(generation.plan)
     digest = plan_digest(plan)
     items = list(read_curriculum(generation.curriculum))
@@ -148,7 +154,7 @@ def _standing(member: Member) -> Answer:
 
 def _concerns(member: Member, lineage: Lineage) -> Answer:
     """What its own curriculum warns of, and what is broken in it or in its parent."""
-    family = [each for each in lineage.members if each.name in (member.name, member.parent)]
+    family = [each for each in lineage.members if each.name in (member.name, *member.parents)]
     sentences = [
         f"{piece.path} is {piece.state}: {piece.sentence}"
         for each in family

@@ -77,7 +77,7 @@ def _data(lineage: Lineage, texts: Texts) -> Markup:
         "members": {each: {"pieces": {each: {"record"}}, "gate": {"plan_content"}}},
         # Task by task, only the lineage and its control arm are drawn, and only against the founder.
         "scores": {
-            name: {"to_parent": {"tasks"}, "to_control": {"tasks"}}
+            name: {"to_parent": {"tasks"}, "to_other_parent": {"tasks"}, "to_control": {"tasks"}}
             | ({"to_founder": {"tasks"}, "tasks": True} if name in candidates else {})
             for name in lineage.scores
         },

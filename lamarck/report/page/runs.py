@@ -51,6 +51,7 @@ STAGES = {
     "founder_check": "founder's check",
     "curriculum": "curriculum",
     "scores": "evaluation",
+    "crossed": "crossing",
 } | dict.fromkeys((kind.name for kind in TRAINED), "training")
 
 
@@ -60,7 +61,7 @@ def find_trainings(members: Sequence[Member]) -> tuple[dict[str, Training], dict
     broken: dict[str, str] = {}
     for member in members:
         path = member.generation.change / TRAINING_RECORD
-        if not member.number or not path.exists():
+        if not member.number or member.generation.is_crossed or not path.exists():
             continue
         try:
             found[member.name] = _training(member, read_json(path))

@@ -51,6 +51,7 @@ class Score(Shown):
     errors: dict[str, str]
     flags: dict[str, float]
     to_parent: Comparison | None = None
+    to_other_parent: Comparison | None = None  # of a child of two
     to_founder: Comparison | None = None
     to_control: Comparison | None = None
     note: str = ""  # why there are no intervals or differences, where there could be
@@ -111,6 +112,8 @@ def _others(generation: Generation) -> dict[str, Generation]:
     others = {"to_founder": Generation(0)}
     if generation.number > 1:
         others["to_parent"] = generation.parent
+    if generation.is_crossed:
+        others["to_other_parent"] = generation.parents[1]
     return others if generation.is_control else others | {"to_control": generation.control}
 
 

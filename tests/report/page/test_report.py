@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from lamarck.commands.report import write_report
 from lamarck.config import load_config
-from lamarck.files import digest_file, read_json, write_json
+from lamarck.files import digest_file, read_json, write_json, write_text
 from lamarck.report.page.gather import Lineage, gather
 from lamarck.report.page.members import Member, Piece
 from lamarck.report.page.outcomes import Outcomes
@@ -46,9 +46,26 @@ def test_a_whole_lineage_is_found_with_everyone_in_it(lineage: Path) -> None:
     assert names == {"g0", "g1", "g2", "control/g1", "control/g2", "search/r1/c000/g1", "search/r1/c001/g1"}
     states = {each.state for name in names for each in member(found, name).pieces}
     assert states == {"whole"}
-    assert member(found, "search/r1/c001/g1").parent == "g0"
+    assert member(found, "search/r1/c001/g1").parents == ["g0"]
     assert found.scores["g2"].to_control is not None
     assert found.scores["search/r1/c000/g1"].to_founder is not None
+
+
+def test_a_child_of_two_parents_is_drawn_with_both(lineage: Path, browser: Browser) -> None:
+    def links() -> int:
+        write_report(CONFIG, PAGE)
+        with opened(browser, PAGE) as page:
+            return page.locator('[data-chart="lineage"] svg path').count()
+
+    before = links()
+    child = Path("results/cross/g3")
+    child.mkdir(parents=True)
+    write_text(Path("results/cross/lineage.yaml"), "parents: {3: [g2, control/g2]}\noverlay: {generations: 3}\n")
+    assert member(gathered(), "cross/g3").parents == ["g2", "control/g2"]
+    assert before and links() == before + 3, "its circle, and a line from each parent"
+    with opened(browser, PAGE) as page:
+        page.goto(f"{page.url}#record/cross/g3")
+        assert "g2, control/g2" in page.locator("#record").inner_text()
 
 
 def test_nothing_yet(tmp_path: Path, lineage: Path, browser: Browser) -> None:

@@ -28,7 +28,7 @@ function lanes() {
 function lineageChart(width) {
   const shown = lanes().slice(0, MOST_LANES);
   const members = page.members.filter((member) => shown.includes(member.lane));
-  const parents = members.filter((member) => byName.has(member.parent));
+  const lines = members.flatMap((child) => child.parents.filter((name) => byName.has(name)).map((name) => ({ child, parent: byName.get(name) })));
   const gates = members.filter((member) => member.gate && member.gate.state !== "not planned");
   const gateText = ({ gate }) => (gate.approved_plan === gate.plan ? `${gate.by}\n${gate.date}` : gate.state === "refused" ? "refused" : "waits");
   const last = d3.max(members, (member) => member.number);
@@ -44,9 +44,9 @@ function lineageChart(width) {
     y: { type: "point", domain: shown, padding: 0.5, tickFormat: laneName, label: null, tickSize: 0 },
     color: ARMS,
     marks: [
-      Plot.link(parents, {
-        x1: (member) => member.number - 1, x2: "number", y1: (member) => byName.get(member.parent).lane, y2: "lane",
-        stroke: armOf, strokeWidth: 1.5, curve: "bump-x", strokeOpacity: 0.6,
+      Plot.link(lines, {
+        x1: ({ parent }) => parent.number, x2: ({ child }) => child.number, y1: ({ parent }) => parent.lane, y2: ({ child }) => child.lane,
+        stroke: ({ child }) => armOf(child), strokeWidth: 1.5, curve: "bump-x", strokeOpacity: 0.6,
       }),
       Plot.dot(gates, {
         x: (member) => member.number - 0.4, y: "lane", symbol: "diamond", r: 8, href, ariaLabel: (member) => `Gate of ${member.name}`,

@@ -42,7 +42,7 @@ async function showRecord() {
   const { plan, records } = (await unpack("records"))[name];
   place.replaceChildren(
     element("h3", { id: "record-title", tabindex: "-1" }, name),
-    pairs({ parent: member.parent, score: score?.score ?? (score ? "partial" : null), partial: score?.partial ? score.errors : null }),
+    pairs({ [member.parents.length > 1 ? "parents" : "parent"]: member.parents.join(", ") || null, score: score?.score ?? (score ? "partial" : null), partial: score?.partial ? score.errors : null }),
     member.gate ? gateRecord(member.gate, plan) : null,
     ...member.pieces.map((piece) => pieceRecord(piece, records[piece.kind])),
     close,
