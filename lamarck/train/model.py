@@ -17,7 +17,7 @@ from lamarck.models.change import DELTA, form_of, lay_out, write_model
 from lamarck.models.delta import Facts, state_digest, tensors_of, write_delta
 from lamarck.models.opening import check_not_tied, open_model
 from lamarck.models.shards import model_directory
-from lamarck.train.adapters import fuse_adapters
+from lamarck.models.adapters import fuse_adapters
 from lamarck.train.liger import with_liger
 
 PARENT, CHILD = "parent", "default"
