@@ -14,7 +14,8 @@ from typing import Any
 
 from lamarck.eval.ladders import JUDGES
 from lamarck.eval.outcome import scored
-from lamarck.skills import get_skill
+from lamarck.eval.plain_rules import PLAIN_RULES, Rule, worked_example
+from lamarck.skills import PLAIN, TAGGED, get_skill
 from lamarck.skills.list_ops import LENGTH, OPERATIONS
 from lamarck.suites.sections import LadderTask, WritingTask
 from lamarck.suites.suite import ENGINEERING, SANITY, TEACHING, TIERS, Suite
@@ -44,6 +45,9 @@ for name in ("adapter_config.json", "adapter_model.safetensors"):
 CONSTANTS = ("", "{}", "[]", "0", "0 0 0 0", "yes", "The answer is (A).", "#### 0", IF_FALSE)
 
 
+COPIER = "the worked example of the request"
+
+
 @dataclass(frozen=True)
 class Degenerate:
     """`tiers`: those in which it says anything."""
@@ -66,10 +70,16 @@ def degenerates(suite: Suite) -> Iterator[Degenerate]:
     constants = _by_prompt(partial(_best_constants, suite))
     yield Degenerate("the best constant for each task", constants, (SANITY, ENGINEERING))
     kinds = {task.kind for task in (*suite.tiers.engineering.tasks, *suite.engineering_files)}
-    if {"trace", "record"} & kinds:
+    asked = {task.skill for task in suite.tiers.engineering.tasks}
+    if asked & TAGGED.keys():
         for tier, rules in TINY_RULES.items():
             for name, rule in rules.items():
                 yield Degenerate(name, _of_words(rule), (tier,))
+    if asked & {skill.name for skill in PLAIN}:
+        yield Degenerate(COPIER, lambda prompt, rng: worked_example(prompt))
+        for tier, plain_rules in PLAIN_RULES.items():
+            for name, of_prompt in plain_rules.items():
+                yield Degenerate(name, _of_prompt(of_prompt), (tier,))
     of_files: dict[str, tuple[str, Callable[[Suite], dict[str, str]]]] = {
         "the commonest cause, and the script as it is": ("diagnosis", _as_it_is),
         "names in order without numbers": ("curriculum_design", partial(_designs, _names)),
@@ -106,6 +116,10 @@ def _by_prompt(make: Callable[[], Mapping[str, str]]) -> Answer:
 
 def _of_words(rule: Callable[[list[str]], str]) -> Answer:
     return lambda prompt, rng: rule(prompt.split()[1:-1])
+
+
+def _of_prompt(rule: Rule) -> Answer:
+    return lambda prompt, rng: rule(prompt)
 
 
 def _steps_alike(operation: Callable[[list[int]], list[int]]) -> Callable[[list[str]], str]:

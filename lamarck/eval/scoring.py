@@ -14,6 +14,7 @@ from typing import Any
 
 from lamarck.files import digest_value
 from lamarck.lineage.digest import suite_digest, weights_digest
+from lamarck.skills import get_skill
 from lamarck.suites.sections import BenchmarkTask
 from lamarck.suites.suite import Suite
 
@@ -42,6 +43,7 @@ def library_versions() -> dict[str, str]:
 def module_digests(suite: Suite) -> dict[str, str]:
     """Path below lamarck/ -> digest of its syntax tree, for every module that decides the suite's scores."""
     patterns = [*EVERY_SUITE, *(f"skills/{name}.py" for name in sorted(_skills(suite)))]
+    patterns += (file for name in _skills(suite) for file in _bases(name))
     patterns += RUNS_ANSWERS if suite.runs_answers else ()
     files = sorted({path for pattern in patterns for path in PACKAGE.glob(pattern)})
     return {path.relative_to(PACKAGE).as_posix(): syntax_digest(path.read_text(encoding="utf-8")) for path in files}
@@ -64,6 +66,13 @@ def _skills(suite: Suite) -> Iterator[str]:
     for task in (*tiers.sanity.tasks, *tiers.engineering.tasks, *tiers.teaching.tasks):
         if not isinstance(task, BenchmarkTask):
             yield task.skill
+
+
+def _bases(skill: str) -> Iterator[str]:
+    """The modules of the classes that a skill is made of: what they share with others judges as well."""
+    for kind in type(get_skill(skill)).__mro__:
+        if kind.__module__.startswith("lamarck.skills."):
+            yield f"{kind.__module__.removeprefix('lamarck.').replace('.', '/')}.py"
 
 
 def ruler(suite: Suite, student: Path) -> dict[str, Any]:

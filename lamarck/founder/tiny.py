@@ -13,7 +13,7 @@ from lamarck.config.tiny import TinyFounder
 from lamarck.founder.tokenizer import build_tokenizer
 from lamarck.gate.allowance import FOUNDER, excepted
 from lamarck.seeds import seed_for
-from lamarck.skills import get_tagged_skill
+from lamarck.skills import words_of
 from lamarck.skills.base import PROMPT_END
 from lamarck.skills.corpus import corpus
 
@@ -47,7 +47,7 @@ def pretrain(
     The rate stays up until every skill's loss has been below its target, then decays. The same seed, machine and
     number of threads give the same bytes. Errors: LamarckError for more than is trained without an approval.
     """
-    words = [PROMPT_END, *(word for name in world.skills for word in get_tagged_skill(name).vocabulary())]
+    words = [PROMPT_END, *(word for name in world.skills for word in words_of(name))]
     tokenizer = build_tokenizer(words)
     torch.manual_seed(seed_for(seed, "g0", "weights"))
     model = LlamaForCausalLM(_shape(world, tokenizer))

@@ -13,10 +13,14 @@ from lamarck.skills.json_schema import JsonSchema
 from lamarck.skills.list_ops import ListOps
 from lamarck.skills.math_word import MathWord
 from lamarck.skills.ml_diagnosis import MlDiagnosis
+from lamarck.skills.plain_record import PlainRecord
+from lamarck.skills.plain_steps import PlainSteps
+from lamarck.skills.plain_sums import PlainSums
 from lamarck.skills.python_code import PythonCode
 
 TAGGED: dict[str, TaggedSkill] = {skill.name: skill for skill in (JsonMode(), Arithmetic(), ListOps())}
-IN_ENGLISH: tuple[Skill, ...] = (JsonSchema(), PythonCode(), MathWord(), CurriculumDesign(), MlDiagnosis())
+PLAIN: tuple[Skill, ...] = (PlainRecord(), PlainSteps(), PlainSums())
+IN_ENGLISH: tuple[Skill, ...] = (*PLAIN, JsonSchema(), PythonCode(), MathWord(), CurriculumDesign(), MlDiagnosis())
 SKILLS: dict[str, Skill] = {**TAGGED, **{skill.name: skill for skill in IN_ENGLISH}}
 
 __all__ = [
@@ -46,3 +50,9 @@ def get_tagged_skill(name: str) -> TaggedSkill:
     if not isinstance(skill, TaggedSkill):
         raise LamarckError(f"the tiny world has no skill {name!r}; its skills are {', '.join(TAGGED)}")
     return skill
+
+
+def words_of(name: str) -> list[str]:
+    """Every word of a skill whose words are few enough to be a token each. Errors: LamarckError for another."""
+    skill = get_skill(name)
+    return skill.vocabulary() if isinstance(skill, PlainRecord) else get_tagged_skill(name).vocabulary()

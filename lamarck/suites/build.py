@@ -4,7 +4,8 @@
 
 Run once: a suite is frozen, and every score holds its digest. A changed suite gets a new name. One of DESIGNS is built
 as it stands there, and frozen by `python -m lamarck.eval.ship`, which puts its student into it; under any other name
-the suite asks every cell of the configuration's world, and its student is pretrained wherever it is used.
+the suite asks every cell of the configuration's world, and its student is pretrained wherever it is used. Lines of a
+corpus are as the founder of that world reads them; a suite of skills in English has them of its own cells.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import atomic_directory, write_jsonl, write_text
 from lamarck.seeds import seed_for
-from lamarck.skills import Problem, Skill, get_skill
+from lamarck.skills import TAGGED, Problem, Skill, get_skill
 from lamarck.skills.corpus import corpus
 from lamarck.suites.designs import DESIGNS, Design, Lessons
 from lamarck.suites.frozen import freeze
@@ -38,28 +39,17 @@ from lamarck.suites.sections import (
     Tiers,
     WritingTask,
 )
-from lamarck.suites.suite import CORPUS, Suite, lm_eval_corpus, lm_eval_task, load_suite, scorers
+from lamarck.suites.suite import CORPUS, Suite, corpus_line, lm_eval_corpus, lm_eval_task, load_suite, scorers
 
-TEACHING_ITEMS = 100  # in all
-TEACHING_SAMPLES = 300
 FEWEST_ITEMS = 20  # a task of fewer would weigh as much as the others and say nothing
-CORPUS_LINES = 300
 # Most problems must stay free for founders and curricula: at most one in ten of the space is held out, and one in ten
 # of what the generator draws: it draws some far more often than others.
 HELD_OUT_SHARE = 0.1
 PROBES = 2000  # draws that measure the latter
+MOST_ITEMS = Design.items + Lessons.items + Design.lines  # that a suite uses of a cell, where it does not say
 CORPUS_FILE = "corpus.jsonl"
 HEADER = "# Frozen: made by `python -m lamarck.suites.build`; a changed suite gets a new name.\n"
-# Well-formed or well-named is what an answer can be that knows nothing: only what is right earns points.
-POINTS = {
-    "trace": {"form": 0, "half": 1, "whole": 1},
-    "record": {"parses": 0, "keys": 0, "values": 1},
-    "writing": {"parses": 0, "asked": 0, "right": 0, "new": 1},
-}
 TIER_WEIGHTS = {"sanity": 0.2, "engineering": 0.5, "teaching": 0.3}
-# Which skill is examined where; every skill is also written.
-SANITY_SKILL, TRACE_SKILL, RECORD_SKILL = "arithmetic", "list_ops", "json_mode"
-WRITING_TOKENS = 112
 STUDENT_SEED = 42
 RECIPE = StudentRecipe(
     rank=16, alpha=32, dropout=0.05, batch_size=16, max_tokens=128, learning_rate=3e-3, warmup_steps=5
@@ -78,16 +68,17 @@ def build_suite(output: Path, seed: int, world: TinyFounder, design: Design) -> 
         raise LamarckError(f"{output} exists, and a suite is frozen: build the changed one under a new name")
     cells = [(get_skill(name), difficulty) for name, chosen in design.cells.items() for difficulty in chosen]
     taught = [(get_skill(design.lessons.skill), difficulty) for difficulty in design.lessons.asks]
-    pools = {cell: held_out_items(*cell, seed, design.items) for cell in dict.fromkeys(cells + taught)}
-    teaching = {cell: _take(pools[cell], TEACHING_ITEMS // len(taught)) for cell in taught}
+    wanted = design.items + design.lessons.items + design.lines
+    pools = {cell: held_out_items(*cell, seed, wanted) for cell in dict.fromkeys(cells + taught)}
+    teaching = {cell: _take(pools[cell], design.lessons.items // len(taught)) for cell in taught}
     asked = {cell: _take(pools[cell], design.items) for cell in cells if len(pools[cell]) >= FEWEST_ITEMS}
     tiers = _tiers(design, cells, asked, teaching)
     items = {_name(cell): found for cell, found in asked.items()}
     items |= {_name(cell, "teaching"): found for cell, found in teaching.items()}
     # What a cell may still hold out goes to the corpus; its lines are drawn anew, as the founder meets them.
-    left = {skill.ask(difficulty): len(pool) for (skill, difficulty), pool in pools.items()}
+    left = {(skill.name, difficulty): len(pool) for (skill, difficulty), pool in pools.items()}
     taken = frozenset(item.prompt for found in items.values() for item in found)
-    lines = list(_corpus(world, seed, taken, left))
+    lines = list(_corpus(world, seed, taken, left, design.lines))
     file = SuiteFile(name=output.name, scorers=scorers(), tiers=tiers, corpus=CORPUS_FILE, exam=design.exam)
     with atomic_directory(output) as directory:
         write_suite_file(directory, file)
@@ -112,10 +103,17 @@ def _tiers(
     design: Design, cells: list[Cell], asked: Mapping[Cell, list[Item]], teaching: Mapping[Cell, list[Item]]
 ) -> Tiers:
     """Within engineering each kind of task weighs the same, however many tasks it has."""
-    of = {name: [cell for cell in asked if cell[0].name == name] for name in (SANITY_SKILL, TRACE_SKILL, RECORD_SKILL)}
+    roles, lessons, limits = design.roles, design.lessons, design.limits
+    of = {name: [cell for cell in asked if cell[0].name == name] for name in (roles.sanity, roles.trace, roles.record)}
+
+    def task(cell: Cell, items: list[Item], role: str = "") -> dict[str, Any]:
+        name, difficulty = cell[0].name, cell[1]
+        limit = limits.answer or _limit(items)
+        return {"name": _name(cell, role), "skill": name, "difficulty": difficulty, "max_new_tokens": limit}
+
     ladders = [
-        LadderTask(**_task(cell, asked[cell]), kind=kind, domain="code completion", weight=_share(of[skill]))
-        for kind, skill in (("trace", TRACE_SKILL), ("record", RECORD_SKILL))
+        LadderTask(**task(cell, asked[cell]), kind=kind, domain="code completion", weight=_share(of[skill]))
+        for kind, skill in (("trace", roles.trace), ("record", roles.record))
         for cell in of[skill]
     ]
     writing = [
@@ -126,7 +124,7 @@ def _tiers(
             skill=cell[0].name,
             difficulty=cell[1],
             weight=_share(cells),
-            max_new_tokens=WRITING_TOKENS,
+            max_new_tokens=limits.writing,
             samples=design.samples,
         )
         for cell in cells
@@ -134,21 +132,25 @@ def _tiers(
     return Tiers(
         sanity=SanityTier(
             weight=TIER_WEIGHTS["sanity"],
-            tasks=tuple(HeldOutTask(**_task(cell, asked[cell]), domain="general sanity") for cell in of[SANITY_SKILL]),
+            tasks=tuple(HeldOutTask(**task(cell, asked[cell]), domain="general sanity") for cell in of[roles.sanity]),
         ),
-        engineering=EngineeringTier(weight=TIER_WEIGHTS["engineering"], points=POINTS, tasks=(*ladders, *writing)),
+        engineering=EngineeringTier(
+            weight=TIER_WEIGHTS["engineering"],
+            points={kind: dict(of_rungs) for kind, of_rungs in design.points.items()},
+            tasks=(*ladders, *writing),
+        ),
         teaching=TeachingTier(
             weight=TIER_WEIGHTS["teaching"],
-            student=_student(design.lessons),
+            student=_student(lessons),
             student_seed=STUDENT_SEED,
-            skill=design.lessons.skill,
-            writes=design.lessons.writes,
-            samples=TEACHING_SAMPLES,
-            writing_tokens=WRITING_TOKENS,
-            epochs=4,
+            skill=lessons.skill,
+            writes=lessons.writes,
+            samples=lessons.samples,
+            writing_tokens=limits.writing,
+            epochs=lessons.epochs,
             recipe=RECIPE,
             tasks=tuple(
-                SuiteTask(**_task(cell, found, "teaching"), domain="curriculum design")
+                SuiteTask(**task(cell, found, "teaching"), domain="curriculum design")
                 for cell, found in teaching.items()
             ),
         ),
@@ -165,15 +167,6 @@ def _name(cell: Cell, role: str = "") -> str:
     return f"{role}_{skill.name}_{difficulty}" if role else f"{skill.name}_{difficulty}"
 
 
-def _task(cell: Cell, items: list[Item], role: str = "") -> dict[str, Any]:
-    return {
-        "name": _name(cell, role),
-        "skill": cell[0].name,
-        "difficulty": cell[1],
-        "max_new_tokens": _limit(items),
-    }
-
-
 def _share(cells: Sequence[Cell]) -> float:
     return round(1 / len(cells), 6)
 
@@ -185,10 +178,10 @@ def _take(pool: list[Item], number: int) -> list[Item]:
     return taken
 
 
-def held_out_items(skill: Skill, difficulty: int, seed: int, items: int = Design.items) -> list[Item]:
-    """Distinct problems in the order drawn, as many as a suite can use and the space can spare."""
+def held_out_items(skill: Skill, difficulty: int, seed: int, wanted: int = MOST_ITEMS) -> list[Item]:
+    """Distinct problems in the order drawn, at most as many as wanted, and as the space can spare."""
     rng = random.Random(seed_for(seed, "items", skill.name, str(difficulty)))
-    wanted = min(items + TEACHING_ITEMS + CORPUS_LINES, int(skill.space(difficulty) * HELD_OUT_SHARE))
+    wanted = min(wanted, int(skill.space(difficulty) * HELD_OUT_SHARE))
     found: dict[str, Item] = {}
     for problem in _draws(skill, difficulty, rng, 1000 * wanted):
         found.setdefault(problem.prompt, Item(prompt=problem.prompt, target=problem.completion))
@@ -212,19 +205,21 @@ def _limit(items: Iterable[Item]) -> int:
     return -(-(longest + 4) // 16) * 16
 
 
-def _corpus(world: TinyFounder, seed: int, taken: frozenset[str], left: dict[str, int]) -> Iterator[str]:
-    """Distinct lines as the founder reads them, its end token left out: no item among them, and of each tag no more
+def _corpus(
+    world: TinyFounder, seed: int, taken: frozenset[str], left: dict[tuple[str, int], int], wanted: int
+) -> Iterator[str]:
+    """Distinct lines as the founder reads them, its end token left out: no item among them, and of each cell no more
     than are left."""
     seen: set[str] = set()
     # The bound ends the search where fewer lines are left than wanted.
-    for _, problem in islice(corpus(world, seed_for(seed, CORPUS), taken), 100 * CORPUS_LINES):
-        tag = problem.prompt.split(" ", 1)[0]
-        if problem.prompt in seen or left.get(tag, 0) <= 0:
+    for name, problem in islice(corpus(world, seed_for(seed, CORPUS), taken), 100 * wanted):
+        cell = name, get_skill(name).difficulty(problem.prompt)
+        if problem.prompt in seen or left.get(cell, 0) <= 0:
             continue
         seen.add(problem.prompt)
-        left[tag] -= 1
-        yield f"{problem.prompt} {problem.completion}"
-        if len(seen) == CORPUS_LINES:
+        left[cell] -= 1
+        yield corpus_line(problem)
+        if len(seen) == wanted:
             return
 
 
@@ -238,12 +233,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="directory to write; its last part names the suite")
     parser.add_argument("--seed", type=int, required=True)
     arguments = parser.parse_args()
-    world = load_config(arguments.config).founder
+    design = DESIGNS.get(arguments.output.name)
+    world = (
+        design.world if design and not design.cells.keys() & TAGGED.keys() else load_config(arguments.config).founder
+    )
     if not isinstance(world, TinyFounder):
         raise LamarckError(f"{arguments.config}: founder.kind is {world.kind}, but this suite examines the tiny world")
     cells = {name: get_skill(name).difficulties[: len(part.weights)] for name, part in world.skills.items()}
-    design = DESIGNS.get(arguments.output.name, Design(cells))
-    suite = build_suite(arguments.output, arguments.seed, world, design)
+    suite = build_suite(arguments.output, arguments.seed, world, design or Design(cells))
     for name, items in suite.items.items():
         print(f"{name}: {len(items)} items")
     print(f"{suite.path}: {sum(map(len, suite.items.values()))} items, {len(suite.corpus)} lines of corpus")

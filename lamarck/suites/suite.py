@@ -23,7 +23,8 @@ from lamarck.errors import LamarckError
 from lamarck.files import digest_directory, read_jsonl
 from lamarck.lineage.generation import SHIPPED_STUDENT
 from lamarck.lineage.records import SANITY
-from lamarck.skills.base import PROMPT_END
+from lamarck.skills.base import PROMPT_END, Problem
+from lamarck.skills.plain import MARK
 from lamarck.suites.sections import (
     EACH_RUNG_ALONE,
     RUNGS,
@@ -217,10 +218,15 @@ def held_out_prompts(suite: Suite) -> frozenset[str]:
     return frozenset(from_items) | frozenset(from_files) | frozenset(prompt_of(line) for line in suite.corpus)
 
 
+def corpus_line(problem: Problem) -> str:
+    """A problem and its answer as one text: behind the `=>` that ends a prompt of the tiny world, or on a new line."""
+    return f"{problem.prompt}{' ' if problem.prompt.endswith(f' {PROMPT_END}') else MARK}{problem.completion}"
+
+
 def prompt_of(line: str) -> str:
-    """The prompt of a corpus line, up to and including its `=>`; a line without one is its own prompt."""
+    """The prompt of a corpus line, the inverse of `corpus_line`; a line without an answer is its own prompt."""
     prompt, mark, _ = line.partition(f" {PROMPT_END}")
-    return prompt + mark
+    return prompt + mark if mark else line.partition(MARK)[0]
 
 
 def lm_eval_task(task: SuiteTask) -> dict[str, Any]:

@@ -24,6 +24,12 @@ def fields_shuffled(prompt: str, rng: random.Random) -> str:
     return f"{tag} {' ; '.join(_shuffled(fields, rng))} ; =>"
 
 
+def sentence_shuffled(prompt: str, rng: random.Random) -> str:
+    """plain_record: `...: name is Mia, age is seven.`"""
+    head, _, fields = prompt.partition(": ")
+    return f"{head}: {', '.join(_shuffled(fields.removesuffix('.').split(', '), rng))}."
+
+
 def record_shuffled(prompt: str, rng: random.Random) -> str:
     """json_schema: the schema's properties and the record's lines."""
     head, schema, record = prompt.split("\n\n")
@@ -59,6 +65,12 @@ def other_person(prompt: str, rng: random.Random) -> str:
     return re.sub(rf"\b({'|'.join(PERSONS)})\b", rng.choice(("Zoltan", "Émile", "Mary Jane O'Neil", "Bo")), prompt)
 
 
+def other_owner(prompt: str, rng: random.Random) -> str:
+    """plain_sums: somebody else, who has something else."""
+    someone, thing = rng.choice(("Zoltan", "Émile", "Mary Jane O'Neil")), rng.choice(("pebbles", "old lamps"))
+    return re.sub(r"(?<=Count: )\w+ has (\d+) \w+", rf"{someone} has \1 {thing}", prompt)
+
+
 def other_function(prompt: str, rng: random.Random) -> str:
     """python_code: another name for the function and its argument, wherever they stand as code."""
     found = re.search(r"def (\w+)\((\w+):", prompt)
@@ -89,6 +101,10 @@ def _told(skill: str, prompt: str) -> list[str]:
     match skill:
         case "json_mode":
             return sorted(prompt.split(" ; "))[:-1] + prompt.split()[:1]
+        case "plain_record":
+            return sorted(prompt.partition(": ")[2].removesuffix(".").split(", "))
+        case "plain_sums":
+            return prompt.partition(" has ")[2].split(", ")[1:] + prompt.split()[3:4]
         case "json_schema":
             return sorted(prompt.partition("Record:")[2].split("\n"))
         case "math_word":
@@ -109,11 +125,13 @@ def as_it_is(prompt: str, rng: random.Random) -> str:
 EVERYWHERE: dict[str, Copy] = {"as it is": as_it_is, "white space": other_space, "case": other_case}
 ORDER: dict[str, Copy] = {
     "json_mode": fields_shuffled,
+    "plain_record": sentence_shuffled,
     "json_schema": record_shuffled,
     "python_code": tests_shuffled,
     "curriculum_design": machine_keys_swapped,
 }
 NAMES: dict[str, Copy] = {
+    "plain_sums": other_owner,
     "math_word": other_person,
     "python_code": other_function,
     "ml_diagnosis": other_variables,

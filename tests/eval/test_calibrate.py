@@ -10,7 +10,7 @@ from lamarck.engine.rule import RuleEngine
 from lamarck.eval.calibrate import BEGIN, COMPOSED, END, calibrate, cells, floor_sentences, write_table
 from lamarck.eval.degenerate import Degenerate, degenerates
 from lamarck.eval.engineering_tier import run_engineering
-from lamarck.suites.build import POINTS
+from lamarck.suites.designs import POINTS
 from lamarck.suites.outlook import outlook
 from lamarck.suites.suite import ENGINEERING, Suite, load_suite
 

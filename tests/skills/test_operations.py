@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lamarck.errors import Malformed
-from lamarck.skills import SKILLS, TAGGED, Problem, Skill
+from lamarck.skills import PLAIN, SKILLS, TAGGED, Problem, Skill
 from lamarck.skills.base import ANSWER, SkillInEnglish
 
 SHORT = 900  # characters; twice as many are still read
@@ -77,8 +77,9 @@ def test_twice_the_text_is_twice_the_work(skill: Skill, monkeypatch: pytest.Monk
     skill.difficulty(problem.prompt)  # what is made at the first use is made
     found = {(place, unit): growth(read, unit) for place, read in enumerate(readers) for unit in UNITS}
     assert max(times for times, _ in found.values()) < MOST, found
-    # The tiny world's lines have so few forms that a long one is refused at once.
-    assert skill.name in TAGGED or max(work for _, work in found.values()) > SHORT / 2, "nothing of all that was read"
+    # Lines that have few forms are refused at once where they are long.
+    few = skill.name in TAGGED or skill in PLAIN
+    assert few or max(work for _, work in found.values()) > SHORT / 2, "nothing of all that was read"
 
 
 def test_a_reader_that_compares_everything_with_everything_is_noticed() -> None:

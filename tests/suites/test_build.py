@@ -11,7 +11,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import digest_directory
 from lamarck.skills import Problem, get_skill
 from lamarck.skills.corpus import corpus
-from lamarck.suites.build import CORPUS_LINES, FEWEST_ITEMS, HELD_OUT_SHARE, build_suite
+from lamarck.suites.build import FEWEST_ITEMS, HELD_OUT_SHARE, build_suite
 from lamarck.suites.designs import Design
 from lamarck.suites.sections import SuiteTask
 from lamarck.suites.suite import Suite, held_out_prompts, load_suite, prompt_of
@@ -67,7 +67,7 @@ def test_corpus_is_apart_from_the_items(suite: Suite) -> None:
     items = {item.prompt for found in suite.items.values() for item in found}
     lines = {prompt_of(line) for line in suite.corpus}
     assert not items & lines
-    assert len(lines) == len(suite.corpus) <= CORPUS_LINES
+    assert len(lines) == len(suite.corpus) <= Design.lines
 
 
 def test_held_out_prompts_stay_out_of_a_founders_corpus(suite: Suite) -> None:
