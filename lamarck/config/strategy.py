@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from lamarck.config.limits import Limit, Measure
+from lamarck.config.own import Problems, code_digest, code_files, problems_digests
 from lamarck.config.prompts import Prompts, load_prompts
 from lamarck.config.section import Section, load_section
 from lamarck.files import digest_value
@@ -17,6 +18,28 @@ class Share(Section):
 
     share: float = Field(gt=0, le=1, description="Of the items; the shares of all skills add up to 1.")
     difficulties: tuple[int, ...] = Field(min_length=1, description="The difficulties to ask for.")
+    code: str | None = Field(
+        None,
+        description="Of a skill of your own: its Python file, or `entry point` where a package registers it.",
+    )
+    problems: Problems | None = Field(None, description="Problems of your own, which the teacher only answers.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Share":
+        if self.code and self.problems:
+            raise ValueError("code and problems: a skill is either a program's or a file of problems")
+        if self.problems and self.difficulties != (1,):
+            raise ValueError("difficulties: problems from a file are all of difficulty 1")
+        return self
+
+    @property
+    def own_files(self) -> tuple[Path, ...]:
+        return (*(code_files(self.code) if self.code else ()), *(self.problems.files if self.problems else ()))
+
+    def own_digests(self, name: str) -> list[str]:
+        """Of all that is not this package's. Errors: LamarckError for what is not there."""
+        own = [code_digest(name, self.code)] if self.code else []
+        return own + (problems_digests(self.problems) if self.problems else [])
 
 
 class Fixed(Section):
@@ -120,9 +143,15 @@ class Strategy(Section):
         """The prompt templates that the strategy names. Errors: LamarckError."""
         return load_prompts(Path(self.prompts)) if self.prompts else Prompts()
 
+    @property
+    def own_files(self) -> tuple[Path, ...]:
+        """The files of the skills and problems that are the user's own."""
+        return tuple(dict.fromkeys(path for part in self.skills.values() for path in part.own_files))
+
     def digest(self) -> str:
-        """Of the strategy and of the templates that it names."""
-        return digest_value([super().digest(), self.wording().digest()])
+        """Of the strategy, of the templates that it names, and of the user's own skills and problems."""
+        own = {name: digests for name, part in self.skills.items() if (digests := part.own_digests(name))}
+        return digest_value([super().digest(), self.wording().digest(), *([own] if own else [])])
 
 
 def load_strategy(path: Path) -> Strategy:

@@ -10,13 +10,23 @@ from statistics import NormalDist
 from lamarck.config.strategy import Fixed, Strategy, load_strategy
 from lamarck.curriculum.item import Item
 from lamarck.errors import LamarckError
-from lamarck.skills import Skill, get_skill
+from lamarck.skills import SKILLS, Skill, get_skill
+from lamarck.skills.given import GivenProblems
+from lamarck.skills.own import OwnSkill, declare
 
 
 def checked_strategy(path: Path) -> Strategy:
-    """Read a strategy; a skill or a difficulty that does not exist is refused by name."""
+    """Read a strategy, and open the skills and problems that are the user's own. A skill or a difficulty that does not
+    exist is refused by name."""
     strategy = load_strategy(path)
+    declare(strategy)
     for name, part in strategy.skills.items():
+        if name in SKILLS and (part.code or part.problems):
+            raise LamarckError(f"{path}: skills.{name}: that is a skill of Lamarck's: call your own something else")
+        if part.problems and not strategy.answers.temperatures:
+            raise LamarckError(f"{path}: skills.{name}: its problems need answers.temperatures: one answer at each")
+        if part.problems and part.problems.judge == "vote" and strategy.answers.choose != "vote":
+            raise LamarckError(f"{path}: skills.{name}: judge: vote needs answers.choose: vote")
         known = get_skill(name).difficulties
         unknown = [difficulty for difficulty in part.difficulties if difficulty not in known]
         if unknown:
@@ -48,6 +58,20 @@ class Cell:
     @property
     def name(self) -> str:
         return f"{self.skill.name}.{self.difficulty}"
+
+    @property
+    def given(self) -> list[str] | None:
+        """The problems that a teacher only answers; None where it writes them."""
+        return self.skill.prompts if isinstance(self.skill, GivenProblems) else None
+
+    @property
+    def own(self) -> bool:
+        """Whether problems or skill are the user's, and of a kind that no suite knows."""
+        return isinstance(self.skill, GivenProblems | OwnSkill)
+
+    def try_at_most(self, samples: int) -> None:
+        """Of given problems no more than there are."""
+        self.max_samples = samples if self.given is None else min(samples, len(self.given))
 
 
 def open_cells(strategy: Strategy) -> list[Cell]:
@@ -85,7 +109,7 @@ def _divide(cells: list[Cell], strategy: Strategy) -> None:
         weights = [_weight(cell.pass_rate, strategy) for cell in still_open]
         for cell, part in zip(still_open, share_out(left, weights, list(map(_most, still_open))), strict=True):
             cell.wanted = cell.asked = math.ceil(round(part, 6))  # a sum of floats is not to cost an item
-            cell.max_samples = most_samples(cell.wanted, strategy)
+            cell.try_at_most(most_samples(cell.wanted, strategy))
         for cell in own:
             if cell.closed:
                 cell.wanted = len(cell.kept)
@@ -107,7 +131,9 @@ def share_out(whole: float, weights: Sequence[float], most: Sequence[float]) -> 
 
 def _most(cell: Cell) -> int:
     """Of the few problems there are of an easy kind, the last ones are found by nobody."""
-    return len(cell.kept) if cell.closed else max(1, cell.skill.space(cell.difficulty) // 2)
+    if cell.closed:
+        return len(cell.kept)
+    return len(cell.given) if cell.given is not None else max(1, cell.skill.space(cell.difficulty) // 2)
 
 
 def _is_short(cell: Cell) -> bool:
@@ -141,7 +167,7 @@ def most_samples(wanted: int, strategy: Strategy) -> int:
 def next_texts(cell: Cell, most: int) -> int:
     """What the missing items take at the cell's rate so far; as this is a mean, a little more often than not."""
     needed = math.ceil(LITTLE_MORE * (cell.wanted - len(cell.kept)) * cell.sampled / max(1, len(cell.kept)))
-    return min(most, cell.max_samples - cell.sampled, needed) if cell.sampled else most
+    return min(most, cell.max_samples - cell.sampled, needed) if cell.sampled else min(most, cell.max_samples)
 
 
 def wants_more(cell: Cell) -> bool:

@@ -6,6 +6,7 @@ from collections import Counter
 from lamarck.curriculum.item import Item, item_id
 from lamarck.seeds import seed_for
 from lamarck.skills import get_skill
+from lamarck.skills.given import GivenProblems
 
 
 def replay(earlier: list[list[Item]], written: list[Item], per_cell: int, seed: int) -> list[Item]:
@@ -31,12 +32,13 @@ def replay(earlier: list[list[Item]], written: list[Item], per_cell: int, seed: 
 
 def as_written(items: list[Item], share: float, seed: int, number: int | None = None) -> list[Item]:
     """A share of the items, drawn by `seed`, as their teacher wrote them: asked for a problem, the child writes it with
-    its answer. A child that learns to answer alone forgets how to ask.
+    its answer. A child that learns to answer alone forgets how to ask. Problems that a user gave, no teacher wrote.
 
     `number`: exactly so many, for a control arm: the curriculum that it matches may be one that a human has edited.
     """
     rng = random.Random(seed)
-    drawn = [(rng.random() < share, item) for item in items]
+    own = [item for item in items if not isinstance(get_skill(item.skill), GivenProblems)]
+    drawn = [(rng.random() < share, item) for item in own]
     chosen = [item for is_drawn, item in drawn if is_drawn]
     if number is not None:
         chosen = [*chosen, *(item for is_drawn, item in drawn if not is_drawn)][:number]

@@ -14,7 +14,7 @@ from lamarck.curriculum.cell import Cell, allot, most_samples, next_texts, open_
 from lamarck.curriculum.choose import Candidate, Chosen, choose
 from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
 from lamarck.curriculum.refused import Refusals
-from lamarck.curriculum.screen import Contamination, Near
+from lamarck.curriculum.screen import Contamination, Near, Overlap
 from lamarck.engine import Engine
 from lamarck.engine.answer import reasoning_and_answer
 from lamarck.errors import LamarckError
@@ -52,6 +52,7 @@ class Draft:
 
     text: Text
     home: Cell  # whose problem it is
+    prompt: str
     candidates: list[Candidate]
     why: str = "no answer is what the others say"  # it was left out, where it is: a judge's last words
 
@@ -59,10 +60,6 @@ class Draft:
     def asked(self) -> Cell:
         """Whose text it was."""
         return self.text.cell
-
-    @property
-    def prompt(self) -> str:
-        return self.candidates[0].problem.prompt
 
 
 class Proposal:
@@ -102,7 +99,8 @@ class Proposal:
         """
         for cell in self.cells:
             # As if every cell were at the frontier: until the probe has shown where that is.
-            cell.wanted, cell.max_samples = self.strategy.size, self.strategy.probe_samples
+            cell.wanted = self.strategy.size
+            cell.try_at_most(self.strategy.probe_samples)
         self._round(self.cells, 0)
         for cell in self.cells:
             cell.pass_rate = cell.verified / cell.sampled
@@ -120,11 +118,15 @@ class Proposal:
         self.cells = [cell for cell in self.cells if wanted[cell.skill.name, cell.difficulty]]
         for cell in self.cells:
             cell.wanted = wanted[cell.skill.name, cell.difficulty]
-            cell.max_samples = self.strategy.probe_samples + most_samples(cell.wanted, self.strategy)
+            cell.try_at_most(self.strategy.probe_samples + most_samples(cell.wanted, self.strategy))
         round_number = 0
         while asked := [cell for cell in self.cells if wants_more(cell)]:
             for text in self._write(asked, round_number):
                 self._take(text)
+            drafts = self._given(asked)
+            self._answer(drafts, self.strategy.answers.temperatures[0] if drafts else 0.0, f"{round_number}.1")
+            for draft in drafts:
+                self._take_answer(draft)
             round_number += 1
         return self._trimmed()
 
@@ -135,7 +137,7 @@ class Proposal:
 
     def _round(self, cells: list[Cell], number: int) -> None:
         """One batch of texts per cell, each judged and, where that holds, kept."""
-        drafts = [draft for text in self._write(cells, number) if (draft := self._read(text))]
+        drafts = [draft for text in self._write(cells, number) if (draft := self._read(text))] + self._given(cells)
         how = self.strategy.answers.choose
         open_drafts = drafts
         for attempt, temperature in enumerate((None, *self.strategy.answers.temperatures)):
@@ -157,7 +159,8 @@ class Proposal:
     def _write(self, cells: list[Cell], number: int) -> list[Text]:
         """As many texts per cell as it may need, a probe's worth at most, in one batch."""
         seed, rng = seed_for(self.seed, str(number)), random.Random(seed_for(self.seed, str(number), "topics"))
-        asked = [cell for cell in cells for _ in range(next_texts(cell, self.strategy.probe_samples))]
+        writing = [cell for cell in cells if cell.given is None]
+        asked = [cell for cell in writing for _ in range(next_texts(cell, self.strategy.probe_samples))]
         requests = [cell.skill.ask(cell.difficulty) for cell in asked]
         sampling = self.strategy.sampling
         drawing = random.Random(seed_for(self.seed, str(number), "examples"))
@@ -183,6 +186,18 @@ class Proposal:
             for cell, request, (reasoning, answer), examples in zip(asked, requests, split, shown, strict=True)
         ]
 
+    def _given(self, cells: list[Cell]) -> list[Draft]:
+        """The next problems that a teacher only answers, in the order of their file, still without an answer."""
+        drafts = []
+        for cell in cells:
+            if cell.given is None:
+                continue
+            number = next_texts(cell, self.strategy.probe_samples)
+            for prompt in cell.given[cell.sampled : cell.sampled + number]:
+                drafts.append(Draft(Text(cell, prompt, "", ""), cell, prompt, []))
+            cell.sampled += number
+        return drafts
+
     def _examples(self, cell: Cell, rng: random.Random) -> tuple[Problem, ...]:
         """As many problems as the strategy shows in a request, none of which a suite holds."""
         found: dict[str, Problem] = {}
@@ -190,7 +205,7 @@ class Proposal:
             if len(found) == self.strategy.examples:
                 break
             problem = cell.skill.sample(rng, cell.difficulty)
-            if not self.contamination.copied(cell.skill.name, problem.prompt):
+            if not self._overlap(cell, problem.prompt):
                 found[problem.prompt] = problem
         return tuple(found.values())
 
@@ -214,7 +229,7 @@ class Proposal:
         if home is None:
             self._refuse(cell, "of a difficulty not asked for", f"it is of difficulty {difficulty}", text.written)
             return None
-        return Draft(text, home, [Candidate(problem, text.reasoning, "write")])
+        return Draft(text, home, problem.prompt, [Candidate(problem, text.reasoning, "write")])
 
     def _enters(self, prompt: str, text: Text) -> bool:
         """Whether the problem in a text may enter the curriculum, which it then does; no is counted."""
@@ -223,7 +238,7 @@ class Proposal:
             self._refuse(cell, "duplicate", "", prompt)
         elif _repeats(cell, prompt, text.shown):
             self._refuse(cell, "a worked example", "it was shown in its request", prompt)
-        elif overlap := self.contamination.copied(cell.skill.name, prompt):
+        elif overlap := self._overlap(cell, prompt):
             self._refuse(cell, "in the suite", f"{overlap.share:.0%} of it is a held-out problem's", prompt)
         elif self._near is not None and self._near.matches(prompt):
             self._refuse(cell, "near duplicate", "", prompt)
@@ -234,8 +249,15 @@ class Proposal:
             return True
         return False
 
+    def _overlap(self, cell: Cell, prompt: str) -> Overlap | None:
+        if cell.own:
+            return self.contamination.copied_anywhere(prompt)
+        return self.contamination.copied(cell.skill.name, prompt)
+
     def _answer(self, drafts: list[Draft], temperature: float, name: str) -> None:
         """One further answer to every draft's problem."""
+        if not drafts:
+            return
         texts = self.engine.generate(
             [self.prompts.to_solve(draft.prompt) for draft in drafts],
             max_new_tokens=self.strategy.sampling.max_new_tokens,
@@ -296,6 +318,14 @@ class Proposal:
         if self._enters(problem.prompt, text):
             verdict = Verdict(verified=False, by=UNVERIFIED, score=0.0)
             self._keep(cell, Chosen(Candidate(problem, text.reasoning, "write"), verdict))
+
+    def _take_answer(self, draft: Draft) -> None:
+        """The same for a problem that was given."""
+        if not draft.candidates:
+            self._refuse(draft.asked, "malformed", "no answer", draft.prompt)
+        elif self._enters(draft.prompt, draft.text):
+            verdict = Verdict(verified=False, by=UNVERIFIED, score=0.0)
+            self._keep(draft.home, Chosen(draft.candidates[0], verdict))
 
     def _keep(self, cell: Cell, chosen: Chosen) -> None:
         problem = chosen.candidate.problem

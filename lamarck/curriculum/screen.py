@@ -73,6 +73,15 @@ class Contamination:
         found = self.largest(skill, prompt)
         return found if found and found.share > (COPIED_WORDS if found.by == "grams" else COPIED) else None
 
+    def copied_anywhere(self, prompt: str) -> Overlap | None:
+        """The overlap of a problem of no known skill, for which it may not enter a curriculum: it is a copy by what
+        varies in problems of any skill, or has a held-out problem in it, whatever stands around that."""
+        folded = _folded(prompt)
+        within = next((held for text, held in self._texts.items() if text in folded), None)
+        if within is not None:
+            return Overlap(within, 1.0, "text")
+        return next((found for name in SKILLS if (found := self.copied(name, prompt))), None)
+
     def _varies(self, skill: str, prompt: str) -> Overlap | None:
         parts = _parts(skill, prompt)
         shared = Counter(number for part in parts for number in self._holders.get((skill, part), ()))

@@ -14,7 +14,8 @@ from rich.text import Text
 from lamarck import output
 from lamarck.config import Config
 from lamarck.config.limits import broken_limits
-from lamarck.config.strategy import Strategy, load_strategy
+from lamarck.config.strategy import Strategy
+from lamarck.curriculum.cell import checked_strategy
 from lamarck.curriculum.dataset_card import dataset_card
 from lamarck.curriculum.edit import Edit, Refusal, editable, read_edit, recount
 from lamarck.curriculum.item import Item, mixed_in, own_items, read_curriculum
@@ -56,6 +57,7 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
     # The suites are read only now: the editor opens at once.
     from lamarck.curriculum.screen import contaminations, kept_out
 
+    strategy = checked_strategy(config.strategy_of(child.number))  # opens the skills that are the user's own
     suites = contaminations(Path(config.suite))
     edit = read_edit(text, items, kept_out(suites))
     if not isinstance(edit, Edit):
@@ -67,7 +69,7 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
     _show(console, edit)
     card = recount(read_json(child.card), edit, record.inputs["parent"])
     card["measures"] = _measures(child, edit.items, record, suites, card)
-    broken = _broken(load_strategy(config.strategy_of(child.number)), child, card)
+    broken = _broken(strategy, child, card)
     if broken:
         raise LamarckError(f"nothing was written: {'; '.join(broken)}; your edit lies in {copy}")
     digest = _write(config, child, edit, record, card, by, copy)

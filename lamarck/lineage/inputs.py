@@ -63,10 +63,10 @@ def student_of(config: Config) -> Path:
 
 
 def _strategy_files(config: Config, child: Generation) -> tuple[Path, ...]:
-    """The strategy's own file, and that of the templates it names."""
+    """The strategy's own file, that of the templates it names, and those of the user's own skills and problems."""
     path = config.strategy_of(child.number)
-    prompts = load_strategy(path).prompts
-    return (path, Path(prompts)) if prompts else (path,)
+    strategy = load_strategy(path)
+    return (path, *([Path(strategy.prompts)] if strategy.prompts else []), *strategy.own_files)
 
 
 def earlier_curricula(child: Generation) -> tuple[Path, ...]:

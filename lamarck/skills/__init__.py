@@ -13,6 +13,7 @@ from lamarck.skills.json_schema import JsonSchema
 from lamarck.skills.list_ops import ListOps
 from lamarck.skills.math_word import MathWord
 from lamarck.skills.ml_diagnosis import MlDiagnosis
+from lamarck.skills.own import declared, own_skill
 from lamarck.skills.plain_record import PlainRecord
 from lamarck.skills.plain_steps import PlainSteps
 from lamarck.skills.plain_sums import PlainSums
@@ -37,11 +38,11 @@ __all__ = [
 
 
 def get_skill(name: str) -> Skill:
-    """The skill called `name`. Errors: LamarckError that lists the ones there are."""
-    try:
-        return SKILLS[name]
-    except KeyError as error:
-        raise LamarckError(f"there is no skill {name!r}; the skills are {', '.join(SKILLS)}") from error
+    """The skill called `name`, of this package or the user's own. Errors: LamarckError that lists those there are."""
+    skill = SKILLS.get(name) or own_skill(name)
+    if skill is None:
+        raise LamarckError(f"there is no skill {name!r}; the skills are {', '.join([*SKILLS, *declared()])}")
+    return skill
 
 
 def get_tagged_skill(name: str) -> TaggedSkill:

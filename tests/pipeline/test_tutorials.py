@@ -1,5 +1,6 @@
 """Each tutorial, as a reader types it: files are written as they stand there, commands run in their order."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from tests.pipeline.conftest import PLACE, REPOSITORY, Project
 
 TUTORIALS = REPOSITORY / "docs/tutorials"
 BLOCK = re.compile(r"^```(sh|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"^```(?:json|python) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def follow(project: Project, name: str, only_planned: tuple[str, ...] = ()) -> dict[str, str]:
@@ -18,7 +20,12 @@ def follow(project: Project, name: str, only_planned: tuple[str, ...] = ()) -> d
     `only_planned`: commands of Snakemake that are a dry run here; what would need their results may fail.
     """
     said: dict[str, str] = {}
-    for kind, content in BLOCK.findall((TUTORIALS / name).read_text(encoding="utf-8")):
+    page = (TUTORIALS / name).read_text(encoding="utf-8")
+    for file, content in FILE.findall(page):
+        path = project.root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    for kind, content in BLOCK.findall(page):
         if kind == "yaml":
             first, _, rest = content.partition("\n")
             if first.startswith("# "):
@@ -66,6 +73,26 @@ def test_an_own_strategy_in_a_second_lineage(finished: Project, tmp_path: Path) 
     card = project.read("results/mine/g1/curriculum.json")
     assert max(cell["difficulty"] for cell in card["cells"]) == 3
     assert not (project.root / "results/mine/control").exists()
+
+
+def test_own_problems_and_an_own_skill(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / PLACE)
+    said = follow(project, "own-problems.md")
+    card = project.read("results/own/g1/curriculum.json")
+    kept = {(cell["skill"], cell["difficulty"]): cell["kept"] for cell in card["cells"]}
+    assert kept["homework", 1] >= 1 and kept["plus_only", 1] >= 5
+    assert "<a1> 3 + 4 =>" in said["lamarck curriculum show own/g1 --skill homework"]
+    assert "a subtraction" in said["lamarck curriculum why own/g1"]
+    rows = [json.loads(line) for line in (project.root / "results/own/g1/curriculum.jsonl").read_text().splitlines()]
+    assert {row["task"] for row in rows if row["skill"] == "homework"} == {"solve"}
+    assert {row["task"] for row in rows if row["skill"] == "plus_only"} == {"solve", "write"}
+    # The plan is of these very files: a changed one closes the gate.
+    with (project.root / "data/homework.jsonl").open("a") as file:
+        file.write('{"prompt": "<a1> 2 + 2 =>", "answer": 4}\n')
+    assert "strategy" in project.run("lamarck", "status", check=False).stdout
+    assert re.search(
+        r"^curriculum +1$", project.run("snakemake", "-n", "results/own/g1/plan.json").stdout, re.MULTILINE
+    )
 
 
 def test_an_own_model(blank: Project, tiny_model: Path) -> None:
