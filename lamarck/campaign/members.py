@@ -25,6 +25,7 @@ from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, CampaignS
 from lamarck.lineage.inputs import primer_of
 
 CHANGEABLE = {"recipe", "control", "generations", "budget"}
+OF_ALL = {"founder", "suite", "exams"}  # of all arms alike
 
 
 class Arm(Section):
@@ -47,7 +48,9 @@ class Racing(Section):
 class CampaignFile(Section):
     description: str
     configfile: str = Field(description="The configuration that the arms change.")
-    config: dict[str, Any] = Field({}, description="Keys of it that differ for every arm: as an arm's, or the suite.")
+    config: dict[str, Any] = Field(
+        {}, description="Keys of it that differ for every arm: as an arm's, or founder, suite, exams."
+    )
     seeds: tuple[int, ...] = Field(min_length=1)
     arms: tuple[Arm, ...] = Field(min_length=2, description="The first is what the others are compared with.")
     race: Racing | None = Field(None, description="None: nothing is left out early for what it cannot show any more.")
@@ -195,7 +198,7 @@ def load_campaign(path: Path) -> Campaign:
 
 
 def _base(file: CampaignFile, source: str) -> Config:
-    _refuse_others(file.config, CHANGEABLE | {"suite"}, f"{source}: config")
+    _refuse_others(file.config, CHANGEABLE | OF_ALL, f"{source}: config")
     base = load_config(Path(file.configfile))
     return check_section(merged(base.model_dump(mode="json"), file.config), Config, source) if file.config else base
 
