@@ -1,6 +1,6 @@
 """Keys and values of the texts that are being written, in memory that has room for the next tokens.
 
-transformers' own cache is copied whole for every token: for a batch of short texts that is more memory than the weights.
+transformers' own cache is copied whole for every token, which for a batch of texts is more than the weights.
 """
 
 from typing import Any

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, TextIO, get_args
 
 REASONING = "deepseek_r1"  # vLLM's parser of reasoning that ends at </think>
-# What holds texts to a form: the library that the engine hf has, too. vLLM's own choice lets a text spell, or be, a control
-# token where its form takes any character.
+# What holds texts to a form: the library that the engine hf has, too. vLLM's own choice lets control tokens pass where
+# a form takes any character.
 HOLDS_FORMS = "guidance"
 REFUSED = 3  # the exit code that says that the last line of standard error is all there is to say; as in worker.py
 GRACE = 20.0  # seconds that vLLM has to end its processes and free what they share
