@@ -9,7 +9,9 @@ from lamarck.cli.options import DEFAULT, AsJson, ConfigFile
 
 curricula = typer.Typer(no_args_is_help=True, help="Curricula: read their items, compare two of them.")
 founders = typer.Typer(no_args_is_help=True, help="Founders: whether a model can be raised.")
-suites = typer.Typer(no_args_is_help=True, help="Frozen suites: verify, calibrate, freeze, judge, overlap.")
+suites = typer.Typer(
+    no_args_is_help=True, help="Frozen suites: verify, calibrate, freeze, judge, overlap, leaderboard."
+)
 pods = typer.Typer(help="What this project has left running on RunPod, and the end of it.")
 PodsName = Annotated[str | None, typer.Option("--name", help="The tag, where a run was given --runpod-name.")]
 
@@ -117,6 +119,21 @@ def overlap(
     from lamarck.commands import overlap as report
 
     report.show(name, file, as_json)
+
+
+@suites.command()
+def leaderboard(
+    generation: str,
+    data: Annotated[Path, typer.Option(help="Directory with the benchmarks' data: docs/suites.md says how it lies.")],
+    only: Annotated[list[str] | None, typer.Option(help="One of them; may be given several times.")] = None,
+    configfile: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Let GENERATION sit the Open LLM Leaderboard's six benchmarks, for its model card."""
+    from lamarck.commands import leaderboard as report
+    from lamarck.lineage.generation import parse_generation
+
+    report.sit(parse_generation(generation), data, only or [], configfile, as_json)
 
 
 @pods.callback(invoke_without_command=True)

@@ -58,22 +58,23 @@ def show_calibration(
     config = load_config(config_path)
     prepare_libraries(config.engine.threads)
     # torch and lm-eval: seconds
-    from lamarck.eval.calibrate import calibrate, cells, floor_sentences, tier_scores, write_table
+    from lamarck.eval.calibrate import calibrate, cells, floor_sentences, task_points, tier_scores, write_table
     from lamarck.eval.run import evaluate
 
     path = suite_path(name)
     suite = load_suite(path)
     student = student_of(suite, student)
     found = calibrate(suite, student)
-    rows, errors, sentences = list(found.rows), dict(found.errors), floor_sentences(found)
+    rows, errors, tasks = list(found.rows), dict(found.errors), dict(found.tasks)
     for model in models:
         scores, _ = evaluate(suite, load_engine(config.engine, model, None, config.machines.eval), student)
         rows.append((str(model), tier_scores(scores)))
+        tasks[str(model)] = task_points(scores["tasks"])
         errors |= scores.get("errors", {})
     if write:
-        write_table(path, rows, sentences)
+        write_table(path, rows, floor_sentences(found), tasks)
     if as_json:
-        content = {"points": dict(rows), "floors": found.floors, "errors": errors}
+        content = {"points": dict(rows), "tasks": tasks, "floors": found.floors, "errors": errors}
         print(json.dumps(content, indent=2, sort_keys=True))
         return
     table = Table(box=box.SIMPLE_HEAD, title=f"{suite.name}: floor and ceiling, in points")
@@ -84,7 +85,7 @@ def show_calibration(
         table.add_row(who, *cells(points))
     console = output.console()
     console.print(table)
-    for sentence in sentences:
+    for sentence in floor_sentences(found):
         console.print(sentence, markup=False, highlight=False)
     for task, why in sorted(errors.items()):
         console.print(f"not run: {task}: {why}", markup=False, highlight=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lamarck.engine.rule import RuleEngine
-from lamarck.eval.degenerate import Degenerate, degenerates
+from lamarck.eval.degenerate import COPIER, Degenerate, degenerates
 from lamarck.eval.engineering_tier import run_engineering
 from lamarck.eval.outcome import TierOutcome
 from lamarck.eval.run import evaluate
@@ -19,6 +19,7 @@ from lamarck.suites.suite import CORPUS, ENGINEERING, SANITY, TEACHING, TIERS, S
 
 BEGIN, END = "<!-- calibration: made by `lamarck suite calibrate` -->", "<!-- end of calibration -->"
 MOST_DRAWS = 10_000  # for a problem that is new: where so many are not, the space is used up
+KNOWS = "knows"
 COMPOSED = "the best of these for each task"
 Row = tuple[str, dict[str, float | None]]  # who answered, and the score of each tier
 
@@ -56,11 +57,13 @@ class _Writer:
 class Calibration:
     """`rows`: who answered, and what each tier came to; a tier in which it says nothing is left out.
 
+    `tasks`: who answered -> task -> points, of the floor, of whoever copies, and of who knows: how steep the suite is.
     `floors`: tier -> the best of the degenerate answerers, by name; the tiers that could not run are left out.
     `errors`: task -> why it could not run.
     """
 
     rows: tuple[Row, ...]
+    tasks: dict[str, dict[str, float]]
     floors: dict[str, str]
     errors: dict[str, str]
 
@@ -78,6 +81,7 @@ def calibrate(suite: Suite, student: Path, answerers: Sequence[Degenerate] | Non
         TEACHING: lambda engine: run_teaching(asked, engine, student),
     }
     found: dict[str, dict[str, float | None]] = {}
+    tasks: dict[str, dict[str, float]] = {COMPOSED: {}}
     floors: dict[str, str] = {}
     errors: dict[str, str] = {}
     everyone = tuple(degenerates(suite)) if answerers is None else answerers
@@ -89,12 +93,15 @@ def calibrate(suite: Suite, student: Path, answerers: Sequence[Degenerate] | Non
             outcome = runs[tier](RuleEngine(each.answer))
             found.setdefault(each.name, {})[tier] = outcome.score(suite.weights[tier])
             errors |= outcome.errors
+            if each.name == COPIER:
+                tasks.setdefault(COPIER, {}).update(task_points(outcome.tasks))
             if outcome.errors:  # what cannot run for one cannot for the others
                 break
             best = {task: max(best.get(task, 0.0), figures["score"]) for task, figures in outcome.tasks.items()}
         else:
             composed = TierOutcome(tasks={task: {"score": score} for task, score in best.items()})
             found.setdefault(COMPOSED, {})[tier] = composed.score(suite.weights[tier])
+            tasks[COMPOSED] |= best
             floors[tier] = max(found, key=lambda name: found[name].get(tier) or 0.0)
     rows: list[Row] = [(each.name, found[each.name]) for each in everyone if each.name in found]
     if COMPOSED in found:
@@ -106,8 +113,13 @@ def calibrate(suite: Suite, student: Path, answerers: Sequence[Degenerate] | Non
     references, writer = _references(suite), _Writer(suite)
     knows = RuleEngine(lambda prompt, rng: references.get(prompt) or writer.write(prompt, rng))
     scores, _ = evaluate(asked, knows, student)
-    rows.append(("knows", tier_scores(scores)))
-    return Calibration(tuple(rows), floors, errors | scores.get("errors", {}))
+    rows.append((KNOWS, tier_scores(scores)))
+    tasks[KNOWS] = task_points(scores["tasks"])
+    return Calibration(tuple(rows), tasks, floors, errors | scores.get("errors", {}))
+
+
+def task_points(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    return {task: float(figures["score"]) for task, figures in tasks.items()}
 
 
 def tier_scores(scores: Mapping[str, Any]) -> dict[str, float | None]:
@@ -124,17 +136,29 @@ def _points(score: float | None) -> str:
     return "not run" if score is None else f"{score:.1f}"
 
 
+def _point(score: float | None) -> str:
+    return "" if score is None else _points(score)
+
+
 def floor_sentences(found: Calibration) -> list[str]:
     scores = dict(found.rows)
     return [f"floor of {tier}: {_points(scores[name][tier])}, by: {name}" for tier, name in found.floors.items()]
 
 
-def write_table(suite: Path, rows: Sequence[Row], sentences: Sequence[str]) -> None:
-    """Put the table, and what is to be said of it, into the suite's README, between its marks; at the end where it has
-    none."""
+def write_table(
+    suite: Path, rows: Sequence[Row], sentences: Sequence[str], tasks: Mapping[str, Mapping[str, float]]
+) -> None:
+    """Put the table, what is to be said of it, and the points task by task into the suite's README, between its marks;
+    at the end where it has none."""
     lines = ["| | " + " | ".join((*TIERS, "score")) + " |", "|---" * (len(TIERS) + 2) + "|"]
     lines += [f"| {name} | " + " | ".join(cells(scores)) + " |" for name, scores in rows]
     lines += ["", *(f"- {sentence[0].upper()}{sentence[1:]}." for sentence in sentences)] if sentences else []
+    if tasks:
+        lines += ["", "| | " + " | ".join(tasks) + " |", "|---" * (len(tasks) + 1) + "|"]
+        every = sorted({task for points in tasks.values() for task in points})
+        lines += [
+            f"| {task} | " + " | ".join(_point(points.get(task)) for points in tasks.values()) + " |" for task in every
+        ]
     table = "\n".join([BEGIN, *lines, END])
     readme = suite / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""

@@ -5,7 +5,7 @@ section 21; Romano 1990, doi:10.1080/01621459.1990.10474928). Where neither is b
 to be positive as negative, whatever its size: so the signs are drawn again, and p is the share of draws in which the
 difference is at least as far from zero. The interval resamples items within strata by the Bayesian bootstrap
 (Rubin 1981, doi:10.1214/aos/1176345338), with a small part of an item added at either end of the
-scale: where nothing was seen to vary, something still may. `python -m benchmarks.verdicts` simulates what both
+scale: where nothing was seen to vary, something still may. `python -m benchmarks.statistics` simulates what both
 are worth.
 """
 

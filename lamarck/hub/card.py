@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from lamarck.config import Config, Form
+from lamarck.eval.leaderboard import BENCHMARKS
 from lamarck.files import read_json
 from lamarck.gate.approval import read_approval
 from lamarck.gate.plan import read_plan
 from lamarck.hub.contents import Manifest
-from lamarck.lineage.digest import short
+from lamarck.lineage.digest import model_digest, short
 from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import read_record
 from lamarck.report.table import scores_rows, scores_sentences
@@ -169,12 +170,13 @@ def _difference(difference: dict[str, Any] | None) -> str:
 
 
 def _eval_results(rows: list[dict[str, Any]], last: Generation, manifest: Manifest) -> "list[EvalResult]":
-    """The last generation's score and its tiers', where it has been scored in full."""
+    """The last generation's score and its tiers', where it has been scored in full, and its leaderboard's."""
     from huggingface_hub import EvalResult
 
+    found = _leaderboard_results(last)
     row = rows[-1] if rows else None
     if row is None or row["generation"] != last.name or row["partial"]:
-        return []
+        return found
     scores = read_json(last.scores)
     interval = f"95% interval [{row['interval']['low']:.1f}, {row['interval']['high']:.1f}]"
     figures = {"score": (scores["score"], f"score, 0..100, {interval}")}
@@ -190,6 +192,31 @@ def _eval_results(rows: list[dict[str, Any]], last: Generation, manifest: Manife
             metric_value=round(value, 3),
         )
         for metric, (value, name) in figures.items()
+    ] + found
+
+
+def _leaderboard_results(last: Generation) -> "list[EvalResult]":
+    """What the very model that is published scored on the Open LLM Leaderboard's benchmarks, as far as they ran."""
+    from huggingface_hub import EvalResult
+
+    if not last.leaderboard.exists():
+        return []
+    sat = read_json(last.leaderboard)
+    if sat["model"] != model_digest(last.weights, last.change if last.number else None):
+        return []
+    return [
+        EvalResult(
+            task_type="text-generation",
+            task_name="Text Generation",
+            dataset_type=benchmark.dataset,
+            dataset_name=benchmark.name,
+            dataset_args={"num_few_shot": benchmark.shots},
+            metric_type=" and ".join(benchmark.metrics),
+            metric_name=benchmark.metric,
+            metric_value=round(sat["benchmarks"][benchmark.key]["value"], 2),
+        )
+        for benchmark in BENCHMARKS
+        if benchmark.key in sat["benchmarks"]
     ]
 
 

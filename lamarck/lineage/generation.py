@@ -174,6 +174,11 @@ class Generation:
         return self.directory / "eval.record.json"
 
     @property
+    def leaderboard(self) -> Path:
+        """Where it stands what it scored on the Open LLM Leaderboard's benchmarks, where it sat them."""
+        return self.directory / "leaderboard.json"
+
+    @property
     def published(self) -> Path:
         """Where it stands that the trained generation, its control arm's with it, is on the hub."""
         return self.planned_by.directory / "published.json"

@@ -8,6 +8,7 @@ from pydantic import create_model
 
 from lamarck.config import Budget, HFEngineConfig, Recipe, ServerEngineConfig, VLLMEngineConfig, load_config
 from lamarck.config.optimizer import AdamWSettings, ApolloMiniSettings, ApolloSettings, Group, Groups
+from lamarck.config.own import Problems
 from lamarck.config.prompts import Prompts
 from lamarck.config.section import Section
 from lamarck.config.strategy import Answers, Following, Sampling, Share, Strategy, load_strategy
@@ -17,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 DEFAULTS = Path(__file__).with_name("defaults.json")
 SECTIONS: tuple[type[Section], ...] = (
     *(Recipe, HFEngineConfig, VLLMEngineConfig, ServerEngineConfig, TinyFounder, SkillShare),
-    *(Strategy, Share, Following, Sampling, Answers, Prompts),
+    *(Strategy, Share, Problems, Following, Sampling, Answers, Prompts),
     *(AdamWSettings, ApolloSettings, ApolloMiniSettings, Group, Groups),
 )
 

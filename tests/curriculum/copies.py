@@ -67,7 +67,7 @@ def other_person(prompt: str, rng: random.Random) -> str:
 
 def other_owner(prompt: str, rng: random.Random) -> str:
     """plain_sums: somebody else, who has something else."""
-    someone, thing = rng.choice(("Zoltan", "Émile", "Mary Jane O'Neil")), rng.choice(("pebbles", "old lamps"))
+    someone, thing = rng.choice(("Zoltan", "Bo", "Ida")), rng.choice(("pebbles", "lamps"))
     return re.sub(r"(?<=Count: )\w+ has (\d+) \w+", rf"{someone} has \1 {thing}", prompt)
 
 

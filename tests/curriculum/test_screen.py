@@ -23,6 +23,7 @@ CELLS = [
     ("math_word", 4),
     ("curriculum_design", 1),
     ("ml_diagnosis", 2),
+    *(("plain_record", 4), ("plain_steps", 3), ("plain_sums", 2)),
 ]
 
 

@@ -16,6 +16,7 @@ from lamarck.suites.suite import ENGINEERING, Suite, load_suite
 
 SUITES = Path(__file__).parents[2] / "config/suites"
 NOTHING = Degenerate("says nothing", lambda prompt, rng: "")
+TASKS = {"me": {"b": 3.0, "a": 1.0}, "rule": {"a": 2.0}}
 NAMES = "every step's name with the input list"
 
 
@@ -73,6 +74,12 @@ def test_floor_and_ceiling(short: Suite, model: Path) -> None:
         "teaching": "says nothing",
     }
     floor = scores[COMPOSED]
+    assert set(found.tasks) == {COMPOSED, "knows"}
+    assert (
+        found.tasks["knows"].keys()
+        >= found.tasks[COMPOSED].keys()
+        == {*short.weights["sanity"], *short.weights["engineering"], *short.weights["teaching"]}
+    )
     best = max(scores[name]["engineering"] or 0 for name in wanted)
     assert (floor["engineering"] or 0) > best > 0
     assert floor["score"] == pytest.approx(0.2 * (floor["sanity"] or 0) + 0.5 * (floor["engineering"] or 0))
@@ -93,8 +100,11 @@ def test_the_table_replaces_the_one_before(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     scores = {"sanity": 1.0, "engineering": None, "teaching": 3.25, "score": None}
-    write_table(tmp_path, [("me", scores), ("rule", {"engineering": 2.0})], ["floor of engineering: 2.0, by: rule"])
+    write_table(
+        tmp_path, [("me", scores), ("rule", {"engineering": 2.0})], ["floor of engineering: 2.0, by: rule"], TASKS
+    )
     text = readme.read_text()
+    assert "| | me | rule |\n|---|---|---|\n| a | 1.0 | 2.0 |\n| b | 3.0 |  |\n" in text
     assert "| me | 1.0 | not run | 3.2 | not run |" in text
     assert "| rule |  | 2.0 |  |  |" in text
     assert "\n- Floor of engineering: 2.0, by: rule.\n" in text
@@ -102,7 +112,7 @@ def test_the_table_replaces_the_one_before(tmp_path: Path) -> None:
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     readme.write_text("alone\n")
-    write_table(tmp_path, [("me", scores)], [])
+    write_table(tmp_path, [("me", scores)], [], {})
     assert readme.read_text().startswith(f"alone\n\n{BEGIN}\n")
     assert cells({"sanity": 1.25}) == ["1.2", "", "", ""]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binomtest
 
-from benchmarks import verdicts
+from benchmarks.statistics import simulate
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import (
     DETECTABLE,
@@ -23,8 +23,8 @@ from lamarck.eval.compare import (
 
 
 @cache
-def v1() -> verdicts.Shape:
-    return verdicts.shape(Path("config/suites/v1r2"))
+def v1() -> simulate.Shape:
+    return simulate.shape(Path("config/suites/v1r2"))
 
 
 Rows = list[dict[str, Any]]
@@ -204,18 +204,30 @@ def two_errors(simulations: int) -> float:
 
 
 def test_errors_on_a_shipped_suite_where_few_items_differ() -> None:
-    """A slice of `python -m benchmarks.verdicts`: 4% of the items of v1 differ."""
-    none, better = (verdicts.pairs(v1(), 0.04, gain, 100, resamples=500) for gain in (0.5, 0.7))
+    """A slice of `python -m benchmarks.statistics`: 4% of the items of v1 differ."""
+    none, better = (simulate.pairs(v1(), 0.04, gain, 100, resamples=500) for gain in (0.5, 0.7))
     assert none.verdicts <= 0.06 + two_errors(100)
     assert min(none.covered, better.covered) >= 0.94 - two_errors(100)
-    generator = np.random.default_rng(verdicts.SEED)
-    drawn = [verdicts.differences(v1(), 0.04, 0.5, generator)[0] for _ in range(300)]
+    generator = np.random.default_rng(simulate.SEED)
+    drawn = [simulate.differences(v1(), 0.04, 0.5, generator)[0] for _ in range(300)]
     assert sum(plain_bootstrap(each, v1().weights) for each in drawn) / 300 > 0.06 + two_errors(300)
+
+
+@pytest.mark.parametrize("name", ["tiny-v2", "small-v1", "small-exam-v1"])
+def test_errors_on_the_suites_with_points(name: str) -> None:
+    """A small slice of the same: items score what their points say."""
+    suite = simulate.shape(Path("config/suites") / name)
+    levels = {levels for _, levels in suite.tasks.values()}
+    assert levels == {(0.0, 1.0), (0.0, 0.5 if name == "tiny-v2" else 0.25, 1.0)}
+    none = simulate.pairs(suite, 0.1, 0.5, 60, resamples=300)
+    assert none.verdicts <= 0.06 + two_errors(60)
+    assert none.covered >= 0.94 - two_errors(60)
+    assert simulate.scores(suite, 0.2, 40, resamples=300) >= 0.94 - two_errors(40)
 
 
 def test_the_interval_of_a_score_holds_it_also_near_zero() -> None:
     for solved in (0.02, 0.5):
-        assert verdicts.scores(v1(), solved, 40, resamples=500) >= 0.94 - two_errors(40)
+        assert simulate.scores(v1(), solved, 40, resamples=500) >= 0.94 - two_errors(40)
 
 
 def test_the_same_samples_give_the_same_bytes() -> None:
