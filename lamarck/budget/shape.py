@@ -92,12 +92,14 @@ def shape_of_founder(founder: Founder, weights: Path) -> Shape:
     Errors: LamarckError for an architecture that is not Llama's, a GGUF founder that is not unpacked yet, or a hub
     founder that config/shapes.yaml lacks.
     """
-    if (weights / "config.json").exists():
-        return shape_of_directory(weights)
+    for lies in (weights, weights.parent / "unprimed"):  # the second until its primer is allowed
+        if (lies / "config.json").exists():
+            return shape_of_directory(lies)
     if isinstance(founder, LocalFounder):
         return shape_of_directory(Path(founder.path))
     if isinstance(founder, GgufFounder):
-        raise LamarckError(f"the shape of {founder.path} is known once it is unpacked: `snakemake results/g0/weights`")
+        made = "unprimed" if founder.primer else "weights"
+        raise LamarckError(f"the shape of {founder.path} is known once it is unpacked: `snakemake results/g0/{made}`")
     if isinstance(founder, HubFounder):
         known = load_section(KNOWN_SHAPES, KnownShapes).founders
         if founder.repo not in known:
