@@ -29,7 +29,7 @@ def test_a_gguf_is_primed_and_teaches(blank: Project, tmp_path: Path) -> None:
     )
     strategy = {
         "size": 3,
-        "probe_samples": 300,
+        "probe_samples": 450,
         "minimum_items": 1,
         "difficulty": {"kind": "following", "band": [0, 0.8]},
     }
