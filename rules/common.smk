@@ -55,6 +55,9 @@ wildcard_constraints:
     n=r"\d+",
 
 
+CHILD = r"[1-9]\d*"  # the number of a generation that has a parent
+
+
 # Rules start `python`: this environment's, also where nobody has activated it.
 os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()])

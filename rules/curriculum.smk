@@ -17,6 +17,8 @@ rule curriculum:
         "logs/{prefix}g{n}/curriculum.log",
     benchmark:
         "logs/{prefix}g{n}/curriculum.tsv"
+    wildcard_constraints:
+        n=CHILD,
     conda:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads

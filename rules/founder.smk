@@ -89,9 +89,6 @@ if primer_of(CONF):
             "--curriculum {input.curriculum:q} --checkpoint {params.checkpoint:q} --output {output.weights:q} "
             "--threads {threads} 2>&1 | tee {log:q}"
 
-    ruleorder: primer > curriculum
-    ruleorder: primer_plan > plan
-
 else:
 
     rule founder:

@@ -23,6 +23,7 @@ checkpoint plan:
         "logs/{prefix}g{n}/plan.log",
     wildcard_constraints:
         prefix=r"(?!campaigns/)(?:[\w-]+/)*",
+        n=CHILD,
     conda:
         "../envs/cpu.yaml"
     threads: 1

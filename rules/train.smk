@@ -19,7 +19,7 @@ rule train:
         "logs/{prefix}g{n}/train.{form}.tsv"
     wildcard_constraints:
         # The founder's weights are no child.
-        n=r"[1-9]\d*",
+        n=CHILD,
         form="|".join(FORMS),
     conda:
         "../envs/cpu.yaml"

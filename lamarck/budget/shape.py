@@ -92,14 +92,15 @@ def shape_of_founder(founder: Founder, weights: Path) -> Shape:
     Errors: LamarckError for an architecture that is not Llama's, a GGUF founder that is not unpacked yet, or a hub
     founder that config/shapes.yaml lacks.
     """
-    if (weights / "config.json").exists():
-        return shape_of_directory(weights)
+    for lies in (weights, weights.parent / "unprimed"):  # the second until its primer is allowed
+        if (lies / "config.json").exists():
+            return shape_of_directory(lies)
     if isinstance(founder, LocalFounder | EvolvedFounder):
         return shape_of_directory(Path(founder.path))
-    if isinstance(founder, GgufFounder):
-        raise LamarckError(f"the shape of {founder.path} is known once it is unpacked: `snakemake results/g0/weights`")
-    if isinstance(founder, MergeFounder):
-        raise LamarckError(f"the shape of {founder.file} is known once it is merged: `snakemake results/g0/weights`")
+    if isinstance(founder, GgufFounder | MergeFounder):
+        file, done = (founder.path, "unpacked") if isinstance(founder, GgufFounder) else (founder.file, "merged")
+        made = "unprimed" if founder.primer else "weights"
+        raise LamarckError(f"the shape of {file} is known once it is {done}: `snakemake results/g0/{made}`")
     if isinstance(founder, HubFounder):
         known = load_section(KNOWN_SHAPES, KnownShapes).founders
         if founder.repo not in known:

@@ -30,6 +30,7 @@ from lamarck.merge.document import nearest
 from lamarck.suites.suite import is_exam
 
 CHANGEABLE = {"recipe", "control", "generations", "budget"}
+OF_ALL = {"founder", "suite", "exams"}  # of all arms alike
 
 
 class ArmsCross(Section):
@@ -60,7 +61,9 @@ class Racing(Section):
 class CampaignFile(Section):
     description: str
     configfile: str = Field(description="The configuration that the arms change.")
-    config: dict[str, Any] = Field({}, description="Keys of it that differ for every arm: as an arm's, or the suite.")
+    config: dict[str, Any] = Field(
+        {}, description="Keys of it that differ for every arm: as an arm's, or founder, suite, exams."
+    )
     seeds: tuple[int, ...] = Field(min_length=1)
     arms: tuple[Arm, ...] = Field(min_length=2, description="The first is what the others are compared with.")
     race: Racing | None = Field(None, description="None: nothing is left out early for what it cannot show any more.")
@@ -261,7 +264,7 @@ def _crossed(
 
 
 def _base(file: CampaignFile, source: str) -> Config:
-    _refuse_others(file.config, CHANGEABLE | {"suite"}, f"{source}: config")
+    _refuse_others(file.config, CHANGEABLE | OF_ALL, f"{source}: config")
     base = load_config(Path(file.configfile))
     changes = file.config
     if file.exam:

@@ -47,7 +47,7 @@ def run(config_path: Path) -> None:
         (f"{command('lamarck')} compare {last} g0", "which tasks were won and lost"),
         ("results/g1/curriculum.jsonl", "what g0 taught, with every verdict"),
         (f"{command('lamarck')} verify", "every artifact against its record"),
-        ("config/default.yaml", "raise `generations`, and `make demo` goes on"),
+        (str(config_path), "raise `generations`, and the same command goes on"),
         (str(PAGE), "all of it as one page, for any browser"),
     ):
         console.print(f"  {what:<36} {why}", markup=False, highlight=False)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from transformers import DynamicCache, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from lamarck.arch.model import GenomeConfig
 from lamarck.config import THIS_MACHINE, HFEngineConfig, Machine
+from lamarck.engine.cache import growing_cache
 from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.errors import LamarckError
@@ -26,6 +27,10 @@ from lamarck.seeds import seed_for
 
 if TYPE_CHECKING:
     from lamarck.engine.forms import Forms
+
+SHARED = (
+    16  # tokens of a prompt from which on one that is asked several times is read once: below, copying costs as much
+)
 
 
 @dataclass(frozen=True)
@@ -120,14 +125,15 @@ class HFEngine:
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """One batch, step by step: the rows that go on, and their tokens, both (rows,).
 
-        A row leaves the batch when enough of them have ended.
+        A row leaves the batch when enough of them have ended. What several rows are asked alike is read once.
         """
-        inputs, mask = self._left_pad(prompts)
+        asked, copies = _read_once(prompts)
+        inputs, mask = self._left_pad(asked)
         # Without padding no mask is needed, and the attention kernel without one is faster.
         attention = None if bool(mask.all()) else mask
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         # A genome's model keeps more than keys and values, and makes its own at the first step.
-        cache = None if isinstance(self.model.config, GenomeConfig) else DynamicCache(config=self.model.config)
+        cache = None if isinstance(self.model.config, GenomeConfig) else growing_cache(self.model.config)
         end = torch.tensor(self.end, device=self.device)
         limit = torch.tensor(limits, device=self.device)
         rows = torch.arange(len(prompts), device=self.device)
@@ -142,7 +148,13 @@ class HFEngine:
                 logits_to_keep=1,
             )
             cache = output.past_key_values if cache is None else cache
-            chosen = choose(output.logits[:, -1], rows, step)
+            logits = output.logits[:, -1]
+            if step == 1 and len(asked) < len(prompts):
+                back = torch.tensor(copies, device=self.device)
+                cache.batch_select_indices(back)
+                logits, positions = logits[back], positions[back]
+                attention = None if attention is None else attention[back]
+            chosen = choose(logits, rows, step)
             running = running & ~torch.isin(chosen, end)
             yield rows[running], chosen[running]
             running = running & (limit[rows] > step)
@@ -211,6 +223,15 @@ class HFEngine:
         return torch.tensor([row + [self.end[0]] * (longest - len(row)) for row in batch], device=self.device)
 
 
+def _read_once(prompts: list[list[int]]) -> tuple[list[list[int]], list[int]]:
+    """(prompts to read, for each of `prompts` its place among them)."""
+    distinct = list(dict.fromkeys(map(tuple, prompts)))
+    if len(distinct) == len(prompts) or max(map(len, distinct)) < SHARED:
+        return prompts, list(range(len(prompts)))
+    places = {prompt: place for place, prompt in enumerate(distinct)}
+    return list(map(list, distinct)), [places[tuple(prompt)] for prompt in prompts]
+
+
 def _load(weights: Path, adapter: Path | None, dtype: torch.dtype) -> tuple[PreTrainedTokenizerBase, torch.nn.Module]:
     tokenizer, model = open_tokenizer(weights), open_model(weights, dtype=dtype)
     if adapter is None:
@@ -219,5 +240,10 @@ def _load(weights: Path, adapter: Path | None, dtype: torch.dtype) -> tuple[PreT
 
     adapted = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
     # In float32 the merged product equals the sum to rounding and saves two products a layer; in 16 bits the small
-    # update would drown in the weights' rounding, so there the adapter stays beside them.
-    return tokenizer, adapted.merge_and_unload() if dtype == torch.float32 else adapted
+    # update would drown in the weights' rounding, so there the adapter stays beside them, as it was trained.
+    if dtype == torch.float32:
+        return tokenizer, adapted.merge_and_unload()
+    from lamarck.models.adapters import fuse_adapters
+
+    fuse_adapters(adapted)
+    return tokenizer, adapted

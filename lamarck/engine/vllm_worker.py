@@ -22,6 +22,9 @@ from pathlib import Path
 from typing import Any, TextIO, get_args
 
 REASONING = "deepseek_r1"  # vLLM's parser of reasoning that ends at </think>
+# What holds texts to a form: the library that the engine hf has, too. vLLM's own choice lets control tokens pass where
+# a form takes any character.
+HOLDS_FORMS = "guidance"
 REFUSED = 3  # the exit code that says that the last line of standard error is all there is to say; as in worker.py
 GRACE = 20.0  # seconds that vLLM has to end its processes and free what they share
 
@@ -104,7 +107,8 @@ class Model:
         self._stop: list[int] = settings["stop_token_ids"]
         adapter = settings["adapter"]
         self._adapter = LoRARequest("adapter", 1, adapter["path"]) if adapter else None
-        own = {"structured_outputs_config": {"reasoning_parser": REASONING} if settings["reasons"] else None}
+        held = {"backend": HOLDS_FORMS} | ({"reasoning_parser": REASONING} if settings["reasons"] else {})
+        own = {"structured_outputs_config": held if settings["forms"] else None}
         # Tokens go in and come out: the one that asks has the tokenizer. To hold a text to its form vLLM must know how
         # tokens are spelt.
         arguments = engine_arguments(settings, eager, front=1, at_least=settings["batch_size"])

@@ -1,5 +1,5 @@
-"""The founder stage: g0 is pretrained or bred here, copied from a directory, unpacked from a GGUF file, merged, or named
-on the hub.
+"""The founder stage: g0 is pretrained or bred here, copied from a directory, unpacked from a GGUF file, merged, or a
+model of the hub.
 
 python -m lamarck.founder --config config/default.yaml --output results/g0/weights
 """

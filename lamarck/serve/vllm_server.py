@@ -48,6 +48,7 @@ def main() -> None:
     worker = runpy.run_path(str(Path(__file__).parents[1] / "engine/vllm_worker.py"))
     # Beside the workers there are two processes, for HTTP and for the schedule. Requests wait for room: one must fit.
     arguments = worker["engine_arguments"](settings["model"], eager, front=2, at_least=1) | _server_arguments(settings)
+    arguments["structured_outputs_config"] = json.dumps({"backend": worker["HOLDS_FORMS"]})
     arguments["reasoning_parser"] = worker["REASONING"] if settings["reasons"] else None
     sys.argv = ["vllm", *_flags(arguments)]
     # What `vllm serve` comes to; that command itself fails in the package for CPUs, which has another name.

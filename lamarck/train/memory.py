@@ -14,7 +14,7 @@ from lamarck.budget.memory import ROOM, recomputed_layers
 from lamarck.budget.shape import LIKE_LLAMA, shape_of_config
 from lamarck.budget.work import rows_at_once
 from lamarck.config import Recipe
-from lamarck.train.adapters import unpack_once
+from lamarck.models.adapters import unpack_once
 from lamarck.train.causal import causal_of
 from lamarck.train.team import Team
 

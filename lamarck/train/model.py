@@ -13,11 +13,11 @@ from transformers.pytorch_utils import Conv1D
 from lamarck.config import Recipe
 from lamarck.errors import LamarckError
 from lamarck.files import read_json, write_json
+from lamarck.models.adapters import fuse_adapters
 from lamarck.models.change import DELTA, form_of, lay_out, write_model
 from lamarck.models.delta import Facts, state_digest, tensors_of, write_delta
 from lamarck.models.opening import check_not_tied, open_model
 from lamarck.models.shards import model_directory
-from lamarck.train.adapters import fuse_adapters
 from lamarck.train.liger import with_liger
 
 PARENT, CHILD = "parent", "default"

@@ -1,5 +1,7 @@
 """Forms enforced: a model that has learned nothing writes every skill's form, because it can write nothing else."""
 
+import json
+import random
 import re
 import subprocess
 import sys
@@ -8,13 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from llguidance.torch import allocate_token_bitmask, fill_next_token_bitmask
 from tokenizers import ByteLevelBPETokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lamarck.config import ServerEngineConfig, VLLMEngineConfig
-from lamarck.engine import load_engine
+from lamarck.engine import load_engine, vllm
+from lamarck.engine.forms import Forms
 from lamarck.engine.vllm import VLLMEngine
-from lamarck.models.chat import END_OF_THINKING, THINK
+from lamarck.models.chat import BEFORE_ANSWER, END_OF_THINKING, THINK
+from lamarck.models.opening import open_tokenizer
+from lamarck.models.tokens import text_tokens
 from lamarck.skills import IN_ENGLISH
 from lamarck.skills.forms import literal, span
 from tests.serving import said_url
@@ -50,6 +56,51 @@ def engine(vllm_python: Path, untrained: Path) -> Iterator[VLLMEngine]:
     assert isinstance(loaded, VLLMEngine)
     yield loaded
     loaded.worker.end()
+
+
+# As vLLM's own backend of that name does it; it runs in vLLM's environment.
+ALLOWED = """
+import json, runpy, sys, torch
+from llguidance import LLMatcher, grammar_from
+from llguidance.hf import from_tokenizer
+from llguidance.torch import allocate_token_bitmask, fill_next_token_bitmask
+from transformers import AutoTokenizer
+assert runpy.run_path(sys.argv[1])["HOLDS_FORMS"] == "guidance"
+tokenizer = from_tokenizer(AutoTokenizer.from_pretrained(sys.argv[2]), int(sys.argv[3]))
+mask = allocate_token_bitmask(1, int(sys.argv[3]))
+for form, text in json.load(sys.stdin):
+    matcher = LLMatcher(tokenizer, grammar_from("regex", form))
+    for token in text:
+        fill_next_token_bitmask(matcher, mask, 0)
+        print(mask[0].tolist())
+        assert matcher.consume_token(token)
+"""
+
+
+def test_hf_allows_the_same_tokens_at_a_thousand_places(vllm_python: Path, untrained: Path) -> None:
+    """The wrong implementation: vLLM's own choice of a library, which lets control tokens pass for any character."""
+    tokenizer = open_tokenizer(untrained)
+    width = len(tokenizer)
+    rng = random.Random(0)
+    texts: list[tuple[str, list[int]]] = []
+    expected: list[list[int]] = []
+    held = Forms(tokenizer, width, [tokenizer.eos_token_id])
+    mask = allocate_token_bitmask(1, width)
+    while len(expected) < 1000:
+        skill = rng.choice([skill for skill in IN_ENGLISH if skill.form(1)])
+        difficulty = rng.choice(skill.difficulties)
+        problem = skill.sample(rng, difficulty)
+        form = skill.form(difficulty) or ""
+        text = text_tokens([skill.written(problem.prompt, problem.completion)[1]], tokenizer)[0][:100]
+        matcher = held._matcher(form)
+        for token in text:
+            fill_next_token_bitmask(matcher, mask, 0)
+            expected.append(mask[0].tolist())
+            assert matcher.consume_token(token), (skill.name, difficulty)
+        texts.append((BEFORE_ANSWER + form, text))
+    command = [str(vllm_python), "-c", ALLOWED, vllm.PROGRAM, untrained, str(width)]
+    done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=True)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == expected
 
 
 def has(form: str, text: str) -> bool:

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lamarck.config import HFEngineConfig
 from lamarck.engine import Engine, load_engine
-from lamarck.engine.hf import HFEngine
+from lamarck.engine.hf import SHARED, HFEngine
 from lamarck.engine.sampling import Continuation, own_luck
 from lamarck.errors import LamarckError
 from tests.tiny import PROMPTS
@@ -33,6 +34,23 @@ def test_greedy_output_is_that_of_transformers(engine: Engine, tiny_model: Path)
     assert produced == expected
     assert len(set(produced)) > 10
     assert len({len(text) for text in produced}) > 5  # rows that end early are dropped on the way
+
+
+def test_what_several_are_asked_alike_is_read_once(engine: HFEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = [" ".join(PROMPTS[place : place + 4]) for place in (0, 4)]
+    alone = [engine.generate([prompt], max_new_tokens=12)[0] for prompt in long]
+    read: list[tuple[int, int]] = []
+    forward = engine.model.forward
+
+    def counted(input_ids: torch.Tensor, **settings: Any) -> Any:
+        read.append(tuple(input_ids.shape))
+        return forward(input_ids=input_ids, **settings)
+
+    monkeypatch.setattr(engine.model, "forward", counted)
+    assert engine.generate([long[0]] * 5 + [long[1]] * 3, max_new_tokens=12) == [alone[0]] * 5 + [alone[1]] * 3
+    assert read[0][0] == 2 and read[0][1] >= SHARED and read[1] == (8, 1)
+    sampled = engine.generate([long[0]] * 8, max_new_tokens=12, temperature=1.0, seed=1)
+    assert len(set(sampled)) > 1, "each row has a draw of its own"
 
 
 def test_sampling_is_seeded(engine: Engine) -> None:

@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerFast
 from lamarck.config import Recipe
 from lamarck.curriculum.item import Item
 from lamarck.gate.allowance import Allowance
+from lamarck.models.adapters import fuse_adapters, unpack_once
 from lamarck.train import head, loop, model
-from lamarck.train.adapters import fuse_adapters, unpack_once
 from lamarck.train.data import Batches, exercises, tokenize
 from lamarck.train.loop import answer_loss, train
 from lamarck.train.memory import recompute

@@ -28,18 +28,16 @@ def fuse_adapters(model: PeftModel) -> None:
 
 def _forward(layer: Any, inputs: torch.Tensor) -> torch.Tensor:
     """(..., in) -> (..., out): the frozen layer, and every active adapter's scaling x up x down x dropout(inputs)."""
-    output: torch.Tensor = layer.base_layer(inputs)
-    inputs = inputs.to(output.dtype)
+    # As rows of one matrix: a product a text, and with it a gradient a text, takes far longer on a CPU.
+    rows = inputs.flatten(0, -2)
+    output: torch.Tensor = layer.base_layer(rows)
+    rows = rows.to(output.dtype)
     for name in layer.active_adapters:
         if name not in layer.lora_A:
             continue
-        low = linear(layer.lora_dropout[name](inputs), layer.lora_A[name].weight.to(output.dtype))
-        up = layer.lora_B[name].weight.to(output.dtype).T
-        if output.dim() == 3:
-            output = output.baddbmm_(low, up.expand(len(low), -1, -1), alpha=layer.scaling[name])
-        else:
-            output = output.addmm_(low, up, alpha=layer.scaling[name])
-    return output
+        low = linear(layer.lora_dropout[name](rows), layer.lora_A[name].weight.to(output.dtype))
+        output = output.addmm_(low, layer.lora_B[name].weight.to(output.dtype).T, alpha=layer.scaling[name])
+    return output.unflatten(0, inputs.shape[:-1])
 
 
 def unpack_once(layer: torch.nn.Module) -> None:
