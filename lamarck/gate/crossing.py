@@ -37,7 +37,6 @@ from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import short, suite_digest, weights_digest
 from lamarck.lineage.generation import Generation, parse_generation
 from lamarck.lineage.records import make_record
-from lamarck.merge.crossing import check_crossing
 from lamarck.models.change import form_of
 
 
@@ -123,6 +122,8 @@ def propose_cross(config: Config, child: Generation, files: Parents) -> CrossPla
     Errors: LamarckError where the parents are not two children of one founder, trained as adapters and scored on one
     suite, or where there is no such way to cross them.
     """
+    from lamarck.merge.crossing import check_crossing  # with torch: not before a trainer has read its own plan
+
     check_parents(child)
     crossing = child.crossing
     check_crossing(crossing)
