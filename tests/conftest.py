@@ -4,8 +4,6 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
-# What lm-eval sets when it is imported: so it is the same for commands before and after that.
-os.environ["HF_XET_HIGH_PERFORMANCE"] = "1"
 
 import shutil
 from collections.abc import Iterator

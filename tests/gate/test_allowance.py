@@ -14,8 +14,8 @@ from lamarck.gate.allowance import FOUNDER, IN_SANDBOX, STUDENT, excepted
 ROOT = Path(__file__).parents[2]
 CALLS = {"step", "backward", "grad"}
 MAKERS = {"Adam", "AdamW", "SGD", "Adafactor", "Muon", "LBFGS", "RMSprop", "build_optimizer", "Trainer", "SFTTrainer"}
-# Steps of another kind, of an engine that generates and of a decoder of tokens; a part of a backward pass that reaches no
-# weight; and a maker: who calls it is looked at.
+# Steps of another kind, of an engine that generates and of a decoder of tokens; a part of a backward pass that reaches
+# no weight; and a maker: who calls it is looked at.
 NO_OPTIMIZER = {
     "lamarck/engine/vllm_worker.py: _run",
     "lamarck/serve/text.py: add",

@@ -60,8 +60,16 @@ QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "PYTHONWARNINGS": "ignore::FutureWarning",
 }
+# What lm-eval and torch set where they are imported: in this process, which no command of a user knows.
+SET_BY_IMPORTS = {"HF_XET_HIGH_PERFORMANCE", "TORCHINDUCTOR_CACHE_DIR"}
+
+
+def own_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in SET_BY_IMPORTS}
+
+
 # Before any test changes it.
-ENVIRONMENT = dict(os.environ)
+ENVIRONMENT = own_environment()
 
 
 @cache
@@ -81,7 +89,7 @@ class Project:
         """Of every command: as after `activate`, no hub, and nothing but what the default environment has."""
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         own = OWN | {"PATH": path, "PYTHONHASHSEED": self.hash_seed}
-        return os.environ | own | {"TESTS_WARM": warm_address(self.hash_seed)}
+        return own_environment() | own | {"TESTS_WARM": warm_address(self.hash_seed)}
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command; both streams are in `stdout`. With `check`, fail the test when the command fails."""
