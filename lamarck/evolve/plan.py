@@ -6,7 +6,7 @@ from lamarck.evolve.file import Evolving, file_digest
 from lamarck.evolve.places import Places
 from lamarck.evolve.static import why_too_large
 from lamarck.gate.evolution import EvolutionPlan, read_evolution_plan
-from lamarck.gate.plan import differing_values
+from lamarck.gate.planned import differing_fields
 
 ARMS = ("line", "scratch", "scratch at equal compute", "llama")
 
@@ -42,7 +42,7 @@ def check_same(places: Places, plan: EvolutionPlan) -> None:
     if not places.plan.exists():
         return
     before = read_evolution_plan(places.plan)
-    if differing := differing_values(before.model_dump(mode="json"), plan.model_dump(mode="json")):
+    if differing := differing_fields(before, plan):
         raise LamarckError(
             f"the {', '.join(differing)} of {plan.name} is not what it began with: restore it, or give the file "
             "another name, which begins anew"

@@ -10,15 +10,13 @@ import time
 from pathlib import Path
 
 from lamarck.errors import exit_with_sentence
-from lamarck.files import digest_file, write_json, write_text
 from lamarck.gate.options import add_plan_inputs, plan_inputs
 from lamarck.gate.plan import build_plan
-from lamarck.gate.planned import plan_digest, plan_text
+from lamarck.gate.planned import plan_digest, write_plan
 from lamarck.lineage.artifacts import PLAN
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import parse_generation
-from lamarck.lineage.records import make_record
 
 
 def main() -> None:
@@ -34,10 +32,8 @@ def main() -> None:
     child = parse_generation(arguments.generation)
     config = load_config_of(arguments.config, child)
     plan = build_plan(config, child, plan_inputs(arguments))
-    write_text(arguments.output, plan_text(plan))
     inputs = PLAN.input_digests(config, child, _given(arguments))
-    record = make_record(digest_file(arguments.output), inputs, config.seed, "cpu", time.time() - started, 0.0)
-    write_json(arguments.record, {"record": record.model_dump(mode="json")})
+    write_plan(plan, arguments.output, arguments.record, inputs, config.seed, started)
     print(f"{child.name}: plan {short(plan_digest(plan))}, {plan.curriculum.items:,} items, waits for a human")
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value, read_regular
-from lamarck.gate.plan import AnyChildsPlan, Part, differing_values
-from lamarck.gate.planned import Planned, parse_plan, plan_digest
+from lamarck.gate.plan import AnyChildsPlan, Part
+from lamarck.gate.planned import Planned, differing_fields, parse_plan, plan_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, CampaignStep, Generation
 
 # The largest founder of a campaign that one approval may cover from its first step to its last.
@@ -117,7 +117,7 @@ def check_member(
         raise LamarckError(f"{step.plan} is the plan of {approved.campaign}.{approved.step}, not of {step.name}")
     listed = listed_in(approved, child)
     now = member_of(config, child, strategy, made.suite.digest, made if listed.plan else None)
-    if differing := differing_values(listed.model_dump(mode="json"), now.model_dump(mode="json")):
+    if differing := differing_fields(listed, now):
         raise LamarckError(
             f"the {', '.join(differing)} of {child.name} is not what was approved for {step.name}: restore it, or run "
             "the campaign again, which asks for another approval"

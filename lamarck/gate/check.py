@@ -17,13 +17,12 @@ from lamarck.gate.plan import (
     Arm,
     Plan,
     PlanInputs,
-    differing_fields,
     plan_training_digest,
     propose,
     read_childs_plan,
     read_plan,
 )
-from lamarck.gate.planned import plan_digest
+from lamarck.gate.planned import Planned, differing_fields, plan_digest
 from lamarck.gate.signature import check_signature, signature_of, signer_lists
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import CampaignStep, Generation
@@ -188,14 +187,7 @@ def check_gate(
         if parent_answer is None:
             raise LamarckError(f"{name} needs the approval of its parent {parent.name}, whose ceiling is its own")
         check_answer(question_of(parent, made.previous, parent_answer).asked, parent_answer.approval, plan)
-    differing = differing_fields(approved, made.plan)
-    if differing:
-        parts = dict.fromkeys(field.partition(".")[0] for field in differing)
-        raise LamarckError(
-            f"the {' and the '.join(parts)} of {name} {'are' if len(parts) > 1 else 'is'} not what its files say now "
-            f"({', '.join(differing)}): restore them, or delete {plan}, run snakemake for a new plan, then read "
-            f"`lamarck review {name}` and approve again"
-        )
+    check_rebuilt(name, plan, approved, made.plan)
     if own.step and own.plan:
         made_plan = made.plan
         check_member(
@@ -205,6 +197,18 @@ def check_gate(
     return Admitted(
         approved, approval, made.strategy, made.items[generation.name], arm.curriculum.digest, arm.parent.digest
     )
+
+
+def check_rebuilt(name: str, file: Path, approved: Planned, made: Planned) -> None:
+    """Is the plan of `file`, which a human approved, the one that was just made anew? Errors: LamarckError that names
+    the fields that differ."""
+    if differing := differing_fields(approved, made):
+        parts = dict.fromkeys(field.partition(".")[0] for field in differing)
+        raise LamarckError(
+            f"the {' and the '.join(parts)} of {name} {'are' if len(parts) > 1 else 'is'} not what its files say now "
+            f"({', '.join(differing)}): restore them, or delete {file}, run snakemake for a new plan, then read "
+            f"`lamarck review {name}` and approve again"
+        )
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,9 @@ from pathlib import Path
 from lamarck.config import Config
 from lamarck.config.crossing import AVERAGE, Crossing
 from lamarck.errors import LamarckError, exit_with_sentence
-from lamarck.files import digest_file, write_json, write_text
 from lamarck.gate.approval import Approval
 from lamarck.gate.campaign import check_member
-from lamarck.gate.check import Answer, check_answer, check_approval, question_of
+from lamarck.gate.check import Answer, check_answer, check_approval, check_rebuilt, question_of
 from lamarck.gate.plan import (
     AnyChildsPlan,
     Budget,
@@ -26,17 +25,15 @@ from lamarck.gate.plan import (
     Recipe,
     Suite,
     count_parameters,
-    differing_fields,
     parent_of_plan,
     plan_training_digest,
     read_childs_plan,
 )
-from lamarck.gate.planned import plan_digest, plan_text
+from lamarck.gate.planned import plan_digest, write_plan
 from lamarck.lineage.artifacts import CROSS_PLAN
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import short, suite_digest, weights_digest
 from lamarck.lineage.generation import Generation, parse_generation
-from lamarck.lineage.records import make_record
 from lamarck.models.change import form_of
 
 
@@ -80,10 +77,8 @@ def main() -> None:
     child = parse_generation(arguments.generation)
     config = load_config_of(arguments.config, child)
     plan = propose_cross(config, child, parents_given(arguments))
-    write_text(arguments.output, plan_text(plan))
     inputs = CROSS_PLAN.input_digests(config, child, _given(arguments))
-    record = make_record(digest_file(arguments.output), inputs, config.seed, "cpu", time.time() - started, 0.0)
-    write_json(arguments.record, {"record": record.model_dump(mode="json")})
+    write_plan(plan, arguments.output, arguments.record, inputs, config.seed, started)
     names = " and ".join(parent.generation for parent in plan.parents)
     print(f"{child.name}: plan {short(plan_digest(plan))}, a child of {names}, waits for a human")
 
@@ -200,13 +195,7 @@ def check_cross(
     for parent, given, said in zip(planned.parents, files, parent_answers, strict=True):
         question = question_of(parent.planned_by, _plan_of(parent, given), said)
         check_answer(question.asked, said.approval, plan)
-    if differing := differing_fields(approved, made):
-        parts = dict.fromkeys(field.partition(".")[0] for field in differing)
-        raise LamarckError(
-            f"the {' and the '.join(parts)} of {planned.name} {'are' if len(parts) > 1 else 'is'} not what its files "
-            f"say now ({', '.join(differing)}): restore them, or delete {plan}, run snakemake for a new plan, then "
-            f"read `lamarck review {planned.name}` and approve again"
-        )
+    check_rebuilt(planned.name, plan, approved, made)
     if own.step and own.plan:
         parameters = count_parameters(files[0].weights)
         check_member(config, planned, own.step, own.plan, made, made.crossing.digest, parameters)

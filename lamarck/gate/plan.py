@@ -22,7 +22,7 @@ from lamarck.config.strategy import Strategy as CurriculumStrategy
 from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.errors import LamarckError
-from lamarck.files import canonical_json, digest_bytes, read_regular
+from lamarck.files import digest_bytes, read_regular
 from lamarck.gate.planned import Planned, parse_plan, plan_text
 from lamarck.lineage.digest import NOT_OF_TRAINING, model_digest, suite_digest, training_digest
 from lamarck.lineage.generation import Generation
@@ -390,21 +390,3 @@ def _is_of_cross(content: bytes) -> bool:
 def plan_training_digest(plan: AnyChildsPlan) -> str:
     """What the record of a child names: `training_digest` of the plan's file."""
     return training_digest(plan_text(plan).encode())
-
-
-def differing_fields(plan: AnyChildsPlan, other: AnyChildsPlan) -> list[str]:
-    """In which fields, such as `cost.flops`, two plans are not the same."""
-    return differing_values(plan.model_dump(mode="json"), other.model_dump(mode="json"))
-
-
-def differing_values(value: Any, other: Any, place: str = "") -> list[str]:
-    """The places of JSON values, such as `cost.flops`, at which they are not the same."""
-    if isinstance(value, dict) and isinstance(other, dict):
-        keys = dict.fromkeys([*value, *other])
-        return [
-            field
-            for key in keys
-            for field in differing_values(value.get(key), other.get(key), f"{place}.{key}" if place else key)
-        ]
-    # As text: 1 and 1.0 are equal, but not the same plan.
-    return [] if canonical_json(value) == canonical_json(other) else [place]

@@ -1,12 +1,16 @@
 """A plan as a file: the one text of its values, whose digest a human's answer names. Light."""
 
 import json
-from typing import TypeVar
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from lamarck.errors import LamarckError
-from lamarck.files import canonical_json, digest_text
+from lamarck.files import canonical_json, digest_file, digest_text, write_json, write_text
+from lamarck.lineage.records import make_record
 
 
 class Planned(BaseModel):
@@ -40,3 +44,29 @@ def parse_plan(kind: type[AnyPlan], content: bytes, refusal: str) -> AnyPlan:
     except (ValueError, RecursionError):
         pass
     raise LamarckError(refusal)
+
+
+def write_plan(plan: Planned, file: Path, record: Path, inputs: Mapping[str, str], seed: int, started: float) -> None:
+    """Write a plan to `file`, and to `record` what it was made from: `inputs` are digests by name, `started` is in
+    seconds since the epoch."""
+    write_text(file, plan_text(plan))
+    made = make_record(digest_file(file), dict(inputs), seed, "cpu", time.time() - started, 0.0)
+    write_json(record, {"record": made.model_dump(mode="json")})
+
+
+def differing_fields(plan: BaseModel, other: BaseModel) -> list[str]:
+    """In which fields, such as `cost.flops`, two plans, or two entries of plans, are not the same."""
+    return _differing_values(plan.model_dump(mode="json"), other.model_dump(mode="json"))
+
+
+def _differing_values(value: Any, other: Any, place: str = "") -> list[str]:
+    """The places of JSON values, such as `cost.flops`, at which they are not the same."""
+    if isinstance(value, dict) and isinstance(other, dict):
+        keys = dict.fromkeys([*value, *other])
+        return [
+            field
+            for key in keys
+            for field in _differing_values(value.get(key), other.get(key), f"{place}.{key}" if place else key)
+        ]
+    # As text: 1 and 1.0 are equal, but not the same plan.
+    return [] if canonical_json(value) == canonical_json(other) else [place]

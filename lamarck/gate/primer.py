@@ -15,7 +15,7 @@ from lamarck.config import Config
 from lamarck.config.primer import Primer, load_primer
 from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.errors import LamarckError, exit_with_sentence
-from lamarck.files import digest_bytes, digest_file, read_regular, write_json, write_text
+from lamarck.files import digest_bytes, read_regular
 from lamarck.gate.approval import Approval
 from lamarck.gate.check import asked_of, check_approval
 from lamarck.gate.plan import (
@@ -25,18 +25,16 @@ from lamarck.gate.plan import (
     Plan,
     Strategy,
     Suite,
-    differing_fields,
     planned_cost,
     planned_recipe,
     read_plan,
 )
-from lamarck.gate.planned import plan_digest, plan_text
+from lamarck.gate.planned import differing_fields, plan_digest, write_plan
 from lamarck.lineage.artifacts import PRIMER_PLAN
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import short, suite_digest, weights_digest
 from lamarck.lineage.generation import Generation, parse_generation
 from lamarck.lineage.inputs import primer_of
-from lamarck.lineage.records import make_record
 
 
 @dataclass(frozen=True)
@@ -71,11 +69,9 @@ def main() -> None:
     founder = parse_generation(arguments.generation)
     config = load_config_of(arguments.config, founder)
     made = _propose(config, founder, arguments.weights, arguments.curriculum)[0]
-    write_text(arguments.output, plan_text(made))
     given = {"unprimed": (arguments.weights,), "curriculum": (arguments.curriculum,)}
     inputs = PRIMER_PLAN.input_digests(config, founder, given)
-    record = make_record(digest_file(arguments.output), inputs, config.seed, "cpu", time.time() - started, 0.0)
-    write_json(arguments.record, {"record": record.model_dump(mode="json")})
+    write_plan(made, arguments.output, arguments.record, inputs, config.seed, started)
     print(
         f"{founder.name}: plan {short(plan_digest(made))}, a primer of {made.curriculum.items:,} items, waits for a "
         "human"

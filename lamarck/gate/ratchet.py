@@ -81,6 +81,6 @@ class Permit:
 def admitted(plan: RatchetPlan, file: Path) -> Permit:
     """`plan` as it was just made anew: is it what a human approved? Errors: LamarckError that says why it is not."""
     check_approval(asked_of_ratchet(plan, file), plan.approval)
-    journal = journal_of(f"{RATCHETS}/{plan.ratchet}.{plan.night}", plan_digest(plan))
+    journal = journal_of(plan.name, plan_digest(plan))
     journal.read()
     return Permit(plan, journal)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lamarck.campaign.ledger import processor
 from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, digest_value, read_regular
-from lamarck.gate.plan import differing_values
+from lamarck.gate.planned import differing_fields
 from lamarck.gate.ratchet import RatchetPlan, read_ratchet_plan
 from lamarck.ratchet.file import Ratchet, agent_of
 from lamarck.ratchet.night_files import NightFiles, machine
@@ -107,7 +107,7 @@ def check_same(files: NightFiles, plan: RatchetPlan) -> None:
     if not files.plan.exists():
         return
     before = read_ratchet_plan(files.plan)
-    if differing := differing_values(before.model_dump(mode="json"), plan.model_dump(mode="json")):
+    if differing := differing_fields(before, plan):
         raise LamarckError(
             f"the {', '.join(differing)} of the night {files.tag} is not what it began with: restore it, or start "
             "another night with --tag"
