@@ -27,8 +27,7 @@ from lamarck.evolve.training import CeilingSpent
 from lamarck.files import write_text
 from lamarck.gate.allowance import evolving as allowed
 from lamarck.gate.approval import Approver
-from lamarck.gate.approve import answer
-from lamarck.gate.check import check_approval
+from lamarck.gate.approve import answer_once
 from lamarck.gate.evolution import EvolutionPlan, admitted_evolution, asked_of_evolution
 from lamarck.gate.planned import plan_digest, plan_text
 from lamarck.run_lock import holding
@@ -75,11 +74,7 @@ def run_evolution(
         plan = make_plan(evolving, text, corpus.vocab)
         check_same(places, plan)
         asked = asked_of_evolution(plan, evolving.path)
-        try:
-            check_approval(asked, plan.approval)
-        except LamarckError:
-            typed = ask(plan)
-            answer(asked, typed, plan.approval, plan.approval, approver(), f"evolution {evolving.name}", key)
+        answer_once(asked, plan.approval, lambda: ask(plan), approver, f"evolution {evolving.name}", key)
         allowance = allowed(admitted_evolution(plan, evolving.path))
         write_text(places.file, evolving.content.decode("utf-8"))
         write_text(places.plan, plan_text(plan))

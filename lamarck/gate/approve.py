@@ -10,7 +10,7 @@ from pathlib import Path
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular
 from lamarck.gate.approval import Approval, Approver, make_approver, today, write_approval
-from lamarck.gate.check import Asked, asked_of
+from lamarck.gate.check import Asked, asked_of, check_approval
 from lamarck.gate.plan import AnyChildsPlan, read_childs_plan
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import (
@@ -85,6 +85,17 @@ def answer(
         write_approval(path, approval)
     else:
         _write_signed(path, approval, key, lists)
+
+
+def answer_once(
+    asked: Asked, path: Path, ask: Callable[[], str], approver: Callable[[], Approver], note: str, key: Path | None
+) -> None:
+    """Go on under the approval at `path`, or write the one that a human gives now: `ask` shows what is asked, and
+    returns the short digest that was typed. Errors: as `answer`."""
+    try:
+        check_approval(asked, path)
+    except LamarckError:
+        answer(asked, ask(), path, path, approver(), note, key)
 
 
 def _question(plan: AnyChildsPlan, with_run: bool) -> str:

@@ -8,8 +8,7 @@ from pathlib import Path
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular, write_changed, write_text
 from lamarck.gate.approval import Approver
-from lamarck.gate.approve import answer
-from lamarck.gate.check import check_approval
+from lamarck.gate.approve import answer_once
 from lamarck.gate.planned import plan_text
 from lamarck.gate.ratchet import Permit, RatchetPlan, admitted, asked_of_ratchet
 from lamarck.judging.sandbox import Sandbox
@@ -69,7 +68,8 @@ def run_night(
         subject.repository.check_not_checked_out(branch)
         if not files.plan.exists() and subject.repository.branch(branch):
             raise LamarckError(f"there is a branch {branch} already: give another --tag")
-        _ask(ratchet, plan, approver, ask, key)
+        asked = asked_of_ratchet(plan, ratchet.path)
+        answer_once(asked, plan.approval, lambda: ask(plan), approver, f"ratchet {plan.ratchet}", key)
         session = _begin(ratchet, files, subject, admitted(plan, ratchet.path), say)
         _align_branch(session)
         mark(files, over=False)
@@ -77,15 +77,6 @@ def run_night(
         if over:
             mark(files, over=True)
         return why
-
-
-def _ask(ratchet: Ratchet, plan: RatchetPlan, approver: Callable[[], Approver], ask: Ask, key: Path | None) -> None:
-    asked = asked_of_ratchet(plan, ratchet.path)
-    try:
-        check_approval(asked, plan.approval)
-    except LamarckError:
-        typed = ask(plan)
-        answer(asked, typed, plan.approval, plan.approval, approver(), f"ratchet {plan.ratchet}", key)
 
 
 def _begin(
