@@ -58,6 +58,11 @@ def guard_output() -> None:
         setattr(sys, name, cast(TextIO, Guarded(stream)))
 
 
+def tell(console: "Console", text: str) -> None:
+    """One line of plain text, which the terminal wraps and nothing colours."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def console(stderr: bool = False, file: TextIO | None = None, force_terminal: bool | None = None) -> "Console":
     """For tables and colours: text that it is given, in whatever, is made visible before it is drawn."""
     from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult

@@ -18,6 +18,7 @@ from lamarck.gate.campaign import CampaignPlan
 from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import CAMPAIGNS, RESULTS
+from lamarck.output import tell
 
 BEGIN, END = "<!-- campaign {name} -->", "<!-- end of campaign {name} -->"
 
@@ -85,11 +86,11 @@ def status(campaign: Campaign, as_json: bool) -> None:
         print(json.dumps(said, indent=2))
         return
     console = output.console()
-    _print(console, f"{campaign.name}: {len(done)} of {len(campaign.lineages)} members are finished")
+    tell(console, f"{campaign.name}: {len(done)} of {len(campaign.lineages)} members are finished")
     for each in steps:
         ceiling = f", ceilings of {each['device_seconds'] / 3600:.1f} device-hours" if "device_seconds" in each else ""
-        _print(console, f"  step {each['step']}: {each['state']}{ceiling}")
-    _print(console, f"  finished members were trained for {spent:.0f} device-seconds")
+        tell(console, f"  step {each['step']}: {each['state']}{ceiling}")
+    tell(console, f"  finished members were trained for {spent:.0f} device-seconds")
 
 
 def report(campaign: Campaign, document: Path | None, as_json: bool) -> None:
@@ -111,7 +112,7 @@ def report(campaign: Campaign, document: Path | None, as_json: bool) -> None:
         return
     console = output.console()
     console.print(as_table(found))
-    _print(console, f"{finished(campaign)}; {campaign.ledger} has them")
+    tell(console, f"{finished(campaign)}; {campaign.ledger} has them")
     for sentence in as_sentences(found):
         console.print(sentence, style="red", markup=False, highlight=False)
     if campaign.file.race:
@@ -124,7 +125,7 @@ def _say_race(campaign: Campaign, console: Console) -> None:
 
     for standing in verdicts(race_of(campaign, read_ledger(campaign))):
         why = f" ({standing.reason})" if standing.reason else ""
-        _print(
+        tell(
             console,
             f"  race: {standing.candidate}: {standing.verdict}{why}, after {standing.blocks} seeds, "
             f"p {standing.p_adjusted:.3f} for the whole campaign",
@@ -132,20 +133,16 @@ def _say_race(campaign: Campaign, console: Console) -> None:
 
 
 def _say(campaign: Campaign, plan: CampaignPlan, console: Console) -> None:
-    _print(console, campaign.file.description)
+    tell(console, campaign.file.description)
     for arm in campaign.file.arms:
-        _print(console, f"  {arm.name:<28} {arm.why}")
-    _print(
+        tell(console, f"  {arm.name:<28} {arm.why}")
+    tell(
         console,
         f"{len(campaign.file.seeds)} seeds, {len(campaign.distinct)} lineages, {plan.trainings} training runs, with "
         f"ceilings of {plan.device_seconds / 3600:.1f} device-hours in all"
         f"{'' if plan.dollars is None else f' and ${plan.dollars:,.2f}'}. Results go to {campaign.directory}. "
         f"Its short digest: {short(plan_digest(plan))}.",
     )
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _write(document: Path, name: str, table: str) -> None:

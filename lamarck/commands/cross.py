@@ -4,10 +4,10 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from lamarck.commands.named_values import named_values
 from lamarck.config.crossing import Crossing
 from lamarck.config.section import check_section
 from lamarck.errors import LamarckError
@@ -50,7 +50,7 @@ def cross(
     """
     parents = [find_generation(name) for name in (first, second)]
     child = parse_generation(to)
-    given = {"method": method, "weights": list(weights), "rank": rank, "parameters": _parameters(parameters)}
+    given = {"method": method, "weights": list(weights), "rank": rank, "parameters": named_values(parameters)}
     crossing = check_section(given, Crossing, "--method, --weight, --rank, --set")
     _check_free(child)
     founder = described(parents[0].planned_by.lineage).founder
@@ -128,20 +128,6 @@ def _check_free(child: Generation) -> None:
 
 def _files(parent: Generation) -> ParentFiles:
     return ParentFiles(parent.weights, parent.change, parent.plan)
-
-
-def _parameters(given: Sequence[str]) -> dict[str, Any]:
-    """NAME=VALUE, the value as YAML reads it."""
-    values = {}
-    for each in given:
-        name, sign, value = each.partition("=")
-        if not sign:
-            raise LamarckError(f"--set {each}: write NAME=VALUE")
-        try:
-            values[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise LamarckError(f"--set {each}: {value!r} is not valid YAML") from error
-    return values
 
 
 def _steps(child: Generation, control: bool, config_path: Path) -> list[str]:

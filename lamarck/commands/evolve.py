@@ -23,6 +23,7 @@ from lamarck.gate.evolution import EvolutionPlan, asked_of_evolution, read_evolu
 from lamarck.gate.journal import journal_of
 from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import short
+from lamarck.output import tell
 from lamarck.run_lock import holding
 
 Typed = str | Callable[[str], str]
@@ -54,15 +55,13 @@ def _run(
         return typed_digest if isinstance(typed_digest, str) else typed_digest(question)
 
     def say(line: str) -> None:
-        _print(console, f"{time.strftime('%H:%M:%S')} {line}")
+        tell(console, f"{time.strftime('%H:%M:%S')} {line}")
 
     try:
         why = run_evolution(evolving, approver, ask, key, say)
     except KeyboardInterrupt:
         why = "you ended it"
-    _print(
-        console, f"{evolving.name} ended: {why}. `lamarck evolve resume {evolving.name}` goes on where there is more."
-    )
+    tell(console, f"{evolving.name} ended: {why}. `lamarck evolve resume {evolving.name}` goes on where there is more.")
     if Places(evolving.name).plan.exists():
         report(evolving.name, as_json)
 
@@ -94,10 +93,10 @@ def status(name: str, as_json: bool) -> None:
         print(json.dumps(said, indent=2))
         return
     console = output.console()
-    _print(console, f"{name}: {approval}")
+    tell(console, f"{name}: {approval}")
     for what in ("generations", "candidates", "controls", "device_seconds"):
-        _print(console, f"  {said[what]:g} of {said[f'{what}_at_most']:g} {what.replace('_', '-')}")
-    _print(console, f"  the front: {', '.join(said['front']) or 'empty'}")
+        tell(console, f"  {said[what]:g} of {said[f'{what}_at_most']:g} {what.replace('_', '-')}")
+    tell(console, f"  the front: {', '.join(said['front']) or 'empty'}")
 
 
 def report(name: str, as_json: bool) -> None:
@@ -111,7 +110,7 @@ def report(name: str, as_json: bool) -> None:
         return
     console = output.console()
     console.print(Markdown(places.report.read_text(encoding="utf-8")))
-    _print(console, f"The same page is {places.report}.")
+    tell(console, f"The same page is {places.report}.")
 
 
 def _as_json(pool: Pool) -> dict[str, Any]:
@@ -186,22 +185,18 @@ def _pool(places: Places) -> Pool:
 
 
 def _say_plan(plan: EvolutionPlan, console: Console) -> None:
-    _print(console, f"{plan.evolution}: {plan.generations} generations, {plan.candidates} candidates at most")
+    tell(console, f"{plan.evolution}: {plan.generations} generations, {plan.candidates} candidates at most")
     for path, digest in plan.seeds.items():
-        _print(console, f"  seed       {path} {short(digest)}")
-    _print(console, f"  text       {short(plan.text)}")
-    _print(console, f"  parents    {plan.selection}, by {', '.join(plan.objectives)}")
-    _print(
+        tell(console, f"  seed       {path} {short(digest)}")
+    tell(console, f"  text       {short(plan.text)}")
+    tell(console, f"  parents    {plan.selection}, by {', '.join(plan.objectives)}")
+    tell(
         console,
         f"  rungs      {plan.short_tokens:,} tokens, then {plan.full_tokens:,}; {plan.largest:,} parameters at most",
     )
-    _print(console, f"  beside     {plan.repeats} repeats of the first seed, {plan.controls} trainings of controls")
-    _print(
+    tell(console, f"  beside     {plan.repeats} repeats of the first seed, {plan.controls} trainings of controls")
+    tell(
         console,
         f"One approval covers all of it: {plan.device_seconds / 3600:.2f} device-hours at most. "
         f"Its short digest: {short(plan_digest(plan))}.",
     )
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -3,15 +3,13 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
 from rich import box
 from rich.table import Table
 
 from lamarck import merge, output
+from lamarck.commands.named_values import named_values
 from lamarck.config.section import load_section
-from lamarck.errors import LamarckError
 from lamarck.export.gguf import GgufType, convert, find_converter
 from lamarck.files import write_json
 from lamarck.merge.document import Note
@@ -21,7 +19,7 @@ from lamarck.progress import count_up
 
 def show_check(file: Path, models: Path | None, variables: Sequence[str], seed: int | None, as_json: bool) -> None:
     """Say that the merge can run, or the first thing that is wrong; and what is ignored or assumed."""
-    checked = merge.check(file, models, _variables(variables), seed)
+    checked = merge.check(file, models, named_values(variables), seed)
     if as_json:
         documents = [layout.document.model_dump(mode="json") for layout in checked.layouts]
         notes = [note.model_dump(mode="json") for note in checked.notes]
@@ -37,7 +35,7 @@ def show_plan(
 ) -> None:
     """Errors: LamarckError; with `out`, also where a model is not here."""
     _on_one_thread()
-    plan = merge.plan(file, models, _variables(variables), seed, pin=out is not None)
+    plan = merge.plan(file, models, named_values(variables), seed, pin=out is not None)
     if out is not None:
         write_json(out, plan.model_dump(mode="json"))
     if as_json:
@@ -70,7 +68,7 @@ def run(
     converter = find_converter() if gguf else None
     planned = load_section(plan, Plan) if plan else None
     _on_one_thread()
-    values = _variables(variables)
+    values = named_values(variables)
     checked = merge.check(file, models, values, seed)
     total = sum(len(layout.outputs) for layout in checked.layouts)
     with count_up(f"merging {checked.result}", "tensors", total) as advance:
@@ -88,7 +86,7 @@ def make_stand_ins(file: Path, to: Path, variables: Sequence[str]) -> None:
     from lamarck.merge.load import load_merge
     from lamarck.merge.stand_ins import make_stand_ins as make
 
-    made = make(load_merge(file, _variables(variables)), to)
+    made = make(load_merge(file, named_values(variables)), to)
     print(f"{to}: {len(made)} tiny models; `lamarck merge run {file} --models {to} --out DIR` merges them.")
 
 
@@ -97,20 +95,6 @@ def _on_one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-def _variables(given: Sequence[str]) -> dict[str, Any]:
-    """NAME=VALUE, the value as YAML reads it."""
-    values = {}
-    for each in given:
-        name, sign, value = each.partition("=")
-        if not sign:
-            raise LamarckError(f"--set {each}: write NAME=VALUE")
-        try:
-            values[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise LamarckError(f"--set {each}: {value!r} is not valid YAML") from error
-    return values
 
 
 def _print_notes(notes: Sequence[Note]) -> None:

@@ -19,6 +19,7 @@ from lamarck.gate.journal import journal_of
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.ratchet import RATCHETS, RatchetPlan, asked_of_ratchet, read_ratchet_plan
 from lamarck.lineage.digest import short
+from lamarck.output import tell
 from lamarck.ratchet.file import Ratchet, load_ratchet
 from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night import Night
@@ -52,13 +53,13 @@ def run(
         return typed_digest if isinstance(typed_digest, str) else typed_digest(question)
 
     def say(line: str) -> None:
-        _print(console, f"{time.strftime('%H:%M:%S')} {line}")
+        tell(console, f"{time.strftime('%H:%M:%S')} {line}")
 
     try:
         why = run_night(ratchet, files, approver, ask, key, ends, say)
     except KeyboardInterrupt:
         why = "you ended it"
-    _print(console, f"{files.tag} ended: {why}. `lamarck ratchet run {path}` goes on where there is more to do.")
+    tell(console, f"{files.tag} ended: {why}. `lamarck ratchet run {path}` goes on where there is more to do.")
     if files.plan.exists():
         report(ratchet.file.name, files.tag, as_json)
 
@@ -94,14 +95,14 @@ def status(name: str, tag: str | None, as_json: bool) -> None:
         return
     console = output.console()
     rigor = night.rigor
-    _print(console, f"{name}, night {files.tag}: {night.number} of {plan.experiments} experiments, {approval}")
-    _print(console, f"  kept: {len(night.kept)}; a run's standard deviation between seeds: {night.sigma:.3g}")
-    _print(
+    tell(console, f"{name}, night {files.tag}: {night.number} of {plan.experiments} experiments, {approval}")
+    tell(console, f"  kept: {len(night.kept)}; a run's standard deviation between seeds: {night.sigma:.3g}")
+    tell(
         console,
         f"  {night.confirmations} of {rigor.confirmations} confirmations, so {said['risk_spent']:.2%} of the night's "
         f"risk of {rigor.risk:.0%}",
     )
-    _print(console, f"  {spent:.0f} of {plan.device_seconds:.0f} device-seconds")
+    tell(console, f"  {spent:.0f} of {plan.device_seconds:.0f} device-seconds")
 
 
 def replayed(ratchet: Ratchet, files: NightFiles) -> Night:
@@ -143,15 +144,13 @@ def report(name: str, tag: str | None, as_json: bool) -> None:
     console.print(table)
     kept = [row for row in found if row.status == "keep"]
     curve = ", ".join(f"{row.metric:.4f} at {row.number}" for row in kept if row.metric is not None)
-    _print(console, f"{file.metric} by experiment: {curve}")
-    _print(console, f"{len(kept) - 1} kept on {file.branch_prefix}/{files.tag}; {files.results} has the rows.")
-    _print(console, "Differences are to the incumbent, on fresh seeds run beside it; more is better; bounds hold for")
-    _print(console, f"the whole night, whose risk of keeping anything that is no better is {file.rigor.risk:.0%}. They")
-    _print(
-        console, f"chose what was kept, so they flatter it: `lamarck ratchet promote {name}` tries it on other seeds."
-    )
+    tell(console, f"{file.metric} by experiment: {curve}")
+    tell(console, f"{len(kept) - 1} kept on {file.branch_prefix}/{files.tag}; {files.results} has the rows.")
+    tell(console, "Differences are to the incumbent, on fresh seeds run beside it; more is better; bounds hold for")
+    tell(console, f"the whole night, whose risk of keeping anything that is no better is {file.rigor.risk:.0%}. They")
+    tell(console, f"chose what was kept, so they flatter it: `lamarck ratchet promote {name}` tries it on other seeds.")
     if file.trust == "printed":
-        _print(console, "The subject printed its own metric: nothing of this is evidence of more than what it says.")
+        tell(console, "The subject printed its own metric: nothing of this is evidence of more than what it says.")
 
 
 def promote(name: str, tag: str | None, as_json: bool) -> None:
@@ -159,11 +158,11 @@ def promote(name: str, tag: str | None, as_json: bool) -> None:
     from lamarck.ratchet.promotion import promote as run_promotion
 
     console = output.console(stderr=as_json)
-    found = run_promotion(last_night(name, tag), lambda line: _print(console, line))
+    found = run_promotion(last_night(name, tag), lambda line: tell(console, line))
     if as_json:
         print(json.dumps(found.as_json(), indent=2))
         return
-    _print(console, found.sentence)
+    tell(console, found.sentence)
 
 
 def compare(first: str, second: str, as_json: bool) -> None:
@@ -176,11 +175,11 @@ def compare(first: str, second: str, as_json: bool) -> None:
         return
     console = output.console()
     for kind in ("both", first, second):
-        _print(console, "kept on both, universal as far as these two machines go:" if kind == "both" else f"{kind}:")
+        tell(console, "kept on both, universal as far as these two machines go:" if kind == "both" else f"{kind}:")
         for each in found:
             if each.where == kind:
-                _print(console, f"  {each.commit[:7]} {each.description} {each.difference}")
-    _print(console, "What one machine alone kept: `agent: {kind: branch, branch: ...}` tries it on the other.")
+                tell(console, f"  {each.commit[:7]} {each.description} {each.difference}")
+    tell(console, "What one machine alone kept: `agent: {kind: branch, branch: ...}` tries it on the other.")
 
 
 def _row_json(ratchet: Ratchet, row: Row) -> dict[str, Any]:
@@ -212,22 +211,18 @@ def _bound(value: float | None) -> str:
 
 def _say_plan(ratchet: Ratchet, plan: RatchetPlan, console: Console) -> None:
     file = ratchet.file
-    _print(console, f"{file.name}, night {plan.night}: {plan.experiments} experiments at most, from {plan.base[:7]}")
+    tell(console, f"{file.name}, night {plan.night}: {plan.experiments} experiments at most, from {plan.base[:7]}")
     for what, digests in (("may change", plan.subject), ("scores", plan.evaluator), ("data", plan.data)):
         for name, digest in digests.items():
-            _print(console, f"  {what:<10} {name} {short(digest)}")
-    _print(console, f"  run        {plan.run_command}")
-    _print(console, f"  evaluated  {plan.eval_command} ({plan.trust})")
-    _print(console, f"  agent      {plan.agent}")
-    _print(
+            tell(console, f"  {what:<10} {name} {short(digest)}")
+    tell(console, f"  run        {plan.run_command}")
+    tell(console, f"  evaluated  {plan.eval_command} ({plan.trust})")
+    tell(console, f"  agent      {plan.agent}")
+    tell(
         console,
         f"One approval covers all of it: {plan.device_seconds / 3600:.1f} device-hours at most. "
         f"Its short digest: {short(plan_digest(plan))}.",
     )
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def moment_of(clock: str) -> float:

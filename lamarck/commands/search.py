@@ -6,7 +6,6 @@ from pathlib import Path
 
 import yaml
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from lamarck import output, strict_yaml
@@ -18,6 +17,7 @@ from lamarck.files import write_text
 from lamarck.gate.approval import Approver
 from lamarck.lineage.configured import merged
 from lamarck.lineage.generation import RESULTS
+from lamarck.output import tell
 from lamarck.search.file import RECIPE, Search, load_search, split
 from lamarck.search.run import rounds, run_search
 
@@ -59,9 +59,9 @@ def status(search: Search, as_json: bool) -> None:
         print(json.dumps({"search": search.name, "rounds": found}, indent=2))
         return
     console = output.console()
-    _print(console, f"{search.name}: {search.file.rounds} rounds, then the winner on fresh founders")
+    tell(console, f"{search.name}: {search.file.rounds} rounds, then the winner on fresh founders")
     for each in found:
-        _print(console, f"  {each['round']:<6} {each['candidates']} candidates, {each['state']}")
+        tell(console, f"  {each['round']:<6} {each['candidates']} candidates, {each['state']}")
 
 
 def report(search: Search, as_json: bool) -> None:
@@ -82,24 +82,22 @@ def report(search: Search, as_json: bool) -> None:
         values = (str(line.values[name]) for name in search.file.space)
         table.add_row(line.round, line.candidate, ", ".join(line.parents), shown, str(line.seeds), *values)
     console.print(table)
-    _print(console, "What leads was chosen by these figures, so they flatter it.")
+    tell(console, "What leads was chosen by these figures, so they flatter it.")
     row = found.winner
     if row is None or row.difference is None:
-        _print(console, f"the winner is still to be tried on {len(search.file.fresh_seeds)} fresh founders")
+        tell(console, f"the winner is still to be tried on {len(search.file.fresh_seeds)} fresh founders")
     else:
         bounds = "" if row.low is None else f" [{row.low:+.1f}, {row.high:+.1f}], p {row.p_value:.3f}"
-        _print(
+        tell(
             console,
             f"The winner, {row.arm}, on {row.pairs} founders that chose nothing: {row.difference:+.1f} points to the "
             f"baseline{bounds}: {row.verdict}.",
         )
     if found.proxy is None:
-        _print(console, f"{found.proxy_pairs} candidates are too few to say whether a child's score foretells that.")
+        tell(console, f"{found.proxy_pairs} candidates are too few to say whether a child's score foretells that.")
     else:
-        _print(
-            console, f"Child and grandchild: rank correlation {found.proxy:.2f} over {found.proxy_pairs} candidates."
-        )
-    _print(console, f"{found.device_seconds:.0f} device-seconds of training.")
+        tell(console, f"Child and grandchild: rank correlation {found.proxy:.2f} over {found.proxy_pairs} candidates.")
+    tell(console, f"{found.device_seconds:.0f} device-seconds of training.")
 
 
 def adopt(search: Search, to: Path) -> None:
@@ -130,7 +128,3 @@ def adopt(search: Search, to: Path) -> None:
     text = yaml.safe_dump(whole.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True)
     write_text(to, "\n".join(lines) + f"\n{text}")
     print(f"{to}: name it as `strategy` in a configuration")
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
