@@ -9,7 +9,6 @@ files, too, and the other way round.
 """
 
 import argparse
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from lamarck.errors import LamarckError, exit_with_sentence
+from lamarck.errors import exit_with_sentence
 from lamarck.files import every_byte_read
 from lamarck.gate.allowance import approved
 from lamarck.gate.check import Answer, check_gate
@@ -27,6 +26,7 @@ from lamarck.gate.plan import PlanInputs
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.generation import parse_generation
 from lamarck.run_lock import take_lock
+from lamarck.train.own_copy import copy_change
 from lamarck.train.run import Job, make_child
 
 
@@ -79,11 +79,7 @@ def own_parent_change(inputs: PlanInputs, of_control: bool) -> Iterator[tuple[Pl
         yield inputs, None
         return
     with tempfile.TemporaryDirectory(prefix="lamarck-") as directory:
-        copy = Path(directory) / change.name
-        try:
-            shutil.copytree(change, copy)
-        except (OSError, shutil.Error) as error:
-            raise LamarckError(f"{change} cannot be read: restore it with `dvc pull`") from error
+        copy = copy_change(change, Path(directory))
         if control:
             yield replace(inputs, control=replace(control, parent_change=copy)), copy
         else:

@@ -9,7 +9,6 @@
 """
 
 import argparse
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from lamarck.progress import count_up
 from lamarck.run_lock import take_lock
 from lamarck.seeds import seed_for
 from lamarck.train.cross_card import CARD, cross_card
+from lamarck.train.own_copy import copy_change
 
 
 def main() -> None:
@@ -72,12 +72,7 @@ def own_copies(parents: Parents) -> Iterator[Parents]:
     with tempfile.TemporaryDirectory(prefix="lamarck-") as directory:
         copied = []
         for number, parent in enumerate(parents):
-            copy = Path(directory) / str(number) / parent.change.name
-            try:
-                shutil.copytree(parent.change, copy)
-            except (OSError, shutil.Error) as error:
-                raise LamarckError(f"{parent.change} cannot be read: restore it with `dvc pull`") from error
-            copied.append(replace(parent, change=copy))
+            copied.append(replace(parent, change=copy_change(parent.change, Path(directory) / str(number))))
         first, other = copied
         yield first, other
 
