@@ -362,7 +362,7 @@ def prime_inputs_of(wildcards):
     founder = generation_of(wildcards)
     if workflow.is_main_process:
         check_answered(founder)
-    return made_from("weights")(wildcards) | answers({"approval": founder.approval})
+    return made_from("weights")(wildcards) | answers({"approval": founder.approval}, {})
 
 
 def train_inputs_of(wildcards):
@@ -385,11 +385,7 @@ def train_inputs_of(wildcards):
         approvals["parent_approval"] = planned.parent.approval
         if before := planned.parent.campaign_step:
             plans["parent_campaign_plan"] = before.plan
-    return (
-        files
-        | answers(approvals)
-        | {name: ancient(str(path)) for name, path in plans.items()}
-    )
+    return files | answers(approvals, plans)
 
 
 def cross_inputs_of(wildcards):
@@ -404,11 +400,7 @@ def cross_inputs_of(wildcards):
         approvals[f"{name}_approval"] = parent.planned_by.approval
         if step := parent.planned_by.campaign_step:
             plans[f"{name}_campaign_plan"] = step.plan
-    return (
-        files
-        | answers(approvals)
-        | {name: ancient(str(path)) for name, path in plans.items()}
-    )
+    return files | answers(approvals, plans)
 
 
 def check_answered(generation):
@@ -425,14 +417,16 @@ def check_answered(generation):
         gate_is_open(generation.planned_by)
 
 
-def answers(approvals):
-    """Approvals with their signatures. They are no ingredients: their dates must not train anything again."""
+def answers(approvals, plans):
+    """Approvals with their signatures, and the campaign's plans that they answer. They are no ingredients: their dates
+    must not train anything again."""
     signatures = {
         f"{name}_signature": signature_of(path)
         for name, path in approvals.items()
         if signature_of(path).exists()
     }
-    return {name: ancient(str(path)) for name, path in (approvals | signatures).items()}
+    named = approvals | signatures | plans
+    return {name: ancient(str(path)) for name, path in named.items()}
 
 
 def approved_dollars(wildcards, input):
