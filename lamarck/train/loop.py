@@ -117,11 +117,12 @@ def answer_loss(model: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tens
     causal = causal_of(model)
     targets = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
     counted = targets != IGNORED
+    learned = targets[counted]
     with _products_in(causal.dtype, inputs.device):
-        if is_sliced(causal, int(counted.sum())):
-            return sliced_loss(causal, inputs, counted, targets[counted])
+        if is_sliced(causal, len(learned)):
+            return sliced_loss(causal, inputs, counted, learned)
         logits = logits_at(causal, inputs, counted)
-    return torch.nn.functional.cross_entropy(logits.float(), targets[counted])
+    return torch.nn.functional.cross_entropy(logits.float(), learned)
 
 
 def decision_loss(model: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
