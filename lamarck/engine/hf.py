@@ -28,9 +28,8 @@ from lamarck.seeds import seed_for
 if TYPE_CHECKING:
     from lamarck.engine.forms import Forms
 
-SHARED = (
-    16  # tokens of a prompt from which on one that is asked several times is read once: below, copying costs as much
-)
+# Tokens of a prompt from which on one that is asked several times is read once: below, copying its cache costs as much.
+SHARED = 16
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,9 @@ class Bytes:
         from tokenizers.models import BPE
         from tokenizers.pre_tokenizers import ByteLevel
         from transformers import PreTrainedTokenizerFast
+        from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-        letters = {letter: number for number, letter in enumerate(_byte_letters())}
+        letters = {letter: byte for byte, letter in bytes_to_unicode().items()}
         made = Tokenizer(BPE(vocab={**letters, "<|end|>": END}, merges=[]))
         made.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
         made.decoder = decoders.ByteLevel()
@@ -241,14 +242,6 @@ def _whole(rows: list[torch.Tensor]) -> Rows:
     """Rows of text behind the token that begins each; every byte is predicted."""
     ids = torch.stack([torch.cat([torch.tensor([END]), row]) for row in rows])
     return Rows(ids, ids, ids.numel() - len(rows))
-
-
-def _byte_letters() -> list[str]:
-    """Byte -> the letter that stands for it in a byte-level vocabulary (Radford et al. 2019, GPT-2's table)."""
-    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [byte for byte in range(256) if byte not in shown]
-    letters = {byte: chr(byte) for byte in shown} | {byte: chr(256 + place) for place, byte in enumerate(hidden)}
-    return [letters[byte] for byte in range(256)]
 
 
 def bits(nats: float, size: int) -> float:
