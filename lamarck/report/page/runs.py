@@ -9,7 +9,7 @@ from lamarck.gate.plan import Plan, read_plan
 from lamarck.lineage.artifacts import TRAINED
 from lamarck.lineage.flags import cut_short
 from lamarck.lineage.generation import TRAINING_RECORD
-from lamarck.report.page.members import Member
+from lamarck.report.page.members import ShownMember
 from lamarck.report.page.shown import Shown
 
 Point = tuple[int, float, float, float | None, int | None]
@@ -35,7 +35,7 @@ class Training(Shown):
         return device_seconds / 3600 * (self.dollars_per_hour or 0.0)
 
 
-class Cost(Shown):
+class ShownCost(Shown):
     """Device-seconds of one step of one generation, as its record states them, and on what device."""
 
     generation: str
@@ -55,7 +55,7 @@ STAGES = {
 } | dict.fromkeys((kind.name for kind in TRAINED), "training")
 
 
-def find_trainings(members: Sequence[Member]) -> tuple[dict[str, Training], dict[str, str]]:
+def find_trainings(members: Sequence[ShownMember]) -> tuple[dict[str, Training], dict[str, str]]:
     """Name -> training of every child that was trained, and name -> why its record cannot be read."""
     found: dict[str, Training] = {}
     broken: dict[str, str] = {}
@@ -70,7 +70,7 @@ def find_trainings(members: Sequence[Member]) -> tuple[dict[str, Training], dict
     return found, broken
 
 
-def _training(member: Member, content: dict[str, Any]) -> Training:
+def _training(member: ShownMember, content: dict[str, Any]) -> Training:
     budget = content["budget"]
     return Training(
         generation=member.name,
@@ -101,17 +101,17 @@ def dollars_per_hour(plan: Plan) -> float | None:
     return machine.dollars / machine.device_hours if machine.dollars and machine.device_hours else None
 
 
-def _price(member: Member) -> float | None:
+def _price(member: ShownMember) -> float | None:
     try:
         return dollars_per_hour(read_plan(member.generation.plan))
     except LamarckError:
         return None  # what is wrong with the plan stands with its gate
 
 
-def find_costs(members: Sequence[Member]) -> list[Cost]:
+def find_costs(members: Sequence[ShownMember]) -> list[ShownCost]:
     """One row for every record."""
     return [
-        Cost(
+        ShownCost(
             generation=member.name,
             stage=STAGES.get(piece.kind, piece.kind),
             device=piece.record.device,
