@@ -10,12 +10,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lamarck.budget.estimate import estimate_training
-from lamarck.budget.machine import load_catalogue
-from lamarck.budget.memory import GIB
-from lamarck.budget.optimizer_state import optimizer_state, trained_weights_of
-from lamarck.budget.shape import find_shape
-from lamarck.budget.work import training_work
 from lamarck.config import ADAMW, Config, Recipe
 from lamarck.config.strategy import Strategy, load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
@@ -25,7 +19,6 @@ from lamarck.gate.planned import Planned, parse_plan, plan_text
 from lamarck.lineage.digest import NOT_OF_TRAINING, model_digest, suite_digest, training_digest
 from lamarck.lineage.generation import Generation
 from lamarck.models.shards import read_shards
-from lamarck.suites.suite import is_exam
 
 TOKENS_PER_WORD = 1.5  # of subwords, in text with code: for hours and dollars, which are estimates anyway. Assumed.
 
@@ -196,6 +189,8 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
     exam, or when what was trained of the parent, or its plan, is not given: without them it would pass for a founder,
     which has no ceiling.
     """
+    from lamarck.suites.suite import is_exam  # with every skill, which whoever only reads a plan does without
+
     weights = inputs.weights
     previous = read_childs_plan(inputs.previous_plan) if inputs.previous_plan else None
     _check_previous(generation, previous)
@@ -251,7 +246,11 @@ def planned_cost(config: Config, generation: Generation, weights: Path, items: S
     )
 
 
+# What follows estimates, which whoever only reads a plan does without.
 def _optimizer(recipe: Recipe, weights: Path) -> Optimizer | None:
+    from lamarck.budget.optimizer_state import optimizer_state, trained_weights_of
+    from lamarck.budget.shape import find_shape
+
     if recipe.form == "adapter" and recipe.optimizer == ADAMW:
         return None
     kind, shape = recipe.optimizer.kind, find_shape(weights)
@@ -263,6 +262,12 @@ def _optimizer(recipe: Recipe, weights: Path) -> Optimizer | None:
 
 def _machine(config: Config, generation: Generation, weights: Path, tokens: float) -> PlannedMachine:
     """Errors: LamarckError where the run does not fit the GPU that the configuration names."""
+    from lamarck.budget.estimate import estimate_training
+    from lamarck.budget.machine import load_catalogue
+    from lamarck.budget.memory import GIB
+    from lamarck.budget.shape import find_shape
+    from lamarck.budget.work import training_work
+
     chosen = config.machines.train
     shape = find_shape(weights)
     if shape is None:

@@ -53,7 +53,7 @@ def test_a_long_problem_does_not_hide_the_answer() -> None:
 def test_it_says_what_was_left_out_and_why() -> None:
     """The five most frequent reasons; the file with the texts may not be here, since it is no artifact."""
     dropped = {"wrong": 9, "malformed": 30, "duplicate": 1, "unsound": 7, "near duplicate": 2, "in the suite": 3}
-    assert review.left_out(G1, {"dropped": dropped}) == []
+    assert review.left_out(G1, dropped) == []
     rows = [
         RejectedLine(
             reason=reason, skill="json_mode", difficulty=2, number=number, why=f"{reason}\x1b[2J", text="t" * 500
@@ -61,7 +61,7 @@ def test_it_says_what_was_left_out_and_why() -> None:
         for reason, number in dropped.items()
     ]
     write_refused(refused_path(G1.curriculum), rows)
-    *lines, last = review.left_out(G1, {"dropped": dropped})
+    *lines, last = review.left_out(G1, dropped)
     assert [line.split()[0] for line in lines] == ["30", "9", "7", "3", "2"]
     assert lines[0].startswith("  30 malformed, as json_mode 2: malformed") and "\x1b" not in lines[0]
     assert "lamarck curriculum why g1" in last
