@@ -179,6 +179,22 @@ def generation_of(wildcards):
     return Generation(int(wildcards.get("n", 0)), wildcards.prefix.removesuffix("/"))
 
 
+STAGES = ("curriculum", "plan", "train", "eval")
+
+
+def furthest_first(stage):
+    """The priority of a stage of a campaign's member: those that are nearer their end go on first, so that a run which is
+    cut short has finished some of them. Other lineages have no order."""
+
+    def priority(wildcards):
+        generation = generation_of(wildcards)
+        if not generation.campaign_step:
+            return 0
+        return generation.number * len(STAGES) + STAGES.index(stage)
+
+    return priority
+
+
 def exams_made():
     """The outputs of the rule that lets a generation sit an exam."""
     return {

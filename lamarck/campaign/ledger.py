@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 from lamarck.campaign.members import Campaign
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, read_jsonl, write_jsonl
+from lamarck.lineage.contents import read_scores
 from lamarck.lineage.flags import cut_short_among
 from lamarck.lineage.generation import TRAINING_RECORD, Generation
-from lamarck.lineage.records import code_state, read_record, read_scores
+from lamarck.lineage.records import code_state, read_record
 
 Key = tuple[str, int]  # arm, seed
 

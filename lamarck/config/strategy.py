@@ -1,16 +1,18 @@
 """The typed recipe of a curriculum: what the teacher is asked, how often, and what is kept. Light: no torch."""
 
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from lamarck import strict_yaml
 from lamarck.config.limits import Limit, Measure
 from lamarck.config.own import Problems, code_digest, code_files, problems_digests
 from lamarck.config.prompts import Prompts, load_prompts
-from lamarck.config.section import Section, load_section
-from lamarck.files import digest_value
+from lamarck.config.section import Section, check_section
+from lamarck.files import digest_value, read_regular
 
 
 class Share(Section):
@@ -74,7 +76,7 @@ class Sampling(Section):
     max_new_tokens: int = Field(ge=1, description="Longest text the teacher may write.")
 
 
-class Answers(Section):
+class FurtherAnswers(Section):
     """Further answers to a sound problem, beside the one that it was written with: candidates to choose from."""
 
     temperatures: tuple[Annotated[float, Field(ge=0)], ...] = Field(
@@ -108,7 +110,7 @@ class Strategy(Section):
         description="Worked examples in each request, drawn anew from the skill's generator, none of them a suite's. A "
         "text that repeats one is left out: it is not the teacher's.",
     )
-    answers: Answers = Answers()
+    answers: FurtherAnswers = FurtherAnswers()
     probe_samples: int = Field(200, ge=1, description="Texts per cell that measure the teacher's pass rate there.")
     samples_per_item: float = Field(
         4.0, ge=1, description="Texts per item wanted of a cell after which to stop trying to fill it."
@@ -156,6 +158,12 @@ class Strategy(Section):
 
 def load_strategy(path: Path) -> Strategy:
     """Read a strategy and the templates it names. Errors: LamarckError with one sentence that names the key."""
-    strategy = load_section(path, Strategy)
+    strategy = _strategy(read_regular(path), str(path))
     strategy.wording()
     return strategy
+
+
+@lru_cache(maxsize=256)
+def _strategy(content: bytes, source: str) -> Strategy:
+    """Every artifact of a lineage asks for it, and YAML is slow to read."""
+    return check_section(strict_yaml.loads(content, source), Strategy, source)

@@ -17,10 +17,11 @@ from lamarck.config.limits import broken_limits
 from lamarck.curriculum.cell import checked_strategy
 from lamarck.curriculum.item import Item, Teacher, own_items, read_curriculum
 from lamarck.errors import LamarckError, exit_with_sentence
-from lamarck.files import digest_file, digest_value, read_json, write_json, write_jsonl
+from lamarck.files import digest_file, digest_value, write_json, write_jsonl
 from lamarck.gate.ceiling import writing_ceiling
 from lamarck.lineage.artifacts import CURRICULUM
 from lamarck.lineage.configured import load_config_of
+from lamarck.lineage.contents import Card, CardCost, read_card
 from lamarck.lineage.digest import model_digest
 from lamarck.lineage.generation import parse_generation
 from lamarck.lineage.records import make_record
@@ -28,7 +29,7 @@ from lamarck.progress import count_up
 from lamarck.seeds import seed_for
 
 if TYPE_CHECKING:
-    from lamarck.curriculum.refused import Refusals, Refused
+    from lamarck.curriculum.refused import Refusals, RejectedLine
 
 
 def main() -> None:
@@ -68,7 +69,7 @@ def main() -> None:
     from lamarck.curriculum.describe import acceptance, describe
     from lamarck.curriculum.guard_rails import measure
     from lamarck.curriculum.mix import as_written, replay
-    from lamarck.curriculum.propose import Author, Proposal
+    from lamarck.curriculum.propose import Author, CurriculumInMaking
     from lamarck.curriculum.refused import refused_path, write_refused
     from lamarck.curriculum.screen import contaminations, kept_out
     from lamarck.engine.remembering import Remembering
@@ -95,7 +96,7 @@ def main() -> None:
     title = f"{teacher.generation} writes the curriculum of {child.name}"
     devices = config.machines.curriculum.count
     with count_up(title, "samples") as advance, ceiling.held(devices, advance) as on_samples:
-        proposal = Proposal(
+        proposal = CurriculumInMaking(
             engine,
             strategy,
             Author(teacher, strategy.digest()),
@@ -135,7 +136,7 @@ def main() -> None:
         rewritten = as_written(solved + anchors, strategy.writing_share, seed_for(seed, "writing"), number)
     measures = measure(written, replayed, anchors, archive, suites, acceptance(cells), len(cells))
     if arguments.first_card and not arguments.like:
-        broken = broken_limits(strategy.limits, measures, read_json(arguments.first_card)["measures"])
+        broken = broken_limits(strategy.limits, measures, read_card(arguments.first_card).measures)
         if broken:
             write_refused(refused, _all_refused(proposal.refused, written))
             raise LamarckError(
@@ -148,30 +149,30 @@ def main() -> None:
     wall_seconds = time.perf_counter() - started
     record = make_record(digest_file(arguments.output), inputs, seed, engine.device_name, wall_seconds, device_seconds)
     record = record.model_copy(update={"resumed": engine.resumed})
-    card = describe(cells, asked, replayed, anchors, rewritten, measures)
-    cost = {
-        "samples_per_item": round(1 / acceptance(cells), 3),
-        "device_seconds_per_item": round(device_seconds / len(written), 6),
-    }
-    names = {
-        "generation": child.name,
-        "parent": teacher.generation,
-        "strategy": str(strategy_path),
-        "record": record.model_dump(mode="json"),
-    }
-    write_json(arguments.card, card | {"cost": cost} | names)
+    card = Card(
+        generation=child.name,
+        parent=teacher.generation,
+        strategy=str(strategy_path),
+        cost=CardCost(
+            samples_per_item=round(1 / acceptance(cells), 3),
+            device_seconds_per_item=round(device_seconds / len(written), 6),
+        ),
+        record=record,
+        **describe(cells, asked, replayed, anchors, rewritten, measures),
+    )
+    write_json(arguments.card, card.written())
     arguments.answers.unlink()
-    print(f"{child.name}: {card['items']} items from {sampled} samples by {teacher.generation}")
+    print(f"{child.name}: {card.items} items from {sampled} samples by {teacher.generation}")
 
 
-def _all_refused(refusals: "Refusals", written: list[Item]) -> "Iterator[Refused]":
+def _all_refused(refusals: "Refusals", written: list[Item]) -> "Iterator[RejectedLine]":
     """What was made is never thrown away: beside what was left out, every item of a curriculum that is refused."""
-    from lamarck.curriculum.refused import OF_REFUSED, Refused
+    from lamarck.curriculum.refused import OF_REFUSED, RejectedLine
 
     yield from refusals.rows()
     numbers = Counter((item.skill, item.difficulty) for item in written)
     for item in written:
-        yield Refused(
+        yield RejectedLine(
             reason=OF_REFUSED,
             skill=item.skill,
             difficulty=item.difficulty,

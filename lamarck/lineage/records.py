@@ -6,7 +6,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
@@ -132,28 +132,6 @@ def read_record(path: Path, key: str = "record") -> Record:
     except (KeyError, TypeError, ValueError) as error:
         raise LamarckError(
             f"{path} carries no valid record: restore it with `dvc pull`, or delete it and rerun"
-        ) from error
-
-
-class Scores(BaseModel):
-    """What an eval.json says of the whole: points of 0..100, None where it is partial."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    generation: str
-    partial: bool
-    score: FiniteFloat | None
-
-
-def read_scores(path: Path) -> Scores:
-    """Errors: LamarckError where the file is not valid."""
-    try:
-        return Scores.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise LamarckError(
-            f"{path} does not hold scores ({'.'.join(map(str, first['loc']))}: {first['msg']}): restore it with "
-            "`dvc pull`, or delete it and rerun"
         ) from error
 
 

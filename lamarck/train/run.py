@@ -13,6 +13,7 @@ from lamarck.files import atomic_directory, digest_value, write_json
 from lamarck.gate.allowance import Allowance
 from lamarck.gate.check import Admitted
 from lamarck.lineage.artifacts import trained_kind
+from lamarck.lineage.contents import LoggedStep, SpentBudget, TrainingReport
 from lamarck.lineage.digest import change_digest, model_digest
 from lamarck.lineage.generation import TRAINING_RECORD, Generation
 from lamarck.lineage.records import TakenIn, make_record
@@ -28,7 +29,7 @@ BASE = "results/g0/weights"
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """An approved run: what the gate admitted, which goes to every process as it was read there, and its files.
 
     `started`: in seconds since the epoch; `checkpoint` is a directory; `threads` are shared by all processes.
@@ -47,7 +48,7 @@ class Job:
     threads: int
 
 
-def make_child(job: Job, team: "Team") -> None:
+def make_child(job: TrainingJob, team: "Team") -> None:
     """Train, and write the child with its record to `job.output`; only the team's leader writes and speaks."""
     # Heavy, and the process that starts the others needs none of it.
     import torch
@@ -131,27 +132,27 @@ def make_child(job: Job, team: "Team") -> None:
         wall_seconds = time.time() - job.started
         record = make_record(change_digest(directory), inputs, seed, device, wall_seconds, progress.spent)
         record = record.model_copy(update={"resumed": progress.resumed, "taken_in": _taken_in(progress)})
-        training = {
-            "generation": child.name,
-            "record": record.model_dump(mode="json"),
-            "recipe": recipe.model_dump(mode="json"),
-            "budget": {
-                "ceiling_device_seconds": ceiling,
-                "used_device_seconds": round(progress.spent, 3),
-                "attempts": progress.attempts,
-                "stopped_by": stopped,
-            },
-            "steps": progress.step,
-            "examples": len(data.examples),
-            "examples_too_long": data.too_long,
-            "tokens": progress.tokens,
-            "tokens_per_second": round(progress.tokens / (progress.device_seconds / team.size), 1),
-            "peak_memory_bytes": memory,
-            "optimizer_bytes": progress.optimizer_bytes,
-            "trained_parameters": trained_parameters,
-            "log": [asdict(row) for row in progress.log],
-        }
-        write_json(directory / TRAINING_RECORD, training)
+        training = TrainingReport(
+            generation=child.name,
+            record=record,
+            recipe=recipe.model_dump(mode="json"),
+            budget=SpentBudget(
+                ceiling_device_seconds=ceiling,
+                used_device_seconds=round(progress.spent, 3),
+                attempts=progress.attempts,
+                stopped_by=stopped,
+            ),
+            steps=progress.step,
+            examples=len(data.examples),
+            examples_too_long=data.too_long,
+            tokens=progress.tokens,
+            tokens_per_second=round(progress.tokens / (progress.device_seconds / team.size), 1),
+            peak_memory_bytes=memory,
+            optimizer_bytes=progress.optimizer_bytes,
+            trained_parameters=trained_parameters,
+            log=[LoggedStep(**asdict(row)) for row in progress.log],
+        )
+        write_json(directory / TRAINING_RECORD, training.written())
     shutil.rmtree(job.checkpoint)
     if stopped == "ceiling":
         attempts = f", {progress.attempts} attempts together" if progress.attempts > 1 else ""
@@ -163,7 +164,7 @@ def _taken_in(progress: "Progress") -> tuple[TakenIn, ...]:
     return tuple(TakenIn.model_validate(each) for each in progress.taken_in)
 
 
-def _check_loaded(job: Job) -> None:
+def _check_loaded(job: TrainingJob) -> None:
     """Weights are hashed at the gate, then loaded by path. Errors: LamarckError where they changed in between."""
     if model_digest(job.weights, job.parent_change) != job.admitted.parent:
         raise LamarckError(f"the parent of {job.child.name} changed while it was loaded: nothing was trained")

@@ -7,6 +7,7 @@ import pytest
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import check_same_ruler
 from lamarck.files import write_json, write_jsonl
+from lamarck.lineage.contents import Scores
 from lamarck.lineage.generation import Generation
 from lamarck.report.revisions import outcomes_of_both
 
@@ -15,7 +16,10 @@ RULER = {"suite": {"name": "s", "digest": "1"}, "scoring": "2", "student": "3"}
 
 def measured(number: int, **changes: object) -> None:
     generation = Generation(number)
-    write_json(generation.scores, {"generation": generation.name, "partial": False, **RULER, **changes})
+    write_json(
+        generation.scores,
+        {"generation": generation.name, "partial": False, "tiers": {}, "tasks": {}, **RULER, **changes},
+    )
     write_jsonl(generation.samples, [{"task": "a", "index": 0, "item": "i", "answer": "", "score": number}])
 
 
@@ -32,7 +36,8 @@ def test_other_rulers_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_scores_from_before_rulers_were_written_down_compare_with_their_like() -> None:
-    old = {"generation": "g0", "suite": RULER["suite"]}
-    check_same_ruler(old, old)
+    whole = {"generation": "g1", "partial": False, "tiers": {}, "tasks": {}, **RULER}
+    old = {name: value for name, value in whole.items() if name not in ("scoring", "student")}
+    check_same_ruler(Scores.model_validate(old), Scores.model_validate(old))
     with pytest.raises(LamarckError, match="evaluate both again"):
-        check_same_ruler({"generation": "g1", **RULER}, old)
+        check_same_ruler(Scores.model_validate(whole), Scores.model_validate(old))

@@ -1,15 +1,14 @@
 """What each generation was taught: the numbers of its curriculum's card. Light."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from lamarck.errors import LamarckError
-from lamarck.files import read_json
-from lamarck.report.page.members import Member
+from lamarck.lineage.contents import Card, read_card
+from lamarck.report.page.members import ShownMember
 from lamarck.report.page.shown import Shown
 
 
-class Cell(Shown):
+class ShownCell(Shown):
     skill: str
     difficulty: int
     sampled: int
@@ -19,7 +18,7 @@ class Cell(Shown):
     kept: int
 
 
-class Curriculum(Shown):
+class ShownCurriculum(Shown):
     generation: str
     teacher: str
     items: int
@@ -32,7 +31,7 @@ class Curriculum(Shown):
     acceptance: float
     contamination: int
     dropped: dict[str, int]
-    cells: list[Cell]
+    cells: list[ShownCell]
     measures: dict[str, float]
     warnings: list[str]
 
@@ -55,29 +54,26 @@ class Curriculum(Shown):
         return f"Its {self.items:,} items are these problems and {', '.join(beside)}." if beside else ""
 
 
-def find_curricula(members: Sequence[Member]) -> tuple[dict[str, Curriculum], dict[str, str]]:
+def find_curricula(members: Sequence[ShownMember]) -> tuple[dict[str, ShownCurriculum], dict[str, str]]:
     """Name -> card of every curriculum there is, and name -> why a card cannot be read."""
-    found: dict[str, Curriculum] = {}
+    found: dict[str, ShownCurriculum] = {}
     broken: dict[str, str] = {}
     for member in members:
         card = member.generation.card
         if not member.number or not card.exists():
             continue
         try:
-            found[member.name] = read_card(member.name, read_json(card))
-        except (LamarckError, KeyError, TypeError, ValueError) as error:
-            broken[member.name] = f"{card} cannot be read: {error}"
+            found[member.name] = _shown(member.name, read_card(card))
+        except LamarckError as error:
+            broken[member.name] = str(error)
     return found, broken
 
 
-def read_card(name: str, card: dict[str, Any]) -> Curriculum:
-    """Errors: KeyError, TypeError, ValueError where it is not a card."""
-    fields = ("items", "sampled", "kept", "replayed", "acceptance", "contamination", "dropped", "measures", "warnings")
-    newer = ("answered", "anchors", "to_write")  # in cards from before there was any of it, none
-    return Curriculum(
+def _shown(name: str, card: Card) -> ShownCurriculum:
+    fields = ShownCurriculum.model_fields.keys() - {"generation", "teacher", "cells"}
+    return ShownCurriculum(
         generation=name,
-        teacher=card["parent"],
-        cells=[Cell(**{field: cell[field] for field in Cell.model_fields}) for cell in card["cells"]],
-        **{field: card[field] for field in fields},
-        **{field: card.get(field, 0) for field in newer},
+        teacher=card.parent,
+        cells=[ShownCell(**{field: getattr(cell, field) for field in ShownCell.model_fields}) for cell in card.cells],
+        **{field: getattr(card, field) for field in fields},
     )

@@ -1,7 +1,6 @@
 """The lineage in Markdown, for a pull request: first answers, scores, and what changed since a base revision."""
 
 import html
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import compare
 from lamarck.lineage.generation import CONTROL
-from lamarck.report.page.gather import Lineage
+from lamarck.report.page.gather import ShownLineage
 from lamarck.report.page.scores import Score
 from lamarck.report.page.summary import answers, difference_text, score_text
 from lamarck.report.revisions import outcomes_of_both, scores_at
@@ -19,7 +18,7 @@ from lamarck.suites.suite import suite_kinds, suite_weights
 MARKUP = re.compile(r"([\\`*_\[\]|#~])")
 
 
-def report_markdown(lineage: Lineage, base: str | None, suite: Path) -> str:
+def report_markdown(lineage: ShownLineage, base: str | None, suite: Path) -> str:
     """`base`: the git revision to compare with. Errors: LamarckError where it is not a revision, or has no scores."""
     lines = ["## The lineage", ""]
     for answer in answers(lineage):
@@ -32,7 +31,7 @@ def report_markdown(lineage: Lineage, base: str | None, suite: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _arms(lineage: Lineage) -> list[Score]:
+def _arms(lineage: ShownLineage) -> list[Score]:
     """The lineage and its control arm: candidates beside them would bury both."""
     arms = {member.name for member in lineage.members if member.lane in ("", CONTROL)}
     return [score for name, score in lineage.scores.items() if name in arms]
@@ -51,7 +50,7 @@ def _scores(scores: Iterable[Score]) -> list[str]:
     return _table(("generation", "score", "to its parent", "to g0", "red flags"), rows)
 
 
-def _since(lineage: Lineage, base: str, suite: Path) -> list[str]:
+def _since(lineage: ShownLineage, base: str, suite: Path) -> list[str]:
     """Every generation beside the one of the same name at `base`, paired where DVC has its outcomes."""
     rows = []
     for score in _arms(lineage):
@@ -59,7 +58,7 @@ def _since(lineage: Lineage, base: str, suite: Path) -> list[str]:
         if before is None:
             rows.append((score.generation, "", score_text(score), "new"))
             continue
-        past = "partial" if json.loads(before)["partial"] else f"{json.loads(before)['score']:.1f}"
+        past = "partial" if before.partial or before.score is None else f"{before.score:.1f}"
         rows.append((score.generation, past, score_text(score), _change(score, base, suite)))
     return _table(("generation", "before", "now", "difference"), rows)
 

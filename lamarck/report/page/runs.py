@@ -1,15 +1,14 @@
 """What each run took: training curves, and device-seconds and dollars against the approved ceiling. Light."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from lamarck.errors import LamarckError
-from lamarck.files import read_json
 from lamarck.gate.plan import Plan, read_plan
 from lamarck.lineage.artifacts import TRAINED
+from lamarck.lineage.contents import CrossingReport, TrainingReport, read_training
 from lamarck.lineage.flags import cut_short
 from lamarck.lineage.generation import TRAINING_RECORD
-from lamarck.report.page.members import Member
+from lamarck.report.page.members import ShownMember
 from lamarck.report.page.shown import Shown
 
 Point = tuple[int, float, float, float | None, int | None]
@@ -35,7 +34,7 @@ class Training(Shown):
         return device_seconds / 3600 * (self.dollars_per_hour or 0.0)
 
 
-class Cost(Shown):
+class ShownCost(Shown):
     """Device-seconds of one step of one generation, as its record states them, and on what device."""
 
     generation: str
@@ -55,7 +54,7 @@ STAGES = {
 } | dict.fromkeys((kind.name for kind in TRAINED), "training")
 
 
-def find_trainings(members: Sequence[Member]) -> tuple[dict[str, Training], dict[str, str]]:
+def find_trainings(members: Sequence[ShownMember]) -> tuple[dict[str, Training], dict[str, str]]:
     """Name -> training of every child that was trained, and name -> why its record cannot be read."""
     found: dict[str, Training] = {}
     broken: dict[str, str] = {}
@@ -64,35 +63,36 @@ def find_trainings(members: Sequence[Member]) -> tuple[dict[str, Training], dict
         if not member.number or member.generation.is_crossed or not path.exists():
             continue
         try:
-            found[member.name] = _training(member, read_json(path))
-        except (LamarckError, KeyError, TypeError, ValueError) as error:
-            broken[member.name] = f"{path} cannot be read: {error}"
+            training = read_training(path)
+        except LamarckError as error:
+            broken[member.name] = str(error)
+            continue
+        if not isinstance(training, CrossingReport):
+            found[member.name] = _training(member, training)
     return found, broken
 
 
-def _training(member: Member, content: dict[str, Any]) -> Training:
-    budget = content["budget"]
+def _training(member: ShownMember, content: TrainingReport) -> Training:
     return Training(
         generation=member.name,
         curve=_curve(content),
-        steps=content["steps"],
-        examples=content["examples"],
-        tokens=content["tokens"],
-        tokens_per_second=content["tokens_per_second"],
-        peak_memory_bytes=content.get("peak_memory_bytes"),
-        used_device_seconds=budget["used_device_seconds"],
-        ceiling_device_seconds=budget["ceiling_device_seconds"],
-        cut_short=cut_short(member.name, content),
+        steps=content.steps,
+        examples=content.examples,
+        tokens=content.tokens,
+        tokens_per_second=content.tokens_per_second,
+        peak_memory_bytes=content.peak_memory_bytes,
+        used_device_seconds=content.budget.used_device_seconds,
+        ceiling_device_seconds=content.budget.ceiling_device_seconds,
+        cut_short=cut_short(content),
         dollars_per_hour=_price(member),
     )
 
 
-def _curve(content: dict[str, Any]) -> list[Point]:
-    rows = [
-        (row["step"], row["loss"], row["learning_rate"], row["tokens_per_second"], row["memory_bytes"])
-        for row in content["log"]
+def _curve(content: TrainingReport) -> list[Point]:
+    return [
+        (row.step, round(row.loss, 4), float(f"{row.learning_rate:.3g}"), row.tokens_per_second, row.memory_bytes)
+        for row in content.log
     ]
-    return [(step, round(loss, 4), float(f"{rate:.3g}"), speed, memory) for step, loss, rate, speed, memory in rows]
 
 
 def dollars_per_hour(plan: Plan) -> float | None:
@@ -101,17 +101,17 @@ def dollars_per_hour(plan: Plan) -> float | None:
     return machine.dollars / machine.device_hours if machine.dollars and machine.device_hours else None
 
 
-def _price(member: Member) -> float | None:
+def _price(member: ShownMember) -> float | None:
     try:
         return dollars_per_hour(read_plan(member.generation.plan))
     except LamarckError:
         return None  # what is wrong with the plan stands with its gate
 
 
-def find_costs(members: Sequence[Member]) -> list[Cost]:
+def find_costs(members: Sequence[ShownMember]) -> list[ShownCost]:
     """One row for every record."""
     return [
-        Cost(
+        ShownCost(
             generation=member.name,
             stage=STAGES.get(piece.kind, piece.kind),
             device=piece.record.device,
