@@ -22,6 +22,7 @@ from lamarck.curriculum.item import Item, mixed_in, own_items, read_curriculum
 from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, read_json, write_json, write_jsonl, write_text
+from lamarck.gate.standing import command, go_on_with
 from lamarck.lineage.artifacts import CURRICULUM
 from lamarck.lineage.digest import short
 from lamarck.lineage.freshness import examine
@@ -197,7 +198,6 @@ def _human_edit(record: Record, edit: Edit, by: str) -> HumanEdit:
 def _what_next(child: Generation, digest: str, copy: Path) -> str:
     return (
         f"\n{child.curriculum} is now {short(digest)}, and its card says who edited it; {copy} keeps your edit.\n"
-        f"The plan no longer fits, and an approval of it no longer holds:\n"
-        f"  snakemake              plans {child.name} again\n"
-        f"  lamarck review {child.name}      shows the new plan\n"
+        f"The plan no longer fits, and an approval of it no longer holds: {go_on_with(child, child.plan)} plans "
+        f"{child.name} again, and `{command('lamarck')} review {child.name}` shows the new plan.\n"
     )

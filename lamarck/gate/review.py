@@ -18,6 +18,7 @@ from lamarck.files import digest_bytes, read_json, read_regular
 from lamarck.gate.curriculum_tables import cells_table, guard_rails_table
 from lamarck.gate.plan import AnyChildsPlan, CrossPlan, Machine, Optimizer, Plan, Recipe, read_childs_plan
 from lamarck.gate.planned import plan_digest
+from lamarck.gate.standing import go_on_with
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
 from lamarck.lineage.records import HumanEdit
@@ -57,7 +58,8 @@ def show(generation: Generation, console: Console | None = None) -> AnyChildsPla
     console.rule(Text(f"Should {plan.generation} exist?"))
     console.print(_run(plan))
     if digest_bytes(content) != plan.curriculum.digest:
-        console.print(Text("The curriculum changed since: run snakemake for a new plan.", style="bold red"))
+        again = go_on_with(generation, generation.plan)
+        console.print(Text(f"The curriculum changed since: {again} makes a new plan.", style="bold red"))
     console.print(Text(_origin(card)))
     if "human_edited" in card["record"]:
         edit = HumanEdit.model_validate(card["record"]["human_edited"])
