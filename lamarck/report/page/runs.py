@@ -1,12 +1,16 @@
 """What each run took: training curves, and device-seconds and dollars against the approved ceiling. Light."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
+from lamarck.budget.machine import Catalogue, load_catalogue
+from lamarck.budget.machine import dollars_per_hour as machine_price
+from lamarck.config import Config, Machine
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.gate.plan import Plan, read_plan
 from lamarck.lineage.artifacts import TRAINED
+from lamarck.lineage.configured import config_of
 from lamarck.lineage.flags import cut_short
 from lamarck.lineage.generation import TRAINING_RECORD
 from lamarck.report.page.members import Member
@@ -36,13 +40,32 @@ class Training(Shown):
 
 
 class Cost(Shown):
-    """Device-seconds of one step of one generation, as its record states them, and on what device."""
+    """Device-seconds of one step of one generation, as its record states them, and on what device. `dollars`: at the
+    price of an hour of it, in the plan of a training and in the configuration of the rest; None where it has none."""
 
     generation: str
     stage: str
     device: str
     device_seconds: float
     wall_seconds: float
+    dollars: float | None
+
+
+Part = Literal["writing", "training", "evaluating", "other"]
+PARTS: tuple[Part, ...] = ("writing", "training", "evaluating", "other")
+
+
+class Spent(Shown):
+    """What a generation took: device-seconds by part, from its curriculum to its scores. `dollars`: None where no part
+    of it has a price."""
+
+    generation: str
+    seconds: dict[Part, float]
+    dollars: float | None
+
+    @property
+    def all_seconds(self) -> float:
+        return sum(self.seconds.values())
 
 
 STAGES = {
@@ -108,17 +131,61 @@ def _price(member: Member) -> float | None:
         return None  # what is wrong with the plan stands with its gate
 
 
-def find_costs(members: Sequence[Member]) -> list[Cost]:
-    """One row for every record."""
-    return [
-        Cost(
-            generation=member.name,
-            stage=STAGES.get(piece.kind, piece.kind),
-            device=piece.record.device,
-            device_seconds=piece.record.device_seconds,
-            wall_seconds=piece.record.wall_seconds,
-        )
-        for member in members
-        for piece in member.pieces
-        if piece.record is not None
-    ]
+def find_costs(config: Config, members: Sequence[Member], trainings: Mapping[str, Training]) -> list[Cost]:
+    """One row for every record; a training's has what all its attempts took."""
+    catalogue = load_catalogue()
+    found = []
+    for member in members:
+        machines = config_of(config, member.lane).machines
+        prices = {
+            "curriculum": _price_of(catalogue, machines.curriculum),
+            "evaluation": _price_of(catalogue, machines.eval),
+        }
+        for piece in member.pieces:
+            if piece.record is None:
+                continue
+            stage, seconds = STAGES.get(piece.kind, piece.kind), piece.record.device_seconds
+            price = None if "cpu" in piece.record.device else prices.get(stage)
+            if stage == "training" and (training := trainings.get(member.name)):
+                seconds, price = training.used_device_seconds, training.dollars_per_hour
+            found.append(
+                Cost(
+                    generation=member.name,
+                    stage=stage,
+                    device=piece.record.device,
+                    device_seconds=seconds,
+                    wall_seconds=piece.record.wall_seconds,
+                    dollars=None if price is None else seconds / 3600 * price,
+                )
+            )
+    return found
+
+
+def _price_of(catalogue: Catalogue, machine: Machine) -> float | None:
+    """Of an hour of one device; None for this machine, and for a kind that the catalogue has no more."""
+    try:
+        return machine_price(catalogue, machine) / machine.count or None
+    except LamarckError:
+        return None
+
+
+PART_OF: dict[str, Part] = {
+    "curriculum": "writing",
+    "training": "training",
+    "crossing": "training",
+    "evaluation": "evaluating",
+}
+
+
+def spent_by_generation(costs: Sequence[Cost]) -> list[Spent]:
+    """In the order of `costs`."""
+    names = dict.fromkeys(cost.generation for cost in costs)
+    return [spent(name, [cost for cost in costs if cost.generation == name]) for name in names]
+
+
+def spent(name: str, costs: Sequence[Cost]) -> Spent:
+    seconds = dict.fromkeys(PARTS, 0.0)
+    for cost in costs:
+        seconds[PART_OF.get(cost.stage, "other")] += cost.device_seconds
+    priced = [cost.dollars for cost in costs if cost.dollars is not None]
+    return Spent(generation=name, seconds=seconds, dollars=sum(priced) if priced else None)
