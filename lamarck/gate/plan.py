@@ -11,12 +11,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from lamarck.budget.estimate import estimate_training
-from lamarck.budget.machine import load_catalogue
+from lamarck.budget.machine import dollars_per_device_hour, load_catalogue
 from lamarck.budget.memory import GIB
 from lamarck.budget.optimizer_state import optimizer_state, trained_weights_of
 from lamarck.budget.shape import find_shape
 from lamarck.budget.work import training_work
-from lamarck.config import ADAMW, Config
+from lamarck.config import ADAMW, HERE, Config
+from lamarck.config import Machine as MachineSettings
 from lamarck.config import Recipe as RecipeSettings
 from lamarck.config.strategy import Strategy as CurriculumStrategy
 from lamarck.config.strategy import load_strategy
@@ -89,6 +90,11 @@ class Machine(Part):
     device_hours: float | None
     dollars: float | None
 
+    @property
+    def dollars_per_hour(self) -> float | None:
+        """Of a device; None where the machine costs nothing, or was not estimated."""
+        return self.dollars / self.device_hours if self.dollars and self.device_hours else None
+
 
 class Optimizer(Part):
     """State that the optimizer will have, by formula; `clipped`: matrices that are smaller than the rank, which is
@@ -97,6 +103,22 @@ class Optimizer(Part):
     kind: str
     state_bytes: int | None
     clipped: int
+
+
+class Next(Part):
+    """A step that the same approval lets follow the training, and where; dollars that its ceiling allows, both arms,
+    None without a ceiling."""
+
+    gpu: str
+    count: int
+    dollars: float | None
+
+
+class Then(Part):
+    """What a child does next: it is evaluated, and writes a curriculum."""
+
+    evaluating: Next
+    writing: Next
 
 
 class Cost(Part):
@@ -113,6 +135,8 @@ class Cost(Part):
     machine: Machine
     # Where it is not AdamW for an adapter: a plan from before there was a choice keeps its digest.
     optimizer: Optimizer | None = Field(None, exclude_if=lambda value: value is None)
+    # Where it is not done on this machine, which costs nothing.
+    then: Then | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class Arm(Part):
@@ -250,7 +274,23 @@ def planned_cost(config: Config, generation: Generation, weights: Path, items: S
         flops=_rounded(6 * parameters * words * examples),
         machine=_machine(config, generation, weights, words * TOKENS_PER_WORD * examples),
         optimizer=_optimizer(config.recipe, weights),
+        then=_then(config, generation),
     )
+
+
+def _then(config: Config, generation: Generation) -> Then | None:
+    """From ceilings and prices alone: how long a text will be decides no plan. None where nothing of it is rented."""
+    catalogue, budget = load_catalogue(), config.budget
+    arms = 2 if config.control and generation.number else 1
+
+    def following(machine: MachineSettings, most: float | None) -> Next:
+        price = dollars_per_device_hour(catalogue, machine)
+        dollars = None if most is None else _rounded(arms * most / 3600 * price)
+        return Next(gpu=machine.gpu, count=machine.count, dollars=dollars)
+
+    evaluating = following(config.machines.eval, budget.evaluating_seconds)
+    writing = following(config.machines.curriculum, budget.writing_seconds)
+    return None if evaluating.gpu == writing.gpu == HERE else Then(evaluating=evaluating, writing=writing)
 
 
 def _optimizer(recipe: RecipeSettings, weights: Path) -> Optimizer | None:

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from lamarck.budget.machine import Catalogue, load_catalogue
-from lamarck.budget.machine import dollars_per_hour as machine_price
+from lamarck.budget.machine import Catalogue, dollars_per_device_hour, load_catalogue
 from lamarck.config import Config, Machine
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
-from lamarck.gate.plan import Plan, read_plan
+from lamarck.gate.plan import read_plan
 from lamarck.lineage.artifacts import TRAINED
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.flags import cut_short
@@ -118,15 +117,9 @@ def _curve(content: dict[str, Any]) -> list[Point]:
     return [(step, round(loss, 4), float(f"{rate:.3g}"), speed, memory) for step, loss, rate, speed, memory in rows]
 
 
-def dollars_per_hour(plan: Plan) -> float | None:
-    """What a plan takes for an hour of a device; None where its machine costs nothing, or was not estimated."""
-    machine = plan.cost.machine
-    return machine.dollars / machine.device_hours if machine.dollars and machine.device_hours else None
-
-
 def _price(member: Member) -> float | None:
     try:
-        return dollars_per_hour(read_plan(member.generation.plan))
+        return read_plan(member.generation.plan).cost.machine.dollars_per_hour
     except LamarckError:
         return None  # what is wrong with the plan stands with its gate
 
@@ -164,7 +157,7 @@ def find_costs(config: Config, members: Sequence[Member], trainings: Mapping[str
 def _price_of(catalogue: Catalogue, machine: Machine) -> float | None:
     """Of an hour of one device; None for this machine, and for a kind that the catalogue has no more."""
     try:
-        return machine_price(catalogue, machine) / machine.count or None
+        return dollars_per_device_hour(catalogue, machine) or None
     except LamarckError:
         return None
 
