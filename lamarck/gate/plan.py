@@ -81,7 +81,7 @@ class Budget(Part):
 class Machine(Part):
     """Where the run is done; memory on each GPU, hours and dollars of both arms, at the prices of config/machines.yaml.
 
-    None where the founder's shape is none that lamarck.budget can count.
+    None where lamarck.budget cannot count the founder's shape.
     """
 
     gpu: str
@@ -98,7 +98,7 @@ class Machine(Part):
 
 class Optimizer(Part):
     """State that the optimizer will have, by formula; `clipped`: matrices that are smaller than the rank, which is
-    theirs then. `state_bytes` is None where the founder's shape is none that lamarck.budget can count."""
+    theirs then. `state_bytes` is None where lamarck.budget cannot count the founder's shape."""
 
     kind: str
     state_bytes: int | None
@@ -228,7 +228,7 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
     suite = suite_digest(Path(config.suite))
     if is_exam(Path(config.suite)):
         raise LamarckError(
-            f"{config.suite} is an exam, and what has guided a lineage examines it no more: set `suite` to another"
+            f"{config.suite} is an exam, and what has guided a lineage can no longer examine it: set `suite` to another"
         )
     if previous and previous.suite.digest != suite:
         raise LamarckError(
@@ -389,7 +389,7 @@ def count_parameters(weights: Path) -> int:
         return shards.parameters
     files = sorted(weights.glob("*.safetensors"))
     if not files:
-        raise LamarckError(f"{weights} has no *.safetensors: it is no model that can be trained")
+        raise LamarckError(f"{weights} has no *.safetensors: it is not a model that can be trained")
     return sum(math.prod(shape) for path in files for shape in _shapes(path))
 
 
@@ -402,7 +402,7 @@ def _shapes(path: Path) -> Iterator[list[int]]:
             header = json.loads(file.read(min(length, path.stat().st_size)))
         shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
     except (struct.error, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise LamarckError(f"{path} is no safetensors file: restore it with `dvc pull`") from error
+        raise LamarckError(f"{path} is not a valid safetensors file: restore it with `dvc pull`") from error
     yield from shapes
 
 

@@ -232,7 +232,7 @@ def _score_of(name: str) -> str:
 
 
 def left_out(generation: Generation, card: dict[str, Any]) -> list[str]:
-    """The most frequent reasons for which texts were left out, with what was amiss with one of each.
+    """The most frequent reasons for which texts were left out, with what was wrong with one of each.
 
     None where the file with the texts is not here: it is no artifact, and goes nowhere.
     """

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lamarck.curriculum.item import read_curriculum
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, parse_jsonl, read_regular
-from lamarck.lineage.generation import TRAINING_RECORD, Generation
+from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.strict_json import finite
 
 
@@ -44,8 +44,28 @@ class _Step(_Shape):
     learning_rate: float
 
 
+class _Spent(_Shape):
+    ceiling_device_seconds: float
+    used_device_seconds: float
+    stopped_by: str
+
+
+class _Recipe(_Shape):
+    steps: int
+
+
 class _Training(_Shape):
+    recipe: _Recipe
+    budget: _Spent
+    steps: int
+    examples: int
+    tokens: int
+    tokens_per_second: float
     log: list[_Step]
+
+
+class _Source(_Shape):
+    kind: str
 
 
 class _Suite(_Shape):
@@ -87,7 +107,9 @@ def check_json(path: Path) -> None:
 
 def check_shapes(member: Generation) -> None:
     """The files of one generation, as far as they are there. Errors: LamarckError that names the first wrong place."""
-    if member.number:
+    if not member.number:
+        _check(member.weights / WEIGHTS_RECORD, _Source)
+    else:
         for _ in read_curriculum(member.curriculum):
             pass
         _check(member.card, _Card)

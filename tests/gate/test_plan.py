@@ -85,13 +85,13 @@ def test_the_ceiling_holds_in_a_lineage_under_a_prefix() -> None:
 
 
 @pytest.mark.parametrize("override", [-5.0, 0.0])
-def test_a_budget_that_is_no_positive_number_is_no_way_round_the_ceiling(override: float) -> None:
+def test_a_budget_that_is_not_a_positive_number_is_no_way_round_the_ceiling(override: float) -> None:
     with pytest.raises(LamarckError, match="must be a positive number"):
         make_grandchild_plan(config(budget={"device_seconds": 120, "overrides": {2: override}}))
 
 
 @pytest.mark.parametrize("override", [float("nan"), float("inf"), "inf", "nan"])
-def test_a_number_without_end_is_no_setting(override: object) -> None:
+def test_an_infinite_number_is_not_a_setting(override: object) -> None:
     with pytest.raises(LamarckError, match=r"budget\.overrides\.2: Input should be a finite number"):
         config(budget={"device_seconds": 120, "overrides": {2: override}})
 

@@ -94,7 +94,7 @@ def test_more_than_was_to_be_expected_is_not_taken(runpod: FakeRunPod) -> None:
     assert not runpod.running()
 
 
-def test_an_exit_code_that_is_none() -> None:
+def test_what_is_not_an_exit_code() -> None:
     with opened() as it, pytest.raises(JobFailed, match="where an exit code belongs"):
         it.run("echo 'rm -rf /' > $(echo /tmp/jobs/job-*/)exit; sleep 5")
 

@@ -155,7 +155,7 @@ def find_costs(config: Config, members: Sequence[Member], trainings: Mapping[str
 
 
 def _price_of(catalogue: Catalogue, machine: Machine) -> float | None:
-    """Of an hour of one device; None for this machine, and for a kind that the catalogue has no more."""
+    """Of an hour of one device; None for this machine, and for a kind that the catalogue no longer has."""
     try:
         return dollars_per_device_hour(catalogue, machine) or None
     except LamarckError:
