@@ -75,7 +75,7 @@ check: .venv/developer
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
-	$(BIN)/python -m pytest --quiet tests/test_layers.py
+	$(BIN)/python -m pytest --quiet tests/test_layers.py tests/test_names.py
 
 bench: .venv/developer
 	$(BIN)/python benchmarks/train_vs_trl.py

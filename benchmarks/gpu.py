@@ -36,7 +36,7 @@ from lamarck.budget.machine import AGAIN, KEPT_OPERATIONS, TERA, Gpu, load_catal
 from lamarck.budget.memory import GIB, training_memory
 from lamarck.budget.shape import KNOWN_SHAPES, KnownShapes, Shape
 from lamarck.budget.work import rows_at_once
-from lamarck.config import HFEngineConfig, Machine, Recipe
+from lamarck.config import HFEngineConfig, Recipe, StageMachine
 from lamarck.config.section import load_section
 from lamarck.engine.hf import HFEngine
 from lamarck.gate.allowance import Allowance
@@ -218,7 +218,7 @@ def ours(
     planned = f"{memory / GIB:.1f} GiB"
     if bench.gpu:
         kind = next(name for name, gpu in load_catalogue().gpus.items() if gpu == bench.gpu)
-        speed_planned = training_speed(load_catalogue(), Machine(gpu=kind), shape, recipe, recomputed)
+        speed_planned = training_speed(load_catalogue(), StageMachine(gpu=kind), shape, recipe, recomputed)
         planned += f", {speed_planned.tokens_per_second:,.0f}"
     say(part, f"  as planned: {planned}")
     return speed

@@ -19,7 +19,7 @@ from trl import SFTConfig, SFTTrainer
 
 from lamarck.config import Recipe
 from lamarck.config.tiny import SkillShare, TinyFounder
-from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
+from lamarck.curriculum.item import Item, ItemVerdict, Teacher, item_id
 from lamarck.founder.tiny import pretrain
 from lamarck.gate.allowance import Allowance
 from lamarck.skills.corpus import corpus
@@ -72,7 +72,7 @@ def make_items() -> list[Item]:
                 prompt=problem.prompt,
                 completion=problem.completion,
                 teacher=Teacher(generation="g0", digest=""),
-                verdict=Verdict(verified=True, by=skill, score=1.0),
+                verdict=ItemVerdict(verified=True, by=skill, score=1.0),
                 strategy="",
             )
         )

@@ -15,7 +15,7 @@ import torch
 from lamarck.config import load_config
 from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import Teacher
-from lamarck.curriculum.propose import Author, Proposal
+from lamarck.curriculum.propose import Author, CurriculumInMaking
 from lamarck.curriculum.screen import Contamination
 from lamarck.engine import load_engine
 from lamarck.suites.suite import held_out_prompts, load_suite
@@ -51,7 +51,7 @@ def main() -> None:
     contamination = Contamination(held_out_prompts(load_suite(Path(config.suite))))
     author = Author(Teacher(generation="g0", digest=""), "")
     started = time.perf_counter()
-    cells = Proposal(
+    cells = CurriculumInMaking(
         engine, load_strategy(config.strategy_of(1)), author, contamination, 0, lambda samples: None
     ).verified()
     seconds = time.perf_counter() - started

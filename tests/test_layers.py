@@ -102,4 +102,4 @@ def test_an_import_upwards_is_found(source: str) -> None:
 
 def test_the_examiner_does_without_the_trainer_of_children() -> None:
     assert upward(ROOT / "eval" / "new.py", "from lamarck.train.loop import train")
-    assert not upward(ROOT / "report" / "new.py", "from lamarck.train.log import Row")
+    assert not upward(ROOT / "report" / "new.py", "from lamarck.train.log import StepRow")

@@ -22,19 +22,17 @@ from lamarck.arch.genes import (
     Retro,
     Ssm,
 )
-from lamarck.arch.genome import Model as ModelGene
-from lamarck.arch.genome import Recurrence
-from lamarck.arch.memory import Associative, Chunks, LearnedTokens
-from lamarck.arch.memory import Retro as RetroBranch
+from lamarck.arch.genome import Model, Recurrence
+from lamarck.arch.memory import Associative, Chunks, LearnedTokens, RetroBranch
 from lamarck.arch.ssm import StateSpace
 
 
-def norm_layer(model: ModelGene) -> nn.Module:
+def norm_layer(model: Model) -> nn.Module:
     kind = nn.RMSNorm if model.norm == "rmsnorm" else nn.LayerNorm
     return kind(model.emb.dim, eps=model.norm_eps)
 
 
-def build_branch(gene: object, model: ModelGene, site: str) -> nn.Module:
+def build_branch(gene: object, model: Model, site: str) -> nn.Module:
     """The module of one branch; `site` names its slot in the cache."""
     dim = model.emb.dim
     match gene:
@@ -67,7 +65,7 @@ def target_of(branch: str) -> str:
 class Router(nn.Module):
     """A factor for each target, the mean of which is 1: targets * softmax(logits)."""
 
-    def __init__(self, gene: BranchRouter, model: ModelGene, site: str) -> None:
+    def __init__(self, gene: BranchRouter, model: Model, site: str) -> None:
         super().__init__()
         self.gene, self.site = gene, site
         dim, targets = model.emb.dim, len(gene.targets)
@@ -115,7 +113,7 @@ class Factors(nn.Module):
 
 
 class ArchBlock(nn.Module):
-    def __init__(self, gene: Block, model: ModelGene, place: int) -> None:
+    def __init__(self, gene: Block, model: Model, place: int) -> None:
         super().__init__()
         self.gene = gene
         self.norms = nn.ModuleDict({name: norm_layer(model) for name in gene.branches})
@@ -138,7 +136,7 @@ class ArchBlock(nn.Module):
         return x
 
 
-class Adapter(nn.Module):
+class PassAdapter(nn.Module):
     """Between two passes over a span: what goes in again, and how much of the pass counts."""
 
     def __init__(self, gene: Recurrence, dim: int) -> None:

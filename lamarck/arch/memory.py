@@ -8,8 +8,7 @@ from transformers import initialization as init
 
 from lamarck.arch.attention import split
 from lamarck.arch.context import Context, Slot, appended
-from lamarck.arch.genes import AssocMemory, ChunkMemory, MemoryTokens
-from lamarck.arch.genes import Retro as RetroGene
+from lamarck.arch.genes import AssocMemory, ChunkMemory, MemoryTokens, Retro
 from lamarck.arch.scan import features, normalised_scan
 
 
@@ -20,10 +19,10 @@ def every(context: Context, stride: int) -> tuple[torch.Tensor, torch.Tensor]:
     return columns, context.positions[:, columns].masked_fill(~ends[:, columns], -1)
 
 
-class Retro(nn.Module):
+class RetroBranch(nn.Module):
     """A factor per channel times the mean of the kept states, or what attention without projections finds in them."""
 
-    def __init__(self, gene: RetroGene, dim: int, site: str) -> None:
+    def __init__(self, gene: Retro, dim: int, site: str) -> None:
         super().__init__()
         self.gene, self.site = gene, site
         self.scale = nn.Parameter(torch.empty(dim))

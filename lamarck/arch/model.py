@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin, PreT
 from transformers import initialization as init
 from transformers.modeling_outputs import ModelOutput
 
-from lamarck.arch.block import Adapter, ArchBlock, norm_layer
+from lamarck.arch.block import ArchBlock, PassAdapter, norm_layer
 from lamarck.arch.context import Cache, Context
 from lamarck.arch.genome import Genome, check_genome
 from lamarck.errors import LamarckError
@@ -72,7 +72,7 @@ class GenomeForCausalLM(PreTrainedModel, GenerationMixin):
         gene = self.genome.model
         self.embed = nn.Embedding(gene.emb.vocab, gene.emb.dim)
         self.blocks = nn.ModuleList(ArchBlock(block, gene, place) for place, block in enumerate(gene.blocks))
-        self.adapters = nn.ModuleList(Adapter(span, gene.emb.dim) for span in gene.spans)
+        self.adapters = nn.ModuleList(PassAdapter(span, gene.emb.dim) for span in gene.spans)
         self.norm = norm_layer(gene)
         self.head = None if gene.head.tie_embeddings else nn.Linear(gene.emb.dim, gene.emb.vocab, bias=False)
         self.post_init()

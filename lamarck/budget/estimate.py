@@ -15,9 +15,9 @@ from lamarck.budget.machine import (
 )
 from lamarck.budget.memory import GIB, ROOM, Memory, loading_memory, recomputed_layers, training_memory
 from lamarck.budget.shape import Shape
-from lamarck.budget.work import Work, curriculum_work, evaluation_work, rows_at_once, training_work
+from lamarck.budget.work import TokenWork, curriculum_work, evaluation_work, rows_at_once, training_work
 from lamarck.budget.writer import GPUS, Writer, writes_on
-from lamarck.config import Config, Machine, Recipe
+from lamarck.config import Config, Recipe, StageMachine
 from lamarck.config.strategy import load_strategy
 from lamarck.errors import LamarckError
 
@@ -30,7 +30,7 @@ class Estimate:
 
     generation: int
     step: Step
-    machine: Machine
+    machine: StageMachine
     memory: Memory
     tokens: int
     speed: Speed
@@ -70,7 +70,7 @@ def estimate_training(config: Config, catalogue: Catalogue, number: int, shape: 
 
 
 def _writing(
-    config: Config, catalogue: Catalogue, number: int, step: Step, machine: Machine, shape: Shape, work: Work
+    config: Config, catalogue: Catalogue, number: int, step: Step, machine: StageMachine, shape: Shape, work: TokenWork
 ) -> Estimate:
     engine = config.engine
     if engine.kind == "server":
@@ -106,7 +106,7 @@ def _priced(
     catalogue: Catalogue,
     number: int,
     step: Step,
-    machine: Machine,
+    machine: StageMachine,
     memory: Memory,
     tokens: int,
     speed: Speed,
@@ -118,7 +118,7 @@ def _priced(
     return Estimate(number, step, machine, memory, arms * tokens, speed, hours, dollars)
 
 
-def _training_memory(catalogue: Catalogue, shape: Shape, recipe: Recipe, machine: Machine) -> tuple[Memory, int]:
+def _training_memory(catalogue: Catalogue, shape: Shape, recipe: Recipe, machine: StageMachine) -> tuple[Memory, int]:
     """The fuller of loading and training, and the layers that are computed again: on a GPU as many as it asks for."""
     gpu = catalogue.gpu(machine.gpu)
     rows = rows_at_once(recipe.batch_size // machine.count)
@@ -128,13 +128,13 @@ def _training_memory(catalogue: Catalogue, shape: Shape, recipe: Recipe, machine
     return memory.with_reserve() if gpu else memory, recomputed
 
 
-def _fits(catalogue: Catalogue, machine: Machine, memory: Memory) -> bool:
+def _fits(catalogue: Catalogue, machine: StageMachine, memory: Memory) -> bool:
     """Of this machine nothing is known, so nothing is refused."""
     gpu = catalogue.gpu(machine.gpu)
     return gpu is None or memory.total <= gpu.memory
 
 
-def _refusal(step: Step, catalogue: Catalogue, machine: Machine, memory: Memory, others: Iterator[str]) -> str:
+def _refusal(step: Step, catalogue: Catalogue, machine: StageMachine, memory: Memory, others: Iterator[str]) -> str:
     advice = "; ".join(others)
     return (
         f"{step} does not fit: it needs {memory.total / GIB:.0f} GiB, {memory.weights / GIB:.0f} of them for weights, "
@@ -143,11 +143,11 @@ def _refusal(step: Step, catalogue: Catalogue, machine: Machine, memory: Memory,
     )
 
 
-def _trains_on(catalogue: Catalogue, shape: Shape, recipe: Recipe, machine: Machine) -> Iterator[str]:
+def _trains_on(catalogue: Catalogue, shape: Shape, recipe: Recipe, machine: StageMachine) -> Iterator[str]:
     """The least change of the recipe that fits on the machine asked for; for the recipe as it is the fewest more GPUs
     of its kind, and the cheapest kind."""
 
-    def fits(recipe: Recipe, machine: Machine) -> bool:
+    def fits(recipe: Recipe, machine: StageMachine) -> bool:
         return _fits(catalogue, machine, _training_memory(catalogue, shape, recipe, machine)[0])
 
     count, kind = machine.count, machine.gpu
@@ -160,10 +160,10 @@ def _trains_on(catalogue: Catalogue, shape: Shape, recipe: Recipe, machine: Mach
             yield f"{' and '.join(f'recipe.{key}: {value}' for key, value in change.items())} on {_of(count, kind)}"
             break
     for more in GPUS:
-        if more > count and recipe.batch_size % more == 0 and fits(recipe, Machine(gpu=kind, count=more)):
+        if more > count and recipe.batch_size % more == 0 and fits(recipe, StageMachine(gpu=kind, count=more)):
             yield f"as it is on {_of(more, kind)}"
             break
-    fitting = [kind for kind in catalogue.gpus if fits(recipe, Machine(gpu=kind, count=count))]
+    fitting = [kind for kind in catalogue.gpus if fits(recipe, StageMachine(gpu=kind, count=count))]
     if fitting:
         yield f"as it is on {_of(count, min(fitting, key=lambda kind: catalogue.gpus[kind].dollars))}"
 

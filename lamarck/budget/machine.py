@@ -8,7 +8,7 @@ from pydantic import Field
 
 from lamarck.budget.memory import GIB, Format, cache_bytes, weight_bytes
 from lamarck.budget.shape import Shape
-from lamarck.config import HERE, Machine, Recipe
+from lamarck.config import HERE, Recipe, StageMachine
 from lamarck.config.section import Section, load_section
 from lamarck.errors import LamarckError
 
@@ -83,7 +83,7 @@ class Speed:
     source: str
 
 
-def training_speed(catalogue: Catalogue, machine: Machine, shape: Shape, recipe: Recipe, recomputed: int) -> Speed:
+def training_speed(catalogue: Catalogue, machine: StageMachine, shape: Shape, recipe: Recipe, recomputed: int) -> Speed:
     """`recomputed`: layers that are computed again in the backward pass."""
     if machine.tokens_per_second:
         return Speed(machine.tokens_per_second, "the configuration")
@@ -99,7 +99,7 @@ def training_speed(catalogue: Catalogue, machine: Machine, shape: Shape, recipe:
 
 
 def writing_speed(
-    catalogue: Catalogue, machine: Machine, shape: Shape, weights: Format, rows: int, new_tokens: int
+    catalogue: Catalogue, machine: StageMachine, shape: Shape, weights: Format, rows: int, new_tokens: int
 ) -> Speed:
     """Decoding reads all weights and the rows' caches, half full on average, for one token of each row: bandwidth
     decides (Pope et al. 2022, arXiv:2211.05102, section 2.1), until the operations of many rows do."""
@@ -116,12 +116,12 @@ def writing_speed(
     return Speed(rows / max(by_bandwidth, by_operations), f"{share:.0%} of the bandwidth, {rows} texts side by side")
 
 
-def dollars_per_device_hour(catalogue: Catalogue, machine: Machine) -> float:
+def dollars_per_device_hour(catalogue: Catalogue, machine: StageMachine) -> float:
     """Of one GPU of the machine; nothing for this one."""
     return dollars_per_hour(catalogue, machine) / machine.count
 
 
-def dollars_per_hour(catalogue: Catalogue, machine: Machine) -> float:
+def dollars_per_hour(catalogue: Catalogue, machine: StageMachine) -> float:
     """Of all GPUs of the machine; nothing for this one."""
     gpu = catalogue.gpu(machine.gpu)
     if gpu is None:

@@ -33,17 +33,17 @@ class Shape(Section):
     tied: bool = Field(False, description="The output head is the embedding.")
 
     @property
-    def linears(self) -> tuple["Linear", ...]:
+    def linears(self) -> tuple["LinearShape", ...]:
         """The linear layers of one decoder layer, by the names that PEFT knows them under."""
         query, key = self.heads * self.head_size, self.kv_heads * self.head_size
         return (
-            Linear("q_proj", self.hidden, query, "attention"),
-            Linear("k_proj", self.hidden, key, "attention"),
-            Linear("v_proj", self.hidden, key, "attention"),
-            Linear("o_proj", query, self.hidden, "output"),
-            Linear("gate_proj", self.hidden, self.intermediate, "mlp"),
-            Linear("up_proj", self.hidden, self.intermediate, "mlp"),
-            Linear("down_proj", self.intermediate, self.hidden, "down"),
+            LinearShape("q_proj", self.hidden, query, "attention"),
+            LinearShape("k_proj", self.hidden, key, "attention"),
+            LinearShape("v_proj", self.hidden, key, "attention"),
+            LinearShape("o_proj", query, self.hidden, "output"),
+            LinearShape("gate_proj", self.hidden, self.intermediate, "mlp"),
+            LinearShape("up_proj", self.hidden, self.intermediate, "mlp"),
+            LinearShape("down_proj", self.intermediate, self.hidden, "down"),
         )
 
     @property
@@ -61,7 +61,7 @@ class Shape(Section):
     def parameters(self) -> int:
         return self.linear_parameters + self.other_parameters
 
-    def adapted(self, targets: Collection[str] | Literal["all-linear"]) -> tuple["Linear", ...]:
+    def adapted(self, targets: Collection[str] | Literal["all-linear"]) -> tuple["LinearShape", ...]:
         """The linear layers of one decoder layer that get an adapter; PEFT's all-linear leaves out the head alone."""
         return tuple(linear for linear in self.linears if targets == "all-linear" or linear.name in targets)
 
@@ -71,7 +71,7 @@ class Shape(Section):
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearShape:
     """A weight of (outputs, inputs). Layers of one `reads` are given the same tensor."""
 
     name: str

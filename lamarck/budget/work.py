@@ -18,26 +18,26 @@ def rows_at_once(examples: int) -> int:
 
 
 @dataclass(frozen=True)
-class Work:
+class TokenWork:
     """Tokens to write or to train on, and the most that one text has."""
 
     tokens: int
     longest: int
 
 
-def curriculum_work(strategy: Strategy) -> Work:
+def curriculum_work(strategy: Strategy) -> TokenWork:
     """Every cell's probe, every text that may be asked for, and every further answer to each of them."""
     cells = sum(len(part.difficulties) for part in strategy.skills.values())
     texts = cells * strategy.probe_samples + round(strategy.size * strategy.samples_per_item)
     longest = strategy.sampling.max_new_tokens
-    return Work(texts * (1 + len(strategy.answers.temperatures)) * longest, longest)
+    return TokenWork(texts * (1 + len(strategy.answers.temperatures)) * longest, longest)
 
 
-def training_work(recipe: Recipe) -> Work:
-    return Work(recipe.steps * recipe.batch_size * recipe.max_tokens, recipe.max_tokens)
+def training_work(recipe: Recipe) -> TokenWork:
+    return TokenWork(recipe.steps * recipe.batch_size * recipe.max_tokens, recipe.max_tokens)
 
 
-def evaluation_work(config: Config) -> Work:
+def evaluation_work(config: Config) -> TokenWork:
     """What the suite asks of the model; its student is small, and not counted."""
     asked = outlook(load_suite(Path(config.suite)), tokens_per_second=1, dollars_per_hour=0)
-    return Work(asked.tokens, max(ask.answer_tokens for ask in asked.asks))
+    return TokenWork(asked.tokens, max(ask.answer_tokens for ask in asked.asks))

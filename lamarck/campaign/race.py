@@ -4,16 +4,16 @@ from collections.abc import Mapping
 
 from lamarck.campaign.ledger import Finished, Key
 from lamarck.campaign.members import Campaign
-from lamarck.campaign.racing import Observation, Race, Rules, Withdrawal, race
+from lamarck.campaign.racing import Observation, Race, RaceRules, Withdrawal, race
 from lamarck.errors import LamarckError
 
 
-def rules_of(campaign: Campaign) -> Rules:
+def rules_of(campaign: Campaign) -> RaceRules:
     """Errors: LamarckError where so few seeds can show nothing."""
     assert campaign.file.race
     first, *others = (arm.name for arm in campaign.file.arms)
     try:
-        return Rules(
+        return RaceRules(
             incumbent=first,
             challengers=tuple(others),
             blocks=tuple(str(seed) for seed in campaign.file.seeds),

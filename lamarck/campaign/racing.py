@@ -53,7 +53,7 @@ class Rung(_Record):
     keep: int = Field(ge=1)
 
 
-class Rules(_Record):
+class RaceRules(_Record):
     """What a race is: fixed before its first score, and never changed afterwards."""
 
     incumbent: str = Field(min_length=1, description="Whom to beat.")
@@ -67,7 +67,7 @@ class Rules(_Record):
     rungs: tuple[Rung, ...] = ()
 
     @model_validator(mode="after")
-    def _fit(self) -> "Rules":
+    def _fit(self) -> "RaceRules":
         names = (self.incumbent, *self.challengers)
         if len(set(names)) < len(names) or len(set(self.blocks)) < len(self.blocks):
             raise ValueError("a candidate or block occurs twice in the rules of the race")
@@ -123,12 +123,12 @@ class Withdrawal(_Record):
 Entry = Annotated[Observation | Withdrawal, Field(discriminator="kind")]
 
 
-class Run(NamedTuple):
+class NextRun(NamedTuple):
     candidate: str
     block: str
 
 
-class Interval(_Record):
+class CentreInterval(_Record):
     """For the centre of the differences, in the unit of the scores; it holds the estimate. None: too few blocks to say.
 
     All intervals of a campaign hold together and at all times, each side at the campaign's risk.
@@ -138,7 +138,7 @@ class Interval(_Record):
     high: float | None
 
 
-class Standing(_Record):
+class ChallengerStanding(_Record):
     """Where one challenger stands."""
 
     candidate: str
@@ -148,7 +148,7 @@ class Standing(_Record):
     blocks: int  # on which it was compared
     estimate: float | None  # centre of the paired differences (Hodges and Lehmann); None before the first block
     sigma: float | None  # standard deviation of the paired difference; None before the second block
-    interval: Interval
+    interval: CentreInterval
     p_value: float  # holds at every look; of this comparison alone
     p_adjusted: float  # Holm over the campaign's comparisons: "better" where it is at most the risk
 
@@ -157,7 +157,7 @@ class Standing(_Record):
 class Race:
     """A race as far as its ledger goes."""
 
-    rules: Rules
+    rules: RaceRules
     blocks: int  # that were decided upon
     going: tuple[str, ...]  # challengers that are still raced, in the order of the rules
     better: tuple[str, ...]  # than the incumbent, in the order in which that was shown
@@ -165,7 +165,9 @@ class Race:
     differences: Mapping[str, tuple[float, ...]]  # challenger -> to the incumbent, of the blocks it was compared on
     p_values: Mapping[str, float]  # challenger -> p of this comparison alone
     p_adjusted: Mapping[str, float]  # challenger -> Holm's, over the campaign's comparisons
-    next_runs: tuple[Run, ...]  # before the next decision, in any order, side by side if you like; none when finished
+    next_runs: tuple[
+        NextRun, ...
+    ]  # before the next decision, in any order, side by side if you like; none when finished
     runs: int  # scores that the race has used
 
     @property
@@ -179,7 +181,7 @@ class Race:
         return self.rules.risk * seen / self.rules.family
 
 
-def race(rules: Rules, ledger: Iterable[Observation | Withdrawal]) -> Race:
+def race(rules: RaceRules, ledger: Iterable[Observation | Withdrawal]) -> Race:
     """The race as the ledger tells it. The order of its lines does not matter, nor do scores that were not asked for.
 
     Errors: LamarckError for two different scores of one run, an unknown candidate or block, a withdrawn incumbent.
@@ -213,7 +215,7 @@ def race(rules: Rules, ledger: Iterable[Observation | Withdrawal]) -> Race:
     return decide(rules, scores, withdrawn)
 
 
-def verdicts(race: Race) -> tuple[Standing, ...]:
+def verdicts(race: Race) -> tuple[ChallengerStanding, ...]:
     """Where each challenger stands, in the order of the rules."""
     import numpy as np
 
@@ -223,7 +225,7 @@ def verdicts(race: Race) -> tuple[Standing, ...]:
         few = len(differences) < 2
         low, high = bounds(differences, race.rules.risk / race.rules.family)
         standings.append(
-            Standing(
+            ChallengerStanding(
                 candidate=name,
                 verdict="better" if name in race.better else "dropped" if name in race.dropped else NO_DIFFERENCE,
                 reason=race.dropped.get(name, ""),
@@ -231,7 +233,7 @@ def verdicts(race: Race) -> tuple[Standing, ...]:
                 blocks=len(differences),
                 estimate=round(centre(differences), DECIMALS) if len(differences) else None,
                 sigma=None if few else round(float(differences.std(ddof=1)), DECIMALS),
-                interval=Interval(low=low, high=high),
+                interval=CentreInterval(low=low, high=high),
                 p_value=race.p_values[name],
                 p_adjusted=race.p_adjusted[name],
             )
@@ -239,7 +241,7 @@ def verdicts(race: Race) -> tuple[Standing, ...]:
     return tuple(standings)
 
 
-def decide(rules: Rules, scores: "np.ndarray", withdrawn: Mapping[str, str] | None = None) -> Race:
+def decide(rules: RaceRules, scores: "np.ndarray", withdrawn: Mapping[str, str] | None = None) -> Race:
     """The race over `scores`, candidates (the incumbent first) x blocks, NaN where there is none yet.
 
     Decisions are taken at looks alone, from blocks on which everyone who was going has a score: who runs on a block is
@@ -258,7 +260,7 @@ def decide(rules: Rules, scores: "np.ndarray", withdrawn: Mapping[str, str] | No
     better: list[str] = []
     dropped: dict[str, str] = {}
     keep = {rung.blocks: rung.keep for rung in rules.rungs}
-    missing: list[Run] = []
+    missing: list[NextRun] = []
     decided = 0
     for start, look in zip((0, *rules.looks), rules.looks, strict=False):
         for name in [each for each in going if each in withdrawn and np.isnan(scores[1 + row[each], start:look]).any()]:
@@ -267,7 +269,7 @@ def decide(rules: Rules, scores: "np.ndarray", withdrawn: Mapping[str, str] | No
         if not going:
             break
         missing = [
-            Run(name, rules.blocks[block])
+            NextRun(name, rules.blocks[block])
             for block in range(start, look)
             for name in (rules.incumbent, *going)
             if np.isnan(scores[0 if name == rules.incumbent else 1 + row[name], block])
@@ -309,7 +311,7 @@ def decide(rules: Rules, scores: "np.ndarray", withdrawn: Mapping[str, str] | No
     )
 
 
-def most_runs(rules: Rules) -> int:
+def most_runs(rules: RaceRules) -> int:
     """The most scores that a race can ask for, the incumbent's included: what its budget must allow."""
     keep = {rung.blocks: rung.keep for rung in rules.rungs}
     members = len(rules.challengers)

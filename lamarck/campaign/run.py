@@ -15,7 +15,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import write_changed, write_text
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import answer
-from lamarck.gate.campaign import CampaignPlan, Member, campaign_plan, member_of
+from lamarck.gate.campaign import CampaignPlan, PlannedMember, campaign_plan, member_of
 from lamarck.gate.check import asked_of_campaign, check_approval
 from lamarck.gate.plan import read_childs_plan
 from lamarck.gate.planned import plan_text
@@ -99,7 +99,7 @@ def step_plan(campaign: Campaign, step: CampaignStep) -> CampaignPlan:
     return campaign_plan(step, campaign.file.description, campaign.file_digest, members)
 
 
-def _member(campaign: Campaign, step: CampaignStep, lineage: Lineage, child: Generation) -> Member:
+def _member(campaign: Campaign, step: CampaignStep, lineage: Lineage, child: Generation) -> PlannedMember:
     own = None if step.step == ALL_STEPS else read_childs_plan(child.plan)
     return member_of(lineage.config, child, lineage.decided_by, campaign.suite, own)
 

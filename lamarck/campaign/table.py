@@ -15,7 +15,7 @@ from lamarck.campaign.members import Arm, Campaign
 CONFIDENCE = 0.95
 
 
-class Row(NamedTuple):
+class ArmRow(NamedTuple):
     """One arm; differences are paired by seed, over the seeds that both arms have, in points of 0..100."""
 
     arm: str
@@ -42,19 +42,19 @@ class Row(NamedTuple):
         return "better" if self.difference > 0 else "worse"
 
 
-def rows(campaign: Campaign) -> list[Row]:
+def rows(campaign: Campaign) -> list[ArmRow]:
     done = read_ledger(campaign)
     first, *others = campaign.file.arms
     compared = [_row(campaign, arm, done, first) for arm in others]
     return [_row(campaign, first, done, None), *_with_holm(compared)]
 
 
-def _row(campaign: Campaign, arm: Arm, done: Mapping[Key, Finished], first: Arm | None) -> Row:
+def _row(campaign: Campaign, arm: Arm, done: Mapping[Key, Finished], first: Arm | None) -> ArmRow:
     own = {seed: done[arm.name, seed] for seed in campaign.file.seeds if (arm.name, seed) in done}
     scores = {seed: each.score for seed, each in own.items() if each.score is not None}
     cut_short = [f"{arm.name}, seed {seed}: {sentence}" for seed, each in own.items() for sentence in each.cut_short]
     mean = sum(scores.values()) / len(scores) if scores else None
-    bare = Row(arm.name, arm.why, arm.scored, scores, mean, None, None, None, None, None, 0, 0, cut_short)
+    bare = ArmRow(arm.name, arm.why, arm.scored, scores, mean, None, None, None, None, None, 0, 0, cut_short)
     if first is None:
         return bare
     others = {seed: row.score for (name, seed), row in done.items() if name == first.name and row.score is not None}
@@ -70,7 +70,7 @@ def _row(campaign: Campaign, arm: Arm, done: Mapping[Key, Finished], first: Arm 
     return bare._replace(low=float(bounds.low), high=float(bounds.high), p_value=p_value)
 
 
-def _with_holm(compared: list[Row]) -> list[Row]:
+def _with_holm(compared: list[ArmRow]) -> list[ArmRow]:
     logs = {row.arm: -math.log(row.p_value) for row in compared if row.p_value is not None}
     adjusted = holm(logs, len(compared))
     return [row._replace(p_holm=adjusted.get(row.arm)) for row in compared]
@@ -82,7 +82,7 @@ def finished(campaign: Campaign) -> str:
     return f"{done} of {all_members} members are finished"
 
 
-def as_table(found: list[Row]) -> Table:
+def as_table(found: list[ArmRow]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("arm", "read at", "seeds", "mean", "to the first", "95% interval", "p", "Holm", "ahead"):
         table.add_column(heading, justify="left" if heading in ("arm", "read at") else "right")
@@ -91,12 +91,12 @@ def as_table(found: list[Row]) -> Table:
     return table
 
 
-def as_sentences(found: list[Row]) -> list[str]:
+def as_sentences(found: list[ArmRow]) -> list[str]:
     """What the table does not show: trainings cut short, whose arms are not what they say."""
     return [f"red flag: {sentence}" for row in found for sentence in row.cut_short]
 
 
-def as_markdown(campaign: Campaign, found: list[Row]) -> str:
+def as_markdown(campaign: Campaign, found: list[ArmRow]) -> str:
     lines = [
         f"{finished(campaign).capitalize()}.",
         "",
@@ -111,11 +111,11 @@ def as_markdown(campaign: Campaign, found: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _mean(row: Row) -> str:
+def _mean(row: ArmRow) -> str:
     return "" if row.mean is None else f"{row.mean:.1f}"
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: ArmRow) -> list[str]:
     if row.difference is None:
         return [""] * 5
     interval = "" if row.low is None else f"[{row.low:+.1f}, {row.high:+.1f}]"

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lamarck import output
-from lamarck.curriculum.diff import CellChange, Difference, Side, Vocabulary, difference
+from lamarck.curriculum.diff import CellChange, CurriculumDifference, OwnVocabulary, Side, difference
 from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.curriculum.refused import EXAMPLES, read_refused, reasons
 from lamarck.errors import LamarckError
@@ -126,7 +126,7 @@ def _read(generation: Generation) -> tuple[dict[str, Any], list[Item]]:
     return read_json(generation.card), list(read_curriculum(generation.curriculum))
 
 
-def _sentences(found: Difference) -> list[str]:
+def _sentences(found: CurriculumDifference) -> list[str]:
     sides = (found.first, found.second)
     lines = [f"{side.generation}: {_parts(side)}{', human-edited' if side.edited else ''}" for side in sides]
     same = found.first.strategy == found.second.strategy
@@ -150,7 +150,7 @@ def _parts(side: Side) -> str:
     return f"{whole} items, {', '.join(shares)}"
 
 
-def _cells(found: Difference) -> Table:
+def _cells(found: CurriculumDifference) -> Table:
     hidden = len(found.cells) - SHOWN_CELLS
     also = [f"{hidden} more changed"] if hidden > 0 else []
     also += [f"{found.unchanged_cells} did not"] if found.unchanged_cells else []
@@ -193,7 +193,7 @@ def _narrow() -> Table:
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
 
 
-def _only(side: Side, other: Side, only: Vocabulary) -> list[str]:
+def _only(side: Side, other: Side, only: OwnVocabulary) -> list[str]:
     """What one side says and the other does not: words first, then words that stand together for the first time."""
     lines = []
     for count, frequent, kind in (

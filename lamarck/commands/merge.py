@@ -13,7 +13,7 @@ from lamarck.config.section import load_section
 from lamarck.export.gguf import GgufType, convert, find_converter
 from lamarck.files import write_json
 from lamarck.merge.document import Note
-from lamarck.merge.estimate import Plan
+from lamarck.merge.estimate import MergePlan
 from lamarck.progress import count_up
 
 
@@ -66,7 +66,7 @@ def run(
 ) -> None:
     """Errors: LamarckError, and no `out`; where it cannot be converted, `out` without a GGUF file."""
     converter = find_converter() if gguf else None
-    planned = load_section(plan, Plan) if plan else None
+    planned = load_section(plan, MergePlan) if plan else None
     _on_one_thread()
     values = named_values(variables)
     checked = merge.check(file, models, values, seed)
@@ -102,7 +102,7 @@ def _print_notes(notes: Sequence[Note]) -> None:
         print(note)
 
 
-def _table(plan: Plan) -> Table:
+def _table(plan: MergePlan) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("merge", overflow="fold")
     for name in ("method", "models", "reads", "writes", "memory", "time"):

@@ -17,7 +17,7 @@ from lamarck.visible import visible
 LONGEST = 60  # characters of a prompt on the terminal
 
 
-class Line(BaseModel):
+class SkillPrompt(BaseModel):
     """A line of a curriculum, or of any file with at least this."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
@@ -26,7 +26,7 @@ class Line(BaseModel):
     prompt: str = Field(min_length=1)
 
 
-class Refused(NamedTuple):
+class OverlappingLine(NamedTuple):
     line: int
     skill: str
     prompt: str
@@ -49,7 +49,7 @@ def show(name: str, file: Path, as_json: bool) -> None:
 
     suite = load_suite(suite_path(name))
     lines = [
-        (number, check_section(row, Line, f"{file} line {number}"))
+        (number, check_section(row, SkillPrompt, f"{file} line {number}"))
         for number, row in parse_jsonl(read_regular(file), file, strict_json.loads)
     ]
     contamination, tasks = Contamination(held_out_prompts(suite)), _tasks(suite)
@@ -62,7 +62,7 @@ def show(name: str, file: Path, as_json: bool) -> None:
         if overlap:
             task = tasks.get(overlap.prompt, "a line of the corpus")
             share = round(overlap.share, 6)
-            refused.append(Refused(number, line.skill, line.prompt, overlap.by, share, task, overlap.prompt))
+            refused.append(OverlappingLine(number, line.skill, line.prompt, overlap.by, share, task, overlap.prompt))
     if as_json:
         found = {"suite": suite.name, "problems": len(lines), "refused": [each._asdict() for each in refused]}
         print(json.dumps(found, indent=2))

@@ -14,7 +14,7 @@ from lamarck.budget.estimate import Estimate, duration, estimate_generation
 from lamarck.budget.machine import CATALOGUE, Catalogue, load_catalogue
 from lamarck.budget.memory import CONTEXT, FRAGMENTATION, GIB, PROMPT_TOKENS, Memory
 from lamarck.budget.shape import Shape, shape_of_founder
-from lamarck.config import HERE, Config, Machine, Machines, load_config
+from lamarck.config import HERE, Config, Machines, StageMachine, load_config
 from lamarck.lineage.generation import Generation
 
 PARTS = tuple(part.name for part in fields(Memory))
@@ -43,7 +43,7 @@ def _instead(config: Config, gpu: str | None, dollars: float | None) -> Config:
     changes |= {"dollars_per_hour": dollars} if dollars else {}
     split = config.engine.tensor_parallel if config.engine.kind == "vllm" else 1
 
-    def changed(machine: Machine, count: int) -> Machine:
+    def changed(machine: StageMachine, count: int) -> StageMachine:
         return machine.model_copy(update=changes | ({"count": count} if gpu else {}))
 
     kept = config.machines

@@ -195,7 +195,7 @@ class AnyEngine(Section):
 HERE = "here"  # Not a kind of GPU: the machine that the command runs on.
 
 
-class Machine(Section):
+class StageMachine(Section):
     """Where a step runs: what its memory, hours and dollars are estimated for."""
 
     gpu: str = Field(HERE, description="A kind in config/machines.yaml; here: this machine, without a GPU.")
@@ -213,13 +213,13 @@ class Machine(Section):
         return self.gpu, self.count
 
 
-THIS_MACHINE = Machine()
+THIS_MACHINE = StageMachine()
 
 
 class Machines(Section):
-    curriculum: Machine = THIS_MACHINE
-    train: Machine = THIS_MACHINE
-    eval: Machine = THIS_MACHINE
+    curriculum: StageMachine = THIS_MACHINE
+    train: StageMachine = THIS_MACHINE
+    eval: StageMachine = THIS_MACHINE
 
 
 REPO = r"^[\w.-]+/[\w.-]+$"  # of a model on the hub

@@ -74,7 +74,7 @@ class Sampling(Section):
     max_new_tokens: int = Field(ge=1, description="Longest text the teacher may write.")
 
 
-class Answers(Section):
+class FurtherAnswers(Section):
     """Further answers to a sound problem, beside the one that it was written with: candidates to choose from."""
 
     temperatures: tuple[Annotated[float, Field(ge=0)], ...] = Field(
@@ -108,7 +108,7 @@ class Strategy(Section):
         description="Worked examples in each request, drawn anew from the skill's generator, none of them a suite's. A "
         "text that repeats one is left out: it is not the teacher's.",
     )
-    answers: Answers = Answers()
+    answers: FurtherAnswers = FurtherAnswers()
     probe_samples: int = Field(200, ge=1, description="Texts per cell that measure the teacher's pass rate there.")
     samples_per_item: float = Field(
         4.0, ge=1, description="Texts per item wanted of a cell after which to stop trying to fill it."

@@ -28,7 +28,7 @@ from lamarck.progress import count_up
 from lamarck.seeds import seed_for
 
 if TYPE_CHECKING:
-    from lamarck.curriculum.refused import Refusals, Refused
+    from lamarck.curriculum.refused import Refusals, RejectedLine
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def main() -> None:
     from lamarck.curriculum.describe import acceptance, describe
     from lamarck.curriculum.guard_rails import measure
     from lamarck.curriculum.mix import as_written, replay
-    from lamarck.curriculum.propose import Author, Proposal
+    from lamarck.curriculum.propose import Author, CurriculumInMaking
     from lamarck.curriculum.refused import refused_path, write_refused
     from lamarck.curriculum.screen import contaminations, kept_out
     from lamarck.engine.remembering import Remembering
@@ -95,7 +95,7 @@ def main() -> None:
     title = f"{teacher.generation} writes the curriculum of {child.name}"
     devices = config.machines.curriculum.count
     with count_up(title, "samples") as advance, ceiling.held(devices, advance) as on_samples:
-        proposal = Proposal(
+        proposal = CurriculumInMaking(
             engine,
             strategy,
             Author(teacher, strategy.digest()),
@@ -164,14 +164,14 @@ def main() -> None:
     print(f"{child.name}: {card['items']} items from {sampled} samples by {teacher.generation}")
 
 
-def _all_refused(refusals: "Refusals", written: list[Item]) -> "Iterator[Refused]":
+def _all_refused(refusals: "Refusals", written: list[Item]) -> "Iterator[RejectedLine]":
     """What was made is never thrown away: beside what was left out, every item of a curriculum that is refused."""
-    from lamarck.curriculum.refused import OF_REFUSED, Refused
+    from lamarck.curriculum.refused import OF_REFUSED, RejectedLine
 
     yield from refusals.rows()
     numbers = Counter((item.skill, item.difficulty) for item in written)
     for item in written:
-        yield Refused(
+        yield RejectedLine(
             reason=OF_REFUSED,
             skill=item.skill,
             difficulty=item.difficulty,

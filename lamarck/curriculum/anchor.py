@@ -8,7 +8,7 @@ import math
 from itertools import islice
 
 from lamarck.config import Founder
-from lamarck.curriculum.item import DATA, Item, Teacher, Verdict, item_id
+from lamarck.curriculum.item import DATA, Item, ItemVerdict, Teacher, item_id
 from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value
@@ -47,7 +47,7 @@ def draw_anchors(
             prompt=problem.prompt,
             completion=problem.completion,
             teacher=teacher,
-            verdict=Verdict(verified=True, by=name, score=1.0),
+            verdict=ItemVerdict(verified=True, by=name, score=1.0),
             strategy=strategy_digest,
         )
         for name, problem in drawn.values()

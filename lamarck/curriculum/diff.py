@@ -50,7 +50,7 @@ class CellChange(BaseModel):
         return ""
 
 
-class Vocabulary(BaseModel):
+class OwnVocabulary(BaseModel):
     """What only one side says: so many different words and word pairs, the most frequent of them with their counts."""
 
     words: int
@@ -59,7 +59,7 @@ class Vocabulary(BaseModel):
     frequent_pairs: dict[str, int]
 
 
-class Example(BaseModel):
+class ChangedExample(BaseModel):
     generation: str
     skill: str
     difficulty: int
@@ -67,19 +67,19 @@ class Example(BaseModel):
     completion: str
 
 
-class Difference(BaseModel):
+class CurriculumDifference(BaseModel):
     first: Side
     second: Side
     cells: list[CellChange]  # those that changed, most first
     unchanged_cells: int
-    only_first: Vocabulary
-    only_second: Vocabulary
-    examples: list[Example]  # of the cells that changed most
+    only_first: OwnVocabulary
+    only_second: OwnVocabulary
+    examples: list[ChangedExample]  # of the cells that changed most
 
 
 def difference(
     first: tuple[dict[str, Any], Sequence[Item]], second: tuple[dict[str, Any], Sequence[Item]], frequent: int
-) -> Difference:
+) -> CurriculumDifference:
     """Compare two curricula, (card, items) each, by what their own teachers wrote; `frequent`: words to name a side."""
     card_1, card_2 = first[0], second[0]
     own_1, own_2 = (own_items(items, card["record"]["inputs"]["parent"]) for card, items in (first, second))
@@ -88,7 +88,7 @@ def difference(
     changed.sort(key=lambda cell: (-abs(cell.shift), cell.skill, cell.difficulty))
     words_1, pairs_1 = _said(own_1)
     words_2, pairs_2 = _said(own_2)
-    return Difference(
+    return CurriculumDifference(
         first=_side(card_1, first[1], own_1),
         second=_side(card_2, second[1], own_2),
         cells=changed,
@@ -159,7 +159,7 @@ def _said(items: Sequence[Item]) -> tuple[Counter[str], Counter[str]]:
 
 def _only(
     words: Counter[str], pairs: Counter[str], other_words: Counter[str], other_pairs: Counter[str], frequent: int
-) -> Vocabulary:
+) -> OwnVocabulary:
     """What `words` and `pairs` have and the others have not. A pair with a new word in it is no news of its own."""
     new_words = Counter({word: count for word, count in words.items() if word not in other_words})
     new_pairs = Counter(
@@ -169,7 +169,7 @@ def _only(
             if pair not in other_pairs and not any(word in new_words for word in pair.split(" "))
         }
     )
-    return Vocabulary(
+    return OwnVocabulary(
         words=len(new_words),
         pairs=len(new_pairs),
         frequent_words=dict(new_words.most_common(frequent)),
@@ -179,13 +179,13 @@ def _only(
 
 def _examples(
     cell: CellChange, card_1: dict[str, Any], own_1: Sequence[Item], card_2: dict[str, Any], own_2: Sequence[Item]
-) -> list[Example]:
+) -> list[ChangedExample]:
     """One item of a cell: of the second curriculum, or of the first where the second has none."""
     for card, own in ((card_2, own_2), (card_1, own_1)):
         for item in own:
             if (item.skill, item.difficulty) == (cell.skill, cell.difficulty):
                 return [
-                    Example(
+                    ChangedExample(
                         generation=card["generation"],
                         skill=item.skill,
                         difficulty=item.difficulty,

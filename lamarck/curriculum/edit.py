@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from lamarck.curriculum.item import Closed, Item, Verdict, item_id, mixed_in, own_items
+from lamarck.curriculum.item import Closed, Item, ItemVerdict, item_id, mixed_in, own_items
 from lamarck.curriculum.mix import to_write
 from lamarck.curriculum.screen import Contamination
 from lamarck.skills import Malformed, Problem, get_skill
@@ -17,7 +17,7 @@ EDITED = ("prompt", "completion", "reasoning", "context")  # what a human may ch
 BY_A_HUMAN = "dropped by a human"
 
 
-class Line(Closed):
+class EditorLine(Closed):
     """An item as the editor shows it: what may be changed, then what may not. Who wrote it stays out of reach."""
 
     prompt: str = Field(min_length=1)
@@ -36,7 +36,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Edit:
+class CurriculumEdit:
     """What a human did to a curriculum's items, in the teacher's order. Those that teach to write a problem are dropped
     and changed with it; where problems are counted, they are left out."""
 
@@ -54,7 +54,7 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RefusedEdit:
     """A line that cannot stay as it is."""
 
     line: int
@@ -70,8 +70,8 @@ def editable(items: Sequence[Item]) -> str:
     return "".join(f"{_printable(json.dumps(line.model_dump(), ensure_ascii=False))}\n" for line in lines)
 
 
-def _line(item: Item) -> Line:
-    return Line(**{name: getattr(item, name) for name in Line.model_fields})
+def _line(item: Item) -> EditorLine:
+    return EditorLine(**{name: getattr(item, name) for name in EditorLine.model_fields})
 
 
 def _printable(text: str) -> str:
@@ -79,7 +79,7 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
 
 
-def read_edit(text: str, items: Sequence[Item], contamination: Contamination) -> Edit | list[Refusal]:
+def read_edit(text: str, items: Sequence[Item], contamination: Contamination) -> CurriculumEdit | list[RefusedEdit]:
     """What `text`, an edited copy of `items`, says: items may be dropped and changed, in any order, and none added.
 
     Changed items are verified by their skill again. One line that fails refuses the whole edit.
@@ -93,10 +93,10 @@ def read_edit(text: str, items: Sequence[Item], contamination: Contamination) ->
         try:
             origin, item = _read_line(content, before, contamination)
         except _Refused as error:
-            refusals.append(Refusal(number, str(error)))
+            refusals.append(RefusedEdit(number, str(error)))
             continue
         if origin in found:
-            refusals.append(Refusal(number, f"its item stands on line {found[origin][0]} too"))
+            refusals.append(RefusedEdit(number, f"its item stands on line {found[origin][0]} too"))
         found[origin] = (number, item)
     changed = {number: item for origin, (number, item) in found.items() if item != before[origin]}
     refusals += _repeats(changed, [item for number, item in found.values() if number not in changed])
@@ -105,11 +105,11 @@ def read_edit(text: str, items: Sequence[Item], contamination: Contamination) ->
     return _edit(items, {origin: item for origin, (_, item) in found.items()})
 
 
-def _edit(items: Sequence[Item], found: Mapping[str, Item]) -> Edit:
+def _edit(items: Sequence[Item], found: Mapping[str, Item]) -> CurriculumEdit:
     """The edit that leaves of every problem what `found` has under its id, and its item that teaches to write along."""
     solved = {item.id: item for item in items if item.task == "solve"}
     problem_of = {to_write(item).id: item.id for item in solved.values()}
-    edit = Edit(items=[], dropped=[], changes=[])
+    edit = CurriculumEdit(items=[], dropped=[], changes=[])
     # The teacher's order: whoever sorts the lines to read them has not meant to change it.
     for item in items:
         origin = item.id if item.task == "solve" else problem_of[item.id]
@@ -137,7 +137,7 @@ class _Refused(ValueError):
 def _read_line(content: str, before: Mapping[str, Item], contamination: Contamination) -> tuple[str, Item]:
     """(id before, item after) of one line. Errors: _Refused."""
     try:
-        line = Line.model_validate(json.loads(content))
+        line = EditorLine.model_validate(json.loads(content))
     except json.JSONDecodeError as error:
         raise _Refused(f"not valid JSON ({error.msg} at character {error.colno})") from error
     except ValidationError as error:
@@ -156,7 +156,7 @@ def _read_line(content: str, before: Mapping[str, Item], contamination: Contamin
     return line.id, _changed(item, line)
 
 
-def _check(line: Line, contamination: Contamination) -> None:
+def _check(line: EditorLine, contamination: Contamination) -> None:
     """Judge a changed line as the text of a teacher is judged. Errors: _Refused."""
     skill = get_skill(line.skill)
     try:
@@ -184,30 +184,30 @@ def _is_copy(text: str, skill: str, contamination: Contamination) -> bool:
         return False
 
 
-def _changed(item: Item, line: Line) -> Item:
+def _changed(item: Item, line: EditorLine) -> Item:
     """Its teacher stays the model that wrote it; `verified` still means that the verifier agreed."""
     return item.model_copy(
         update={
             "id": item_id(item.skill, line.prompt, line.completion),
             **{name: getattr(line, name) for name in EDITED},
-            "verdict": Verdict(verified=True, by=item.skill, score=1.0),
+            "verdict": ItemVerdict(verified=True, by=item.skill, score=1.0),
             "edited_from": item.edited_from or item.id,
         }
     )
 
 
-def _repeats(changed: Mapping[int, Item], unchanged: Sequence[Item]) -> list[Refusal]:
+def _repeats(changed: Mapping[int, Item], unchanged: Sequence[Item]) -> list[RefusedEdit]:
     """The changed lines whose problem another line has already."""
     seen = {item.prompt for item in unchanged}
     refusals = []
     for number, item in sorted(changed.items()):
         if item.prompt in seen:
-            refusals.append(Refusal(number, "its problem stands on another line already"))
+            refusals.append(RefusedEdit(number, "its problem stands on another line already"))
         seen.add(item.prompt)
     return refusals
 
 
-def recount(card: dict[str, Any], edit: Edit, parent_digest: str) -> dict[str, Any]:
+def recount(card: dict[str, Any], edit: CurriculumEdit, parent_digest: str) -> dict[str, Any]:
     """The card's counts after an edit. What a human dropped of the teacher's own is counted as left out."""
     own = own_items(edit.dropped, parent_digest)
     replayed, anchors = mixed_in(edit.items, parent_digest)

@@ -22,7 +22,7 @@ class Teacher(Closed):
     digest: str = Field(description="Digest of that generation's model.")
 
 
-class Verdict(Closed):
+class ItemVerdict(Closed):
     verified: bool
     by: str = Field(description="Name of the verifier; `none` where nothing was checked (the control arm).")
     score: float = Field(ge=0, le=1)
@@ -50,7 +50,7 @@ class Item(Closed):
         "", description="What it thought about: the answer alone, or problem and answer together."
     )
     teacher: Teacher = Field(description="Who wrote it: the generation's name, and the digest of its model.")
-    verdict: Verdict = Field(description="Whether a verifier agreed, which one, and its score from 0 to 1.")
+    verdict: ItemVerdict = Field(description="Whether a verifier agreed, which one, and its score from 0 to 1.")
     strategy: str = Field(description="Digest of the strategy that asked for it.")
     context: str = Field(
         "",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lamarck.config.primer import Primer, load_primer
 from lamarck.curriculum.cell import Cell
-from lamarck.curriculum.item import DATA, Item, Teacher, Verdict, item_id
+from lamarck.curriculum.item import DATA, Item, ItemVerdict, Teacher, item_id
 from lamarck.curriculum.screen import Contamination, contaminations, kept_out
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import digest_file, write_json, write_jsonl
@@ -101,7 +101,7 @@ def draw(primer: Primer, barred: Contamination, seed: int) -> list[Cell]:
                             prompt=problem.prompt,
                             completion=problem.completion,
                             teacher=teacher,
-                            verdict=Verdict(verified=True, by=name, score=1.0),
+                            verdict=ItemVerdict(verified=True, by=name, score=1.0),
                             strategy=teacher.digest,
                         )
                     )

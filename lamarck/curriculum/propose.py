@@ -11,16 +11,15 @@ from threading import Lock
 
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell, allot, most_samples, next_texts, open_cells, wants_more
-from lamarck.curriculum.choose import Candidate, Chosen, choose
-from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
+from lamarck.curriculum.choose import CandidateAnswer, Chosen, choose
+from lamarck.curriculum.item import Item, ItemVerdict, Teacher, item_id
 from lamarck.curriculum.refused import Refusals
 from lamarck.curriculum.screen import Contamination, Near, Overlap
 from lamarck.engine import Engine
 from lamarck.engine.answer import reasoning_and_answer
 from lamarck.errors import LamarckError
 from lamarck.seeds import seed_for
-from lamarck.skills import Malformed, Problem
-from lamarck.skills import Verdict as Judgement
+from lamarck.skills import Malformed, Problem, Verdict
 
 UNVERIFIED = "none"
 TRIES = 20  # draws for each worked example, of which a suite may hold some
@@ -36,7 +35,7 @@ class Author:
 
 
 @dataclass(frozen=True)
-class Text:
+class WrittenText:
     """What a teacher wrote when it was asked for a problem of `cell`."""
 
     cell: Cell
@@ -50,10 +49,10 @@ class Text:
 class Draft:
     """A sound problem with the answers to it so far."""
 
-    text: Text
+    text: WrittenText
     home: Cell  # whose problem it is
     prompt: str
-    candidates: list[Candidate]
+    candidates: list[CandidateAnswer]
     why: str = "no answer is what the others say"  # it was left out, where it is: a judge's last words
 
     @property
@@ -62,7 +61,7 @@ class Draft:
         return self.text.cell
 
 
-class Proposal:
+class CurriculumInMaking:
     """One curriculum in the making: the cells, and every problem there is already."""
 
     def __init__(
@@ -156,7 +155,7 @@ class Proposal:
         cell.dropped[reason] += 1
         self.refused.add(reason, cell.skill.name, cell.difficulty, str(why), text)
 
-    def _write(self, cells: list[Cell], number: int) -> list[Text]:
+    def _write(self, cells: list[Cell], number: int) -> list[WrittenText]:
         """As many texts per cell as it may need, a probe's worth at most, in one batch."""
         seed, rng = seed_for(self.seed, str(number)), random.Random(seed_for(self.seed, str(number), "topics"))
         writing = [cell for cell in cells if cell.given is None]
@@ -182,7 +181,7 @@ class Proposal:
             cell.sampled += 1
         split = (reasoning_and_answer(text) for text in texts)
         return [
-            Text(cell, request, answer, reasoning, examples)
+            WrittenText(cell, request, answer, reasoning, examples)
             for cell, request, (reasoning, answer), examples in zip(asked, requests, split, shown, strict=True)
         ]
 
@@ -194,7 +193,7 @@ class Proposal:
                 continue
             number = next_texts(cell, self.strategy.probe_samples)
             for prompt in cell.given[cell.sampled : cell.sampled + number]:
-                drafts.append(Draft(Text(cell, prompt, "", ""), cell, prompt, []))
+                drafts.append(Draft(WrittenText(cell, prompt, "", ""), cell, prompt, []))
             cell.sampled += number
         return drafts
 
@@ -209,7 +208,7 @@ class Proposal:
                 found[problem.prompt] = problem
         return tuple(found.values())
 
-    def _read(self, text: Text) -> Draft | None:
+    def _read(self, text: WrittenText) -> Draft | None:
         """The sound problem in a text, filed under the difficulty that it has; None is counted.
 
         One that is there already is answered like all others: it says as much about the teacher.
@@ -229,9 +228,9 @@ class Proposal:
         if home is None:
             self._refuse(cell, "of a difficulty not asked for", f"it is of difficulty {difficulty}", text.written)
             return None
-        return Draft(text, home, problem.prompt, [Candidate(problem, text.reasoning, "write")])
+        return Draft(text, home, problem.prompt, [CandidateAnswer(problem, text.reasoning, "write")])
 
-    def _enters(self, prompt: str, text: Text) -> bool:
+    def _enters(self, prompt: str, text: WrittenText) -> bool:
         """Whether the problem in a text may enter the curriculum, which it then does; no is counted."""
         cell = text.cell
         if prompt in self._entered:
@@ -270,7 +269,7 @@ class Proposal:
             draft.asked.answered += 1
             reasoning, answer = reasoning_and_answer(text)
             if answer:
-                draft.candidates.append(Candidate(Problem(draft.prompt, answer), reasoning, "solve"))
+                draft.candidates.append(CandidateAnswer(Problem(draft.prompt, answer), reasoning, "solve"))
 
     def _chosen(self, draft: Draft) -> Chosen | None:
         """The answer to keep."""
@@ -279,7 +278,7 @@ class Proposal:
         candidates = draft.candidates[-1:] if how == "first" else draft.candidates
         return choose(draft.home.skill, candidates, how, partial(self._judge, draft))
 
-    def _judge(self, draft: Draft, problem: Problem) -> Judgement:
+    def _judge(self, draft: Draft, problem: Problem) -> Verdict:
         """A verifier that crashes over an answer refuses it, and the run goes on; a fault here ends the run."""
         cell = draft.home
         try:
@@ -292,7 +291,7 @@ class Proposal:
             with self._counting:
                 cell.crashes += 1
             draft.why = f"the verifier crashed: {error}"
-            return Judgement(False, draft.why)
+            return Verdict(False, draft.why)
 
     def _keep_what_holds(self, drafts: list[Draft]) -> list[Draft]:
         """Keep what is new of the drafts of which an answer holds; returned are those of which none does.
@@ -307,7 +306,7 @@ class Proposal:
                     self._keep(draft.home, best)
         return [draft for draft, best in zip(drafts, chosen, strict=True) if best is None]
 
-    def _take(self, text: Text) -> None:
+    def _take(self, text: WrittenText) -> None:
         """Nothing is verified: the control arm's counterpart of reading and judging."""
         cell = text.cell
         try:
@@ -316,15 +315,15 @@ class Proposal:
             self._refuse(cell, "malformed", error, text.written)
             return
         if self._enters(problem.prompt, text):
-            verdict = Verdict(verified=False, by=UNVERIFIED, score=0.0)
-            self._keep(cell, Chosen(Candidate(problem, text.reasoning, "write"), verdict))
+            verdict = ItemVerdict(verified=False, by=UNVERIFIED, score=0.0)
+            self._keep(cell, Chosen(CandidateAnswer(problem, text.reasoning, "write"), verdict))
 
     def _take_answer(self, draft: Draft) -> None:
         """The same for a problem that was given."""
         if not draft.candidates:
             self._refuse(draft.asked, "malformed", "no answer", draft.prompt)
         elif self._enters(draft.prompt, draft.text):
-            verdict = Verdict(verified=False, by=UNVERIFIED, score=0.0)
+            verdict = ItemVerdict(verified=False, by=UNVERIFIED, score=0.0)
             self._keep(draft.home, Chosen(draft.candidates[0], verdict))
 
     def _keep(self, cell: Cell, chosen: Chosen) -> None:

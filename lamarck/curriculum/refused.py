@@ -16,7 +16,7 @@ LONGEST = 4000  # characters of a text that are kept
 OF_REFUSED = "of a curriculum that was refused as a whole"
 
 
-class Refused(BaseModel):
+class RejectedLine(BaseModel):
     """A line of curriculum.rejected.jsonl."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,7 +35,7 @@ class Reason:
 
     name: str
     number: int
-    examples: list[Refused]
+    examples: list[RejectedLine]
 
 
 @dataclass
@@ -52,11 +52,11 @@ class Refusals:
         if len(kept) < EXAMPLES:
             kept.append((why, text[:LONGEST]))
 
-    def rows(self) -> Iterator[Refused]:
+    def rows(self) -> Iterator[RejectedLine]:
         for (reason, skill, difficulty), kept in self.examples.items():
             number = self.numbers[reason, skill, difficulty]
             for why, text in kept:
-                yield Refused(reason=reason, skill=skill, difficulty=difficulty, number=number, why=why, text=text)
+                yield RejectedLine(reason=reason, skill=skill, difficulty=difficulty, number=number, why=why, text=text)
 
 
 def refused_path(curriculum: Path) -> Path:
@@ -64,11 +64,11 @@ def refused_path(curriculum: Path) -> Path:
     return curriculum.with_suffix(".rejected.jsonl")
 
 
-def write_refused(path: Path, rows: Iterable[Refused]) -> None:
+def write_refused(path: Path, rows: Iterable[RejectedLine]) -> None:
     write_jsonl(path, (row.model_dump(mode="json") for row in rows))
 
 
-def read_refused(generation: Generation) -> list[Refused]:
+def read_refused(generation: Generation) -> list[RejectedLine]:
     """Errors: LamarckError where there is no such file, or a line that was not written here."""
     path = refused_path(generation.curriculum)
     if not path.exists():
@@ -76,15 +76,15 @@ def read_refused(generation: Generation) -> list[Refused]:
     rows = []
     for number, content in read_jsonl(path):
         try:
-            rows.append(Refused.model_validate(content))
+            rows.append(RejectedLine.model_validate(content))
         except ValidationError as error:
             raise LamarckError(f"{path} line {number} is not a refused text: delete {path}") from error
     return rows
 
 
-def reasons(rows: Iterable[Refused]) -> list[Reason]:
+def reasons(rows: Iterable[RejectedLine]) -> list[Reason]:
     """By number, the most frequent first."""
-    by_reason: dict[str, dict[tuple[str, int], list[Refused]]] = {}
+    by_reason: dict[str, dict[tuple[str, int], list[RejectedLine]]] = {}
     for row in rows:
         by_reason.setdefault(row.reason, {}).setdefault((row.skill, row.difficulty), []).append(row)
     found = []

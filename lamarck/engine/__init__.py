@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from lamarck.config import THIS_MACHINE, EngineConfig, Machine
+from lamarck.config import THIS_MACHINE, EngineConfig, StageMachine
 
 
 class Engine(Protocol):
@@ -52,7 +52,9 @@ def prepare_libraries(threads: int) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
 
 
-def load_engine(config: EngineConfig, weights: Path, change: Path | None, machine: Machine = THIS_MACHINE) -> Engine:
+def load_engine(
+    config: EngineConfig, weights: Path, change: Path | None, machine: StageMachine = THIS_MACHINE
+) -> Engine:
     """The engine that the configuration names, serving what `change`, a trained child, makes of the founder's weights.
 
     Errors: LamarckError where `machine` has a GPU and none is seen here, unless a server has its own.

@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from lamarck.arch.model import GenomeConfig
-from lamarck.config import THIS_MACHINE, HFEngineConfig, Machine
+from lamarck.config import THIS_MACHINE, HFEngineConfig, StageMachine
 from lamarck.engine.cache import growing_cache
 from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token
@@ -43,7 +43,7 @@ class ScoredText:
 
 class HFEngine:
     def __init__(
-        self, config: HFEngineConfig, weights: Path, change: Path | None, machine: Machine = THIS_MACHINE
+        self, config: HFEngineConfig, weights: Path, change: Path | None, machine: StageMachine = THIS_MACHINE
     ) -> None:
         self.batch_size = config.batch_size
         self.device = device_of(machine)

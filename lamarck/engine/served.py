@@ -19,7 +19,7 @@ from io import BufferedRWPair
 from pathlib import Path
 from typing import Any
 
-from lamarck.config import EngineConfig, Machine
+from lamarck.config import EngineConfig, StageMachine
 from lamarck.engine import Engine, load_engine, prepare_libraries
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.lineage.configured import load_config_of
@@ -31,7 +31,7 @@ LINE_BYTES = 2**28
 LONGEST_NAME = 200
 
 
-def engine_of_job(config: EngineConfig, weights: Path, change: Path | None, machine: Machine) -> Engine:
+def engine_of_job(config: EngineConfig, weights: Path, change: Path | None, machine: StageMachine) -> Engine:
     """The model at the job's socket where it has one, else as `load_engine` loads it here. Errors: LamarckError."""
     path = os.environ.get(SOCKET)
     return ServedEngine(Path(path)) if path else load_engine(config, weights, change, machine)
@@ -159,7 +159,7 @@ def main() -> None:
     arguments = parser.parse_args()
     prepare_libraries(arguments.threads)
     config = load_config_of(arguments.config, parse_generation(arguments.generation))
-    machine: Machine = getattr(config.machines, arguments.step)
+    machine: StageMachine = getattr(config.machines, arguments.step)
     serve(load_engine(config.engine, arguments.weights, arguments.change, machine), Path(os.environ[SOCKET]))
 
 

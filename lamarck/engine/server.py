@@ -53,7 +53,7 @@ class _Scored(BaseModel):
     logprobs: _Logprobs | None = None
 
 
-class _Message(BaseModel):
+class _ServedMessage(BaseModel):
     """`reasoning_content` and `reasoning` are two names that servers give what a model thought."""
 
     content: str | None = None
@@ -62,7 +62,7 @@ class _Message(BaseModel):
 
 
 class _Chat(BaseModel):
-    message: _Message
+    message: _ServedMessage
     finish_reason: FinishReason
 
 
@@ -191,7 +191,7 @@ class ServerEngine:
             return await use(client)
 
 
-def whole_text(message: _Message, finish_reason: FinishReason, opened: str) -> str:
+def whole_text(message: _ServedMessage, finish_reason: FinishReason, opened: str) -> str:
     """A message as the model wrote it: its reasoning, which servers may hand out apart, in front in <think> tags.
 
     `opened` is `<think>` where the chat template has written that: a server that does not part reasoning from answer

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lamarck.config import HERE, THIS_MACHINE, Machine, VLLMEngineConfig
+from lamarck.config import HERE, THIS_MACHINE, StageMachine, VLLMEngineConfig
 from lamarck.engine.tokens import end_tokens, generation_config, start_token
 from lamarck.engine.vllm_process import environment, model_settings, vllm_python
 from lamarck.engine.worker import Refused, Worker
@@ -25,7 +25,7 @@ PROGRAM = Path(__file__).with_name("vllm_worker.py")
 
 class VLLMEngine:
     def __init__(
-        self, config: VLLMEngineConfig, weights: Path, change: Path | None, machine: Machine = THIS_MACHINE
+        self, config: VLLMEngineConfig, weights: Path, change: Path | None, machine: StageMachine = THIS_MACHINE
     ) -> None:
         python = vllm_python(config)
         self._tokenizer = open_tokenizer(weights)

@@ -38,7 +38,7 @@ def main() -> None:
     settings = requests.take()
     if settings is None:
         return
-    model = Model(settings)
+    model = VllmModel(settings)
     reply(model.describe())
     while (request := requests.take()) is not None:
         result = model.score(request, reply) if request["task"] == "score" else model.generate(request, reply)
@@ -83,7 +83,7 @@ class Requests:
         os.killpg(0, signal.SIGKILL)
 
 
-class Model:
+class VllmModel:
     def __init__(self, settings: Request) -> None:
         from vllm.platforms import current_platform
 

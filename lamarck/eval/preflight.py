@@ -17,7 +17,7 @@ FREE_SHARE = 0.9
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenGpu:
     """A GPU as torch sees it: memory in bytes."""
 
     name: str
@@ -38,14 +38,14 @@ def main() -> None:
     print(f"torch computes on {len(seen)} x {seen[0].name}")
 
 
-def see() -> list[Seen]:
+def see() -> list[SeenGpu]:
     import torch  # seconds
 
     devices = range(torch.cuda.device_count())
-    return [Seen(torch.cuda.get_device_name(device), *torch.cuda.mem_get_info(device)) for device in devices]
+    return [SeenGpu(torch.cuda.get_device_name(device), *torch.cuda.mem_get_info(device)) for device in devices]
 
 
-def check(seen: list[Seen], kind: str, count: int) -> None:
+def check(seen: list[SeenGpu], kind: str, count: int) -> None:
     """Errors: LamarckError where torch sees other GPUs than `count` of `kind` (empty: any), or full ones."""
     if len(seen) != count:
         raise LamarckError(

@@ -10,7 +10,7 @@ from lamarck import strict_yaml
 from lamarck.arch.genome import Data, Evolution, Genome, load_genome
 from lamarck.arch.operators import OPERATORS
 from lamarck.arch.refusal import nearest
-from lamarck.config import THIS_MACHINE, Machine
+from lamarck.config import THIS_MACHINE, StageMachine
 from lamarck.config.section import Section, check_section
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value, read_regular
@@ -52,7 +52,7 @@ class Probes(Section):
     pairs: int = Field(4, ge=2, le=26, description="Keys with their values, of which one is asked for.")
 
 
-class Limits(Section):
+class GenomeLimits(Section):
     """The static rung: what a genome may cost. Whatever is above is never built."""
 
     parameters: int = Field(ge=1)
@@ -82,12 +82,12 @@ class EvolveFile(Section):
     target: float | None = Field(None, gt=0, description="Bits per byte, to which tokens and time are counted.")
     weights: dict[Objective, float] = Field({}, description="Of the objectives' ranks, in `weighted`; 1 if left out.")
     repeats: int = Field(3, ge=2, description="Trainings of the first seed that measure how much luck there is.")
-    limits: Limits
+    limits: GenomeLimits
     controls: Controls
     device_seconds: float = Field(gt=0, description="The ceiling of everything that is trained and measured.")
     seed: int = Field(0, ge=0)
     threads: int = Field(1, ge=1)
-    machine: Machine = THIS_MACHINE
+    machine: StageMachine = THIS_MACHINE
 
     @model_validator(mode="after")
     def _fits_together(self) -> "EvolveFile":

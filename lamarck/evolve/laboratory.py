@@ -13,12 +13,11 @@ from lamarck.arch.model import GenomeForCausalLM, build_model, load_model
 from lamarck.errors import LamarckError
 from lamarck.evolve.birth import dice, mutated
 from lamarck.evolve.file import Evolving
-from lamarck.evolve.ledger import Arm, Born, Compared, Ledger, RungName, Timed, Trained
+from lamarck.evolve.ledger import Arm, Born, Compared, Ledger, RungName, Timed, TrainedLine
 from lamarck.evolve.measure import LOOKED_AT, LOOKS, bits_per_byte, measure, throughput
 from lamarck.evolve.places import Places
 from lamarck.evolve.text import Corpus, licence_of
-from lamarck.evolve.training import Schedule, read_moments, tokens_of, train, write_moments
-from lamarck.evolve.training import Trained as Outcome
+from lamarck.evolve.training import Schedule, Trained, read_moments, tokens_of, train, write_moments
 from lamarck.files import atomic_directory, digest_directory, digest_file
 from lamarck.founder.evolved import MODEL, Descended, write_descent
 from lamarck.gate.allowance import Allowance
@@ -44,7 +43,9 @@ class Laboratory:
         torch.set_num_threads(file.threads)
         self.device = device_of(file.machine)
 
-    def rung(self, born: Born, line: Sequence[Born], name: RungName, before: Trained | None) -> tuple[Trained, Timed]:
+    def rung(
+        self, born: Born, line: Sequence[Born], name: RungName, before: TrainedLine | None
+    ) -> tuple[TrainedLine, Timed]:
         """Train a candidate up to the end of a rung, from its birth or from `before`, its short rung, and measure it.
 
         `line`: its ancestors in the order of their births, itself the last.
@@ -78,7 +79,7 @@ class Laboratory:
             timing = throughput(model, self.corpus.batch(0, 0), self.device)
             share = inherited if before is None else before.inherited
             weights = self._keep(model, born, line, name, outcome, share)
-        trained = Trained(
+        trained = TrainedLine(
             candidate=born.candidate,
             rung=name,
             steps=outcome.steps,
@@ -108,7 +109,7 @@ class Laboratory:
         tokens = self.evolving.file.evolution.rung2_tokens
         models: dict[str, GenomeForCausalLM] = {}
         flops, read, seconds = 0.0, 0, 0.0
-        outcome = Outcome()
+        outcome = Trained()
         for born in ancestors:
             genome = born.read()
             child = self._begin(born, [each for each in ancestors if each.candidate in born.parents], models, seed)
@@ -130,7 +131,7 @@ class Laboratory:
             return None
         return tokens, timed.time_to_target
 
-    def _one(self, model: GenomeForCausalLM, genome: Genome, tokens: int, seed: int) -> Outcome:
+    def _one(self, model: GenomeForCausalLM, genome: Genome, tokens: int, seed: int) -> Trained:
         return self._train(model, Schedule(tokens, tokens, tokens_of(genome)), 0, {}, seed)[0]
 
     def _compared(
@@ -139,7 +140,7 @@ class Laboratory:
         candidate: str,
         seed: int,
         model: GenomeForCausalLM,
-        outcome: Outcome,
+        outcome: Trained,
         tokens: int,
         flops: float,
     ) -> tuple[Compared, Timed]:
@@ -168,7 +169,7 @@ class Laboratory:
         moments: dict[str, torch.Tensor],
         seed: int,
         seen: tuple[int, float] | None = None,
-    ) -> tuple[Outcome, tuple[int | None, float | None]]:
+    ) -> tuple[Trained, tuple[int | None, float | None]]:
         """The outcome, and after how many tokens and seconds the target was reached: `seen` before, or now.
 
         Seconds are those of this training alone, which may be the end of a longer one.
@@ -240,7 +241,7 @@ class Laboratory:
         born: Born,
         line: Sequence[Born],
         rung: RungName,
-        outcome: Outcome,
+        outcome: Trained,
         inherited: float,
     ) -> str:
         """Write the model directory, with what a full training goes on from, or what a founder must say; the digest."""
@@ -255,7 +256,7 @@ class Laboratory:
         return digest_directory(place)
 
     def _descended(
-        self, born: Born, line: Sequence[Born], outcome: Outcome, inherited: float, directory: Path
+        self, born: Born, line: Sequence[Born], outcome: Trained, inherited: float, directory: Path
     ) -> Descended:
         return Descended(
             evolution=self.evolving.name,
@@ -272,7 +273,7 @@ class Laboratory:
         )
 
 
-def _timed(key: str, outcome: Outcome, reading: float | None, to_target: float | None) -> Timed:
+def _timed(key: str, outcome: Trained, reading: float | None, to_target: float | None) -> Timed:
     return Timed(
         key=key,
         seconds=round(outcome.seconds, 3),

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, Val
 from lamarck.arch.genome import Genome, check_genome
 from lamarck.errors import LamarckError
 from lamarck.evolve.places import Places
-from lamarck.evolve.scores import Scores
+from lamarck.evolve.scores import GenomeScores
 from lamarck.files import append_line, whole_lines
 
 How = Literal["seed", "mutation", "crossover", "random"]
@@ -23,11 +23,11 @@ Arm = Literal["repeat", "line", "scratch", "scratch at equal compute", "llama"]
 RungName = Literal["short", "full"]
 
 
-class _Line(BaseModel):
+class _LedgerLine(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Born(_Line):
+class Born(_LedgerLine):
     """A candidate. `genome`: all that it says; `attempt`: which draw it was. `novelty`: its distance to its (first)
     parent, else to the first seed. `refused`: why it was never built."""
 
@@ -47,7 +47,7 @@ class Born(_Line):
         return check_genome(self.genome, f"the genome of {self.candidate}")
 
 
-class Trained(_Line):
+class TrainedLine(_LedgerLine):
     """A candidate at the end of a rung. `weights`: digest of its directory. `exact`, `inherited` and the two losses
     (nats per token, on the same rows, before it was trained) tell how it began. No scores: `stopped` says why."""
 
@@ -62,10 +62,10 @@ class Trained(_Line):
     inherited: FiniteFloat = 0.0
     loss_before: FiniteFloat | None = None
     loss_after: FiniteFloat | None = None
-    scores: Scores | None = None
+    scores: GenomeScores | None = None
 
 
-class Compared(_Line):
+class Compared(_LedgerLine):
     """A training beside the evolution, of which nothing is kept: the first seed again, or an arm of the controls.
     `flops`: of all of its training, three times those of its forward passes."""
 
@@ -77,14 +77,14 @@ class Compared(_Line):
     flops: float
     parameters: int
     stopped: str
-    scores: Scores | None = None
+    scores: GenomeScores | None = None
 
 
-AnyLine = Born | Trained | Compared
+AnyLine = Born | TrainedLine | Compared
 LINE: TypeAdapter[AnyLine] = TypeAdapter(Annotated[AnyLine, Field(discriminator="kind")])
 
 
-class Timed(_Line):
+class Timed(_LedgerLine):
     """What the clock said of one training. Throughput: tokens a second of reading."""
 
     key: str
@@ -97,7 +97,7 @@ def key_of(line: AnyLine) -> str:
     match line:
         case Born():
             return f"born {line.candidate}"
-        case Trained():
+        case TrainedLine():
             return f"{line.rung} {line.candidate}"
         case Compared():
             return f"{line.arm} {line.candidate} {line.seed}"
@@ -134,9 +134,9 @@ class Ledger:
             )
         return line
 
-    def trained(self, candidate: str, rung: RungName) -> Trained | None:
+    def trained(self, candidate: str, rung: RungName) -> TrainedLine | None:
         line = self.lines.get(f"{rung} {candidate}")
-        return line if isinstance(line, Trained) else None
+        return line if isinstance(line, TrainedLine) else None
 
     def compared(self) -> list[Compared]:
         return [line for line in self.lines.values() if isinstance(line, Compared)]

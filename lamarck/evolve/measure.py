@@ -10,7 +10,7 @@ from lamarck.arch.model import IGNORED, GenomeForCausalLM
 from lamarck.errors import LamarckError
 from lamarck.evolve.file import EvolveFile
 from lamarck.evolve.probes import ASKED, accuracy, probe_rows
-from lamarck.evolve.scores import Scores
+from lamarck.evolve.scores import GenomeScores
 from lamarck.evolve.text import Corpus, Rows, bits
 
 TIMED = 5  # forward passes, of which the median counts
@@ -63,14 +63,14 @@ def measure(
     instability: float,
     tokens_to_target: int | None,
     device: torch.device,
-) -> Scores:
+) -> GenomeScores:
     """Errors: LamarckError where there is nothing to measure on."""
     probes, length = file.probes, file.data.seq_len
     asked = {
         kind: accuracy(model, probe_rows(kind, probes, length, ASKED, file.seed), device) if probes else None
         for kind in ("passkey", "recall")
     }
-    return Scores(
+    return GenomeScores(
         blocks=tuple(round(each, 9) for each in bits_per_byte(model, corpus.blocks, device)),
         passkey=asked["passkey"],
         recall=asked["recall"],

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from lamarck.arch.costs import cost
 from lamarck.arch.genome import Genome
 from lamarck.evolve.file import Evolving, Objective
-from lamarck.evolve.ledger import Born, Compared, Ledger, Timed, Trained
-from lamarck.evolve.scores import Scores
+from lamarck.evolve.ledger import Born, Compared, Ledger, Timed, TrainedLine
+from lamarck.evolve.scores import GenomeScores
 from lamarck.evolve.selection import Entry, Niche, elites, front, survivors
 
 LESS = frozenset({"bits_per_byte", "memory", "parameters", "tokens_to_target", "time_to_target", "instability"})
@@ -15,7 +15,7 @@ LUCK = 2 * 2**0.5  # two standard deviations of a difference, in standard deviat
 NEVER = float("inf")
 
 
-def value_of(objective: Objective, scores: Scores, timed: Timed | None, novelty: float) -> float:
+def value_of(objective: Objective, scores: GenomeScores, timed: Timed | None, novelty: float) -> float:
     """In the objective's own unit; infinite for a target that was never reached."""
     match objective:
         case "bits_per_byte":
@@ -45,7 +45,7 @@ class Pool:
     def weights(self) -> list[float]:
         return [self.evolving.file.weights.get(name, 1.0) for name in self.objectives]
 
-    def full(self) -> list[tuple[Born, Trained]]:
+    def full(self) -> list[tuple[Born, TrainedLine]]:
         """Candidates that were trained to the end, in the order of their births."""
         found = []
         for born in self.ledger.born():
@@ -54,12 +54,12 @@ class Pool:
                 found.append((born, trained))
         return found
 
-    def values(self, born: Born, trained: Trained) -> dict[Objective, float]:
+    def values(self, born: Born, trained: TrainedLine) -> dict[Objective, float]:
         assert trained.scores is not None
         timed = self.ledger.times.get(f"{trained.rung} {born.candidate}")
         return {name: value_of(name, trained.scores, timed, born.novelty) for name in self.objectives}
 
-    def entry(self, born: Born, trained: Trained) -> Entry:
+    def entry(self, born: Born, trained: TrainedLine) -> Entry:
         values = self.values(born, trained)
         genome = born.read()
         simplicity = (float(cost(genome, 1).parameters), float(_parts(genome)), float(born.generation))

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from lamarck.arch.costs import cost
 from lamarck.arch.genome import Genome
-from lamarck.campaign.racing import Observation, Rules, race
-from lamarck.campaign.racing import Rung as RaceRung
+from lamarck.campaign.racing import Observation, RaceRules, Rung, race
 from lamarck.errors import LamarckError
 from lamarck.evolve.birth import bear, name_of
 from lamarck.evolve.controls import plain_llama
 from lamarck.evolve.file import Evolving
 from lamarck.evolve.laboratory import Laboratory
-from lamarck.evolve.ledger import Arm, Born, Ledger, RungName, Trained
+from lamarck.evolve.ledger import Arm, Born, Ledger, RungName, TrainedLine
 from lamarck.evolve.novelty import distance
 from lamarck.evolve.places import Places
 from lamarck.evolve.plan import check_same, make_plan
@@ -41,7 +40,7 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class Evolution:
+class EvolutionRun:
     """A run that is under way in this process."""
 
     evolving: Evolving
@@ -80,7 +79,7 @@ def run_evolution(
         write_text(places.plan, plan_text(plan))
         ledger = Ledger(places)
         laboratory = Laboratory(evolving, places, allowance, plan_digest(plan), text, corpus, ledger)
-        run = Evolution(evolving, places, ledger, laboratory, say)
+        run = EvolutionRun(evolving, places, ledger, laboratory, say)
         try:
             _evolve(run)
             why = f"all {evolving.file.generations} generations and the controls are done"
@@ -90,7 +89,7 @@ def run_evolution(
         return why
 
 
-def _evolve(run: Evolution) -> None:
+def _evolve(run: EvolutionRun) -> None:
     file = run.evolving.file
     for generation in range(file.generations):
         size = max(len(file.seeds), file.evolution.population) if generation == 0 else file.evolution.population
@@ -105,7 +104,7 @@ def _evolve(run: Evolution) -> None:
     _compare(run)
 
 
-def _born(run: Evolution, generation: int, place: int) -> Born:
+def _born(run: EvolutionRun, generation: int, place: int) -> Born:
     name = name_of(generation, place)
     if f"born {name}" in run.ledger.lines:
         return run.ledger.birth(name)
@@ -146,7 +145,7 @@ def chooser(pool: Pool) -> Callable[[random.Random], str]:
     return lambda rng: map_elites(archive, rng).name
 
 
-def _trained(run: Evolution, born: Born, rung: RungName) -> Trained:
+def _trained(run: EvolutionRun, born: Born, rung: RungName) -> TrainedLine:
     known = run.ledger.trained(born.candidate, rung)
     if known is not None:
         return known
@@ -158,7 +157,7 @@ def _trained(run: Evolution, born: Born, rung: RungName) -> Trained:
     return line
 
 
-def _check_any_lives(run: Evolution, generation: int, short: list[Trained]) -> None:
+def _check_any_lives(run: EvolutionRun, generation: int, short: list[TrainedLine]) -> None:
     """Errors: LamarckError where nothing is left to go on with."""
     if any(each.scores is not None for each in short):
         return
@@ -169,7 +168,7 @@ def _check_any_lives(run: Evolution, generation: int, short: list[Trained]) -> N
     )
 
 
-def promoted(run: Evolution, short: list[Trained]) -> list[str]:
+def promoted(run: EvolutionRun, short: list[TrainedLine]) -> list[str]:
     """Who is trained to the end: those ahead in a race over the held-out blocks against the first seed, paired block by
     block. The first seed itself always is: all others are measured by it."""
     file = run.evolving.file
@@ -181,13 +180,13 @@ def promoted(run: Evolution, short: list[Trained]) -> list[str]:
     if first is None or first.scores is None or not challengers:
         return [*always, *challengers][: max(keep, 1)]
     blocks = tuple(str(place) for place in range(BLOCKS))
-    rules = Rules(
+    rules = RaceRules(
         incumbent=FIRST,
         challengers=challengers,
         blocks=blocks,
         risk=RISK,
         look_every=BLOCKS,
-        rungs=(RaceRung(blocks=BLOCKS, keep=keep),),
+        rungs=(Rung(blocks=BLOCKS, keep=keep),),
     )
     scores = live | {FIRST: first.scores}
     found = race(
@@ -203,7 +202,7 @@ def promoted(run: Evolution, short: list[Trained]) -> list[str]:
     return [*always, *ahead[:keep]]
 
 
-def _repeat_first(run: Evolution) -> None:
+def _repeat_first(run: EvolutionRun) -> None:
     born = run.ledger.birth(FIRST)
     if born.refused:
         return
@@ -211,7 +210,7 @@ def _repeat_first(run: Evolution) -> None:
         _beside(run, "repeat", born, born.read(), run.evolving.file.evolution.rung2_tokens, number)
 
 
-def _beside(run: Evolution, arm: Arm, born: Born, genome: Genome, tokens: int, seed: int) -> None:
+def _beside(run: EvolutionRun, arm: Arm, born: Born, genome: Genome, tokens: int, seed: int) -> None:
     if f"{arm} {born.candidate} {seed}" in run.ledger.lines:
         return
     line, timed = run.laboratory.beside(arm, born, genome, tokens, seed)
@@ -220,7 +219,7 @@ def _beside(run: Evolution, arm: Arm, born: Born, genome: Genome, tokens: int, s
     run.say(f"{born.candidate}, {arm}, seed {seed}: {shown} ({timed.seconds:.1f} s)")
 
 
-def _compare(run: Evolution) -> None:
+def _compare(run: EvolutionRun) -> None:
     """The controls, on seeds that chose nothing."""
     file = run.evolving.file
     order = sorted(run.pool.front(), key=lambda entry: (-entry.values[0], entry.name))

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 
-class Scores(BaseModel):
+class GenomeScores(BaseModel):
     """`blocks`: bits per byte of each held-out block. `memory`: bytes of its weights and of the cache of one whole row.
     `instability`: the largest gradient norm. None: not asked for, or never reached."""
 

@@ -4,7 +4,7 @@ import os
 
 from lamarck.arch.costs import cost
 from lamarck.arch.genome import Genome
-from lamarck.evolve.file import Limits
+from lamarck.evolve.file import GenomeLimits
 
 TRAINING_BYTES = 16  # a parameter: itself, its gradient and two moments, in 32 bits
 KEPT = 12  # tensors of (rows, tokens, width) that a branch keeps for its gradient, about
@@ -31,7 +31,7 @@ def machine_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def why_too_large(genome: Genome, limits: Limits) -> str | None:
+def why_too_large(genome: Genome, limits: GenomeLimits) -> str | None:
     """One phrase; None where it fits."""
     parameters = cost(genome, 1).parameters
     if parameters > limits.parameters:

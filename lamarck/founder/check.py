@@ -46,7 +46,7 @@ LARGE = 2_000_000_000  # parameters from which 16 bits have to do on a CPU
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}
 
 
-class Check(BaseModel):
+class FounderCheck(BaseModel):
     """What was found: the content of g0/check.json. Differences are relative to the largest value."""
 
     model_config = ConfigDict(extra="forbid")
@@ -89,7 +89,7 @@ def main() -> None:
     print(f"{founder.name}: {describe(found)}")
 
 
-def describe(found: Check) -> str:
+def describe(found: FounderCheck) -> str:
     """One line."""
     generated = "" if found.generated is None else f", {found.generated} greedy tokens are `generate`'s"
     pinned = ", its template's date is pinned" if found.date_pinned else ""
@@ -102,7 +102,7 @@ def describe(found: Check) -> str:
 
 def check_founder(
     directory: Path, target_modules: Collection[str] | str = "all-linear", generated_here: bool = True
-) -> Check:
+) -> FounderCheck:
     """Everything about a model directory. `generated_here`: whether our own engine writes its curricula.
 
     Errors: LamarckError with the first thing that is wrong.
@@ -153,7 +153,7 @@ def check_founder(
                 f"{directory} ({model.config.model_type}) does not train here: the {name} of our trainer differ from "
                 f"its own forward pass by {difference:.2g} of the largest, more than rounding does"
             )
-    return Check(
+    return FounderCheck(
         model_type=str(model.config.model_type),
         parameters=sum(value.numel() for value in model.parameters()),
         context=context,

@@ -9,7 +9,7 @@ from pathlib import Path
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value, read_regular
-from lamarck.gate.plan import AnyChildsPlan, Part
+from lamarck.gate.plan import AnyChildsPlan, PlanPart
 from lamarck.gate.planned import Planned, differing_fields, parse_plan, plan_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, CampaignStep, Generation
 
@@ -17,7 +17,7 @@ from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, CampaignStep, Gener
 TINY_PARAMETERS = 5_000_000
 
 
-class Member(Part):
+class PlannedMember(PlanPart):
     """One training, control arm included. All but numbers and names are digests; device-seconds and dollars are each
     arm's ceilings. `plan` is its own plan, where that was there when the human was asked. `strategy` is that of its
     curriculum, or the crossing of its parents."""
@@ -43,15 +43,17 @@ class CampaignPlan(Planned):
     step: str
     description: str
     file: str
-    members: tuple[Member, ...]
+    members: tuple[PlannedMember, ...]
     trainings: int
     device_seconds: float
     dollars: float | None
 
 
-def member_of(config: Config, child: Generation, strategy: str, suite: str, plan: AnyChildsPlan | None) -> Member:
+def member_of(
+    config: Config, child: Generation, strategy: str, suite: str, plan: AnyChildsPlan | None
+) -> PlannedMember:
     """`config`: its lineage's own; `strategy` and `suite` are digests."""
-    return Member(
+    return PlannedMember(
         generation=child.name,
         founder=config.founder.digest(),
         strategy=strategy,
@@ -67,7 +69,7 @@ def member_of(config: Config, child: Generation, strategy: str, suite: str, plan
     )
 
 
-def campaign_plan(step: CampaignStep, description: str, file: str, members: tuple[Member, ...]) -> CampaignPlan:
+def campaign_plan(step: CampaignStep, description: str, file: str, members: tuple[PlannedMember, ...]) -> CampaignPlan:
     arms = [1 + member.control for member in members]
     dollars = [member.dollars for member in members]
     return CampaignPlan(
@@ -90,7 +92,7 @@ def read_campaign_plan(path: Path) -> CampaignPlan:
     return parse_plan(CampaignPlan, read_regular(path), refusal)
 
 
-def listed_in(plan: CampaignPlan, child: Generation) -> Member:
+def listed_in(plan: CampaignPlan, child: Generation) -> PlannedMember:
     """Errors: LamarckError where this generation is not among the trainings of the step."""
     for member in plan.members:
         if member.generation == child.name:
@@ -109,7 +111,7 @@ def check_member(
 ) -> None:
     """Does `made`, the plan of `child` as it was just made anew, follow from the step that was approved?
 
-    `strategy`: the digest in it of what stands for that in a `Member`; `parameters`: of the founder.
+    `strategy`: the digest in it of what stands for that in a `PlannedMember`; `parameters`: of the founder.
 
     Errors: LamarckError that names what differs, or that this generation is not among the step's trainings.
     """

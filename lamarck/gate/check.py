@@ -14,9 +14,9 @@ from lamarck.gate.approval import Approval, parse_approval, today
 from lamarck.gate.campaign import CampaignPlan, check_member, listed_in, read_campaign_plan
 from lamarck.gate.plan import (
     AnyChildsPlan,
-    Arm,
     Plan,
     PlanInputs,
+    PlannedControl,
     plan_training_digest,
     propose,
     read_childs_plan,
@@ -128,7 +128,7 @@ def check_trained(generation: Generation) -> Approval:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HumanAnswer:
     """Where a human's answer lies, and the plan that it answers where that is not the generation's own."""
 
     approval: Path
@@ -161,9 +161,9 @@ def check_gate(
     config: Config,
     generation: Generation,
     plan: Path,
-    answer: Answer,
+    answer: HumanAnswer,
     inputs: PlanInputs,
-    parent_answer: Answer | None,
+    parent_answer: HumanAnswer | None,
 ) -> Admitted:
     """Called by the trainer immediately before it trains `generation`, or a control arm: is this what was approved?
 
@@ -220,7 +220,7 @@ class Question:
     plan: CampaignPlan | None = None
 
 
-def question_of(planned: Generation, plan: AnyChildsPlan, answer: Answer) -> Question:
+def question_of(planned: Generation, plan: AnyChildsPlan, answer: HumanAnswer) -> Question:
     """Errors: LamarckError where the plan of its campaign is not given, or is not a plan."""
     step = planned.campaign_step
     if step is None:
@@ -233,7 +233,7 @@ def question_of(planned: Generation, plan: AnyChildsPlan, answer: Answer) -> Que
     return Question(asked_of_campaign(step, approved), step, approved)
 
 
-def _arm(plan: Plan, generation: Generation) -> Plan | Arm:
+def _arm(plan: Plan, generation: Generation) -> Plan | PlannedControl:
     """The part of a plan that speaks of this run: the lineage's own, or its control arm's."""
     if not generation.is_control:
         return plan

@@ -17,13 +17,13 @@ from lamarck.config.crossing import AVERAGE, Crossing
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.gate.approval import Approval
 from lamarck.gate.campaign import check_member
-from lamarck.gate.check import Answer, check_answer, check_approval, check_rebuilt, question_of
+from lamarck.gate.check import HumanAnswer, check_answer, check_approval, check_rebuilt, question_of
 from lamarck.gate.plan import (
     AnyChildsPlan,
-    Budget,
     CrossPlan,
-    Recipe,
-    Suite,
+    PlannedBudget,
+    PlannedRecipe,
+    PlannedSuite,
     count_parameters,
     parent_of_plan,
     plan_training_digest,
@@ -122,7 +122,7 @@ def propose_cross(config: Config, child: Generation, files: Parents) -> CrossPla
     check_parents(child)
     crossing = child.crossing
     check_crossing(crossing)
-    suite = Suite(name=Path(config.suite).name, digest=suite_digest(Path(config.suite)))
+    suite = PlannedSuite(name=Path(config.suite).name, digest=suite_digest(Path(config.suite)))
     founder = weights_digest(files[0].weights)
     plans = []
     for parent, given in zip(child.parents, files, strict=True):
@@ -176,7 +176,12 @@ def check_parents(child: Generation) -> None:
 
 
 def check_cross(
-    config: Config, child: Generation, plan: Path, answer: Answer, files: Parents, parent_answers: tuple[Answer, Answer]
+    config: Config,
+    child: Generation,
+    plan: Path,
+    answer: HumanAnswer,
+    files: Parents,
+    parent_answers: tuple[HumanAnswer, HumanAnswer],
 ) -> AdmittedCross:
     """Called immediately before `child`, or its control arm, is made: is this what was approved?
 
@@ -213,18 +218,18 @@ def _plan_of(parent: Generation, given: ParentFiles) -> AnyChildsPlan:
     return plan
 
 
-def _settings(crossing: Crossing) -> Recipe:
-    return Recipe(digest=crossing.digest(), settings=crossing.decisive_settings())
+def _settings(crossing: Crossing) -> PlannedRecipe:
+    return PlannedRecipe(digest=crossing.digest(), settings=crossing.decisive_settings())
 
 
-def _lesser(plans: list[AnyChildsPlan]) -> Budget:
+def _lesser(plans: list[AnyChildsPlan]) -> PlannedBudget:
     """Of each ceiling the lesser; where only one parent has one, that."""
     least = {
         name: min((given for plan in plans if (given := getattr(plan.budget, name)) is not None), default=None)
         for name in ("dollars", "writing_seconds", "evaluating_seconds")
     }
     seconds = min(plan.budget.device_seconds for plan in plans)
-    return Budget(device_seconds=seconds, parent_device_seconds=seconds, **least)
+    return PlannedBudget(device_seconds=seconds, parent_device_seconds=seconds, **least)
 
 
 if __name__ == "__main__":

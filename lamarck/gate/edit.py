@@ -17,7 +17,7 @@ from lamarck.config.limits import broken_limits
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import checked_strategy
 from lamarck.curriculum.dataset_card import dataset_card
-from lamarck.curriculum.edit import Edit, Refusal, editable, read_edit, recount
+from lamarck.curriculum.edit import CurriculumEdit, RefusedEdit, editable, read_edit, recount
 from lamarck.curriculum.item import Item, mixed_in, own_items, read_curriculum
 from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError
@@ -63,7 +63,7 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
     strategy = checked_strategy(config.strategy_of(child.number))  # opens the skills that are the user's own
     suites = contaminations(Path(config.suite))
     edit = read_edit(text, items, kept_out(suites))
-    if not isinstance(edit, Edit):
+    if not isinstance(edit, CurriculumEdit):
         raise LamarckError(_refused(console, child, edit, copy))
     if not edit.dropped and not edit.changes:
         copy.unlink()
@@ -104,7 +104,7 @@ def _open_editor(editor: str, path: Path) -> None:
         raise LamarckError(f"{editor} ended with exit code {done.returncode}: nothing was written, the copy is {path}")
 
 
-def _refused(console: Console, child: Generation, refusals: Sequence[Refusal], copy: Path) -> str:
+def _refused(console: Console, child: Generation, refusals: Sequence[RefusedEdit], copy: Path) -> str:
     """Print the lines and why; return the sentence that the command ends with."""
     for refusal in refusals[:SHOWN]:
         console.print(Text(f"line {refusal.line}: {refusal.reason}", style="red"))
@@ -117,7 +117,7 @@ def _refused(console: Console, child: Generation, refusals: Sequence[Refusal], c
 
 
 def _write(
-    config: Config, child: Generation, edit: Edit, record: Record, card: dict[str, Any], by: str, copy: Path
+    config: Config, child: Generation, edit: CurriculumEdit, record: Record, card: dict[str, Any], by: str, copy: Path
 ) -> str:
     """Put curriculum and cards in place, while no run reads them. Returns the curriculum's new digest."""
     take_run_lock()
@@ -134,7 +134,7 @@ def _write(
     return digest
 
 
-def _show(console: Console, edit: Edit) -> None:
+def _show(console: Console, edit: CurriculumEdit) -> None:
     """What the human did, before and after, the first few of each."""
     dropped, changes = edit.dropped_problems, edit.changed_problems
     console.print(Text(f"dropped: {len(dropped)}, changed: {len(changes)}", style="bold"))
@@ -185,7 +185,7 @@ def _broken(strategy: Strategy, child: Generation, card: dict[str, Any]) -> list
     return broken
 
 
-def _human_edit(record: Record, edit: Edit, by: str) -> HumanEdit:
+def _human_edit(record: Record, edit: CurriculumEdit, by: str) -> HumanEdit:
     before = record.human_edited or HumanEdit(by=(), written=record.digest, dropped=0, changed=0)
     return HumanEdit(
         by=tuple(dict.fromkeys([*before.by, by])),

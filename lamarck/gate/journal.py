@@ -33,7 +33,7 @@ EVERY = 0.5
 
 
 @dataclass(frozen=True)
-class Line:
+class JournalLine:
     """`device_seconds` of one attempt up to now."""
 
     attempt: int
@@ -63,7 +63,7 @@ class Journal:
         """What a process holds that writes it."""
         return self.counter.with_suffix(".lock")
 
-    def read(self, uncounted: bool = False) -> list[Line]:
+    def read(self, uncounted: bool = False) -> list[JournalLine]:
         """Its lines, without a last one that a kill left unfinished. Writes nothing.
 
         `uncounted`: it may have begun on a pod. Errors: LamarckError where lines were edited, or are missing.
@@ -84,7 +84,7 @@ class Journal:
             )
         return lines
 
-    def count(self, lines: list[Line]) -> None:
+    def count(self, lines: list[JournalLine]) -> None:
         """From here on these lines must be there."""
         said: dict[str, object] = {"lines": len(lines), "last": lines[-1].seal if lines else ""}
         write_json(self.counter, said | {"seal": seal(self.key, *_counted(said))})
@@ -117,13 +117,13 @@ class Journal:
         attempt.tidy()
         attempt.append(device_seconds)
 
-    def _chained(self) -> list[Line]:
+    def _chained(self) -> list[JournalLine]:
         if not os.path.lexists(self.path):
             return []
-        before, lines = self.path.name, list[Line]()
+        before, lines = self.path.name, list[JournalLine]()
         for number, text in enumerate(read_regular(self.path).split(b"\n")[:-1], start=1):
             try:
-                line = Line(**json.loads(text))
+                line = JournalLine(**json.loads(text))
                 sealed = is_sealed(line.seal, self.key, before.encode(), line.signed())
             except (ValueError, TypeError, RecursionError):
                 sealed = False
@@ -145,7 +145,7 @@ class Attempt:
     """One attempt at work, whose seconds a thread of its own writes: a step may take longer than a second."""
 
     journal: Journal
-    lines: list[Line]
+    lines: list[JournalLine]
     before: float  # device-seconds of the attempts before
     number: int
     processes: int
@@ -202,9 +202,9 @@ class Attempt:
     def append(self, device_seconds: float) -> None:
         """Say what this attempt has spent until now. Errors: LamarckError where it cannot be written down."""
         seconds = round(device_seconds, 3)
-        line = Line(self.number, seconds, "")
+        line = JournalLine(self.number, seconds, "")
         before = self.lines[-1].seal if self.lines else self.journal.path.name
-        sealed = Line(self.number, seconds, seal(self.journal.key, before.encode(), line.signed()))
+        sealed = JournalLine(self.number, seconds, seal(self.journal.key, before.encode(), line.signed()))
         try:
             with self.journal.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(vars(sealed)) + "\n")
@@ -226,7 +226,7 @@ def journal_of(child: str, plan: str) -> Journal:
     return Journal(spent_directory(child) / f"{plan}.jsonl")
 
 
-def _by_attempt(lines: list[Line]) -> dict[int, float]:
+def _by_attempt(lines: list[JournalLine]) -> dict[int, float]:
     return {line.attempt: line.device_seconds for line in lines}
 
 

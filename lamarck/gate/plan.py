@@ -16,11 +16,8 @@ from lamarck.budget.memory import GIB
 from lamarck.budget.optimizer_state import optimizer_state, trained_weights_of
 from lamarck.budget.shape import find_shape
 from lamarck.budget.work import training_work
-from lamarck.config import ADAMW, HERE, Config
-from lamarck.config import Machine as MachineSettings
-from lamarck.config import Recipe as RecipeSettings
-from lamarck.config.strategy import Strategy as CurriculumStrategy
-from lamarck.config.strategy import load_strategy
+from lamarck.config import ADAMW, HERE, Config, Recipe, StageMachine
+from lamarck.config.strategy import Strategy, load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, read_regular
@@ -33,36 +30,36 @@ from lamarck.suites.suite import is_exam
 TOKENS_PER_WORD = 1.5  # of subwords, in text with code: for hours and dollars, which are estimates anyway. Assumed.
 
 
-class Part(BaseModel):
+class PlanPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Parent(Part):
+class Parent(PlanPart):
     generation: str
     digest: str
 
 
-class Curriculum(Part):
+class PlannedCurriculum(PlanPart):
     digest: str
     items: int
 
 
-class Strategy(Part):
+class PlannedStrategy(PlanPart):
     path: str
     digest: str
 
 
-class Recipe(Part):
+class PlannedRecipe(PlanPart):
     digest: str
     settings: dict[str, Any]
 
 
-class Suite(Part):
+class PlannedSuite(PlanPart):
     name: str
     digest: str
 
 
-class Budget(Part):
+class PlannedBudget(PlanPart):
     """Device-seconds of training, where the trainer stops; dollars of the run that trains, where a rented pod ends.
 
     Then device-seconds of what the child does: of the curriculum that it writes, and of its evaluation, where those
@@ -78,7 +75,7 @@ class Budget(Part):
     evaluating_seconds: float | None = None
 
 
-class Machine(Part):
+class PlannedMachine(PlanPart):
     """Where the run is done; memory on each GPU, hours and dollars of both arms, at the prices of config/machines.yaml.
 
     None where lamarck.budget cannot count the founder's shape.
@@ -96,7 +93,7 @@ class Machine(Part):
         return self.dollars / self.device_hours if self.dollars and self.device_hours else None
 
 
-class Optimizer(Part):
+class Optimizer(PlanPart):
     """State that the optimizer will have, by formula; `clipped`: matrices that are smaller than the rank, which is
     theirs then. `state_bytes` is None where lamarck.budget cannot count the founder's shape."""
 
@@ -105,7 +102,7 @@ class Optimizer(Part):
     clipped: int
 
 
-class Next(Part):
+class PlannedStep(PlanPart):
     """A step that the same approval lets follow the training, and where; dollars that its ceiling allows, both arms,
     None without a ceiling."""
 
@@ -114,14 +111,14 @@ class Next(Part):
     dollars: float | None
 
 
-class Then(Part):
+class PlannedThen(PlanPart):
     """What a child does next: it is evaluated, and writes a curriculum."""
 
-    evaluating: Next
-    writing: Next
+    evaluating: PlannedStep
+    writing: PlannedStep
 
 
-class Cost(Part):
+class PlannedCost(PlanPart):
     """What the run takes, counted, not timed: a plan made again elsewhere must be the same plan.
 
     FLOPs: 6 x parameters x tokens (Kaplan et al. 2020, arXiv:2001.08361), tokens estimated by words.
@@ -132,31 +129,31 @@ class Cost(Part):
     longest_words: int
     parameters: int
     flops: float
-    machine: Machine
+    machine: PlannedMachine
     # Where it is not AdamW for an adapter: a plan from before there was a choice keeps its digest.
     optimizer: Optimizer | None = Field(None, exclude_if=lambda value: value is None)
     # Where it is not done on this machine, which costs nothing.
-    then: Then | None = Field(None, exclude_if=lambda value: value is None)
+    then: PlannedThen | None = Field(None, exclude_if=lambda value: value is None)
 
 
-class Arm(Part):
+class PlannedControl(PlanPart):
     """The control arm's run, which the same approval covers."""
 
     parent: Parent
-    curriculum: Curriculum
+    curriculum: PlannedCurriculum
 
 
 class Plan(Planned):
     generation: str
     parent: Parent
-    curriculum: Curriculum
-    strategy: Strategy
-    recipe: Recipe
-    suite: Suite
+    curriculum: PlannedCurriculum
+    strategy: PlannedStrategy
+    recipe: PlannedRecipe
+    suite: PlannedSuite
     seed: int
-    budget: Budget
-    cost: Cost
-    control: Arm | None
+    budget: PlannedBudget
+    cost: PlannedCost
+    control: PlannedControl | None
 
 
 class CrossPlan(Planned):
@@ -167,11 +164,11 @@ class CrossPlan(Planned):
 
     generation: str
     parents: tuple[Parent, Parent]
-    crossing: Recipe
-    control: Recipe | None
-    suite: Suite
+    crossing: PlannedRecipe
+    control: PlannedRecipe | None
+    suite: PlannedSuite
     seed: int
-    budget: Budget
+    budget: PlannedBudget
 
 
 AnyChildsPlan = Plan | CrossPlan
@@ -197,7 +194,7 @@ class PlanInputs:
 
 
 @dataclass(frozen=True)
-class Proposal:
+class ProposedPlan:
     """A plan, and what it was made from as it was read: every file once, and parsed from the bytes that were hashed.
 
     `items`: those of each arm's curriculum, by the name of the generation that would be trained on them. `previous`:
@@ -205,7 +202,7 @@ class Proposal:
     """
 
     plan: Plan
-    strategy: CurriculumStrategy
+    strategy: Strategy
     items: dict[str, tuple[Item, ...]]
     previous: AnyChildsPlan | None
 
@@ -215,7 +212,7 @@ def build_plan(config: Config, generation: Generation, inputs: PlanInputs) -> Pl
     return propose(config, generation, inputs).plan
 
 
-def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Proposal:
+def propose(config: Config, generation: Generation, inputs: PlanInputs) -> ProposedPlan:
     """Read what a plan of `generation` is made from, and make it.
 
     Errors: LamarckError for a broken curriculum, a budget above the parent's, a suite that is not the parent's or is an
@@ -240,7 +237,7 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
     arm = None
     if inputs.control:
         control, read[generation.control.name] = _read_curriculum(inputs.control.curriculum)
-        arm = Arm(
+        arm = PlannedControl(
             parent=parent_of_plan(generation.control.parent, weights, inputs.control.parent_change), curriculum=control
         )
     strategy_file = config.strategy_of(generation.number)
@@ -249,24 +246,24 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
         generation=generation.name,
         parent=parent_of_plan(generation.parent, weights, inputs.parent_change),
         curriculum=curriculum,
-        strategy=Strategy(path=str(strategy_file), digest=strategy.digest()),
+        strategy=PlannedStrategy(path=str(strategy_file), digest=strategy.digest()),
         recipe=planned_recipe(config),
-        suite=Suite(name=Path(config.suite).name, digest=suite),
+        suite=PlannedSuite(name=Path(config.suite).name, digest=suite),
         seed=config.seed,
         budget=_budget(config, generation, previous),
         cost=planned_cost(config, generation, weights, items),
         control=arm,
     )
-    return Proposal(plan, strategy, read, previous)
+    return ProposedPlan(plan, strategy, read, previous)
 
 
-def planned_cost(config: Config, generation: Generation, weights: Path, items: Sequence[Item]) -> Cost:
+def planned_cost(config: Config, generation: Generation, weights: Path, items: Sequence[Item]) -> PlannedCost:
     """Errors: LamarckError where the run does not fit the GPU that the configuration names."""
     lengths = [len(f"{item.context} {item.prompt} {item.completion}".split()) for item in items]
     words = sum(lengths) / len(lengths)
     examples = config.recipe.steps * config.recipe.batch_size
     parameters = count_parameters(weights)
-    return Cost(
+    return PlannedCost(
         steps=config.recipe.steps,
         examples=examples,
         longest_words=max(lengths),
@@ -278,22 +275,22 @@ def planned_cost(config: Config, generation: Generation, weights: Path, items: S
     )
 
 
-def _then(config: Config, generation: Generation) -> Then | None:
+def _then(config: Config, generation: Generation) -> PlannedThen | None:
     """From ceilings and prices alone: how long a text will be decides no plan. None where nothing of it is rented."""
     catalogue, budget = load_catalogue(), config.budget
     arms = 2 if config.control and generation.number else 1
 
-    def following(machine: MachineSettings, most: float | None) -> Next:
+    def following(machine: StageMachine, most: float | None) -> PlannedStep:
         price = dollars_per_device_hour(catalogue, machine)
         dollars = None if most is None else _rounded(arms * most / 3600 * price)
-        return Next(gpu=machine.gpu, count=machine.count, dollars=dollars)
+        return PlannedStep(gpu=machine.gpu, count=machine.count, dollars=dollars)
 
     evaluating = following(config.machines.eval, budget.evaluating_seconds)
     writing = following(config.machines.curriculum, budget.writing_seconds)
-    return None if evaluating.gpu == writing.gpu == HERE else Then(evaluating=evaluating, writing=writing)
+    return None if evaluating.gpu == writing.gpu == HERE else PlannedThen(evaluating=evaluating, writing=writing)
 
 
-def _optimizer(recipe: RecipeSettings, weights: Path) -> Optimizer | None:
+def _optimizer(recipe: Recipe, weights: Path) -> Optimizer | None:
     if recipe.form == "adapter" and recipe.optimizer == ADAMW:
         return None
     kind, shape = recipe.optimizer.kind, find_shape(weights)
@@ -303,15 +300,15 @@ def _optimizer(recipe: RecipeSettings, weights: Path) -> Optimizer | None:
     return Optimizer(kind=kind, state_bytes=state.total, clipped=len(state.clipped))
 
 
-def _machine(config: Config, generation: Generation, weights: Path, tokens: float) -> Machine:
+def _machine(config: Config, generation: Generation, weights: Path, tokens: float) -> PlannedMachine:
     """Errors: LamarckError where the run does not fit the GPU that the configuration names."""
     chosen = config.machines.train
     shape = find_shape(weights)
     if shape is None:
-        return Machine(gpu=chosen.gpu, count=chosen.count, memory_gib=None, device_hours=None, dollars=None)
+        return PlannedMachine(gpu=chosen.gpu, count=chosen.count, memory_gib=None, device_hours=None, dollars=None)
     most = training_work(config.recipe).tokens
     estimate = estimate_training(config, load_catalogue(), generation.number, shape, min(round(tokens), most))
-    return Machine(
+    return PlannedMachine(
         gpu=chosen.gpu,
         count=chosen.count,
         memory_gib=_rounded(estimate.memory.total / GIB),
@@ -345,19 +342,19 @@ def parent_of_plan(generation: Generation, weights: Path, change: Path | None) -
     return Parent(generation=generation.name, digest=model_digest(weights, change))
 
 
-def _read_curriculum(path: Path) -> tuple[Curriculum, tuple[Item, ...]]:
+def _read_curriculum(path: Path) -> tuple[PlannedCurriculum, tuple[Item, ...]]:
     content = read_regular(path)
     items = tuple(parse_curriculum(content, path))
     if not items:
         raise LamarckError(f"{path} has no items: there is nothing to train on")
-    return Curriculum(digest=digest_bytes(content), items=len(items)), items
+    return PlannedCurriculum(digest=digest_bytes(content), items=len(items)), items
 
 
-def planned_recipe(config: Config) -> Recipe:
-    return Recipe(digest=config.recipe.digest(), settings=config.recipe.decisive_settings())
+def planned_recipe(config: Config) -> PlannedRecipe:
+    return PlannedRecipe(digest=config.recipe.digest(), settings=config.recipe.decisive_settings())
 
 
-def _budget(config: Config, generation: Generation, previous: AnyChildsPlan | None) -> Budget:
+def _budget(config: Config, generation: Generation, previous: AnyChildsPlan | None) -> PlannedBudget:
     asked = config.budget.of(generation.number)
     # Not a number is neither more nor less than anything: it would pass every comparison below.
     if not (math.isfinite(asked) and asked > 0):
@@ -376,7 +373,7 @@ def _budget(config: Config, generation: Generation, previous: AnyChildsPlan | No
                 f"{generation.name} has {'no ceiling' if own is None else f'a ceiling of {own:g}'} in `budget.{name}`, "
                 f"its parent {most:g}: no generation may have more than its parent; lower it in the configuration"
             )
-    return Budget(device_seconds=asked, parent_device_seconds=allowed, **given)
+    return PlannedBudget(device_seconds=asked, parent_device_seconds=allowed, **given)
 
 
 def count_parameters(weights: Path) -> int:

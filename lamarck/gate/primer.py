@@ -19,12 +19,12 @@ from lamarck.files import digest_bytes, read_regular
 from lamarck.gate.approval import Approval
 from lamarck.gate.check import asked_of, check_approval
 from lamarck.gate.plan import (
-    Budget,
-    Curriculum,
     Parent,
     Plan,
-    Strategy,
-    Suite,
+    PlannedBudget,
+    PlannedCurriculum,
+    PlannedStrategy,
+    PlannedSuite,
     planned_cost,
     planned_recipe,
     read_plan,
@@ -109,12 +109,14 @@ def _propose(
     plan = Plan(
         generation=founder.name,
         parent=Parent(generation=founder.name, digest=weights_digest(weights)),
-        curriculum=Curriculum(digest=digest_bytes(content), items=len(items)),
-        strategy=Strategy(path=str(path), digest=primer.digest()),
+        curriculum=PlannedCurriculum(digest=digest_bytes(content), items=len(items)),
+        strategy=PlannedStrategy(path=str(path), digest=primer.digest()),
         recipe=planned_recipe(primed),
-        suite=Suite(name=Path(config.suite).name, digest=suite_digest(Path(config.suite))),
+        suite=PlannedSuite(name=Path(config.suite).name, digest=suite_digest(Path(config.suite))),
         seed=config.seed,
-        budget=Budget(device_seconds=primer.device_seconds, parent_device_seconds=None, dollars=config.budget.dollars),
+        budget=PlannedBudget(
+            device_seconds=primer.device_seconds, parent_device_seconds=None, dollars=config.budget.dollars
+        ),
         cost=planned_cost(primed, founder, weights, items),
         control=None,
     )

@@ -16,7 +16,16 @@ from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.curriculum.refused import read_refused, reasons, refused_path
 from lamarck.files import digest_bytes, read_json, read_regular
 from lamarck.gate.curriculum_tables import cells_table, guard_rails_table
-from lamarck.gate.plan import AnyChildsPlan, CrossPlan, Machine, Next, Optimizer, Plan, Recipe, read_childs_plan
+from lamarck.gate.plan import (
+    AnyChildsPlan,
+    CrossPlan,
+    Optimizer,
+    Plan,
+    PlannedMachine,
+    PlannedRecipe,
+    PlannedStep,
+    read_childs_plan,
+)
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.standing import go_on_with
 from lamarck.lineage.digest import short
@@ -141,7 +150,7 @@ def _cross_rows(plan: CrossPlan) -> list[tuple[str, str]]:
     return [*rows, ("control arm", f"control/{plan.generation}: {_crossed(plan.control)}")] if plan.control else rows
 
 
-def _crossed(part: Recipe) -> str:
+def _crossed(part: PlannedRecipe) -> str:
     settings = part.settings
     weights = " and ".join(f"{weight:g}" for weight in settings["weights"])
     rank = "of summed rank" if settings["rank"] is None else f"cut to rank {settings['rank']}"
@@ -162,7 +171,7 @@ def _optimizer(optimizer: Optimizer) -> str:
     return f"{optimizer.kind}, {optimizer.state_bytes / 1e6:,.3g} MB of state{clipped}"
 
 
-def _machine(machine: Machine) -> str:
+def _machine(machine: PlannedMachine) -> str:
     """Where it is trained, both arms together; what `lamarck plan` says before there is a curriculum is the most."""
     place = f"{machine.count} x {machine.gpu}"
     if machine.gpu == HERE:
@@ -191,7 +200,7 @@ def _ceilings_then(plan: AnyChildsPlan) -> str:
     )
 
 
-def _next(step: Next | None) -> str:
+def _next(step: PlannedStep | None) -> str:
     if step is None or step.gpu == HERE:
         return ""
     price = "" if step.dollars is None else f", at most ${step.dollars:,.2f}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lamarck.merge.checked import Checked
-    from lamarck.merge.estimate import Plan
+    from lamarck.merge.estimate import MergePlan
 
 Variables = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ def plan(
     variables: Variables | None = None,
     seed: int | None = None,
     pin: bool = False,
-) -> "Plan":
+) -> "MergePlan":
     """What the merge takes. With `pin`, also the sha256 of every file of the models: `run` then accepts no others."""
     from lamarck.merge.estimate import make_plan
     from lamarck.merge.perform import check_here, model_digests
@@ -52,7 +52,7 @@ def run(
     models: Path | None = None,
     variables: Variables | None = None,
     seed: int | None = None,
-    planned: "Plan | None" = None,
+    planned: "MergePlan | None" = None,
     shard_bytes: int | None = None,
     advance: Callable[[int], None] = lambda tensors: None,
 ) -> "Checked":

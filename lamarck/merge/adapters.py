@@ -15,7 +15,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import atomic_directory, read_json, write_json
 from lamarck.merge.document import nearest
 from lamarck.merge.methods import get_method
-from lamarck.merge.methods.base import Inputs, Method
+from lamarck.merge.methods.base import Inputs, MergeMethod
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,7 @@ class Residual(Section):
 
 
 @dataclass(frozen=True)
-class Factors:
+class LowRankFactors:
     """What an adapter adds to one weight: b @ a, the scale within b. a: [rank, inputs], b: [outputs, rank]."""
 
     a: "Tensor"
@@ -40,12 +40,12 @@ class Factors:
 
 
 @dataclass(frozen=True)
-class Adapter:
+class PlainAdapter:
     config: dict[str, Any]
-    modules: dict[str, Factors]  # module's name -> what is added to its weight
+    modules: dict[str, LowRankFactors]  # module's name -> what is added to its weight
 
 
-def read_adapter(directory: Path) -> Adapter:
+def read_adapter(directory: Path) -> PlainAdapter:
     """A PEFT LoRA adapter, float32. Errors: LamarckError where it is not one, or more than LoRA on linear layers."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -70,8 +70,8 @@ def read_adapter(directory: Path) -> Adapter:
             if module + B not in tensors:
                 raise LamarckError(f"{directory} holds {name} without {module + B}: restore it")
             scale = _scale(config, module, tensors[name].shape[0])
-            modules[module] = Factors(tensors[name].float(), tensors[module + B].float() * scale)
-    return Adapter(config, modules)
+            modules[module] = LowRankFactors(tensors[name].float(), tensors[module + B].float() * scale)
+    return PlainAdapter(config, modules)
 
 
 def rank_of(directory: Path) -> int:
@@ -79,7 +79,7 @@ def rank_of(directory: Path) -> int:
     return _rank(read_adapter(directory))
 
 
-def _rank(adapter: Adapter) -> int:
+def _rank(adapter: PlainAdapter) -> int:
     return max((len(factors.a) for factors in adapter.modules.values()), default=0)
 
 
@@ -173,11 +173,11 @@ def merge_products(
     )
 
 
-def _modules(adapters: Sequence[Adapter]) -> list[str]:
+def _modules(adapters: Sequence[PlainAdapter]) -> list[str]:
     return sorted({module for adapter in adapters for module in adapter.modules})
 
 
-def _check_fit(paths: Sequence[Path], adapters: Sequence[Adapter]) -> None:
+def _check_fit(paths: Sequence[Path], adapters: Sequence[PlainAdapter]) -> None:
     sizes: dict[str, tuple[int, int]] = {}
     for path, adapter in zip(paths, adapters, strict=True):
         if not adapter.modules:
@@ -188,7 +188,7 @@ def _check_fit(paths: Sequence[Path], adapters: Sequence[Adapter]) -> None:
                 raise LamarckError(f"{path} is of another base: {module} is {size} there, {sizes[module]} before")
 
 
-def _values(method: Method, given: Mapping[str, Any], per_model: bool) -> dict[str, Any]:
+def _values(method: MergeMethod, given: Mapping[str, Any], per_model: bool) -> dict[str, Any]:
     declared = {name: each for name, each in method.parameters.items() if each.per_model == per_model}
     for name in given:
         if name not in declared:
@@ -200,7 +200,7 @@ def _values(method: Method, given: Mapping[str, Any], per_model: bool) -> dict[s
     return values
 
 
-def _product(adapter: Adapter, module: str, size: tuple[int, int]) -> Any:
+def _product(adapter: PlainAdapter, module: str, size: tuple[int, int]) -> Any:
     def load() -> "Tensor":
         factors = adapter.modules.get(module)
         product: Tensor = factors.b @ factors.a if factors else _zeros(size)()
@@ -215,7 +215,7 @@ def _zeros(size: tuple[int, int]) -> Any:
     return lambda: torch.zeros(size)
 
 
-def _nearest(difference: "Tensor", rank: int) -> Factors:
+def _nearest(difference: "Tensor", rank: int) -> LowRankFactors:
     """The factors of `rank` whose product is nearest to `difference`; padded with zeros where its rank is lower."""
     import torch
 
@@ -224,15 +224,15 @@ def _nearest(difference: "Tensor", rank: int) -> Factors:
     return _padded(roots[:, None] * v[:rank], u[:, :rank] * roots, rank)
 
 
-def _padded(a: "Tensor", b: "Tensor", rank: int) -> Factors:
+def _padded(a: "Tensor", b: "Tensor", rank: int) -> LowRankFactors:
     """The same product with `rank` rows of a and columns of b: the further ones are zero."""
     from torch.nn.functional import pad
 
     missing = rank - len(a)
-    return Factors(pad(a, (0, 0, 0, missing)), pad(b, (0, missing)))
+    return LowRankFactors(pad(a, (0, 0, 0, missing)), pad(b, (0, missing)))
 
 
-def _write(output: Path, config: Mapping[str, Any], modules: Mapping[str, Factors], rank: int) -> None:
+def _write(output: Path, config: Mapping[str, Any], modules: Mapping[str, LowRankFactors], rank: int) -> None:
     from safetensors.torch import save_file
 
     if output.exists():

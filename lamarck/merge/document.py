@@ -25,7 +25,7 @@ Setting = Scalar | tuple[Scalar, ...] | tuple[Filtered, ...]
 Settings = dict[str, Setting]
 
 
-class Source(Section):
+class SliceSource(Section):
     """Layers [first, last) of a model, in a slice."""
 
     model: str
@@ -36,7 +36,7 @@ class Source(Section):
 class Slice(Section):
     """Consecutive layers of the output, made of as many layers of each source."""
 
-    sources: tuple[Source, ...] = Field(min_length=1)
+    sources: tuple[SliceSource, ...] = Field(min_length=1)
     parameters: Settings = Field({})
 
 

@@ -14,7 +14,7 @@ PROBE = 2**19  # elements of the tensor on which a method's speed is measured
 DISK = 1e9  # bytes a second, assumed for reading and for writing
 
 
-class Step(Section):
+class MergeStep(Section):
     """One document. Bytes as files have them; memory: tensors held at once."""
 
     name: str
@@ -28,12 +28,12 @@ class Step(Section):
     seconds: float
 
 
-class Plan(Section):
+class MergePlan(Section):
     """`inputs`: model -> file -> sha256, where the plan holds the models to it. `merge`: digest of the documents."""
 
     result: str
     merge: str
-    steps: tuple[Step, ...]
+    steps: tuple[MergeStep, ...]
     disk_bytes: int
     disk_bytes_per_second: float
     inputs: dict[str, dict[str, str]] | None
@@ -48,9 +48,9 @@ class Plan(Section):
         return sum(step.seconds for step in self.steps)
 
 
-def make_plan(checked: Checked, inputs: dict[str, dict[str, str]] | None) -> Plan:
+def make_plan(checked: Checked, inputs: dict[str, dict[str, str]] | None) -> MergePlan:
     """The time is measured on half a million elements for each document, and scaled; the disk is assumed."""
-    return Plan(
+    return MergePlan(
         result=checked.result,
         merge=checked.digest(),
         steps=tuple(_step(checked, layout) for layout in checked.layouts),
@@ -61,13 +61,13 @@ def make_plan(checked: Checked, inputs: dict[str, dict[str, str]] | None) -> Pla
     )
 
 
-def _step(checked: Checked, layout: Layout) -> Step:
+def _step(checked: Checked, layout: Layout) -> MergeStep:
     pieces = [[*output.pieces, *([output.base] if output.base else [])] for output in layout.outputs]
     read = sum(checked.models[piece.model].tensors[piece.tensor].bytes for each in pieces for piece in each)
     written = count_bytes(layout.view.tensors)
     parameters = sum(output.header.elements for output in layout.outputs)
     seconds = parameters / PROBE * _probe(layout) + (read + written) / DISK
-    return Step(
+    return MergeStep(
         name=layout.document.name,
         method=layout.method.name,
         models=layout.document.models,

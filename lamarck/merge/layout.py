@@ -10,9 +10,9 @@ from functools import cached_property
 from typing import Any
 
 from lamarck.errors import LamarckError
-from lamarck.merge.document import Document, Slice, Source, nearest
+from lamarck.merge.document import Document, Slice, SliceSource, nearest
 from lamarck.merge.methods import get_method
-from lamarck.merge.methods.base import Method, Parameter, Value
+from lamarck.merge.methods.base import MergeMethod, Parameter, Value
 from lamarck.merge.parameters import Level, lookup, values_of
 from lamarck.merge.tokens import Vocabulary, adapt_config, plan_vocabulary
 from lamarck.merge.weights import Header, ModelView
@@ -23,7 +23,7 @@ ROWS_ARE_TOKENS = ("embed_tokens.weight", "wte.weight", "lm_head.weight")
 
 
 @dataclass(frozen=True)
-class Piece:
+class TensorPiece:
     """A tensor of a model, as an input."""
 
     model: str
@@ -37,10 +37,10 @@ class Output:
     name: str
     header: Header
     dtype: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[TensorPiece, ...]
     own: tuple[Mapping[str, float], ...]
     shared: Mapping[str, Value]
-    base: Piece | None
+    base: TensorPiece | None
     base_weight: float
     rows_are_tokens: bool
 
@@ -50,7 +50,7 @@ class Layout:
     """A document, ready to be made."""
 
     document: Document
-    method: Method
+    method: MergeMethod
     outputs: tuple[Output, ...]
     vocabulary: Vocabulary
     view: ModelView  # of what comes out
@@ -132,7 +132,7 @@ def _check_values(document: Document, place: str, name: str, setting: Any, decla
             raise LamarckError(f"{here} lies outside {declared.within[0]:g}..{declared.within[1]:g}")
 
 
-def _slices(document: Document, models: Mapping[str, ModelView], method: Method) -> tuple[Slice, ...]:
+def _slices(document: Document, models: Mapping[str, ModelView], method: MergeMethod) -> tuple[Slice, ...]:
     """The output's slices; whole models are one slice. Each with the base among its sources, where there is one."""
     base = document.base_model if method.base != "unused" else None
     if document.module.models is not None:
@@ -141,9 +141,11 @@ def _slices(document: Document, models: Mapping[str, ModelView], method: Method)
             named = ", ".join(f"{name} {count}" for name, count in counts.items())
             raise LamarckError(f"{document.name}: the models have different numbers of layers: {named}: use slices")
         whole = (0, next(iter(counts.values())))
-        sources = [Source(model=m.model, layer_range=whole, parameters=m.parameters) for m in document.module.models]
+        sources = [
+            SliceSource(model=m.model, layer_range=whole, parameters=m.parameters) for m in document.module.models
+        ]
         if base and base not in [source.model for source in sources]:
-            sources.insert(0, Source(model=base, layer_range=whole))
+            sources.insert(0, SliceSource(model=base, layer_range=whole))
         slices: tuple[Slice, ...] = (Slice(sources=tuple(sources)),)
     else:
         slices = document.module.slices or ()
@@ -153,7 +155,9 @@ def _slices(document: Document, models: Mapping[str, ModelView], method: Method)
     return slices
 
 
-def _check_slice(place: str, part: Slice, models: Mapping[str, ModelView], method: Method, base: str | None) -> None:
+def _check_slice(
+    place: str, part: Slice, models: Mapping[str, ModelView], method: MergeMethod, base: str | None
+) -> None:
     for source in part.sources:
         first, last = source.layer_range
         count = layers_of(models[source.model])
@@ -189,7 +193,7 @@ class _Outputs:
     """Makes the list of outputs of one document."""
 
     document: Document
-    method: Method
+    method: MergeMethod
     models: Mapping[str, ModelView]
     vocabulary: Vocabulary
 
@@ -279,11 +283,11 @@ class _Outputs:
         for source, tensor in zip(part.sources, tensors, strict=True):
             levels = [Level(source.parameters, here), *shared_levels]
             if base is None and self.method.base != "unused" and source.model == self.document.base_model:
-                base = Piece(source.model, tensor)
+                base = TensorPiece(source.model, tensor)
                 if self.document.compat == "as-written" and "weight" in source.parameters:
                     base_weight = float(lookup("weight", name, levels[:1]) or 0)
                 continue
-            pieces.append(Piece(source.model, tensor))
+            pieces.append(TensorPiece(source.model, tensor))
             own.append(self._values(name, levels, per_model=True, of=f" for {source.model}"))
         shared = self._values(name, shared_levels, per_model=False, of="")
         self._check_together(name, own, shared)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lamarck.errors import LamarckError
 from lamarck.merge.draws import draw_for
-from lamarck.merge.layout import Layout, Output, Piece
+from lamarck.merge.layout import Layout, Output, TensorPiece
 from lamarck.merge.methods.base import Inputs
 from lamarck.merge.tokens import arranged, missing_rows
 from lamarck.merge.weights import ModelView, read_tensor
@@ -53,12 +53,12 @@ class Maker:
     def _outputs(self) -> dict[str, Output]:
         return {output.name: output for output in self.layout.outputs}
 
-    def _read(self, output: Output, piece: Piece, filling: "Tensor | None") -> "Tensor":
+    def _read(self, output: Output, piece: TensorPiece, filling: "Tensor | None") -> "Tensor":
         tensor = self._raw(output, piece)
         rows = self.layout.vocabulary.rows
         return arranged(tensor, rows[piece.model], filling) if output.rows_are_tokens and rows else tensor
 
-    def _raw(self, output: Output, piece: Piece) -> "Tensor":
+    def _raw(self, output: Output, piece: TensorPiece) -> "Tensor":
         header = self.models[piece.model].tensors[piece.tensor]
         return read_tensor(header, piece.tensor, piece.model, output.dtype)
 

@@ -11,7 +11,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import SNAKEMAKE_MARKER, cached_digest, digest_value, read_json, write_json, write_text
 from lamarck.merge.card import write_card
 from lamarck.merge.checked import Checked
-from lamarck.merge.estimate import Plan, check_room, needed_bytes
+from lamarck.merge.estimate import MergePlan, check_room, needed_bytes
 from lamarck.merge.make import Maker
 from lamarck.merge.shards import plan_shards, write_shards
 from lamarck.merge.tokens import write_config, write_tokenizer
@@ -25,7 +25,7 @@ SHARD_BYTES = 4 * 10**9
 def run_checked(
     checked: Checked,
     output: Path,
-    planned: Plan | None,
+    planned: MergePlan | None,
     shard_bytes: int,
     advance: Callable[[int], None],
 ) -> Path:
@@ -109,7 +109,7 @@ def model_digests(model: ModelView) -> dict[str, str]:
     return {path.name: cached_digest(path) for path in sorted(files) if path.name != SNAKEMAKE_MARKER}
 
 
-def _check_unchanged(planned: Plan, checked: Checked, inputs: dict[str, dict[str, str]]) -> None:
+def _check_unchanged(planned: MergePlan, checked: Checked, inputs: dict[str, dict[str, str]]) -> None:
     if planned.inputs is None:
         raise LamarckError("the plan holds no digests of the models: make it with `lamarck merge plan FILE --out PLAN`")
     if planned.merge != checked.digest():

@@ -14,7 +14,7 @@ from lamarck.config.section import check_section
 from lamarck.errors import LamarckError
 from lamarck.merge.document import Compat, Document, Note, nearest
 from lamarck.merge.methods import METHODS, get_method
-from lamarck.merge.methods.base import Method
+from lamarck.merge.methods.base import MergeMethod
 
 DOCUMENT_KEYS = (
     "name", "merge_method", "base_model", "tokenizer_source", "parameters", "models", "slices", "modules", "dtype",
@@ -34,7 +34,7 @@ class Reading:
     source: str
     compat: Compat
     name: str
-    method: Method
+    method: MergeMethod
     notes: list[Note] = field(default_factory=list)
 
     def note(self, kind: Literal["ignored", "assumed", "read as", "warning"], place: str, text: str) -> None:
@@ -223,7 +223,7 @@ def _remark_models(reading: Reading, document: Document) -> None:
             reading.note("assumed", place, f"{model.model} gives no {' nor '.join(missing)}: {', '.join(given)}")
 
 
-def _value(document: Document, method: Method, name: str) -> str:
+def _value(document: Document, method: MergeMethod, name: str) -> str:
     for settings in (document.module.parameters, document.parameters):
         if name in settings:
             return f"{settings[name]} as of the document"

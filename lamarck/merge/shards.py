@@ -21,14 +21,14 @@ INDEX = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
-class Shard:
+class ShardLayout:
     """One file, and the tensors in it in the order in which they lie there."""
 
     name: str
     tensors: dict[str, Header]
 
 
-def plan_shards(tensors: dict[str, Header], most_bytes: int) -> tuple[Shard, ...]:
+def plan_shards(tensors: dict[str, Header], most_bytes: int) -> tuple[ShardLayout, ...]:
     """Tensors in their order, a new file before one would exceed `most_bytes`; a larger tensor has a file alone."""
     groups: list[dict[str, Header]] = [{}]
     size = 0
@@ -39,16 +39,16 @@ def plan_shards(tensors: dict[str, Header], most_bytes: int) -> tuple[Shard, ...
         groups[-1][name] = header
         size += header.bytes
     if len(groups) == 1:
-        return (Shard("model.safetensors", groups[0]),)
+        return (ShardLayout("model.safetensors", groups[0]),)
     return tuple(
-        Shard(f"model-{number:05d}-of-{len(groups):05d}.safetensors", group)
+        ShardLayout(f"model-{number:05d}-of-{len(groups):05d}.safetensors", group)
         for number, group in enumerate(groups, start=1)
     )
 
 
 def write_shards(
     directory: Path,
-    shards: Sequence[Shard],
+    shards: Sequence[ShardLayout],
     make: Callable[[str], "Tensor"],
     advance: Callable[[int], None],
 ) -> None:

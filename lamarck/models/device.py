@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from lamarck.config import HERE, Machine
+from lamarck.config import HERE, StageMachine
 from lamarck.errors import LamarckError
 
 if TYPE_CHECKING:
     import torch
 
 
-def device_of(machine: Machine) -> "torch.device":
+def device_of(machine: StageMachine) -> "torch.device":
     """The first GPU where one is seen, else the CPU.
 
     Errors: LamarckError where `machine` has GPUs, or several processes, and fewer GPUs are seen here.
@@ -23,7 +23,7 @@ def device_of(machine: Machine) -> "torch.device":
     return torch.device("cuda" if visible else "cpu")
 
 
-def without_gpu(machine: Machine, visible: int) -> str:
+def without_gpu(machine: StageMachine, visible: int) -> str:
     """What to say where a step that is planned for GPUs finds too few."""
     return (
         f"this step is planned on {machine.count} x {machine.gpu}, but the GPUs seen here are {visible}: "

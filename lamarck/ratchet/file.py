@@ -17,7 +17,7 @@ from lamarck.search.space import Key
 FilePath = Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)*$")]
 
 
-class Edit(Section):
+class ScriptedEdit(Section):
     """One scripted change: `find` stands once in the file."""
 
     description: str
@@ -28,7 +28,7 @@ class Edit(Section):
 
 class PatchesAgent(Section):
     kind: Literal["patches"] = Field(description="patches: a list of changes, one after the other.")
-    edits: tuple[Edit, ...] = Field(min_length=1)
+    edits: tuple[ScriptedEdit, ...] = Field(min_length=1)
 
 
 class MutationAgent(Section):
@@ -71,7 +71,7 @@ class BranchAgent(Section):
 Agent = Annotated[PatchesAgent | MutationAgent | CommandAgent | ServerAgent | BranchAgent, Field(discriminator="kind")]
 
 
-class Budget(Section):
+class ExperimentBudget(Section):
     """What an experiment may spend. The subject reads kind and amount in RATCHET_BUDGET_KIND and RATCHET_BUDGET.
 
     Seconds are measured and ended outside the room. Steps and tokens are the subject's own to count: it is held by
@@ -84,7 +84,7 @@ class Budget(Section):
     most_seconds: float | None = Field(None, gt=0, description="Wall seconds in all, for steps and tokens.")
 
     @model_validator(mode="after")
-    def _ends(self) -> "Budget":
+    def _ends(self) -> "ExperimentBudget":
         if self.kind in ("steps", "tokens") and self.most_seconds is None:
             raise ValueError(f"a budget in {self.kind} needs most_seconds, after which an experiment is ended")
         return self
@@ -100,7 +100,7 @@ class Promotion(Section):
     same size."""
 
     environment: dict[str, str] = Field({}, description="What makes it larger; the subject reads it.")
-    budget: Budget | None = Field(None, description="That of the experiments when left out.")
+    budget: ExperimentBudget | None = Field(None, description="That of the experiments when left out.")
     pairs: int = Field(8, ge=5, description="Runs of what was kept, each beside one of the unmodified files.")
 
 
@@ -133,7 +133,7 @@ class RatchetFile(Section):
     agent: Agent | None = None
     experiments: int = Field(100, ge=1, description="Proposals of a night: rows of results.tsv.")
     device_seconds: float | None = Field(None, gt=0, description="Ceiling of a night; 6 runs a proposal by default.")
-    budget: Budget | None = None
+    budget: ExperimentBudget | None = None
     threads: int | None = Field(None, ge=1, description="Cores of an experiment; all when left out.")
     memory_mb: int = Field(4096, ge=64)
     disk_mb: int = Field(256, ge=1)
@@ -169,11 +169,11 @@ class RatchetFile(Section):
         return 1 if self.metric_direction == "maximize" else -1
 
     @property
-    def spending(self) -> Budget:
+    def spending(self) -> ExperimentBudget:
         if self.budget:
             return self.budget
         assert self.budget_minutes
-        return Budget(kind="wall_seconds", amount=60 * self.budget_minutes)
+        return ExperimentBudget(kind="wall_seconds", amount=60 * self.budget_minutes)
 
     @property
     def ceiling(self) -> float:

@@ -21,11 +21,11 @@ FEWEST_TO_TELL = 3  # runs that are all alike, before that means something
 BASELINE = 0  # the number of the unmodified files, among proposals
 
 
-class _Line(BaseModel):
+class _NightLine(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Ran(_Line):
+class Ran(_NightLine):
     """One experiment. `metric`: as the subject's user reads it; None where it failed, and `failure` says why.
 
     `seconds` are wall seconds of its rooms; `memory_gb` is what the subject itself says, or its process used.
@@ -43,7 +43,7 @@ class Ran(_Line):
     failure: str = ""
 
 
-class Proposed(_Line):
+class Proposed(_NightLine):
     """What an agent handed in. `refused`: why none of it was run. `caught`: what it tried beside that."""
 
     kind: Literal["proposal"] = "proposal"
@@ -58,7 +58,7 @@ class Proposed(_Line):
     mends: int = 0  # how often it was mended after a crash
 
 
-class Closed(_Line):
+class DecidedLine(_NightLine):
     """What became of a proposal."""
 
     kind: Literal["closed"] = "closed"
@@ -71,12 +71,12 @@ class Closed(_Line):
     margin: float = 0.0  # what a keep for simplicity spends of the allowance
 
 
-Line = Annotated[Ran | Proposed | Closed, Field(discriminator="kind")]
-LINE: TypeAdapter[Ran | Proposed | Closed] = TypeAdapter(Line)
+Line = Annotated[Ran | Proposed | DecidedLine, Field(discriminator="kind")]
+LINE: TypeAdapter[Ran | Proposed | DecidedLine] = TypeAdapter(Line)
 
 
 @dataclass(frozen=True)
-class Run:
+class NextExperiment:
     """An experiment to do next: of the candidate, or of the incumbent."""
 
     candidate: bool
@@ -107,7 +107,7 @@ class Stop:
     why: str
 
 
-Next = Run | Propose | Mend | Stop | Closed
+Next = NextExperiment | Propose | Mend | Stop | DecidedLine
 
 
 @dataclass
@@ -153,7 +153,7 @@ class Night:
         """Standard deviation of a run, between seeds of the same files; pooled over incumbents."""
         return math.sqrt(self.squares / self.freedom) if self.freedom else 0.0
 
-    def apply(self, line: Ran | Proposed | Closed) -> None:
+    def apply(self, line: Ran | Proposed | DecidedLine) -> None:
         """Errors: LamarckError where the line does not follow from those before."""
         match line:
             case Ran():
@@ -165,7 +165,7 @@ class Night:
                     raise LamarckError(f"proposal {line.number} comes out of turn")
                 self.number = line.number
                 self.open = Open(line, failure=line.failure)
-            case Closed():
+            case DecidedLine():
                 if self.open is None or self.open.proposed.number != line.number:
                     raise LamarckError(f"proposal {line.number} is closed, but not open")
                 self._closed(line, self.open)
@@ -203,7 +203,7 @@ class Night:
             self.freedom += 1
         self.runs.append(score)
 
-    def _closed(self, line: Closed, closed: Open) -> None:
+    def _closed(self, line: DecidedLine, closed: Open) -> None:
         if line.status == "keep":
             self.commit = line.commit or closed.proposed.commit
             self.kept.append(line.number)
@@ -223,14 +223,14 @@ class Night:
         return "better", 0.0
 
     def next(self) -> Next:
-        """What to do next. A `Closed` is to be written down, and what it says to be done."""
+        """What to do next. A `DecidedLine` is to be written down, and what it says to be done."""
         if self.lost > MOST_LOST:
             return Stop(
                 f"the files that are kept fail by themselves ({self.failure}): mend them and start another night"
             )
         if len(self.baseline) < self.rigor.baseline_runs:
             pair = len(self.baseline)
-            return Run(False, "baseline", pair, self._seed("baseline", pair, self.lost))
+            return NextExperiment(False, "baseline", pair, self._seed("baseline", pair, self.lost))
         if self.open is None:
             if self.confirmations >= self.rigor.confirmations:
                 return Stop(f"the night's {self.rigor.confirmations} confirmations are used, and its risk is spent")
@@ -241,38 +241,38 @@ class Night:
         proposed = current.proposed
         number = proposed.number
         if proposed.refused:
-            return Closed(number=number, status="discard", why=proposed.refused)
+            return DecidedLine(number=number, status="discard", why=proposed.refused)
         if current.failure:
             if proposed.mends < self.mends and is_simple(current.failure):
                 return Mend(number, current.failure)
-            return Closed(number=number, status="crash", why=current.failure)
+            return DecidedLine(number=number, status="crash", why=current.failure)
         if current.screened is None:
-            return Run(True, "screen", 0, self._seed("screen", number))
+            return NextExperiment(True, "screen", 0, self._seed("screen", number))
         claim, margin = self.claim(proposed)
         asked = margin if claim == "simpler" else None
         if not passes_screen(current.screened, self.runs, self.sigma, self.rigor, asked):
-            return Closed(number=number, status="discard", why="not ahead in the screening run", claim=claim)
+            return DecidedLine(number=number, status="discard", why="not ahead in the screening run", claim=claim)
         if _luck_is_fixed(current):
             why = "its score is the same whatever the seed, while the incumbent's is not: its luck is fixed"
-            return Closed(number=number, status="discard", why=why, claim=claim)
+            return DecidedLine(number=number, status="discard", why=why, claim=claim)
         finding = confirm(current.differences, self.rigor, claim, margin)
         if finding.decided is not None:
             return self._verdict(current, claim, margin, finding)
         return self._next_of_pair(current)
 
-    def _next_of_pair(self, current: Open) -> Run:
+    def _next_of_pair(self, current: Open) -> NextExperiment:
         """Pairs are interleaved, and who runs first alternates: a machine that slows down favours nobody."""
         number, pair = current.proposed.number, len(current.differences)
         seed = self._seed("confirm", number, pair)
         first = pair % 2 == 0
         for candidate in (first, not first):
             if pair not in (current.candidate if candidate else current.incumbent):
-                return Run(candidate, "confirm", pair, seed)
+                return NextExperiment(candidate, "confirm", pair, seed)
         raise AssertionError("a pair whose runs are there has a difference")
 
-    def _verdict(self, current: Open, claim: Claim, margin: float, finding: Finding) -> Closed:
+    def _verdict(self, current: Open, claim: Claim, margin: float, finding: Finding) -> DecidedLine:
         proposed = current.proposed
-        said = Closed(
+        said = DecidedLine(
             number=proposed.number,
             status="keep" if finding.decided else "discard",
             why=finding.why,

@@ -13,10 +13,10 @@ from lamarck.gate.ratchet import admitted, read_ratchet_plan
 from lamarck.judging.sandbox import Sandbox
 from lamarck.ratchet.file import load_ratchet
 from lamarck.ratchet.ledger import append, read_ledger
-from lamarck.ratchet.night import Closed, Ran
+from lamarck.ratchet.night import DecidedLine, Ran
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.plan import check_same, make_plan, read_subject
-from lamarck.ratchet.room import Laboratory
+from lamarck.ratchet.room import ExperimentRoom
 from lamarck.ratchet.verdict import estimate
 from lamarck.seeds import seed_for
 
@@ -64,14 +64,16 @@ def promote(files: NightFiles, say: Callable[[str], None]) -> Promoted:
             f"{ratchet.path} has `trust: printed`: what a subject says of itself is promoted nowhere; let it hand over "
             "what an evaluator scores (`trust: scored`)"
         )
-    kept = [line.commit for line in read_ledger(files.ledger) if isinstance(line, Closed) and line.status == "keep"]
+    kept = [
+        line.commit for line in read_ledger(files.ledger) if isinstance(line, DecidedLine) and line.status == "keep"
+    ]
     if not kept:
         raise LamarckError(f"the night {files.tag} kept nothing, so there is nothing to promote")
     subject = read_subject(ratchet, files)
     plan = make_plan(ratchet, files, subject)
     check_same(files, plan)
     permit = admitted(plan, ratchet.path)
-    laboratory = Laboratory(Sandbox(), ratchet.file, subject.fixed, subject.evaluation)
+    laboratory = ExperimentRoom(Sandbox(), ratchet.file, subject.fixed, subject.evaluation)
     after = subject.repository.files(kept[-1], list(ratchet.file.mutable_files))
     path = files.promotion
     done = [line for line in read_ledger(path) if isinstance(line, Ran)]

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lamarck.judging.outer_room import INTERPRETER
 from lamarck.judging.sandbox import MIB, Job, Limits, Run, Sandbox
-from lamarck.ratchet.file import Budget, RatchetFile
+from lamarck.ratchet.file import ExperimentBudget, RatchetFile
 from lamarck.visible import visible
 
 RUNNER = Path(__file__).with_name("runner.py")
@@ -30,7 +30,7 @@ ERROR = re.compile(r"^(\w+(?:\.\w+)*(?:Error|Exception|Exit|Interrupt))\b:?.*$",
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExperimentOutcome:
     """`metric`: None where there is none, and `failure` says why. `log` is what the run said, at its end."""
 
     metric: float | None
@@ -40,7 +40,7 @@ class Outcome:
     log: str
 
 
-class Laboratory:
+class ExperimentRoom:
     """Where experiments run. `fixed`: immutable and data files; `hidden`: of the evaluator alone."""
 
     def __init__(self, sandbox: Sandbox, file: RatchetFile, fixed: Mapping[str, bytes], hidden: Mapping[str, bytes]):
@@ -50,8 +50,8 @@ class Laboratory:
         self._hidden = hidden
 
     def experiment(
-        self, mutable: Mapping[str, bytes], seed: int, budget: Budget, environment: Mapping[str, str]
-    ) -> Outcome:
+        self, mutable: Mapping[str, bytes], seed: int, budget: ExperimentBudget, environment: Mapping[str, str]
+    ) -> ExperimentOutcome:
         """Never raises for what the subject does. Errors: SandboxUnavailable."""
         started = time.monotonic()
         told = self._environment(seed, budget, environment)
@@ -62,16 +62,16 @@ class Laboratory:
         late = budget.kind != "processor_seconds" and ran > budget.limit + 1
         failure = _failure_of(run, said, late, budget)
         if failure:
-            return Outcome(None, failure, ran, said.memory_gb, said.tail)
+            return ExperimentOutcome(None, failure, ran, said.memory_gb, said.tail)
         scored = self._evaluate(mutable, told, run.archive)
         seconds = time.monotonic() - started
         evaluated = _report(scored)
         metric, failure = _metric(self._file, scored, evaluated)
         log = said.tail
         memory = _said(log, MEMORY)
-        return Outcome(metric, failure, seconds, memory / 1024 if memory is not None else said.memory_gb, log)
+        return ExperimentOutcome(metric, failure, seconds, memory / 1024 if memory is not None else said.memory_gb, log)
 
-    def _environment(self, seed: int, budget: Budget, more: Mapping[str, str]) -> dict[str, str]:
+    def _environment(self, seed: int, budget: ExperimentBudget, more: Mapping[str, str]) -> dict[str, str]:
         threads = str(self._file.cores)
         return {
             "OMP_NUM_THREADS": threads,
@@ -82,7 +82,7 @@ class Laboratory:
             **more,
         }
 
-    def _run(self, mutable: Mapping[str, bytes], environment: Mapping[str, str], budget: Budget) -> Run:
+    def _run(self, mutable: Mapping[str, bytes], environment: Mapping[str, str], budget: ExperimentBudget) -> Run:
         by_clock = budget.kind != "processor_seconds"
         spec = {
             "command": self._file.run_command,
@@ -172,7 +172,7 @@ def _report(run: Run) -> Said:
         return Said(said=run.stderr[-2000:])
 
 
-def _failure_of(run: Run, said: Said, late: bool, budget: Budget) -> str:
+def _failure_of(run: Run, said: Said, late: bool, budget: ExperimentBudget) -> str:
     if run.stopped_by:
         return f"overrun: {run.stopped_by}" if "time" in run.stopped_by else f"stopped: {run.stopped_by}"
     # The kernel ends a process at its limit without a word.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lamarck.ratchet.file import RatchetFile
-from lamarck.ratchet.night import Closed, Proposed, Ran
+from lamarck.ratchet.night import DecidedLine, Proposed, Ran
 from lamarck.ratchet.verdict import estimate, interval
 from lamarck.visible import visible
 
@@ -42,7 +42,7 @@ class Row:
         return [sign * (self.own[pair] - self.other[pair]) for pair in self.own if pair in self.other]
 
 
-def rows(lines: Iterable[Ran | Proposed | Closed], base: str) -> list[Row]:
+def rows(lines: Iterable[Ran | Proposed | DecidedLine], base: str) -> list[Row]:
     """The unmodified files first, as `baseline`; then every proposal that is closed, and the open one, status empty."""
     baseline = Row(0, base, "baseline", status="keep")
     found = [baseline]
@@ -67,7 +67,7 @@ def rows(lines: Iterable[Ran | Proposed | Closed], base: str) -> list[Row]:
                 if row.number == line.number:
                     found.pop()  # it was mended
                 found.append(Row(line.number, line.commit, line.description, nodes=line.nodes, caught=line.caught))
-            case Closed():
+            case DecidedLine():
                 row.status, row.why, row.p_value = line.status, line.why, line.p_value
                 row.claim = line.claim or ""
                 row.commit = line.commit or row.commit

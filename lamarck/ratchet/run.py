@@ -17,15 +17,15 @@ from lamarck.ratchet.agents.branch import Branch
 from lamarck.ratchet.agents.command import Command, redacted
 from lamarck.ratchet.agents.mutation import Mutation
 from lamarck.ratchet.agents.patches import Patches
-from lamarck.ratchet.agents.proposal import Agent, AgentFailed, Context, NoMoreIdeas
+from lamarck.ratchet.agents.proposal import Agent, AgentContext, AgentFailed, NoMoreIdeas
 from lamarck.ratchet.agents.server import Server
 from lamarck.ratchet.check import checked, digest_of
 from lamarck.ratchet.file import BranchAgent, CommandAgent, MutationAgent, PatchesAgent, Ratchet, agent_of
 from lamarck.ratchet.ledger import read_ledger
-from lamarck.ratchet.night import Closed, Mend, Night, Propose, Proposed, Ran, Run, Stop
+from lamarck.ratchet.night import DecidedLine, Mend, NextExperiment, Night, Propose, Proposed, Ran, Stop
 from lamarck.ratchet.night_files import NightFiles, machine, mark
 from lamarck.ratchet.plan import Subject, check_same, make_plan, place_of, read_subject
-from lamarck.ratchet.room import Laboratory
+from lamarck.ratchet.room import ExperimentRoom
 from lamarck.ratchet.rows import intervals_tsv, near_misses, plain, results_tsv
 from lamarck.ratchet.session import Session
 from lamarck.ratchet.verdict import estimate, interval
@@ -84,7 +84,7 @@ def _begin(
 ) -> Session:
     file = ratchet.file
     agent = agent_with(ratchet, subject)
-    laboratory = Laboratory(Sandbox(), file, subject.fixed, subject.evaluation)
+    laboratory = ExperimentRoom(Sandbox(), file, subject.fixed, subject.evaluation)
     write_text(files.file, ratchet.content.decode("utf-8"))
     write_text(files.plan, plan_text(permit.plan))
     night = Night(file.rigor, file.simplicity, file.sign, file.seed, file.mends)
@@ -143,14 +143,14 @@ def _go_on(session: Session, until: Until) -> tuple[str, bool]:
                     return str(error), True
             case Mend(number=number, failure=failure):
                 session.add(_mend(session, failure))
-            case Run():
+            case NextExperiment():
                 if not session.permit.fits(session.ratchet.file.spending.limit):
                     ceiling = session.permit.plan.device_seconds
                     return f"the {ceiling:g} device-seconds approved for the night are spent", True
                 if until.moment is not None and time.time() >= until.moment:
                     return "it is the time that it was to end", False
                 session.add(_run(session, action))
-            case Closed():
+            case DecidedLine():
                 _close(session, action)
 
 
@@ -181,12 +181,12 @@ def _mend(session: Session, failure: str) -> Proposed:
     return checked(session, before.number, proposal, mends)
 
 
-def _context(session: Session, number: int, failure: str = "", failed: str = "") -> Context:
+def _context(session: Session, number: int, failure: str = "", failed: str = "") -> AgentContext:
     file, subject = session.ratchet.file, session.subject
     names = list(file.mutable_files)
     found = session.rows()
     missed = [session.files.diff(row.number) for row in near_misses(file, found)]
-    return Context(
+    return AgentContext(
         number=number,
         files=subject.repository.files(session.incumbent, names),
         fixed=subject.immutable,
@@ -202,7 +202,7 @@ def _context(session: Session, number: int, failure: str = "", failed: str = "")
     )
 
 
-def _run(session: Session, action: Run) -> Ran:
+def _run(session: Session, action: NextExperiment) -> Ran:
     night, subject = session.night, session.subject
     proposal = night.open.proposed if night.open else None
     commit = proposal.commit if action.candidate and proposal else session.incumbent
@@ -227,7 +227,7 @@ def _run(session: Session, action: Run) -> Ran:
     )
 
 
-def _close(session: Session, closed: Closed) -> None:
+def _close(session: Session, closed: DecidedLine) -> None:
     """Write down what became of a proposal; where it is kept the branch moves, after the ledger."""
     assert session.night.open
     current = session.night.open
@@ -244,7 +244,7 @@ def _close(session: Session, closed: Closed) -> None:
     session.say(f"experiment {closed.number}: {closed.status}: {current.proposed.description}: {closed.why}")
 
 
-def _message(session: Session, closed: Closed, description: str, differences: list[float]) -> str:
+def _message(session: Session, closed: DecidedLine, description: str, differences: list[float]) -> str:
     """A kept commit says what was measured, and where: branches of two machines are compared by it."""
     file = session.ratchet.file
     low, high = interval(differences, file.rigor)

@@ -7,10 +7,10 @@ from lamarck.gate.ratchet import Permit
 from lamarck.ratchet.agents.proposal import Agent
 from lamarck.ratchet.file import Ratchet
 from lamarck.ratchet.ledger import append
-from lamarck.ratchet.night import Closed, Night, Proposed, Ran
+from lamarck.ratchet.night import DecidedLine, Night, Proposed, Ran
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.plan import Subject
-from lamarck.ratchet.room import Laboratory
+from lamarck.ratchet.room import ExperimentRoom
 from lamarck.ratchet.rows import Row, rows
 
 
@@ -22,10 +22,10 @@ class Session:
     files: NightFiles
     subject: Subject
     permit: Permit
-    laboratory: Laboratory
+    laboratory: ExperimentRoom
     agent: Agent
     say: Callable[[str], None]
-    lines: list[Ran | Proposed | Closed]
+    lines: list[Ran | Proposed | DecidedLine]
     night: Night
     log: str = ""
     failures: int = 0
@@ -39,12 +39,12 @@ class Session:
     def incumbent(self) -> str:
         return self.night.commit or self.subject.base
 
-    def add(self, line: Ran | Proposed | Closed) -> None:
+    def add(self, line: Ran | Proposed | DecidedLine) -> None:
         """Into the ledger first: what a kill leaves there is taken up by the next session."""
         append(self.files.ledger, line)
         self.take_up(line)
 
-    def take_up(self, line: Ran | Proposed | Closed) -> None:
+    def take_up(self, line: Ran | Proposed | DecidedLine) -> None:
         """A line that is in the ledger."""
         self.lines.append(line)
         self.night.apply(line)

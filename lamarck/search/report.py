@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from lamarck.campaign.ledger import read_ledger
-from lamarck.campaign.table import Row, rows
+from lamarck.campaign.table import ArmRow, rows
 from lamarck.search.file import Search
 from lamarck.search.run import FINAL, Round, rounds
 from lamarck.search.space import Values
@@ -11,7 +11,7 @@ from lamarck.search.space import Values
 FEWEST = 10  # candidates, below which a rank correlation says nothing
 
 
-class Line(NamedTuple):
+class CandidateLine(NamedTuple):
     """A candidate in one round. `difference`: its mean paired difference to the baseline there, in points, on `seeds`
     founders: what chose it, and so too good where it leads. None: not tried, or it failed."""
 
@@ -30,8 +30,8 @@ class Report(NamedTuple):
     `proxy` is Spearman's correlation of the children's mean differences with the grandchildren's, over candidates.
     """
 
-    lines: list[Line]
-    winner: Row | None
+    lines: list[CandidateLine]
+    winner: ArmRow | None
     winner_values: Values | None
     device_seconds: float
     proxy: float | None
@@ -56,9 +56,9 @@ def report(search: Search) -> Report:
     )
 
 
-def _lines(each: Round) -> list[Line]:
+def _lines(each: Round) -> list[CandidateLine]:
     return [
-        Line(
+        CandidateLine(
             each.name,
             candidate.name,
             candidate.parents,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from starlette.requests import Request
 
-from lamarck.serve.batcher import Job
+from lamarck.serve.batcher import ServedJob
 from lamarck.serve.protocol import Refusal
 from lamarck.serve.text import Text
 
@@ -18,10 +18,10 @@ Render = Callable[[int, str, str | None], dict[str, Any]]
 
 
 @dataclass
-class Choice:
+class OpenAnswer:
     """One answer in the making."""
 
-    job: Job
+    job: ServedJob
     text: Text
     prompt_tokens: int
     limit: int
@@ -45,7 +45,7 @@ class Choice:
 
 
 async def events(
-    choices: list[Choice],
+    choices: list[OpenAnswer],
     envelope: dict[str, Any],
     wants_usage: bool,
     part: Render,
@@ -89,7 +89,7 @@ def _event(value: dict[str, Any]) -> str:
     return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
 
 
-def total(choices: list[Choice]) -> dict[str, int]:
+def total(choices: list[OpenAnswer]) -> dict[str, int]:
     return usage(sum(choice.prompt_tokens for choice in choices), sum(choice.text.count for choice in choices))
 
 

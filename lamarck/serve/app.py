@@ -23,9 +23,9 @@ from lamarck.engine.sampling import Continuation
 from lamarck.models.chat import opened_reasoning
 from lamarck.models.tokens import conversation_tokens, text_tokens
 from lamarck.seeds import seed_for
-from lamarck.serve.answer import Choice, Render, events, total, unless_gone, usage
+from lamarck.serve.answer import OpenAnswer, Render, events, total, unless_gone, usage
 from lamarck.serve.batcher import Batcher, Scoring
-from lamarck.serve.protocol import Asked, ChatRequest, CompletionRequest, Refusal, parse
+from lamarck.serve.protocol import AnyRequest, ChatRequest, CompletionRequest, Refusal, parse
 from lamarck.serve.text import Text
 
 MOST_BODY = 4 * 2**20  # bytes
@@ -137,7 +137,7 @@ class Service:
             return list(tokenizer(prompt)["input_ids"])
         return text_tokens([prompt], tokenizer, begin=True)[0]
 
-    def _begin(self, asked: Asked, rows: list[list[int]], limits: list[int], opened: str) -> list[Choice]:
+    def _begin(self, asked: AnyRequest, rows: list[list[int]], limits: list[int], opened: str) -> list[OpenAnswer]:
         for row, limit in zip(rows, limits, strict=True):
             self._check_length(row, limit)
             if limit < 1:
@@ -148,7 +148,9 @@ class Service:
             for place, (row, limit) in enumerate(zip(rows, limits, strict=True))
         ]
         return [
-            Choice(job, Text(self.engine.tokenizer, opened, asked.stops), len(request.tokens), request.max_new_tokens)
+            OpenAnswer(
+                job, Text(self.engine.tokenizer, opened, asked.stops), len(request.tokens), request.max_new_tokens
+            )
             for job, request in zip(self.batcher.add_all(requests), requests, strict=True)
         ]
 
@@ -207,8 +209,8 @@ class Service:
     async def _answer(
         self,
         request: Request,
-        asked: Asked,
-        choices: list[Choice],
+        asked: AnyRequest,
+        choices: list[OpenAnswer],
         kind: str,
         chunk_kind: str,
         whole: Render,

@@ -31,7 +31,7 @@ class Scoring:
     alternatives: int
 
 
-class Job:
+class ServedJob:
     """One prompt to continue, or one text to score. Lives on the event loop; the model's thread only calls `tell`."""
 
     def __init__(self, request: Continuation | Scoring) -> None:
@@ -72,14 +72,14 @@ class Job:
 class Batcher:
     def __init__(self, engine: HFEngine) -> None:
         self.engine = engine
-        self._waiting: queue.Queue[Job] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[ServedJob] = queue.Queue(MOST_WAITING)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="model")
         self._thread.start()
 
-    def add_all(self, requests: Sequence[Continuation] | Sequence[Scoring]) -> list[Job]:
+    def add_all(self, requests: Sequence[Continuation] | Sequence[Scoring]) -> list[ServedJob]:
         """One job a request. Errors: Refusal where too many wait already; then none of them is worked on."""
-        jobs = [Job(request) for request in requests]
+        jobs = [ServedJob(request) for request in requests]
         try:
             for job in jobs:
                 self._waiting.put_nowait(job)
@@ -106,7 +106,7 @@ class Batcher:
                 log.exception("a batch of %d failed", len(batch))
                 self._run_alone([job for job in batch if not (job.ended or job.cancelled)])
 
-    def _run_alone(self, jobs: Sequence[Job]) -> None:
+    def _run_alone(self, jobs: Sequence[ServedJob]) -> None:
         """One after the other, so that what ends one of them ends no other."""
         for job in jobs:
             try:
@@ -115,13 +115,13 @@ class Batcher:
                 log.exception("a request failed")
                 job.tell(Refusal(500, "the model failed on this request; the server's log says why", "failed"))
 
-    def _run(self, jobs: Sequence[Job]) -> None:
+    def _run(self, jobs: Sequence[ServedJob]) -> None:
         self._score([job for job in jobs if isinstance(job.request, Scoring)])
         self._continue([job for job in jobs if isinstance(job.request, Continuation)])
 
-    def _gather(self) -> list[Job]:
+    def _gather(self) -> list[ServedJob]:
         """The next jobs, as many as go together; none where there are none for a while."""
-        jobs: list[Job] = []
+        jobs: list[ServedJob] = []
         until = time.monotonic() + 0.1
         while len(jobs) < self.engine.batch_size:
             try:
@@ -133,7 +133,7 @@ class Batcher:
             jobs.append(job)
         return jobs
 
-    def _score(self, jobs: Sequence[Job]) -> None:
+    def _score(self, jobs: Sequence[ServedJob]) -> None:
         if jobs:
             asked = [job.request for job in jobs if isinstance(job.request, Scoring)]
             most = max(1, *(each.alternatives for each in asked))
@@ -141,7 +141,7 @@ class Batcher:
             for job, text in zip(jobs, texts, strict=True):
                 job.tell(text)
 
-    def _continue(self, jobs: Sequence[Job]) -> None:
+    def _continue(self, jobs: Sequence[ServedJob]) -> None:
         if not jobs:
             return
         ended: set[int] = set()

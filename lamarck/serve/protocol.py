@@ -32,7 +32,7 @@ class Refusal(Exception):
         return JSONResponse(self.body(), self.status, self.headers)
 
 
-class Part(BaseModel):
+class RequestPart(BaseModel):
     """Of a request. Clients send null for what they do not set: it means the default, whatever the field."""
 
     model_config = ConfigDict(extra="forbid")
@@ -43,11 +43,11 @@ class Part(BaseModel):
         return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
 
 
-class StreamOptions(Part):
+class StreamOptions(RequestPart):
     include_usage: bool = False
 
 
-class Asked(Part):
+class AnyRequest(RequestPart):
     """What both kinds of request share."""
 
     model: str
@@ -72,7 +72,7 @@ class Asked(Part):
         return self.stream_options is not None and self.stream_options.include_usage
 
 
-class CompletionRequest(Asked):
+class CompletionRequest(AnyRequest):
     """`echo` with `logprobs` and `max_tokens: 0` or `1` scores prompts; that is the only use of the two."""
 
     prompt: (
@@ -94,12 +94,12 @@ class CompletionRequest(Asked):
         return [prompt] if isinstance(prompt[0], int) else prompt
 
 
-class TextPart(Part):
+class TextPart(RequestPart):
     type: Literal["text"]
     text: str
 
 
-class Message(Part):
+class Message(RequestPart):
     role: Literal["system", "user", "assistant"]
     content: str | list[TextPart]
 
@@ -109,13 +109,13 @@ class Message(Part):
         return {"role": self.role, "content": text}
 
 
-class ChatRequest(Asked):
+class ChatRequest(AnyRequest):
     messages: list[Message] = Field(min_length=1)
     logprobs: Literal[False] = False
     max_completion_tokens: int | None = Field(None, ge=1)
 
 
-R = TypeVar("R", bound=Asked)
+R = TypeVar("R", bound=AnyRequest)
 
 
 def parse(body: bytes, kind: type[R]) -> R:

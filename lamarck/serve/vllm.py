@@ -93,7 +93,7 @@ def _watch(server: Helper, model: Servable, address: Address, idle_seconds: floa
     with httpx2.Client(base_url=address.from_here(), headers=headers, timeout=HTTP_SECONDS, trust_env=False) as client:
         _wait_until_it_answers(server, client)
         address.announce(model.name, "vLLM")
-        asked = Asked()
+        asked = LastWork()
         while server.running:
             time.sleep(LOOK_SECONDS)
             if idle_seconds is None:
@@ -121,7 +121,7 @@ def _wait_until_it_answers(server: Helper, client: httpx2.Client) -> None:
     raise end if isinstance(end, Refused) else LamarckError(f"vLLM did not start: {end}")
 
 
-class Asked:
+class LastWork:
     """When vLLM last had work, by its own metrics. Looking at them, or for its models, asks nothing."""
 
     def __init__(self) -> None:

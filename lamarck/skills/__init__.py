@@ -7,7 +7,7 @@ world, whose models know a few hundred words, are a `TaggedSkill`.
 from lamarck.errors import LamarckError
 from lamarck.skills.arithmetic import Arithmetic
 from lamarck.skills.base import Malformed, Problem, Skill, TaggedSkill, Verdict
-from lamarck.skills.curriculum_design import CurriculumDesign
+from lamarck.skills.curriculum_design import CurriculumDesignSkill
 from lamarck.skills.json_mode import JsonMode
 from lamarck.skills.json_schema import JsonSchema
 from lamarck.skills.list_ops import ListOps
@@ -21,7 +21,7 @@ from lamarck.skills.python_code import PythonCode
 
 TAGGED: dict[str, TaggedSkill] = {skill.name: skill for skill in (JsonMode(), Arithmetic(), ListOps())}
 PLAIN: tuple[Skill, ...] = (PlainRecord(), PlainSteps(), PlainSums())
-IN_ENGLISH: tuple[Skill, ...] = (*PLAIN, JsonSchema(), PythonCode(), MathWord(), CurriculumDesign(), MlDiagnosis())
+IN_ENGLISH: tuple[Skill, ...] = (*PLAIN, JsonSchema(), PythonCode(), MathWord(), CurriculumDesignSkill(), MlDiagnosis())
 SKILLS: dict[str, Skill] = {**TAGGED, **{skill.name: skill for skill in IN_ENGLISH}}
 
 __all__ = [

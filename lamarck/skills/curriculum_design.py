@@ -104,7 +104,7 @@ STAGE = (
 )
 
 
-class Stage(Lesson):
+class ShortStage(Lesson):
     """One entry of the curriculum, within what keeps its trial short."""
 
     name: str = Field(min_length=3, max_length=80)
@@ -120,7 +120,7 @@ class Stage(Lesson):
         return math.ceil(sum(self.counts.values()) * self.epochs / self.batch_size)
 
 
-class CurriculumDesign(SkillInEnglish):
+class CurriculumDesignSkill(SkillInEnglish):
     name = "curriculum_design"
     description = "a tiny student's curriculum; a student trained on it must improve, a reader judges the words"
     head, longest = HEAD, LONGEST
@@ -195,7 +195,7 @@ def _listed(part: str, least: int, most: int) -> str:
 
 def _level(goal: int) -> int:
     level = (goal - SHORTEST_GOAL) // 2 + 1
-    if level not in CurriculumDesign.difficulties:
+    if level not in CurriculumDesignSkill.difficulties:
         raise Malformed("a goal that is of no difficulty")
     return level
 
@@ -245,7 +245,7 @@ def _sorted(move: Sequence[object]) -> str:
     return json.dumps(sorted(move, key=repr)) if len(move) <= max(STATES) else ""
 
 
-def _design(completion: str) -> tuple[list[Stage], float]:
+def _design(completion: str) -> tuple[list[ShortStage], float]:
     """(stages, expected accuracy) of an answer. Errors: Malformed."""
     form = COMPLETION.fullmatch(completion)
     if not form:
@@ -255,7 +255,7 @@ def _design(completion: str) -> tuple[list[Stage], float]:
     value = _loaded(form[2])
     if not isinstance(value, list) or not 0 < len(value) <= MOST_STAGES:
         raise Malformed("a curriculum that is no list of stages, or of too many")
-    stages = [stage for stage in (checked(Stage, each) for each in value) if stage is not None]
+    stages = [stage for stage in (checked(ShortStage, each) for each in value) if stage is not None]
     if len(stages) < len(value):
         raise Malformed("a stage with a key or a value that was not asked for")
     if len({stage.name for stage in stages}) < len(stages) or any(is_placeholder(stage.name) for stage in stages):

@@ -111,10 +111,10 @@ class GivenProblems(Skill):
 
     @cached_property
     def _worker(self):  # type: ignore[no-untyped-def]
-        from lamarck.skills.own import Worker
+        from lamarck.skills.own import CodeWorker
 
         file, _, name = str(self._function).rpartition(":")
-        return Worker(f"the function {self._function}", "function", name, file)
+        return CodeWorker(f"the function {self._function}", "function", name, file)
 
     def _run(self, tests: str, said: str) -> Verdict:
         """The tests, in the examiner's room; what they call is the answer's, in another. Errors: SandboxUnavailable."""

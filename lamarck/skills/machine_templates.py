@@ -9,7 +9,7 @@ from lamarck.judging.trial import Machine
 Act = tuple[str, list[int]]  # what a symbol does, in words and as the next state of each state
 
 
-class Sampled(NamedTuple):
+class SampledMachine(NamedTuple):
     task: str
     machine: Machine
     goal: int
@@ -78,7 +78,7 @@ APPROACHES = (
 )
 
 
-def sample(rng: random.Random, goal: int, steps: int) -> Sampled:
+def sample(rng: random.Random, goal: int, steps: int) -> SampledMachine:
     """A machine, and a curriculum within `steps` that makes a student follow it for `goal` symbols."""
     while True:
         states = rng.randint(3, 5)
@@ -93,7 +93,7 @@ def sample(rng: random.Random, goal: int, steps: int) -> Sampled:
     first, rate = next(iter(stages[0]["counts"])), stages[0]["learning_rate"]
     approach = rng.choice(APPROACHES).format(goal=goal, first=first, n=len(stages), rate=rate)
     task = f"{story.format(start=start)} {said[0].upper()}{said[1:]}."
-    return Sampled(task, Machine(moves, start), goal, approach, stages, rng.choice((0.7, 0.75, 0.8, 0.85, 0.9)))
+    return SampledMachine(task, Machine(moves, start), goal, approach, stages, rng.choice((0.7, 0.75, 0.8, 0.85, 0.9)))
 
 
 def _stages(

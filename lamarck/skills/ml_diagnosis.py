@@ -137,7 +137,7 @@ Cause: {cause}
 {repair}```"""
 
 
-class _Task(NamedTuple):
+class _DiagnosisTask(NamedTuple):
     script: str
     last: str  # the trace's last line
     check: str
@@ -222,7 +222,7 @@ def _source(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def _read(prompt: str) -> _Task:
+def _read(prompt: str) -> _DiagnosisTask:
     """A prompt's parts. Errors: Malformed where it has not the form, or its code is not plain."""
     # Counted first: fences without end would keep the pattern busy.
     form = FORM.fullmatch(prompt) if prompt.count("```") == 6 else None
@@ -247,7 +247,7 @@ def _read(prompt: str) -> _Task:
     level = next((level for level, counts in STATEMENTS.items() if count in counts), None)
     if level is None:
         raise Malformed("a number of statements that is of no difficulty")
-    return _Task(script, HINT.sub("", found[1].strip()), check, names, level)
+    return _DiagnosisTask(script, HINT.sub("", found[1].strip()), check, names, level)
 
 
 def _script(code: str) -> ast.Module:
@@ -302,7 +302,7 @@ def _tokens(tree: ast.Module) -> list[str]:
     return [token.string for token in tokenize.generate_tokens(io.StringIO(code).readline) if token.string.strip()]
 
 
-def _judged(task: _Task, cases: list[dict[str, Any]]) -> Verdict:
+def _judged(task: _DiagnosisTask, cases: list[dict[str, Any]]) -> Verdict:
     """A verdict on what the trial found."""
     found: dict[str, list[dict[str, Any]]] = {"broken": [], "dropped": [], "repaired": []}
     for each in cases:

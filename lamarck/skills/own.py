@@ -33,7 +33,7 @@ class Raised(Exception):
     """The user's code raised."""
 
 
-class Worker:
+class CodeWorker:
     """A process with a user's code. Calls from several threads take turns."""
 
     def __init__(self, what: str, kind: str, name: str, *files: str, seconds: float = SECONDS) -> None:
@@ -105,7 +105,7 @@ class OwnSkill(Skill):
         where = "of an installed package" if code == ENTRY_POINT else f"of {code}"
         self._what = f"the skill {name} {where}"
         arguments = ("entry-point", name) if code == ENTRY_POINT else ("skill", name, code)
-        self._worker = Worker(self._what, *arguments, seconds=seconds)
+        self._worker = CodeWorker(self._what, *arguments, seconds=seconds)
         self.description, levels = self._must("facts")
         if not levels or levels != list(range(levels[0], levels[-1] + 1)):
             raise LamarckError(f"{self._what}: difficulties must be a range, such as range(1, 4)")

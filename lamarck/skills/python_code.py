@@ -79,7 +79,7 @@ HASH_SEEDS = (1, 2)
 
 
 @dataclass(frozen=True)
-class _Task:
+class _CodeTask:
     """What a prompt holds: of the examples and tests the code."""
 
     name: str
@@ -180,7 +180,7 @@ def _arguments(function: ast.FunctionDef) -> list[str]:
     return [node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)]
 
 
-def _read(prompt: str) -> _Task:
+def _read(prompt: str) -> _CodeTask:
     """A prompt's parts. Errors: Malformed where it has not the form, or asks for no function that tests can judge."""
     form = FORM.fullmatch(prompt)
     if not form or ANSWER in prompt or prompt.count("```") != 2:
@@ -205,7 +205,7 @@ def _read(prompt: str) -> _Task:
         raise Malformed("tests that are not asserts which call the function")
     if len({ast.get_source_segment(tests, node) for node in asserts}) < FEWEST_TESTS:
         raise Malformed(f"fewer than {FEWEST_TESTS} different tests")
-    return _Task(name, _arguments(function), rules.count("\n"), facts, tests)
+    return _CodeTask(name, _arguments(function), rules.count("\n"), facts, tests)
 
 
 def _is_example(node: ast.stmt, name: str) -> bool:
@@ -220,7 +220,7 @@ def _calls(node: ast.AST, name: str) -> bool:
     return any(isinstance(called, ast.Name) and called.id == name for called in calls)
 
 
-def _answer(task: _Task, completion: str) -> str:
+def _answer(task: _CodeTask, completion: str) -> str:
     """The code of an answer. Errors: Malformed where it is not one plain block with the function."""
     block = BLOCK.fullmatch(completion)
     if not block or completion.count("```") != 2:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-class Step(NamedTuple):
+class TemplateStep(NamedTuple):
     """A part of a template; one that returns another type than it takes can only be the last."""
 
     name: str
@@ -15,32 +15,44 @@ class Step(NamedTuple):
 
 
 # The templates, by argument and its type: every sequence of steps that has an effect.
-STEPS: dict[tuple[str, str], list[Step]] = {
+STEPS: dict[tuple[str, str], list[TemplateStep]] = {
     ("values", "list[int]"): [
-        Step("drop_small", "leave out the numbers below {k}", "[each for each in values if each >= {k}]"),
-        Step("sort_down", "sort the numbers from largest to smallest", "sorted(values, reverse=True)"),
-        Step("raise_odd", "add {k} to every odd number", "[each + {k} if each % 2 else each for each in values]"),
-        Step("cap", "replace every number above {k} by {k}", "[min(each, {k}) for each in values]"),
-        Step("total", "return the sum of the numbers plus {k}", "sum(values) + {k}", "int"),
+        TemplateStep("drop_small", "leave out the numbers below {k}", "[each for each in values if each >= {k}]"),
+        TemplateStep("sort_down", "sort the numbers from largest to smallest", "sorted(values, reverse=True)"),
+        TemplateStep(
+            "raise_odd", "add {k} to every odd number", "[each + {k} if each % 2 else each for each in values]"
+        ),
+        TemplateStep("cap", "replace every number above {k} by {k}", "[min(each, {k}) for each in values]"),
+        TemplateStep("total", "return the sum of the numbers plus {k}", "sum(values) + {k}", "int"),
     ],
     ("text", "str"): [
-        Step("flip", "write every word backwards and leave it in its place", "' '.join(w[::-1] for w in text.split())"),
-        Step("head", "keep only the first {k} words, or all when there are fewer", "' '.join(text.split()[:{k}])"),
-        Step("drop_short", "leave out words shorter than {k}", "' '.join(w for w in text.split() if len(w) >= {k})"),
-        Step("mark", "replace every letter e by the digit {k}", "text.replace('e', '{k}')"),
-        Step("sizes", "return the length of every word plus {k}", "[len(w) + {k} for w in text.split()]", "list[int]"),
+        TemplateStep(
+            "flip", "write every word backwards and leave it in its place", "' '.join(w[::-1] for w in text.split())"
+        ),
+        TemplateStep(
+            "head", "keep only the first {k} words, or all when there are fewer", "' '.join(text.split()[:{k}])"
+        ),
+        TemplateStep(
+            "drop_short", "leave out words shorter than {k}", "' '.join(w for w in text.split() if len(w) >= {k})"
+        ),
+        TemplateStep("mark", "replace every letter e by the digit {k}", "text.replace('e', '{k}')"),
+        TemplateStep(
+            "sizes", "return the length of every word plus {k}", "[len(w) + {k} for w in text.split()]", "list[int]"
+        ),
     ],
     ("stock", "dict[str, int]"): [
-        Step("drop_low", "leave out entries below {k}", "{{key: n for key, n in stock.items() if n >= {k}}}"),
-        Step("restock", "add {k} to every number", "{{key: n + {k} for key, n in stock.items()}}"),
-        Step("brief", "leave out keys longer than {k}", "{{key: n for key, n in stock.items() if len(key) <= {k}}}"),
-        Step("names", "return the keys in alphabetical order, {k} at most", "sorted(stock)[:{k}]", "list[str]"),
+        TemplateStep("drop_low", "leave out entries below {k}", "{{key: n for key, n in stock.items() if n >= {k}}}"),
+        TemplateStep("restock", "add {k} to every number", "{{key: n + {k} for key, n in stock.items()}}"),
+        TemplateStep(
+            "brief", "leave out keys longer than {k}", "{{key: n for key, n in stock.items() if len(key) <= {k}}}"
+        ),
+        TemplateStep("names", "return the keys in alphabetical order, {k} at most", "sorted(stock)[:{k}]", "list[str]"),
     ],
 }
 WORDS = "pear lemon fig elder cherry date melon apple nut tangerine kiwi leek beet pea greens celery ice tea".split()
 
 
-class Sampled(NamedTuple):
+class SampledFunction(NamedTuple):
     """A function that was drawn: its signature, its rules, and seven calls with their values."""
 
     signature: str
@@ -49,7 +61,7 @@ class Sampled(NamedTuple):
     code: str
 
 
-def sample(rng: random.Random, number: int) -> Sampled:
+def sample(rng: random.Random, number: int) -> SampledFunction:
     """A function of `number` steps, each of which the facts from the third on tell from its absence."""
     while True:
         (argument, kind), steps = rng.choice(list(STEPS.items()))
@@ -65,7 +77,7 @@ def sample(rng: random.Random, number: int) -> Sampled:
     signature = f"def {name}({argument}: {kind}) -> {chosen[-1].returns or kind}"
     facts = [f"{name}({each!r}) == {_run(argument, codes, each)!r}" for each in given]
     body = "".join(f"    {argument} = {code}\n" for code in codes[:-1])
-    return Sampled(signature, said, facts, f"{signature}:\n{body}    return {codes[-1]}")
+    return SampledFunction(signature, said, facts, f"{signature}:\n{body}    return {codes[-1]}")
 
 
 def _given(rng: random.Random, argument: str) -> object:

@@ -29,7 +29,7 @@ MOST_DROPPED = 4
 TASK = Path(__file__).parent
 
 
-class Failed(Exception):
+class ScriptFailed(Exception):
     """A script that failed, and where: the line of its own that was last."""
 
     def __init__(self, error: BaseException) -> None:
@@ -44,7 +44,7 @@ def described(error: BaseException) -> tuple[str, str]:
     return text.split("\n")[0].partition(":")[0], text.split("\n")[-1].strip()
 
 
-def run(tree: ast.Module, seed: int) -> tuple[dict[str, Any], Failed | None, set[int]]:
+def run(tree: ast.Module, seed: int) -> tuple[dict[str, Any], ScriptFailed | None, set[int]]:
     """The names that a script leaves, how it failed, and the lines that it reached."""
     reached: set[int] = set()
 
@@ -66,7 +66,7 @@ def run(tree: ast.Module, seed: int) -> tuple[dict[str, Any], Failed | None, set
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             exec(code, vars(main))
     except BaseException as error:
-        failed = Failed(error)
+        failed = ScriptFailed(error)
     finally:
         sys.settrace(None)
     return vars(main), failed, reached

@@ -18,7 +18,7 @@ class Script(NamedTuple):
     faults: list[Fault]
 
 
-class Sampled(NamedTuple):
+class SampledScript(NamedTuple):
     script: str
     trace: str
     check: str
@@ -254,7 +254,7 @@ assert 0.75 * {n} < right <= {n}""",
 SCRIPTS = {1: (RANK, WORDS), 2: (FIT,), 3: (READER,)}
 
 
-def sample(rng: random.Random, difficulty: int) -> Sampled:
+def sample(rng: random.Random, difficulty: int) -> SampledScript:
     script = rng.choice(SCRIPTS[difficulty])
     fault = rng.choice(script.faults)
     v = rng.randint(20, 40)
@@ -270,7 +270,7 @@ def sample(rng: random.Random, difficulty: int) -> Sampled:
     }
     repair, right, broken = (text.format(**numbers) for text in (script.text, fault.right, fault.broken))
     failing = repair.replace(right, broken, 1)
-    return Sampled(
+    return SampledScript(
         script=failing,
         trace=_trace(failing, fault.at, fault.error.format(**numbers)),
         check=script.check.format(**numbers),

@@ -29,8 +29,8 @@ from lamarck.suites.frozen import freeze
 from lamarck.suites.sections import (
     EngineeringTier,
     HeldOutTask,
-    Item,
     LadderTask,
+    ProblemItem,
     SanityTier,
     StudentRecipe,
     SuiteFile,
@@ -100,13 +100,16 @@ def write_suite_file(suite: Path, file: SuiteFile) -> None:
 
 
 def _tiers(
-    design: Design, cells: list[Cell], asked: Mapping[Cell, list[Item]], teaching: Mapping[Cell, list[Item]]
+    design: Design,
+    cells: list[Cell],
+    asked: Mapping[Cell, list[ProblemItem]],
+    teaching: Mapping[Cell, list[ProblemItem]],
 ) -> Tiers:
     """Within engineering each kind of task weighs the same, however many tasks it has."""
     roles, lessons, limits = design.roles, design.lessons, design.limits
     of = {name: [cell for cell in asked if cell[0].name == name] for name in (roles.sanity, roles.trace, roles.record)}
 
-    def task(cell: Cell, items: list[Item], role: str = "") -> dict[str, Any]:
+    def task(cell: Cell, items: list[ProblemItem], role: str = "") -> dict[str, Any]:
         name, difficulty = cell[0].name, cell[1]
         limit = limits.answer or _limit(items)
         return {"name": _name(cell, role), "skill": name, "difficulty": difficulty, "max_new_tokens": limit}
@@ -171,20 +174,20 @@ def _share(cells: Sequence[Cell]) -> float:
     return round(1 / len(cells), 6)
 
 
-def _take(pool: list[Item], number: int) -> list[Item]:
+def _take(pool: list[ProblemItem], number: int) -> list[ProblemItem]:
     """The first of a pool, which then no longer holds them."""
     taken = pool[:number]
     del pool[:number]
     return taken
 
 
-def held_out_items(skill: Skill, difficulty: int, seed: int, wanted: int = MOST_ITEMS) -> list[Item]:
+def held_out_items(skill: Skill, difficulty: int, seed: int, wanted: int = MOST_ITEMS) -> list[ProblemItem]:
     """Distinct problems in the order drawn, at most as many as wanted, and as the space can spare."""
     rng = random.Random(seed_for(seed, "items", skill.name, str(difficulty)))
     wanted = min(wanted, int(skill.space(difficulty) * HELD_OUT_SHARE))
-    found: dict[str, Item] = {}
+    found: dict[str, ProblemItem] = {}
     for problem in _draws(skill, difficulty, rng, 1000 * wanted):
-        found.setdefault(problem.prompt, Item(prompt=problem.prompt, target=problem.completion))
+        found.setdefault(problem.prompt, ProblemItem(prompt=problem.prompt, target=problem.completion))
         if len(found) == wanted:
             break
     places = {prompt: place for place, prompt in enumerate(found)}
@@ -198,7 +201,7 @@ def _draws(skill: Skill, difficulty: int, rng: random.Random, number: int) -> It
     return (skill.sample(rng, difficulty) for _ in range(number))
 
 
-def _limit(items: Iterable[Item]) -> int:
+def _limit(items: Iterable[ProblemItem]) -> int:
     """Tokens for the longest target with room to go wrong after it: an answer that runs on must not be cut into a
     right one. In words, which are the tiny world's tokens; rounded up so that tasks share an engine call."""
     longest = max(len(item.target.split()) for item in items)

@@ -37,7 +37,7 @@ class Roles:
 
 
 @dataclass(frozen=True)
-class Limits:
+class TextLimits:
     """Longest texts of a model, in its tokens."""
 
     answer: int | None = None  # None: as long as the task's longest answer needs, in words
@@ -55,7 +55,7 @@ class Design:
     points: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: POINTS)
     lessons: Lessons = field(default_factory=Lessons)
     roles: Roles = field(default_factory=Roles)
-    limits: Limits = field(default_factory=Limits)
+    limits: TextLimits = field(default_factory=TextLimits)
     ships: bool = False  # whether the student's weights lie in the suite
     exam: bool = False
 
@@ -97,7 +97,7 @@ DESIGNS = {
         points=SMALL_POINTS,
         lessons=Lessons(skill="plain_record", writes=(3, 4), asks=(4,), samples=90, epochs=20),
         roles=SMALL,
-        limits=Limits(answer=64, writing=144),
+        limits=TextLimits(answer=64, writing=144),
         ships=True,
     ),
     "small-exam-v1": Design(
@@ -108,7 +108,7 @@ DESIGNS = {
         points=SMALL_POINTS,
         lessons=Lessons(skill="plain_record", knows=(3, 2), writes=(2, 3), asks=(3,), samples=90, epochs=20),
         roles=SMALL,
-        limits=Limits(answer=64, writing=144),
+        limits=TextLimits(answer=64, writing=144),
         ships=True,
         exam=True,
     ),

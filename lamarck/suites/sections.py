@@ -165,7 +165,7 @@ class SuiteFile(Section):
         return self
 
 
-class Item(Section):
+class ProblemItem(Section):
     prompt: str = Field(min_length=1)
     target: str = Field(min_length=1)
 

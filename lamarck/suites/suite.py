@@ -33,7 +33,7 @@ from lamarck.suites.sections import (
     CorpusLine,
     EngineeringTier,
     HeldOutTask,
-    Item,
+    ProblemItem,
     ShippedStudent,
     SuiteFile,
     SuiteTask,
@@ -58,7 +58,7 @@ class Suite:
     name: str
     scorers: dict[str, str]
     tiers: Tiers
-    items: dict[str, tuple[Item, ...]]
+    items: dict[str, tuple[ProblemItem, ...]]
     corpus: tuple[str, ...]
     lm_eval_tasks: dict[str, dict[str, Any]]
     engineering_files: tuple[EngineeringTask, ...]
@@ -285,8 +285,8 @@ def _load_engineering(path: Path) -> tuple[EngineeringTask, ...]:
     return tuple(load_task(file) for file in files)
 
 
-def _load_items(path: Path) -> tuple[Item, ...]:
-    items = _load_rows(path, Item)
+def _load_items(path: Path) -> tuple[ProblemItem, ...]:
+    items = _load_rows(path, ProblemItem)
     if not items:
         raise LamarckError(f"{path} holds no item: a task needs at least one")
     return items

@@ -20,14 +20,14 @@ from pathlib import Path
 from lamarck.errors import exit_with_sentence
 from lamarck.files import every_byte_read
 from lamarck.gate.allowance import approved
-from lamarck.gate.check import Answer, check_gate
+from lamarck.gate.check import HumanAnswer, check_gate
 from lamarck.gate.options import add_plan_inputs, plan_inputs
 from lamarck.gate.plan import PlanInputs
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.generation import parse_generation
 from lamarck.run_lock import take_lock
 from lamarck.train.own_copy import copy_change
-from lamarck.train.run import Job, make_child
+from lamarck.train.run import TrainingJob, make_child
 
 
 def main() -> None:
@@ -37,8 +37,10 @@ def main() -> None:
     config = load_config_of(arguments.config, child)
     with own_parent_change(plan_inputs(arguments), child.is_control) as (inputs, parent_change):
         with every_byte_read():  # nothing that is remembered of a file opens the gate
-            answer = Answer(arguments.approval, arguments.campaign_plan)
-            parents = arguments.parent_approval and Answer(arguments.parent_approval, arguments.parent_campaign_plan)
+            answer = HumanAnswer(arguments.approval, arguments.campaign_plan)
+            parents = arguments.parent_approval and HumanAnswer(
+                arguments.parent_approval, arguments.parent_campaign_plan
+            )
             admitted = check_gate(config, child, arguments.plan, answer, inputs, parents)
         busy = f"another process is training {child.name}"
         take_lock(arguments.checkpoint / "lock", busy)
@@ -51,7 +53,7 @@ def main() -> None:
         # It imports torch: after everything that can be refused without that.
         from lamarck.train.launch import run_on
 
-        job = Job(
+        job = TrainingJob(
             started,
             config,
             child,

@@ -15,7 +15,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import canonical_json
 from lamarck.seal import is_sealed, key_of, seal
 from lamarck.train.chain import Chain, Checkpoint, read_chain
-from lamarck.train.log import Row
+from lamarck.train.log import StepRow
 from lamarck.train.team import Team
 
 
@@ -35,7 +35,7 @@ class Progress:
     spent: float = 0.0
     attempts: int = 1
     optimizer_bytes: int = 0
-    log: list[Row] = field(default_factory=list)
+    log: list[StepRow] = field(default_factory=list)
     taken_in: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -116,7 +116,7 @@ def check_own(directory: Path, checkpoint: Checkpoint) -> None:
 
 def progress_of(checkpoint: Checkpoint) -> Progress:
     said = dict(checkpoint.notes["progress"])
-    return Progress(**{**said, "log": [Row(**row) for row in said["log"]]})
+    return Progress(**{**said, "log": [StepRow(**row) for row in said["log"]]})
 
 
 def _signed(digest: str, said: Mapping[str, Any]) -> bytes:

@@ -21,7 +21,7 @@ from lamarck.engine import prepare_libraries
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import atomic_directory, every_byte_read, write_json, write_text
 from lamarck.gate.allowance import Spending, approved
-from lamarck.gate.check import Answer
+from lamarck.gate.check import HumanAnswer
 from lamarck.gate.crossing import AdmittedCross, Parents, add_parents, check_cross, parents_given
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import change_digest
@@ -42,10 +42,10 @@ def main() -> None:
     config = load_config_of(arguments.config, child)
     with own_copies(parents_given(arguments)) as parents:
         with every_byte_read():  # nothing that is remembered of a file opens the gate
-            answer = Answer(arguments.approval, arguments.campaign_plan)
+            answer = HumanAnswer(arguments.approval, arguments.campaign_plan)
             said = (
-                Answer(arguments.parent_approval, arguments.parent_campaign_plan),
-                Answer(arguments.other_parent_approval, arguments.other_parent_campaign_plan),
+                HumanAnswer(arguments.parent_approval, arguments.parent_campaign_plan),
+                HumanAnswer(arguments.other_parent_approval, arguments.other_parent_campaign_plan),
             )
             admitted = check_cross(config, child, arguments.plan, answer, parents, said)
         allowance = approved(admitted, child)

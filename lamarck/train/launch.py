@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessContext, ProcessException
 
-from lamarck.config import Machine
+from lamarck.config import StageMachine
 from lamarck.errors import LamarckError
 from lamarck.models.device import device_of
 from lamarck.train.team import Team, alone
@@ -27,7 +27,7 @@ TRACE = "trace{}"
 KEPT = "the last checkpoint is kept: run again to go on"
 
 
-def run_on(machine: Machine, work: Callable[[Team], None]) -> None:
+def run_on(machine: StageMachine, work: Callable[[Team], None]) -> None:
     """Run `work`, which must be picklable, in as many processes as `machine` has GPUs; one is this process itself.
 
     Without a GPU, and where the configuration names none, they are processes on the CPU.

@@ -14,7 +14,7 @@ from lamarck.errors import LamarckError
 
 
 @dataclass(frozen=True)
-class Row:
+class StepRow:
     """One step: its loss in nats an answer token and its learning rate; speed since the row before, of all
     processes together, and the highest memory of one so far (`peak_memory`)."""
 
@@ -33,7 +33,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 @contextlib.contextmanager
-def metrics_shown(kind: Literal["none", "tensorboard"], directory: Path) -> Iterator[Callable[[Row], None]]:
+def metrics_shown(kind: Literal["none", "tensorboard"], directory: Path) -> Iterator[Callable[[StepRow], None]]:
     """What to call with every row of the log, those of a resumed run's checkpoint first.
 
     TensorBoard's events are written into `directory` anew: a run that goes on has all of its steps there, each once,
@@ -53,7 +53,7 @@ def metrics_shown(kind: Literal["none", "tensorboard"], directory: Path) -> Iter
     shutil.rmtree(directory, ignore_errors=True)
     with SummaryWriter(str(directory)) as writer:
 
-        def show(row: Row) -> None:
+        def show(row: StepRow) -> None:
             for name, value in asdict(row).items():
                 if name != "step":
                     writer.add_scalar(name, value, row.step)

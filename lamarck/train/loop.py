@@ -16,7 +16,7 @@ from lamarck.train.checkpoint import Checkpoints, Progress
 from lamarck.train.context import context_frozen_loss
 from lamarck.train.data import IGNORED, Batches
 from lamarck.train.head import is_sliced, sliced_loss
-from lamarck.train.log import Row, peak_memory
+from lamarck.train.log import StepRow, peak_memory
 from lamarck.train.optimizer import AdamW, build_optimizer, first_not_finite, grouped, set_rate, state_bytes
 from lamarck.train.second_place import copy_to_second_place, place_of
 from lamarck.train.team import Team, alone
@@ -32,7 +32,7 @@ def train(
     checkpoint: Path,
     run: str,
     on_step: Callable[[int], None],
-    on_row: Callable[[Row], None] = lambda row: None,
+    on_row: Callable[[StepRow], None] = lambda row: None,
     team: Team | None = None,
 ) -> Progress:
     """Train `model` in place. `run` names everything that decides the result: a checkpoint of another run is deleted.
@@ -90,7 +90,7 @@ def train(
                     speed = (progress.tokens - tokens_before) / seconds
                     tokens_before, seconds_before = progress.tokens, progress.device_seconds
                     memory = max(team.gather(peak_memory(device)))
-                    row = Row(progress.step, round(team.sum(loss).item(), 6), rate, round(speed, 1), memory)
+                    row = StepRow(progress.step, round(team.sum(loss).item(), 6), rate, round(speed, 1), memory)
                     progress.log.append(row)
                     on_row(row)
                 progress.step += 1

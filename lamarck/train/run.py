@@ -28,7 +28,7 @@ BASE = "results/g0/weights"
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """An approved run: what the gate admitted, which goes to every process as it was read there, and its files.
 
     `started`: in seconds since the epoch; `checkpoint` is a directory; `threads` are shared by all processes.
@@ -47,7 +47,7 @@ class Job:
     threads: int
 
 
-def make_child(job: Job, team: "Team") -> None:
+def make_child(job: TrainingJob, team: "Team") -> None:
     """Train, and write the child with its record to `job.output`; only the team's leader writes and speaks."""
     # Heavy, and the process that starts the others needs none of it.
     import torch
@@ -163,7 +163,7 @@ def _taken_in(progress: "Progress") -> tuple[TakenIn, ...]:
     return tuple(TakenIn.model_validate(each) for each in progress.taken_in)
 
 
-def _check_loaded(job: Job) -> None:
+def _check_loaded(job: TrainingJob) -> None:
     """Weights are hashed at the gate, then loaded by path. Errors: LamarckError where they changed in between."""
     if model_digest(job.weights, job.parent_change) != job.admitted.parent:
         raise LamarckError(f"the parent of {job.child.name} changed while it was loaded: nothing was trained")

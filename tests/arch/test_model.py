@@ -50,11 +50,11 @@ def test_a_pattern_that_sees_ahead_is_caught(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_mean_divided_by_the_whole_length_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sources' memory: its window was cut to the length of the text, which tells the past how long that will be."""
 
-    def by_length(self: memory.Retro, x: torch.Tensor, context: Context) -> torch.Tensor:
+    def by_length(self: memory.RetroBranch, x: torch.Tensor, context: Context) -> torch.Tensor:
         return x.cumsum(1) / x.shape[1]
 
     genome = EVERY["retro mean"]
-    monkeypatch.setattr(memory.Retro, "forward", by_length)
+    monkeypatch.setattr(memory.RetroBranch, "forward", by_length)
     model = exact(genome)
     assert future_leak(lambda each: model(each).logits, ids_for(genome)) > 1e-3
 

@@ -8,7 +8,7 @@ from lamarck.budget.estimate import duration, estimate_generation, estimate_trai
 from lamarck.budget.machine import load_catalogue, training_speed
 from lamarck.budget.memory import GIB, ROOM, recomputed_layers, training_memory
 from lamarck.budget.shape import shape_of_founder
-from lamarck.config import Config, HubFounder, Machine, load_config
+from lamarck.config import Config, HubFounder, StageMachine, load_config
 from lamarck.errors import LamarckError
 
 NOWHERE = Path("nowhere")
@@ -193,7 +193,7 @@ def test_memory_and_speed_of_training_are_estimated_as_they_were_measured(
     """What is spare in the estimate is no part of PyTorch's peak."""
     shape = shape_of_founder(HubFounder(kind="hub", repo=repo, revision="0" * 40), NOWHERE)
     assert training_memory(shape, BIG.recipe, 1, recomputed).total / GIB == pytest.approx(gib, rel=0.1)
-    speed = training_speed(load_catalogue(), Machine(gpu="H200"), shape, BIG.recipe, recomputed)
+    speed = training_speed(load_catalogue(), StageMachine(gpu="H200"), shape, BIG.recipe, recomputed)
     assert speed.tokens_per_second == pytest.approx(tokens_per_second, rel=0.2)
 
 
@@ -215,7 +215,7 @@ def test_a_small_model_keeps_every_layer_and_trains_half_again_as_fast() -> None
     shape = shape_of_founder(HubFounder(kind="hub", repo=SHAPE_8B, revision="0" * 40), NOWHERE)
     assert recomputed_layers(shape, BIG.recipe, 1, 1, ROOM * load_catalogue().gpus["H100 SXM"].memory) == 0
     kept, twice = (
-        training_speed(load_catalogue(), Machine(gpu="H200"), shape, BIG.recipe, count).tokens_per_second
+        training_speed(load_catalogue(), StageMachine(gpu="H200"), shape, BIG.recipe, count).tokens_per_second
         for count in (0, shape.layers)
     )
     assert kept == pytest.approx(1.5 * twice)

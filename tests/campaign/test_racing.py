@@ -15,7 +15,7 @@ from lamarck.campaign.racing import (
     Entry,
     Observation,
     Race,
-    Rules,
+    RaceRules,
     Rung,
     Withdrawal,
     decide,
@@ -28,7 +28,7 @@ from lamarck.errors import LamarckError
 
 SIMULATIONS = 2000
 CHALLENGERS, BLOCKS = 8, 14
-RULES = Rules(
+RULES = RaceRules(
     incumbent="default",
     challengers=tuple(f"c{number}" for number in range(CHALLENGERS)),
     blocks=tuple(f"seed{number}" for number in range(BLOCKS)),
@@ -200,7 +200,7 @@ def test_whoever_is_dropped_as_hopeless_could_not_have_won() -> None:
 
 
 def test_figures_of_one_comparison_by_hand() -> None:
-    rules = Rules(incumbent="old", challengers=("new",), blocks=tuple("abcdef"), comparisons=2, risk=0.08)
+    rules = RaceRules(incumbent="old", challengers=("new",), blocks=tuple("abcdef"), comparisons=2, risk=0.08)
     new, old = [12.0, 21.0, 33.0, 41.0, 52.0, 62.0], [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
     found = verdicts(decide(rules, np.array([old, new])))[0]
     differences = np.subtract(new, old)
@@ -211,13 +211,13 @@ def test_figures_of_one_comparison_by_hand() -> None:
 
 
 def test_all_challengers_may_be_better_at_once() -> None:
-    rules = Rules(incumbent="old", challengers=("new", "newer"), blocks=tuple("abcdefghijkl"), look_every=12)
+    rules = RaceRules(incumbent="old", challengers=("new", "newer"), blocks=tuple("abcdefghijkl"), look_every=12)
     old = np.linspace(0, 1, 12)
     assert set(decide(rules, np.stack([old, old + 1, old + 2])).better) == {"new", "newer"}
 
 
 def test_scores_that_mean_the_same_tie() -> None:
-    rules = Rules(incumbent="old", challengers=("new",), blocks=tuple("abcdef"))
+    rules = RaceRules(incumbent="old", challengers=("new",), blocks=tuple("abcdef"))
     old = np.full(6, 0.3)
     found = decide(rules, np.stack([old, old + 5e-17 + np.spacing(0.3)]))
     assert found.p_values == {"new": 1.0}
@@ -270,7 +270,7 @@ def test_a_ledger_that_is_not_of_this_race_is_refused(entries: list[Observation 
 )
 def test_rules_that_cannot_be_held_are_refused(changes: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
-        Rules.model_validate(RULES.model_dump() | changes)
+        RaceRules.model_validate(RULES.model_dump() | changes)
 
 
 def test_looks_may_be_rarer_than_blocks() -> None:

@@ -11,14 +11,14 @@ from lamarck.config.optimizer import AdamWSettings, ApolloMiniSettings, ApolloSe
 from lamarck.config.own import Problems
 from lamarck.config.prompts import Prompts
 from lamarck.config.section import Section
-from lamarck.config.strategy import Answers, Following, Sampling, Share, Strategy, load_strategy
+from lamarck.config.strategy import Following, FurtherAnswers, Sampling, Share, Strategy, load_strategy
 from lamarck.config.tiny import SkillShare, TinyFounder
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = Path(__file__).with_name("defaults.json")
 SECTIONS: tuple[type[Section], ...] = (
     *(Recipe, HFEngineConfig, VLLMEngineConfig, ServerEngineConfig, TinyFounder, SkillShare),
-    *(Strategy, Share, Problems, Following, Sampling, Answers, Prompts),
+    *(Strategy, Share, Problems, Following, Sampling, FurtherAnswers, Prompts),
     *(AdamWSettings, ApolloSettings, ApolloMiniSettings, Group, Groups),
 )
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
+from lamarck.curriculum.item import Item, ItemVerdict, Teacher, item_id
 from lamarck.lineage.records import make_record
 from lamarck.skills import get_skill
 
@@ -20,7 +20,7 @@ def item(skill: str, difficulty: int, rng: random.Random, teacher: str = "g0", *
         "prompt": problem.prompt,
         "completion": problem.completion,
         "teacher": Teacher(generation=teacher, digest=f"digest of {teacher}"),
-        "verdict": Verdict(verified=True, by=skill, score=1.0),
+        "verdict": ItemVerdict(verified=True, by=skill, score=1.0),
         "strategy": "5" * 64,
     }
     return Item.model_validate(values | changes)

@@ -11,7 +11,7 @@ from lamarck.config.strategy import Strategy
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.item import Item, Teacher
-from lamarck.curriculum.propose import Author, Proposal
+from lamarck.curriculum.propose import Author, CurriculumInMaking
 from lamarck.curriculum.screen import Contamination
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
@@ -58,7 +58,7 @@ def written(weights: Path, engine: Engine | None = None, **changes: object) -> l
     author = Author(Teacher(generation="g0", digest="d"), "s")
     strategy = Strategy.model_validate(STRATEGY | changes)
     engine = engine or load_engine(HFEngineConfig(), weights, None)
-    return Proposal(engine, strategy, author, Contamination([]), 0, lambda samples: None).verified()
+    return CurriculumInMaking(engine, strategy, author, Contamination([]), 0, lambda samples: None).verified()
 
 
 def kept(cells: list[Cell]) -> list[Item]:

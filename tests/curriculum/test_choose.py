@@ -1,6 +1,6 @@
 """Of several answers, which one is learned: the first that holds, the shortest, or what most of them say."""
 
-from lamarck.curriculum.choose import Candidate, Chosen, choose
+from lamarck.curriculum.choose import CandidateAnswer, Chosen, choose
 from lamarck.skills import Problem, get_skill
 
 SUM = "<a2> 4 + 5 - 3 =>"
@@ -9,7 +9,7 @@ WORDS = "Solve the problem. Show a Python program, then a line `Answer: NUMBER`.
 
 def chosen(skill: str, prompt: str, answers: list[str], how: str) -> Chosen | None:
     known = get_skill(skill)
-    candidates = [Candidate(Problem(prompt, answer), "", "solve") for answer in answers]
+    candidates = [CandidateAnswer(Problem(prompt, answer), "", "solve") for answer in answers]
     return choose(known, candidates, how, known.verify)  # type: ignore[arg-type]
 
 
@@ -30,8 +30,8 @@ def test_the_first_that_is_verified() -> None:
 def test_the_shortest_that_is_verified_reasoning_included() -> None:
     long, short = program("a = 4\nb = a + 5", "9"), program("a = 4 + 5", "9")
     assert text_of(chosen("math_word", WORDS, [long, "Answer: 9", short], "shortest")) == short
-    thoughtful = Candidate(Problem(WORDS, short), "a thought " * 20, "solve")
-    brief = Candidate(Problem(WORDS, long), "", "solve")
+    thoughtful = CandidateAnswer(Problem(WORDS, short), "a thought " * 20, "solve")
+    brief = CandidateAnswer(Problem(WORDS, long), "", "solve")
     skill = get_skill("math_word")
     assert text_of(choose(skill, [thoughtful, brief], "shortest", skill.verify)) == long
 

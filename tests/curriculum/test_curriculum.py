@@ -15,7 +15,7 @@ from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.describe import describe
 from lamarck.curriculum.item import DATA, Item, Teacher
 from lamarck.curriculum.mix import as_written, replay
-from lamarck.curriculum.propose import Author, Proposal
+from lamarck.curriculum.propose import Author, CurriculumInMaking
 from lamarck.curriculum.screen import Contamination
 from lamarck.engine import Engine
 from lamarck.engine.rule import RuleEngine
@@ -51,9 +51,9 @@ def scripted(odds: dict[str, float]) -> RuleEngine:
     return RuleEngine(write)
 
 
-def proposal(engine: Engine, seed: int = 0, held_out: Iterable[str] = (), **changes: Any) -> Proposal:
+def proposal(engine: Engine, seed: int = 0, held_out: Iterable[str] = (), **changes: Any) -> CurriculumInMaking:
     strategy = STRATEGY.model_validate(STRATEGY.model_dump() | changes)
-    return Proposal(engine, strategy, AUTHOR, Contamination(held_out), seed, lambda samples: None)
+    return CurriculumInMaking(engine, strategy, AUTHOR, Contamination(held_out), seed, lambda samples: None)
 
 
 def kept(cells: list[Cell]) -> list[Item]:

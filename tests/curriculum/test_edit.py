@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lamarck.curriculum.edit import Edit, editable, read_edit, recount
+from lamarck.curriculum.edit import CurriculumEdit, editable, read_edit, recount
 from lamarck.curriculum.item import item_id
 from lamarck.curriculum.mix import as_written
 from lamarck.curriculum.screen import Contamination
@@ -27,15 +27,15 @@ def text(rows: Lines) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def accepted(rows: Lines) -> Edit:
+def accepted(rows: Lines) -> CurriculumEdit:
     edit = read_edit(text(rows), ITEMS, SUITE)
-    assert isinstance(edit, Edit), edit
+    assert isinstance(edit, CurriculumEdit), edit
     return edit
 
 
 def refusals(content: str) -> list[tuple[int, str]]:
     found = read_edit(content, ITEMS, SUITE)
-    assert not isinstance(found, Edit)
+    assert not isinstance(found, CurriculumEdit)
     return [(refusal.line, refusal.reason) for refusal in found]
 
 
@@ -61,11 +61,11 @@ def test_a_changed_item_is_verified_again_and_says_where_it_comes_from() -> None
     assert after.teacher == ITEMS[1].teacher
     assert after.verdict.verified
     again = read_edit(text([json.loads(line) for line in editable(edit.items).splitlines()]), edit.items, SUITE)
-    assert isinstance(again, Edit) and not again.changes
+    assert isinstance(again, CurriculumEdit) and not again.changes
     rows = [json.loads(line) for line in editable(edit.items).splitlines()]
     rows[1] |= {"prompt": "<j1> city fir ; =>", "completion": '{ "city" : "fir" }'}
     third = read_edit(text(rows), edit.items, SUITE)
-    assert isinstance(third, Edit)
+    assert isinstance(third, CurriculumEdit)
     assert third.items[1].edited_from == ITEMS[1].id
 
 
@@ -132,7 +132,7 @@ def test_an_item_that_teaches_to_write_a_problem_follows_it() -> None:
     assert [row["id"] for row in rows] == [item.id for item in ITEMS]
     rows[1] |= {"prompt": "<j1> city oak ; =>", "completion": '{ "city" : "oak" }'}
     edit = read_edit(text(rows[1:]), everything, SUITE)
-    assert isinstance(edit, Edit)
+    assert isinstance(edit, CurriculumEdit)
     assert edit.dropped == [ITEMS[0], twins[0]]
     changed = edit.items[len(ITEMS) - 1]
     assert (changed.task, changed.prompt, changed.completion) == ("write", "<j1>", 'city oak ; => { "city" : "oak" }')
@@ -157,7 +157,7 @@ def test_counts_after_an_edit() -> None:
     replayed = items({("json_mode", 1): 2}, seed=9, teacher="earlier")
     rows = [json.loads(line) for line in editable([*ITEMS, *replayed]).splitlines()]
     edit = read_edit(text(rows[2:-1]), [*ITEMS, *replayed], SUITE)
-    assert isinstance(edit, Edit)
+    assert isinstance(edit, CurriculumEdit)
     before = card(ITEMS, "g2", "g0", replayed=2)
     after = recount(before, edit, "digest of g0")
     assert (after["items"], after["kept"], after["replayed"]) == (6, 5, 1)

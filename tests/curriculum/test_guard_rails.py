@@ -9,7 +9,7 @@ from lamarck.config.limits import Limit, broken_limits
 from lamarck.config.section import check_section
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.guard_rails import distinct_ngrams, evenly, measure, vendi
-from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
+from lamarck.curriculum.item import Item, ItemVerdict, Teacher, item_id
 from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError
 
@@ -24,7 +24,7 @@ def item(prompt: str, completion: str = "yes", difficulty: int = 1) -> Item:
         prompt=prompt,
         completion=completion,
         teacher=Teacher(generation="g0", digest="0"),
-        verdict=Verdict(verified=True, by="json_mode", score=1.0),
+        verdict=ItemVerdict(verified=True, by="json_mode", score=1.0),
         strategy="0",
     )
 

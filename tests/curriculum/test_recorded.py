@@ -9,7 +9,7 @@ import pytest
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.item import Teacher
-from lamarck.curriculum.propose import Author, Proposal
+from lamarck.curriculum.propose import Author, CurriculumInMaking
 from lamarck.curriculum.screen import Contamination
 from lamarck.engine.rule import RuleEngine
 from lamarck.skills import get_skill
@@ -61,7 +61,9 @@ def cell_after(text: str) -> Cell:
         }
     )
     author = Author(Teacher(generation="g0", digest="d"), "s")
-    (cell,) = Proposal(RuleEngine(lambda *_: text), strategy, author, Contamination([]), 0, lambda _: None).verified()
+    (cell,) = CurriculumInMaking(
+        RuleEngine(lambda *_: text), strategy, author, Contamination([]), 0, lambda _: None
+    ).verified()
     return cell
 
 
@@ -99,6 +101,6 @@ def test_a_request_carries_what_the_skill_asks_and_a_topic_of_its_own() -> None:
         }
     )
     author = Author(Teacher(generation="g0", digest="d"), "s")
-    Proposal(RuleEngine(write), strategy, author, Contamination([]), 0, lambda _: None).verified()
+    CurriculumInMaking(RuleEngine(write), strategy, author, Contamination([]), 0, lambda _: None).verified()
     assert all(skill.ask(1) in prompt for prompt in asked)
     assert len(asked) > 10

@@ -8,7 +8,7 @@ import yaml
 from typer.testing import CliRunner
 
 from lamarck.cli import app
-from lamarck.curriculum.refused import EXAMPLES, OF_REFUSED, Refused, read_refused, reasons, write_refused
+from lamarck.curriculum.refused import EXAMPLES, OF_REFUSED, RejectedLine, read_refused, reasons, write_refused
 from lamarck.errors import LamarckError
 from lamarck.lineage.generation import Generation
 from tests.curriculum.test_curriculum import proposal, scripted
@@ -33,8 +33,8 @@ def test_every_reason_has_its_number_and_its_texts() -> None:
     assert max(len(row.text) for row in rows) <= 4000
 
 
-def refused(reason: str, skill: str, number: int, text: str = "x", why: str = "") -> Refused:
-    return Refused(reason=reason, skill=skill, difficulty=1, number=number, why=why, text=text)
+def refused(reason: str, skill: str, number: int, text: str = "x", why: str = "") -> RejectedLine:
+    return RejectedLine(reason=reason, skill=skill, difficulty=1, number=number, why=why, text=text)
 
 
 def test_reasons_come_by_number_with_examples_from_different_cells() -> None:

@@ -7,14 +7,14 @@ import pytest
 import torch
 import yaml
 
-from lamarck.config import HFEngineConfig, Machine
+from lamarck.config import HFEngineConfig, StageMachine
 from lamarck.curriculum.__main__ import main as write
 from lamarck.engine import load_engine
 from lamarck.errors import LamarckError
 from lamarck.eval.__main__ import main as evaluate
 from lamarck.models.device import device_of
 
-PLANNED = Machine(gpu="H100 SXM")
+PLANNED = StageMachine(gpu="H100 SXM")
 SENTENCE = "this step is planned on 1 x H100 SXM, but the GPUs seen here are 0: run it where there are as many"
 
 
@@ -25,7 +25,7 @@ def _no_gpu() -> None:
 
 
 def test_only_where_the_plan_names_no_gpu_a_cpu_will_do() -> None:
-    assert device_of(Machine()).type == device_of(Machine(count=2)).type == "cpu"
+    assert device_of(StageMachine()).type == device_of(StageMachine(count=2)).type == "cpu"
     with pytest.raises(LamarckError, match=SENTENCE):
         device_of(PLANNED)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lamarck.config import HFEngineConfig, Machine
+from lamarck.config import HFEngineConfig, StageMachine
 from lamarck.engine import load_engine
 from lamarck.engine.hf import HFEngine
 from tests.gpu import needs_gpu
@@ -16,7 +16,7 @@ pytestmark = needs_gpu
 
 @pytest.fixture(scope="module")
 def engine(tiny_model: Path) -> HFEngine:
-    loaded = load_engine(HFEngineConfig(batch_size=16), tiny_model, None, Machine(gpu="H100 SXM"))
+    loaded = load_engine(HFEngineConfig(batch_size=16), tiny_model, None, StageMachine(gpu="H100 SXM"))
     assert isinstance(loaded, HFEngine)
     return loaded
 

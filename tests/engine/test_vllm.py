@@ -17,12 +17,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lamarck.config import Config, HFEngineConfig, Machine, VLLMEngineConfig
+from lamarck.config import Config, HFEngineConfig, StageMachine, VLLMEngineConfig
 from lamarck.config.section import check_section
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.item import Teacher
-from lamarck.curriculum.propose import Author, Proposal
+from lamarck.curriculum.propose import Author, CurriculumInMaking
 from lamarck.curriculum.screen import Contamination
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
@@ -163,7 +163,7 @@ def test_through_vllm_a_teacher_writes_the_same_curriculum(adapted: Pair) -> Non
 
 def written(engine: Engine) -> list[Cell]:
     author = Author(Teacher(generation="g1", digest="d"), "s")
-    return Proposal(engine, STRATEGY, author, Contamination([]), 0, lambda samples: None).verified()
+    return CurriculumInMaking(engine, STRATEGY, author, Contamination([]), 0, lambda samples: None).verified()
 
 
 def test_through_vllm_an_evaluation_is_the_same(founder: Pair, suite: Suite) -> None:
@@ -234,7 +234,7 @@ def test_it_does_not_load_on_a_cpu_what_is_planned_on_a_gpu(vllm_python: Path, t
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(LamarckError, match=r"^this step is planned on 2 x H100 SXM, but the GPUs seen here are 0: "):
-        load_engine(settings(vllm_python), tiny_model, None, Machine(gpu="H100 SXM", count=2))
+        load_engine(settings(vllm_python), tiny_model, None, StageMachine(gpu="H100 SXM", count=2))
 
 
 def test_the_worker_dies_with_us_even_in_the_middle_of_its_work(vllm_python: Path, tiny_model: Path) -> None:

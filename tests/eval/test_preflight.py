@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from lamarck.errors import LamarckError
-from lamarck.eval.preflight import COUNT, KIND, Seen, check
+from lamarck.eval.preflight import COUNT, KIND, SeenGpu, check
 from lamarck.judging.sandbox import Sandbox
 
-H200 = Seen("NVIDIA H200", free=149 * 10**9, total=150 * 10**9)
+H200 = SeenGpu("NVIDIA H200", free=149 * 10**9, total=150 * 10**9)
 
 
 @pytest.mark.parametrize(
@@ -18,11 +18,11 @@ H200 = Seen("NVIDIA H200", free=149 * 10**9, total=150 * 10**9)
     [
         ([], "torch sees 0 GPUs, not the 2 that were rented"),
         ([H200], "torch sees 1 GPUs, not the 2"),
-        ([H200, Seen("NVIDIA H100 80GB HBM3", 80, 80)], "torch sees a NVIDIA H100 80GB HBM3, not the NVIDIA H200"),
-        ([H200, Seen("NVIDIA H200", 50 * 10**9, 150 * 10**9)], "has 33% of its memory free"),
+        ([H200, SeenGpu("NVIDIA H100 80GB HBM3", 80, 80)], "torch sees a NVIDIA H100 80GB HBM3, not the NVIDIA H200"),
+        ([H200, SeenGpu("NVIDIA H200", 50 * 10**9, 150 * 10**9)], "has 33% of its memory free"),
     ],
 )
-def test_other_gpus_than_were_rented(seen: list[Seen], sentence: str) -> None:
+def test_other_gpus_than_were_rented(seen: list[SeenGpu], sentence: str) -> None:
     with pytest.raises(LamarckError, match=sentence):
         check(seen, "NVIDIA H200", 2)
 

@@ -12,7 +12,7 @@ from lamarck.evolve.file import load_evolution
 from lamarck.evolve.ledger import Compared
 from lamarck.evolve.motifs import motifs
 from lamarck.evolve.novelty import distance
-from lamarck.evolve.scores import Scores
+from lamarck.evolve.scores import GenomeScores
 from lamarck.evolve.static import training_bytes, why_too_large
 from tests.arch.kinds import EVERY, MOE, PLAIN, genome_of
 from tests.evolve.small import evolution
@@ -74,7 +74,7 @@ def test_drift_has_no_favourites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def compared(arm: str, seed: int, score: float) -> Compared:
-    scores = Scores(blocks=(score,), memory=1, parameters=1, instability=0.0)
+    scores = GenomeScores(blocks=(score,), memory=1, parameters=1, instability=0.0)
     return Compared(
         arm=arm, candidate="c", seed=seed, tokens=1, flops=1.0, parameters=1, stopped="tokens", scores=scores
     )  # type: ignore[arg-type]

@@ -9,12 +9,12 @@ import yaml
 
 from lamarck.config import Config
 from lamarck.config.section import check_section
-from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
+from lamarck.curriculum.item import Item, ItemVerdict, Teacher, item_id
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, write_json, write_jsonl
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
-from lamarck.gate.check import Admitted, Answer, check_gate
+from lamarck.gate.check import Admitted, HumanAnswer, check_gate
 from lamarck.gate.plan import ControlInputs, Plan, PlanInputs, build_plan
 from lamarck.gate.planned import plan_digest
 from lamarck.lineage.artifacts import PLAN
@@ -51,7 +51,7 @@ def write_curriculum(path: Path, seed: int) -> None:
                 prompt=problem.prompt,
                 completion=problem.completion,
                 teacher=Teacher(generation="g0", digest="0"),
-                verdict=Verdict(verified=True, by="json_mode", score=1.0),
+                verdict=ItemVerdict(verified=True, by="json_mode", score=1.0),
                 strategy="0",
             )
         )
@@ -87,7 +87,7 @@ def say_yes(key: Path | None = None) -> None:
 
 
 def check(settings: Config, generation: Generation = G1) -> Admitted:
-    return check_gate(settings, generation, G1.plan, Answer(G1.approval), inputs(settings), None)
+    return check_gate(settings, generation, G1.plan, HumanAnswer(G1.approval), inputs(settings), None)
 
 
 def refusal(settings: Config | None = None, generation: Generation = G1) -> str:

@@ -13,7 +13,7 @@ from lamarck.files import write_json, write_text
 from lamarck.gate.allowance import approved
 from lamarck.gate.approve import answer, approve
 from lamarck.gate.campaign import CampaignPlan, campaign_plan, member_of
-from lamarck.gate.check import Admitted, Answer, asked_of_campaign, check_gate, check_trained
+from lamarck.gate.check import Admitted, HumanAnswer, asked_of_campaign, check_gate, check_trained
 from lamarck.gate.plan import Plan, PlanInputs, build_plan
 from lamarck.gate.planned import plan_digest, plan_text
 from lamarck.lineage.generation import CampaignStep, Generation, description_file
@@ -58,7 +58,7 @@ def say_yes(plan: CampaignPlan, step: CampaignStep = ONCE) -> None:
 
 
 def check(config: Config | None = None, child: Generation = CHILD, step: CampaignStep = ONCE) -> Admitted:
-    given = Answer(child.approval, step.plan)
+    given = HumanAnswer(child.approval, step.plan)
     return check_gate(config or settings(), child, child.plan, given, made_from(), None)
 
 

@@ -14,7 +14,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_json, write_json, write_text
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
-from lamarck.gate.check import Answer, gate_state
+from lamarck.gate.check import HumanAnswer, gate_state
 from lamarck.gate.crossing import AdmittedCross, ParentFiles, Parents, check_cross, propose_cross
 from lamarck.gate.plan import CrossPlan, read_childs_plan
 from lamarck.gate.planned import plan_digest, plan_text
@@ -72,8 +72,8 @@ def plan_it() -> CrossPlan:
 
 
 def check(child: Generation = CHILD) -> AdmittedCross:
-    answers = (Answer(FIRST.approval), Answer(OTHER.approval))
-    return check_cross(own_config(), child, CHILD.plan, Answer(CHILD.approval), files(), answers)
+    answers = (HumanAnswer(FIRST.approval), HumanAnswer(OTHER.approval))
+    return check_cross(own_config(), child, CHILD.plan, HumanAnswer(CHILD.approval), files(), answers)
 
 
 def approved() -> CrossPlan:

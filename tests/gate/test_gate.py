@@ -12,7 +12,7 @@ from lamarck.curriculum.item import read_curriculum
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, write_json
 from lamarck.gate.approve import approve
-from lamarck.gate.check import Answer, check_gate, gate_state
+from lamarck.gate.check import HumanAnswer, check_gate, gate_state
 from lamarck.gate.plan import Plan
 from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import short
@@ -52,7 +52,7 @@ def test_a_plan_of_another_generation_in_this_ones_place_is_refused() -> None:
     approval = G1.approval.with_name("g2.ok")
     G1.approval.rename(approval)
     with pytest.raises(LamarckError, match="the plan of g2 is one of g1"):
-        check_gate(config(), G2, G1.plan, Answer(approval), inputs(config()), None)
+        check_gate(config(), G2, G1.plan, HumanAnswer(approval), inputs(config()), None)
 
 
 def test_a_plan_that_shows_other_settings_than_it_means_is_refused() -> None:

@@ -16,7 +16,7 @@ from lamarck.gate.check import asked_of, check_answer, gate_state
 from lamarck.gate.plan import read_plan
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import check_signature, signature_of, signer_lists
-from lamarck.train.run import Job, _check_loaded
+from lamarck.train.run import TrainingJob, _check_loaded
 from tests.gate.opens import before_opening, count_opens
 from tests.gate.project import G1, ME, check, config, flip_last_byte, make_plan, refusal, say_yes, write_plan
 from tests.gate.test_signature import allow, make_key
@@ -147,7 +147,7 @@ def test_a_plan_has_one_text() -> None:
 def test_weights_that_change_after_the_gate_are_not_trained() -> None:
     say_yes()
     nowhere = Path("nowhere")
-    job = Job(0.0, config(), G1, check(config()), STUDENT, G1.weights, None, nowhere, nowhere, nowhere, 1)
+    job = TrainingJob(0.0, config(), G1, check(config()), STUDENT, G1.weights, None, nowhere, nowhere, nowhere, 1)
     _check_loaded(job)
     flip_last_byte(G1.weights / "model.safetensors")()
     with pytest.raises(LamarckError, match="the parent of g1 changed while it was loaded"):

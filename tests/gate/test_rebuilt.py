@@ -13,7 +13,7 @@ from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import write_json
 from lamarck.gate.approve import approve
-from lamarck.gate.check import Admitted, Answer, check_gate
+from lamarck.gate.check import Admitted, HumanAnswer, check_gate
 from lamarck.gate.plan import Plan, PlanInputs, build_plan
 from lamarck.gate.planned import plan_digest
 from tests.gate.project import G1, G2, ME, config, inputs, refusal, say_yes, write_plan
@@ -79,7 +79,7 @@ def test_a_trainer_without_the_control_arms_files_does_not_believe_the_plan() ->
     say_yes()
     alone = PlanInputs(G1.weights, None, G1.curriculum, None, None)
     with pytest.raises(LamarckError, match="covers its control arm, whose files are not given"):
-        check_gate(config(), G1, G1.plan, Answer(G1.approval), alone, None)
+        check_gate(config(), G1, G1.plan, HumanAnswer(G1.approval), alone, None)
 
 
 def test_a_price_that_changed_is_asked_about_again() -> None:
@@ -91,7 +91,7 @@ def test_a_price_that_changed_is_asked_about_again() -> None:
     catalogue.write_text(before.replace("dollars: ", "dollars: 9"))
     assert "(cost.machine.dollars)" in refusal(settings)
     catalogue.write_text(before)
-    check_gate(settings, G1, G1.plan, Answer(G1.approval), inputs(settings), None)
+    check_gate(settings, G1, G1.plan, HumanAnswer(G1.approval), inputs(settings), None)
 
 
 @pytest.fixture
@@ -114,9 +114,9 @@ def check_g2(made: PlanInputs, settings: Config | None = None, parent_approval: 
         settings or config(control=False),
         G2,
         G2.plan,
-        Answer(G2.approval),
+        HumanAnswer(G2.approval),
         made,
-        None if parent_approval is None else Answer(parent_approval),
+        None if parent_approval is None else HumanAnswer(parent_approval),
     )
 
 

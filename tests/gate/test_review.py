@@ -6,7 +6,7 @@ import re
 from rich.console import Console
 
 from lamarck.curriculum.item import Item, item_id
-from lamarck.curriculum.refused import Refused, refused_path, write_refused
+from lamarck.curriculum.refused import RejectedLine, refused_path, write_refused
 from lamarck.files import write_json, write_jsonl
 from lamarck.gate import review
 from tests.gate.project import G1, config, make_plan, write_plan
@@ -55,7 +55,9 @@ def test_it_says_what_was_left_out_and_why() -> None:
     dropped = {"wrong": 9, "malformed": 30, "duplicate": 1, "unsound": 7, "near duplicate": 2, "in the suite": 3}
     assert review.left_out(G1, {"dropped": dropped}) == []
     rows = [
-        Refused(reason=reason, skill="json_mode", difficulty=2, number=number, why=f"{reason}\x1b[2J", text="t" * 500)
+        RejectedLine(
+            reason=reason, skill="json_mode", difficulty=2, number=number, why=f"{reason}\x1b[2J", text="t" * 500
+        )
         for reason, number in dropped.items()
     ]
     write_refused(refused_path(G1.curriculum), rows)

@@ -10,7 +10,7 @@ import pytest
 
 from lamarck.errors import LamarckError
 from lamarck.gate.approval import Approval, today, write_approval
-from lamarck.gate.check import Answer, check_gate, gate_state
+from lamarck.gate.check import HumanAnswer, check_gate, gate_state
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import sign
 from tests.gate.project import G1, ME, ROOT, check, config, edit_approval, inputs, make_plan, refusal, say_yes
@@ -142,7 +142,7 @@ def test_an_approval_that_lies_elsewhere_is_bound_by_the_plans_checkout(
     )
     write_approval(copy, approval)
     with pytest.raises(LamarckError, match="is not signed, and config/allowed_signers exists"):
-        check_gate(config(), G1, G1.plan, Answer(copy), inputs(config()), None)
+        check_gate(config(), G1, G1.plan, HumanAnswer(copy), inputs(config()), None)
 
 
 def test_a_list_nearer_to_the_approval_replaces_none(monkeypatch: pytest.MonkeyPatch) -> None:

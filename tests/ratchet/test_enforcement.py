@@ -14,7 +14,7 @@ from lamarck.errors import LamarckError
 from lamarck.judging.sandbox import Run, Sandbox
 from lamarck.ratchet.agents.command import redacted
 from lamarck.ratchet.check import holds_passage
-from lamarck.ratchet.file import Budget
+from lamarck.ratchet.file import ExperimentBudget
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.room import Said, _failure_of
 from lamarck.ratchet.rows import Row
@@ -142,7 +142,7 @@ def test_the_clock_is_outside_the_room(project: Path) -> None:
 def test_a_run_that_ended_well_but_late_is_an_overrun() -> None:
     """Whatever is said in the room of how it ended."""
     ended = Run(exit_code=0, stopped_by=None, stdout="", stderr="", archive=b"")
-    budget = Budget(kind="wall_seconds", amount=1, startup_seconds=1)
+    budget = ExperimentBudget(kind="wall_seconds", amount=1, startup_seconds=1)
     assert _failure_of(ended, Said(code=0), False, budget) == ""
     assert _failure_of(ended, Said(code=0), True, budget).startswith("overrun")
 

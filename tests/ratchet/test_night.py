@@ -22,11 +22,11 @@ from lamarck.gate.approval import Approver
 from lamarck.gate.planned import plan_digest, plan_text
 from lamarck.gate.ratchet import read_ratchet_plan
 from lamarck.judging.sandbox import Sandbox
-from lamarck.ratchet.agents.proposal import Context, told
+from lamarck.ratchet.agents.proposal import AgentContext, told
 from lamarck.ratchet.branches import compare
 from lamarck.ratchet.file import load_ratchet
 from lamarck.ratchet.ledger import append, read_ledger
-from lamarck.ratchet.night import Closed, Proposed, Ran
+from lamarck.ratchet.night import DecidedLine, Proposed, Ran
 from lamarck.ratchet.night_files import NightFiles, mark
 from lamarck.ratchet.plan import make_plan, read_subject
 from lamarck.ratchet.run import Until
@@ -88,7 +88,7 @@ def test_a_night_goes_on_from_wherever_it_was_killed(project: Path, sandbox: San
     mark(NIGHT, over=False)
     run(made)
     assert git(project, "rev-parse", "autoresearch/night")
-    kept = [number for number, line in enumerate(lines) if isinstance(line, Closed) and line.status == "keep"]
+    kept = [number for number, line in enumerate(lines) if isinstance(line, DecidedLine) and line.status == "keep"]
     for end in (1, len(lines) // 2, kept[0]):
         NIGHT.ledger.write_bytes(b"\n".join(whole.split(b"\n")[:end]) + b'\n{"kind": "ru')
         git(project, "update-ref", "-d", "refs/heads/autoresearch/night")
@@ -369,7 +369,7 @@ def test_what_a_subject_says_of_itself_is_promoted_nowhere(project: Path) -> Non
 
 def test_an_agent_s_prompt_fits_one_word_of_a_command_line() -> None:
     long = "x" * 10**6
-    said = told(Context(1, {}, {}, "m", "minimize", long, (), long, long, (long, long, long)))
+    said = told(AgentContext(1, {}, {}, "m", "minimize", long, (), long, long, (long, long, long)))
     assert len(said.encode()) < 2**17
 
 

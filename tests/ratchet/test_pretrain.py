@@ -12,14 +12,14 @@ import pytest
 
 from lamarck.judging.sandbox import Sandbox
 from lamarck.ratchet.agents.mutation import Mutation
-from lamarck.ratchet.agents.proposal import Context
-from lamarck.ratchet.file import Budget, MutationAgent, load_ratchet
-from lamarck.ratchet.room import Laboratory, Outcome
+from lamarck.ratchet.agents.proposal import AgentContext
+from lamarck.ratchet.file import ExperimentBudget, MutationAgent, load_ratchet
+from lamarck.ratchet.room import ExperimentOutcome, ExperimentRoom
 from lamarck.ratchet.subject import repository_of
 
 SUBJECT = Path(__file__).parents[2] / "research" / "pretrain"
 RATCHET = load_ratchet(SUBJECT / "ratchet.yaml")
-STEPS = Budget(kind="steps", amount=6, most_seconds=120)
+STEPS = ExperimentBudget(kind="steps", amount=6, most_seconds=120)
 BOS, BYTES = 0, 2
 
 
@@ -42,11 +42,11 @@ def data() -> Mapping[str, bytes]:
     }
 
 
-def experiment(sandbox: Sandbox, data: Mapping[str, bytes], train: str, seed: int = 1) -> Outcome:
+def experiment(sandbox: Sandbox, data: Mapping[str, bytes], train: str, seed: int = 1) -> ExperimentOutcome:
     fixed = {name: (SUBJECT / name).read_bytes() for name in RATCHET.file.immutable_files}
     fixed |= {name: data[name] for name in RATCHET.file.data_files}
     hidden = {name: data[name] for name in RATCHET.file.evaluation_files}
-    laboratory = Laboratory(sandbox, RATCHET.file, fixed, hidden)
+    laboratory = ExperimentRoom(sandbox, RATCHET.file, fixed, hidden)
     return laboratory.experiment({"train.py": train.encode()}, seed, STEPS, {})
 
 
@@ -127,7 +127,7 @@ def test_every_key_of_its_space_is_a_constant_of_the_file() -> None:
     assert isinstance(settings, MutationAgent)
     files = {"train.py": source().encode()}
     for number in range(1, 20):
-        context = Context(number, files, {}, "val_bpb", "minimize", "", (), "", "", ())
+        context = AgentContext(number, files, {}, "val_bpb", "minimize", "", (), "", "", ())
         proposal = Mutation(settings).propose(context)
         changed = proposal.files["train.py"].decode()
         ast.parse(changed)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from lamarck.ratchet.night import Closed, Mend, Night, Propose, Proposed, Ran, Run, Stop, is_simple
+from lamarck.ratchet.night import DecidedLine, Mend, NextExperiment, Night, Propose, Proposed, Ran, Stop, is_simple
 from lamarck.ratchet.verdict import Rigor, Simplicity, confirm
 
 RIGOR = Rigor()
@@ -16,7 +16,7 @@ RIGOR = Rigor()
 class Played(NamedTuple):
     night: Night
     runs: int
-    lines: list[Ran | Proposed | Closed]
+    lines: list[Ran | Proposed | DecidedLine]
 
 
 def play(
@@ -33,18 +33,18 @@ def play(
     over the incumbent of its time. `heavy`: with the tails of Student's t of three degrees of freedom."""
     night = Night(rigor, simplicity or Simplicity(), sign, 1)
     runs, level = 0, 0.0
-    lines: list[Ran | Proposed | Closed] = []
+    lines: list[Ran | Proposed | DecidedLine] = []
     while not isinstance(action := night.next(), Stop):
         if isinstance(action, Propose):
             if action.number > proposals:
                 break
-            line: Ran | Proposed | Closed = Proposed(number=action.number, commit=f"c{action.number}",
+            line: Ran | Proposed | DecidedLine = Proposed(number=action.number, commit=f"c{action.number}",
                                                      description="", nodes=nodes)  # fmt: skip
-        elif isinstance(action, Closed):
+        elif isinstance(action, DecidedLine):
             line = action
             level += gain(action.number) if action.status == "keep" else 0.0
         else:
-            assert isinstance(action, Run)
+            assert isinstance(action, NextExperiment)
             runs += 1
             noise = rng.standard_t(3) / 3**0.5 if heavy else rng.normal()
             score = level + noise + (gain(night.number) if action.candidate else 0.0)
@@ -127,11 +127,11 @@ def test_a_candidate_that_ignores_its_seed_is_not_kept_for_its_luck() -> None:
     night = Night(RIGOR, Simplicity(), 1, 1)
     rng = np.random.default_rng(7)
     number = 0
-    while not isinstance(action := night.next(), Closed):
+    while not isinstance(action := night.next(), DecidedLine):
         if isinstance(action, Propose):
             number = action.number
             night.apply(Proposed(number=number, commit="c", description="", nodes=0))
-        elif isinstance(action, Run):
+        elif isinstance(action, NextExperiment):
             metric = 9.0 if action.candidate else float(rng.normal())
             night.apply(Ran(proposal=number, candidate=action.candidate, stage=action.stage, pair=action.pair,
                             seed=action.seed, metric=metric))  # fmt: skip
@@ -152,7 +152,7 @@ def test_a_slip_may_be_mended_so_often_and_an_idea_that_does_not_work_is_left() 
     assert isinstance(crashed("NameError: name 'x' is not defined", 1), Mend)
     for failure, mends in (("NameError: name 'x'", 2), ("out of memory", 0), ("overrun: it took more", 0)):
         closed = crashed(failure, mends)
-        assert isinstance(closed, Closed) and closed.status == "crash" and closed.why == failure
+        assert isinstance(closed, DecidedLine) and closed.status == "crash" and closed.why == failure
     assert not is_simple("diverged: its loss was above 100, or no number")
 
 
@@ -167,12 +167,12 @@ def test_a_night_is_told_by_any_beginning_of_its_ledger() -> None:
         action = night.next()
         match line:
             case Ran():
-                assert isinstance(action, Run)
+                assert isinstance(action, NextExperiment)
                 did = (line.candidate, line.stage, line.pair, line.seed)
                 assert (action.candidate, action.stage, action.pair, action.seed) == did
             case Proposed():
                 assert action == Propose(line.number)
-            case Closed():
+            case DecidedLine():
                 assert action == line
 
 

@@ -9,10 +9,10 @@ import pytest
 from lamarck.judging.sandbox import Sandbox, SandboxUnavailable
 from lamarck.judging.trial import Outcome
 from lamarck.skills import Malformed, Problem
-from lamarck.skills.curriculum_design import HEAD, MOST_STEPS, CurriculumDesign, _judged
+from lamarck.skills.curriculum_design import HEAD, MOST_STEPS, CurriculumDesignSkill, _judged
 from lamarck.skills.machine_templates import WORLDS
 
-SKILL = CurriculumDesign()
+SKILL = CurriculumDesignSkill()
 MACHINE: dict[str, Any] = {"start": 0, "moves": [[1, 2, 0], [1, 0, 2], [0, 2, 1]]}
 TASK = "A lamp has three colors; symbol 0 turns it on to the next, symbols 1 and 2 swap two."
 APPROACH = "Short rows first, and a part of them again in every later stage."
@@ -194,7 +194,7 @@ def test_a_machine_must_be_sound(machine: Any) -> None:
     ids=range(30),
 )
 def test_a_design_must_be_sound(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CurriculumDesign, "_sandbox", None)
+    monkeypatch.setattr(CurriculumDesignSkill, "_sandbox", None)
     assert reason(prompt(), said) != ""
 
 
@@ -221,7 +221,7 @@ def test_text_in_another_form_is_malformed(text: str) -> None:
 
 
 def test_a_trial_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CurriculumDesign, "_sandbox", None)
+    monkeypatch.setattr(CurriculumDesignSkill, "_sandbox", None)
     monkeypatch.setattr("lamarck.skills.curriculum_design.try_out", lambda *_, **__: None)
     assert reason(prompt(), answer()) == "the trial did not end within its limits"
 
@@ -229,4 +229,4 @@ def test_a_trial_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 def test_without_a_sandbox_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lamarck.judging.sandbox.shutil.which", lambda *_, **__: None)
     with pytest.raises(SandboxUnavailable):
-        CurriculumDesign().verify(Problem(prompt(), answer()))
+        CurriculumDesignSkill().verify(Problem(prompt(), answer()))

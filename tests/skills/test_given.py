@@ -12,7 +12,7 @@ from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import checked_strategy
 from lamarck.curriculum.item import Teacher
 from lamarck.curriculum.mix import as_written
-from lamarck.curriculum.propose import Author, Proposal
+from lamarck.curriculum.propose import Author, CurriculumInMaking
 from lamarck.curriculum.screen import Contamination
 from lamarck.engine.rule import RuleEngine
 from lamarck.errors import LamarckError
@@ -135,9 +135,9 @@ def changed(tmp_path: Path, values: dict[str, Any], **problems: str) -> Path:
     return tmp_path / "strategy.yaml"
 
 
-def proposal(strategy: Strategy, engine: RuleEngine, *held_out: str) -> Proposal:
+def proposal(strategy: Strategy, engine: RuleEngine, *held_out: str) -> CurriculumInMaking:
     author = Author(Teacher(generation="g0", digest="d"), "s")
-    return Proposal(engine, strategy, author, Contamination(held_out), 0, lambda samples: None)
+    return CurriculumInMaking(engine, strategy, author, Contamination(held_out), 0, lambda samples: None)
 
 
 def says(prompt: str) -> str:

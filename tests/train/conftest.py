@@ -7,7 +7,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
+from lamarck.curriculum.item import Item, ItemVerdict, Teacher, item_id
 
 WORDS = ["<pad>", "<eos>", "<user>", "<assistant>", *(f"w{number}" for number in range(44))]
 
@@ -54,7 +54,7 @@ def tiny_items() -> list[Item]:
                 prompt=prompt,
                 completion=completion,
                 teacher=Teacher(generation="g0", digest=""),
-                verdict=Verdict(verified=True, by="words", score=1.0),
+                verdict=ItemVerdict(verified=True, by="words", score=1.0),
                 strategy="",
             )
         )

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from lamarck.config import Machine
+from lamarck.config import StageMachine
 from lamarck.errors import LamarckError
 from lamarck.train.launch import run_on
 from lamarck.train.team import Team
 
-PAIR = Machine(count=2)
+PAIR = StageMachine(count=2)
 ROOT = Path(__file__).parents[2]
 
 
@@ -95,5 +95,5 @@ def test_what_is_planned_on_gpus_is_not_trained_without(count: int, tmp_path: Pa
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(LamarckError, match=rf"planned on {count} x H100 SXM, but the GPUs seen here are 0"):
-        run_on(Machine(gpu="H100 SXM", count=count), partial(fail, "sentence", tmp_path))
+        run_on(StageMachine(gpu="H100 SXM", count=count), partial(fail, "sentence", tmp_path))
     assert not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ from lamarck.errors import LamarckError
 from lamarck.gate.allowance import Allowance
 from lamarck.train.checkpoint import Progress
 from lamarck.train.data import Batches, exercises, tokenize
-from lamarck.train.log import Row, metrics_shown
+from lamarck.train.log import StepRow, metrics_shown
 from lamarck.train.loop import train
 from lamarck.train.model import load_trainable
 
@@ -32,7 +32,7 @@ def run(weights: Path, items: list[Item], tokenizer: PreTrainedTokenizerFast, ro
     batches = Batches(tokenize(exercises(items, "left out"), tokenizer, 64).examples, 8, 0, 0)
     with metrics_shown("tensorboard", root / "metrics") as on_row:
 
-        def on_row_until_killed(row: Row) -> None:
+        def on_row_until_killed(row: StepRow) -> None:
             if row.step == killed_at:
                 raise Killed
             on_row(row)
@@ -95,5 +95,5 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 def test_off_it_writes_nothing(tmp_path: Path) -> None:
     with metrics_shown("none", tmp_path / "metrics") as on_row:
-        on_row(Row(0, 1.0, 1e-3, 100.0, 10))
+        on_row(StepRow(0, 1.0, 1e-3, 100.0, 10))
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
-from lamarck.config import Machine
+from lamarck.config import StageMachine
 from lamarck.config.optimizer import OptimizerSettings
 from lamarck.train.launch import run_on
 from lamarck.train.optimizer import build_optimizer
@@ -46,7 +46,7 @@ def write(root: Path, team: Team) -> None:
 
 
 def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
-    run_on(Machine(count=2), partial(write, tmp_path))
+    run_on(StageMachine(count=2), partial(write, tmp_path))
     for name in SETTINGS:
         first, second = (torch.load(tmp_path / f"{name}.{rank}", weights_only=True) for rank in range(2))
         one = trained(name, alone(torch.device("cpu")))

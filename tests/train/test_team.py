@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 
 from lamarck.budget.memory import split_bytes, stream_bytes
 from lamarck.budget.shape import shape_of_directory
-from lamarck.config import Machine, Recipe
+from lamarck.config import Recipe, StageMachine
 from lamarck.curriculum.item import Item
 from lamarck.files import read_json, write_json
 from lamarck.gate.allowance import Allowance
@@ -128,7 +128,7 @@ def runs(world: World, team: Team) -> None:
 @pytest.fixture(scope="module")
 def world(tiny_weights: Path, tiny_items: list[Item], tmp_path_factory: pytest.TempPathFactory) -> World:
     world = World(tiny_weights, tiny_items, tmp_path_factory.mktemp("together"))
-    run_on(Machine(count=SIZE), partial(runs, world))
+    run_on(StageMachine(count=SIZE), partial(runs, world))
     return world
 
 

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from lamarck.config import Recipe
 from lamarck.config.tiny import SkillShare, TinyFounder
-from lamarck.curriculum.item import Item, Teacher, Verdict, item_id
+from lamarck.curriculum.item import Item, ItemVerdict, Teacher, item_id
 from lamarck.errors import LamarckError
 from lamarck.founder.tiny import pretrain
 from lamarck.gate.allowance import Allowance
@@ -51,7 +51,7 @@ def items() -> list[Item]:
             prompt=problem.prompt,
             completion=problem.completion,
             teacher=Teacher(generation="g0", digest=""),
-            verdict=Verdict(verified=True, by=skill, score=1.0),
+            verdict=ItemVerdict(verified=True, by=skill, score=1.0),
             strategy="",
         )
         for skill, problem in islice(corpus(WORLD, 1, frozenset()), 40)

@@ -3,7 +3,7 @@
 import difflib
 
 from lamarck.errors import LamarckError
-from lamarck.merge.methods.base import Method
+from lamarck.merge.methods.base import MergeMethod
 from lamarck.merge.methods.linear import Linear, Passthrough
 from lamarck.merge.methods.model_stock import ModelStock
 from lamarck.merge.methods.spherical import NuSlerp, Slerp
@@ -18,7 +18,7 @@ from lamarck.merge.methods.task import (
     Ties,
 )
 
-METHODS: dict[str, Method] = {
+METHODS: dict[str, MergeMethod] = {
     method.name: method
     for method in (
         Linear(), TaskArithmetic(), Slerp(), NuSlerp(), Ties(), DareTies(), DareLinear(), Della(), DellaLinear(),
@@ -27,7 +27,7 @@ METHODS: dict[str, Method] = {
 }  # fmt: skip
 
 
-def get_method(name: str) -> Method:
+def get_method(name: str) -> MergeMethod:
     """Errors: LamarckError with the nearest name where there is no such method."""
     if name in METHODS:
         return METHODS[name]

@@ -45,7 +45,7 @@ class Inputs:
     base_weight: float = 0.0
 
 
-class Method(ABC):
+class MergeMethod(ABC):
     """A way to make one tensor of several. Without state: equal inputs give equal outputs."""
 
     name: ClassVar[str]

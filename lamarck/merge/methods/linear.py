@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from lamarck.merge.blocks import blocks
-from lamarck.merge.methods.base import Inputs, Method, Parameter, Parameters
+from lamarck.merge.methods.base import Inputs, MergeMethod, Parameter, Parameters
 
 
-class Linear(Method):
+class Linear(MergeMethod):
     """sum(w_i x_i), divided by sum(w_i) with `normalize`; added in float32."""
 
     name = "linear"
@@ -32,7 +32,7 @@ class Linear(Method):
         return merged
 
 
-class Passthrough(Method):
+class Passthrough(MergeMethod):
     """The only source, times `scale`: for models stacked of layers."""
 
     name = "passthrough"

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from lamarck.merge.blocks import as_rows, blocks, gram, row_blocks
-from lamarck.merge.methods.base import Inputs, Method, Parameter, Parameters
+from lamarck.merge.methods.base import Inputs, MergeMethod, Parameter, Parameters
 
 SINGULAR = 1e-6  # a denominator of t this near to 0 is rounding: products are made in float32
 
 
-class ModelStock(Method):
+class ModelStock(MergeMethod):
     """base + t * mean(d_i), t = N c / (1 + (N - 1) c), c the mean cosine of the pairs of the N task vectors d_i.
 
     One t a tensor, with `filter_wise` one a row. Where t is not defined (a denominator of 0), it is 0; a task vector of

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from lamarck.merge.blocks import as_rows, blocks, gram, row_blocks
-from lamarck.merge.methods.base import Inputs, Method, Parameter, Parameters
+from lamarck.merge.methods.base import Inputs, MergeMethod, Parameter, Parameters
 
 PARALLEL = 0.9995  # |cosine| above which slerp interpolates linearly
 TINY = 1e-8
 
 
-class Slerp(Method):
+class Slerp(MergeMethod):
     """From the base (t = 0) to the other model (t = 1) along the arc between their directions.
 
     The raw vectors are combined, so the norm of the result lies between theirs only roughly.
@@ -52,7 +52,7 @@ def _combined(first: Tensor, second: Tensor, of_first: float, of_second: float) 
     return first
 
 
-class NuSlerp(Method):
+class NuSlerp(MergeMethod):
     """Spherical interpolation with weights: t = w2 / (w1 + w2), 1/2 where they cancel. With a base, of task vectors.
 
     nuslerp_flatten: the whole tensor is one vector; otherwise each row is, or with nuslerp_row_wise each column.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lamarck.merge.blocks import blocks
 from lamarck.merge.draws import Draw
-from lamarck.merge.methods.base import Inputs, Method, Parameter, Parameters, Value
+from lamarck.merge.methods.base import Inputs, MergeMethod, Parameter, Parameters, Value
 from lamarck.merge.sparsify import keep_at_random, keep_by_rank_at_random, keep_largest, keep_middle, rescaled
 
 Own = Mapping[str, float]
@@ -23,7 +23,7 @@ LAMBDA = Parameter(per_model=False, default=1.0)
 NO, YES = Parameter(per_model=False, default=False), Parameter(per_model=False, default=True)
 
 
-class TaskArithmetic(Method):
+class TaskArithmetic(MergeMethod):
     """base + lambda * sum(w_i d_i), with `normalize` divided by sum(w_i). d_i is made in the tensors' own dtype.
 
     `consensus` (TIES): an element of w_i d_i counts only where its sign is that of sum(w_i d_i), and the divisor is the

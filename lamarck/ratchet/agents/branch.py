@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from lamarck.errors import LamarckError
-from lamarck.ratchet.agents.proposal import AgentFailed, Context, NoMoreIdeas, Proposal
+from lamarck.ratchet.agents.proposal import AgentContext, AgentFailed, NoMoreIdeas, Proposal
 from lamarck.ratchet.file import BranchAgent
 from lamarck.ratchet.subject import Repository
 
@@ -22,7 +22,7 @@ class Branch:
             raise LamarckError(f"there is no branch {settings.branch} here: `git fetch` it") from error
         self._commits = said.split()
 
-    def propose(self, context: Context) -> Proposal:
+    def propose(self, context: AgentContext) -> Proposal:
         """Errors: AgentFailed where the change does not fit the files as they are here; NoMoreIdeas."""
         if context.number > len(self._commits):
             raise NoMoreIdeas(f"all {len(self._commits)} commits of the branch have been tried")

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lamarck.files import digest_bytes
-from lamarck.ratchet.agents.proposal import AgentFailed, Context, Proposal, told
+from lamarck.ratchet.agents.proposal import AgentContext, AgentFailed, Proposal, told
 from lamarck.ratchet.file import CommandAgent
 from lamarck.visible import visible
 
@@ -32,7 +32,7 @@ class Command:
         self._settings = settings
         self._hidden = hidden.resolve()
 
-    def propose(self, context: Context) -> Proposal:
+    def propose(self, context: AgentContext) -> Proposal:
         """Errors: AgentFailed where it hangs, fails, or leaves something else in the place of a mutable file."""
         with tempfile.TemporaryDirectory(prefix="ratchet-") as directory:
             place = Path(directory).resolve()
@@ -90,7 +90,7 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
     return text
 
 
-def _lay_out(place: Path, context: Context) -> dict[str, str]:
+def _lay_out(place: Path, context: AgentContext) -> dict[str, str]:
     """Write what the agent works with; the digest of every file that is not its to change."""
     given = {
         **context.fixed,
@@ -104,7 +104,7 @@ def _lay_out(place: Path, context: Context) -> dict[str, str]:
     return {name: digest_bytes(content) for name, content in given.items()}
 
 
-def _read_back(place: Path, given: Mapping[str, str], context: Context, said: str) -> Proposal:
+def _read_back(place: Path, given: Mapping[str, str], context: AgentContext, said: str) -> Proposal:
     files = {name: _mutable(place, name) for name in context.files}
     last = [line for line in said.strip().splitlines() if line.strip()]
     description = visible(last[-1], 200) if last else "no description"

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from lamarck import strict_yaml
-from lamarck.ratchet.agents.proposal import AgentFailed, Context, Proposal
+from lamarck.ratchet.agents.proposal import AgentContext, AgentFailed, Proposal
 from lamarck.ratchet.file import MutationAgent
 from lamarck.search.space import Value, mutate
 from lamarck.seeds import seed_for
@@ -17,7 +17,7 @@ class Mutation:
     def __init__(self, settings: MutationAgent) -> None:
         self._settings = settings
 
-    def propose(self, context: Context) -> Proposal:
+    def propose(self, context: AgentContext) -> Proposal:
         """Errors: AgentFailed where the file has not the keys that may change."""
         ((name, content),) = context.files.items()
         python = name.endswith(".py")

@@ -1,6 +1,6 @@
 """An agent that is a list: one change after the other."""
 
-from lamarck.ratchet.agents.proposal import AgentFailed, Context, NoMoreIdeas, Proposal
+from lamarck.ratchet.agents.proposal import AgentContext, AgentFailed, NoMoreIdeas, Proposal
 from lamarck.ratchet.file import PatchesAgent
 
 
@@ -8,7 +8,7 @@ class Patches:
     def __init__(self, settings: PatchesAgent) -> None:
         self._edits = settings.edits
 
-    def propose(self, context: Context) -> Proposal:
+    def propose(self, context: AgentContext) -> Proposal:
         """Errors: AgentFailed where the text to change does not stand in the file once; NoMoreIdeas."""
         if context.number > len(self._edits):
             raise NoMoreIdeas(f"all {len(self._edits)} changes of the list have been tried")

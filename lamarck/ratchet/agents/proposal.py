@@ -18,7 +18,7 @@ When ideas run out, do not stop; try one of these:
 
 
 @dataclass(frozen=True)
-class Context:
+class AgentContext:
     """`results`: results.tsv as it is; `near_misses`: diffs that were almost better, best first."""
 
     number: int
@@ -50,7 +50,7 @@ def _end(text: str) -> str:
 
 
 class Agent(Protocol):
-    def propose(self, context: Context) -> Proposal: ...
+    def propose(self, context: AgentContext) -> Proposal: ...
 
 
 class AgentFailed(LamarckError):
@@ -61,7 +61,7 @@ class NoMoreIdeas(LamarckError):
     """The agent's list is at its end."""
 
 
-def told(context: Context) -> str:
+def told(context: AgentContext) -> str:
     """What an agent that reads is told, in words."""
     results, program, log = (_end(each) for each in (context.results, context.program, context.log))
     better = "lower" if context.direction == "minimize" else "higher"

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from lamarck.errors import LamarckError
 from lamarck.ratchet.agents.command import redacted
-from lamarck.ratchet.agents.proposal import AgentFailed, Context, Proposal, told
+from lamarck.ratchet.agents.proposal import AgentContext, AgentFailed, Proposal, told
 from lamarck.ratchet.file import ServerAgent
 from lamarck.visible import visible
 
@@ -19,12 +19,12 @@ Answer with one line that says what you change, then the whole new content of {n
 ```"""
 
 
-class _Message(BaseModel):
+class _AgentMessage(BaseModel):
     content: str | None = None
 
 
 class _Choice(BaseModel):
-    message: _Message
+    message: _AgentMessage
 
 
 class _Answer(BaseModel):
@@ -42,7 +42,7 @@ class Server:
                 raise LamarckError(f"agent.api_key_variable names {variable}, which is not set: export it")
             self._headers = {"Authorization": f"Bearer {os.environ[variable]}"}
 
-    def propose(self, context: Context) -> Proposal:
+    def propose(self, context: AgentContext) -> Proposal:
         """The first mutable file, rewritten. Errors: AgentFailed where the server does not answer, or with no file."""
         name = next(iter(context.files))
         shown = {**context.fixed, **context.files, **context.failed}

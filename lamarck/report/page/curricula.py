@@ -5,11 +5,11 @@ from typing import Any
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
-from lamarck.report.page.members import Member
+from lamarck.report.page.members import ShownMember
 from lamarck.report.page.shown import Shown
 
 
-class Cell(Shown):
+class ShownCell(Shown):
     skill: str
     difficulty: int
     sampled: int
@@ -19,7 +19,7 @@ class Cell(Shown):
     kept: int
 
 
-class Curriculum(Shown):
+class ShownCurriculum(Shown):
     generation: str
     teacher: str
     items: int
@@ -32,7 +32,7 @@ class Curriculum(Shown):
     acceptance: float
     contamination: int
     dropped: dict[str, int]
-    cells: list[Cell]
+    cells: list[ShownCell]
     measures: dict[str, float]
     warnings: list[str]
 
@@ -55,9 +55,9 @@ class Curriculum(Shown):
         return f"Its {self.items:,} items are these problems and {', '.join(beside)}." if beside else ""
 
 
-def find_curricula(members: Sequence[Member]) -> tuple[dict[str, Curriculum], dict[str, str]]:
+def find_curricula(members: Sequence[ShownMember]) -> tuple[dict[str, ShownCurriculum], dict[str, str]]:
     """Name -> card of every curriculum there is, and name -> why a card cannot be read."""
-    found: dict[str, Curriculum] = {}
+    found: dict[str, ShownCurriculum] = {}
     broken: dict[str, str] = {}
     for member in members:
         card = member.generation.card
@@ -70,14 +70,14 @@ def find_curricula(members: Sequence[Member]) -> tuple[dict[str, Curriculum], di
     return found, broken
 
 
-def read_card(name: str, card: dict[str, Any]) -> Curriculum:
+def read_card(name: str, card: dict[str, Any]) -> ShownCurriculum:
     """Errors: KeyError, TypeError, ValueError where it is not a card."""
     fields = ("items", "sampled", "kept", "replayed", "acceptance", "contamination", "dropped", "measures", "warnings")
     newer = ("answered", "anchors", "to_write")  # in cards from before there was any of it, none
-    return Curriculum(
+    return ShownCurriculum(
         generation=name,
         teacher=card["parent"],
-        cells=[Cell(**{field: cell[field] for field in Cell.model_fields}) for cell in card["cells"]],
+        cells=[ShownCell(**{field: cell[field] for field in ShownCell.model_fields}) for cell in card["cells"]],
         **{field: card[field] for field in fields},
         **{field: card.get(field, 0) for field in newer},
     )

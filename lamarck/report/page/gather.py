@@ -6,24 +6,24 @@ from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.lineage.generation import CONTROL
 from lamarck.lineage.reward import Routing, route_rewards
-from lamarck.report.page.curricula import Curriculum, find_curricula
-from lamarck.report.page.members import Member, find_members
+from lamarck.report.page.curricula import ShownCurriculum, find_curricula
+from lamarck.report.page.members import ShownMember, find_members
 from lamarck.report.page.outcomes import Outcomes
-from lamarck.report.page.runs import Cost, Training, find_costs, find_trainings
+from lamarck.report.page.runs import ShownCost, Training, find_costs, find_trainings
 from lamarck.report.page.scores import Score, find_scores
 from lamarck.report.page.shown import Shown
-from lamarck.report.page.texts import Answers, Pack, pack_answers, pack_curricula
+from lamarck.report.page.texts import Pack, PackedAnswers, pack_answers, pack_curricula
 
 
-class Lineage(Shown):
+class ShownLineage(Shown):
     """What every part of the page is drawn from, texts apart."""
 
     planned: int
-    members: list[Member]
+    members: list[ShownMember]
     scores: dict[str, Score]
-    curricula: dict[str, Curriculum]
+    curricula: dict[str, ShownCurriculum]
     trainings: dict[str, Training]
-    costs: list[Cost]
+    costs: list[ShownCost]
     rewards: dict[str, Routing]  # of the main lineage and of its control arm
     problems: dict[str, str]  # generation, or part of the page -> why something of it cannot be shown
 
@@ -32,17 +32,17 @@ class Texts(Shown):
     """The texts of models, packed."""
 
     curricula: list[Pack]
-    answers: Answers | None
+    answers: PackedAnswers | None
     problems: dict[str, str]
 
 
-def gather(config: Config, outcomes: Outcomes) -> Lineage:
+def gather(config: Config, outcomes: Outcomes) -> ShownLineage:
     members = find_members(config)
     scores = find_scores(config, members, outcomes)
     curricula, broken_cards = find_curricula(members)
     trainings, broken_trainings = find_trainings(members)
     rewards, broken_rewards = find_rewards(members)
-    return Lineage(
+    return ShownLineage(
         planned=config.generations,
         members=members,
         scores=scores,
@@ -54,13 +54,13 @@ def gather(config: Config, outcomes: Outcomes) -> Lineage:
     )
 
 
-def gather_texts(members: Sequence[Member], outcomes: Outcomes) -> Texts:
+def gather_texts(members: Sequence[ShownMember], outcomes: Outcomes) -> Texts:
     curricula, broken_curricula = pack_curricula(members)
     answers, broken_answers = pack_answers(members, outcomes)
     return Texts(curricula=curricula, answers=answers, problems=broken_curricula | broken_answers)
 
 
-def find_rewards(members: Sequence[Member]) -> tuple[dict[str, Routing], dict[str, str]]:
+def find_rewards(members: Sequence[ShownMember]) -> tuple[dict[str, Routing], dict[str, str]]:
     """Arm -> what its strategies earned, and arm -> why that cannot be said."""
     found: dict[str, Routing] = {}
     broken: dict[str, str] = {}

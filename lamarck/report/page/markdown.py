@@ -9,7 +9,7 @@ from pathlib import Path
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import compare
 from lamarck.lineage.generation import CONTROL
-from lamarck.report.page.gather import Lineage
+from lamarck.report.page.gather import ShownLineage
 from lamarck.report.page.runs import PARTS, spent, spent_by_generation
 from lamarck.report.page.scores import Score
 from lamarck.report.page.summary import answers, difference_text, score_text
@@ -20,7 +20,7 @@ from lamarck.suites.suite import suite_kinds, suite_weights
 MARKUP = re.compile(r"([\\`*_\[\]|#~])")
 
 
-def report_markdown(lineage: Lineage, base: str | None, suite: Path) -> str:
+def report_markdown(lineage: ShownLineage, base: str | None, suite: Path) -> str:
     """`base`: the git revision to compare with. Errors: LamarckError where it is not a revision, or has no scores."""
     lines = ["## The lineage", ""]
     for answer in answers(lineage):
@@ -35,7 +35,7 @@ def report_markdown(lineage: Lineage, base: str | None, suite: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _arms(lineage: Lineage) -> list[Score]:
+def _arms(lineage: ShownLineage) -> list[Score]:
     """The lineage and its control arm: candidates beside them would bury both."""
     arms = {member.name for member in lineage.members if member.lane in ("", CONTROL)}
     return [score for name, score in lineage.scores.items() if name in arms]
@@ -54,7 +54,7 @@ def _scores(scores: Iterable[Score]) -> list[str]:
     return _table(("generation", "score", "to its parent", "to g0", "red flags"), rows)
 
 
-def _costs(lineage: Lineage) -> list[str]:
+def _costs(lineage: ShownLineage) -> list[str]:
     """What each generation of the lineage and its control arm took, and all of them."""
     arms = {member.name for member in lineage.members if member.lane in ("", CONTROL)}
     costs = [cost for cost in lineage.costs if cost.generation in arms]
@@ -70,7 +70,7 @@ def _costs(lineage: Lineage) -> list[str]:
     return _table(("device-seconds", *PARTS, "all", "dollars"), rows)
 
 
-def _since(lineage: Lineage, base: str, suite: Path) -> list[str]:
+def _since(lineage: ShownLineage, base: str, suite: Path) -> list[str]:
     """Every generation beside the one of the same name at `base`, paired where DVC has its outcomes."""
     rows = []
     for score in _arms(lineage):

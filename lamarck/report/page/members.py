@@ -26,7 +26,7 @@ GONE = "is not there"
 BROKEN: tuple[State, ...] = ("missing", "altered", "unreadable", "outdated")
 
 
-class Piece(Shown):
+class ShownPiece(Shown):
     """One artifact as it lies there. absent: never made. missing: its record is there and it is not, or the reverse.
     altered: its bytes are not what its record states. outdated: its record names another parent than the one here."""
 
@@ -39,7 +39,7 @@ class Piece(Shown):
     record: Record | None = None
 
 
-class Gate(Shown):
+class ShownGate(Shown):
     """What was asked and who answered. `sentence` says why an answer does not hold today."""
 
     plan: str | None
@@ -55,13 +55,13 @@ class Gate(Shown):
     signed: bool = False
 
 
-class Member(Shown):
+class ShownMember(Shown):
     name: str
     number: int
     lane: str  # id of its lineage: "" is the main one
     parents: list[str]
-    pieces: list[Piece]
-    gate: Gate | None
+    pieces: list[ShownPiece]
+    gate: ShownGate | None
 
     @property
     def generation(self) -> Generation:
@@ -76,7 +76,7 @@ class Member(Shown):
         return any(piece.state != "absent" for piece in self.pieces)
 
 
-def find_members(config: Config) -> list[Member]:
+def find_members(config: Config) -> list[ShownMember]:
     """Every generation found under results/, and those of the main lineage that are still to come."""
     names = {f"g{number}" for number in range(config.generations + 1)}
     for path in RESULTS.rglob("g*"):
@@ -86,11 +86,11 @@ def find_members(config: Config) -> list[Member]:
     return [_member(config, each) for each in sorted(generations, key=lambda each: (each.lineage, each.number))]
 
 
-def _member(config: Config, generation: Generation) -> Member:
+def _member(config: Config, generation: Generation) -> ShownMember:
     founder = generation.number == 0
     config = config_of(config, generation.lineage)
     pieces = [_piece(kind, generation) for kind in table(config) if kind.is_made_for(config, generation)]
-    return Member(
+    return ShownMember(
         name=generation.name,
         number=generation.number,
         lane=generation.lineage,
@@ -100,7 +100,7 @@ def _member(config: Config, generation: Generation) -> Member:
     )
 
 
-def _gone_since(pieces: list[Piece]) -> list[Piece]:
+def _gone_since(pieces: list[ShownPiece]) -> list[ShownPiece]:
     """What was made from a thing that is not there shows that it was there: it is missing, not still to come."""
     last = max((place for place, piece in enumerate(pieces) if piece.state != "absent"), default=0)
     sentence = f"{GONE}: what was made from it is there"
@@ -112,7 +112,7 @@ def _gone_since(pieces: list[Piece]) -> list[Piece]:
     ]
 
 
-def _piece(kind: Kind, generation: Generation) -> Piece:
+def _piece(kind: Kind, generation: Generation) -> ShownPiece:
     """As it lies there: whether it is what its record says, and made from the artifacts beside it."""
     if kind in (PLAN, CROSS_PLAN):
         return _plan(generation)
@@ -125,7 +125,7 @@ def _piece(kind: Kind, generation: Generation) -> Piece:
         "unreadable": artifact.reason,
         "outdated": _outdated(artifact),
     }
-    return Piece(
+    return ShownPiece(
         kind=kind.name,
         path=str(kind.path(generation)),
         state=artifact.state,
@@ -145,43 +145,45 @@ def _outdated(artifact: Artifact) -> str:
     return f"made from another {name} ({_short(made_from)}) than the one that lies here ({_short(now)})"
 
 
-def _plan(generation: Generation) -> Piece:
+def _plan(generation: Generation) -> ShownPiece:
     """A plan has no record: what states its digest is the approval."""
     path = str(generation.plan)
     if not generation.plan.exists():
-        return Piece(kind="plan", path=path, state="absent")
+        return ShownPiece(kind="plan", path=path, state="absent")
     try:
         found = plan_digest(read_childs_plan(generation.plan))
         approval = read_approval(generation.approval, generation.name) if generation.approval.exists() else None
     except LamarckError as error:
-        return Piece(kind="plan", path=path, state="unreadable", sentence=str(error))
+        return ShownPiece(kind="plan", path=path, state="unreadable", sentence=str(error))
     if approval is None or approval.plan == found:
-        return Piece(kind="plan", path=path, state="whole", stated=approval.plan if approval else None, found=found)
+        return ShownPiece(
+            kind="plan", path=path, state="whole", stated=approval.plan if approval else None, found=found
+        )
     sentence = "it is not the plan that was approved: `lamarck review` shows the one that lies here"
-    return Piece(kind="plan", path=path, state="altered", sentence=sentence, stated=approval.plan, found=found)
+    return ShownPiece(kind="plan", path=path, state="altered", sentence=sentence, stated=approval.plan, found=found)
 
 
 def _short(digest: str | None) -> str:
     return digest[:8] if digest else "none"
 
 
-def _gate(generation: Generation) -> Gate:
+def _gate(generation: Generation) -> ShownGate:
     if not generation.plan.exists():
-        return Gate(plan=None, state="not planned", sentence="")
+        return ShownGate(plan=None, state="not planned", sentence="")
     try:
         plan = read_childs_plan(generation.plan)
     except LamarckError as error:
-        return Gate(plan=None, state="refused", sentence=str(error))
+        return ShownGate(plan=None, state="refused", sentence=str(error))
     digest, content = plan_digest(plan), plan.model_dump(mode="json")
     state = gate_state(generation, generation.plan, generation.approval)
     if not generation.approval.exists():
-        return Gate(plan=digest, plan_content=content, state=state.state, sentence=state.sentence)
+        return ShownGate(plan=digest, plan_content=content, state=state.state, sentence=state.sentence)
     try:
         # An approval that has expired since is still the answer under which a generation was made.
         approval = read_approval(generation.approval, generation.name)
     except LamarckError as error:
-        return Gate(plan=digest, plan_content=content, state="refused", sentence=str(error))
-    return Gate(
+        return ShownGate(plan=digest, plan_content=content, state="refused", sentence=str(error))
+    return ShownGate(
         plan=digest,
         plan_content=content,
         state=state.state,

@@ -13,11 +13,11 @@ from lamarck.gate.planned import plan_digest
 from lamarck.gate.review import run_rows
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
-from lamarck.report.page.gather import Lineage, Texts, gather
-from lamarck.report.page.members import BROKEN, Member
+from lamarck.report.page.gather import ShownLineage, Texts, gather
+from lamarck.report.page.members import BROKEN, ShownMember
 from lamarck.report.page.outcomes import Outcomes
 from lamarck.report.page.shown import Shown
-from lamarck.report.page.summary import Answer
+from lamarck.report.page.summary import ShortAnswer
 from lamarck.report.page.texts import pack_curricula, visible
 
 SHOWN_ITEMS = 20
@@ -37,7 +37,7 @@ class ShownItem(Shown):
     bits: float  # mean surprise of its character trigrams under the curriculum's own, in bits
 
 
-class CellChange(Shown):
+class ShownCellChange(Shown):
     """One skill at one difficulty, beside the curriculum before."""
 
     name: str
@@ -53,7 +53,7 @@ class Pending(Shown):
     digest: str
     run: list[tuple[str, str]]
     price: list[str]  # a sentence, where its machine has one
-    cells: list[CellChange]
+    cells: list[ShownCellChange]
     before: str | None  # the generation whose curriculum stands beside
     measures: list[tuple[str, float, float | None, float | None]]  # name, here, in g0's own, in the one before
     chosen: list[ShownItem]
@@ -61,7 +61,7 @@ class Pending(Shown):
     items: int
 
 
-def gather_pending(config: Config, generation: Generation) -> tuple[Pending, Lineage, Texts]:
+def gather_pending(config: Config, generation: Generation) -> tuple[Pending, ShownLineage, Texts]:
     """The plan of `generation`, the lineage so far, and the curricula of it and of its parent.
 
     Errors: LamarckError where there is no plan or no curriculum, or one is broken.
@@ -103,14 +103,14 @@ def _price(plan: Plan) -> list[str]:
     return [f"The ceiling{both} at that price: ${most:,.2f}."]
 
 
-def questions(pending: Pending, lineage: Lineage) -> list[Answer]:
+def questions(pending: Pending, lineage: ShownLineage) -> list[ShortAnswer]:
     """The page's first lines."""
     curriculum = lineage.curricula[pending.generation]
     member = next(member for member in lineage.members if member.name == pending.generation)
     facts = dict(pending.run)
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in curriculum.dropped.items())
     return [
-        Answer(
+        ShortAnswer(
             question="What would be trained on?",
             short=f"{curriculum.items:,} items",
             tone="open",
@@ -121,7 +121,7 @@ def questions(pending: Pending, lineage: Lineage) -> list[Answer]:
                 *_edits(member),
             ],
         ),
-        Answer(
+        ShortAnswer(
             question="At what cost?",
             short=facts["ceiling"].split(";")[0],
             tone="open",
@@ -132,18 +132,18 @@ def questions(pending: Pending, lineage: Lineage) -> list[Answer]:
     ]
 
 
-def _edits(member: Member) -> list[str]:
+def _edits(member: ShownMember) -> list[str]:
     return [
         piece.record.human_edited.sentence() for piece in member.pieces if piece.record and piece.record.human_edited
     ]
 
 
-def _standing(member: Member) -> Answer:
+def _standing(member: ShownMember) -> ShortAnswer:
     gate = member.gate
     approved = gate is not None and gate.state == "open"
     short_answer = f"approved by {gate.by} on {gate.date}" if gate and approved else "nobody yet"
     sentence = "" if gate is None else gate.sentence
-    return Answer(
+    return ShortAnswer(
         question="Who allowed it?",
         short=short_answer,
         tone="good" if approved else "open",
@@ -151,7 +151,7 @@ def _standing(member: Member) -> Answer:
     )
 
 
-def _concerns(member: Member, lineage: Lineage) -> Answer:
+def _concerns(member: ShownMember, lineage: ShownLineage) -> ShortAnswer:
     """What its own curriculum warns of, and what is broken in it or in its parent."""
     family = [each for each in lineage.members if each.name in (member.name, *member.parents)]
     sentences = [
@@ -161,7 +161,7 @@ def _concerns(member: Member, lineage: Lineage) -> Answer:
         if piece.state in BROKEN
     ]
     sentences += lineage.curricula[member.name].warnings
-    return Answer(
+    return ShortAnswer(
         question="What speaks against it?",
         short=f"{len(sentences)} to look at" if sentences else "nothing found",
         tone="bad" if sentences else "good",
@@ -169,13 +169,13 @@ def _concerns(member: Member, lineage: Lineage) -> Answer:
     )
 
 
-def _cells(lineage: Lineage, name: str, before: str | None) -> list[CellChange]:
+def _cells(lineage: ShownLineage, name: str, before: str | None) -> list[ShownCellChange]:
     earlier = {(cell.skill, cell.difficulty): cell for cell in lineage.curricula[before].cells} if before else {}
     changes = []
     for cell in lineage.curricula[name].cells:
         past = earlier.get((cell.skill, cell.difficulty))
         changes.append(
-            CellChange(
+            ShownCellChange(
                 name=f"{cell.skill} {cell.difficulty}",
                 asked=cell.asked,
                 kept=cell.kept,
@@ -188,7 +188,7 @@ def _cells(lineage: Lineage, name: str, before: str | None) -> list[CellChange]:
 
 
 def _measures(
-    lineage: Lineage, generation: Generation, before: str | None
+    lineage: ShownLineage, generation: Generation, before: str | None
 ) -> list[tuple[str, float, float | None, float | None]]:
     """The guard-rails, beside the founder's own curriculum (the first one) and the one before."""
     first = Generation(1, generation.prefix).name

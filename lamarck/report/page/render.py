@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from lamarck.lineage.generation import CONTROL
 from lamarck.report.page import summary
-from lamarck.report.page.gather import Lineage, Texts
+from lamarck.report.page.gather import ShownLineage, Texts
 from lamarck.report.page.pending import Pending, questions
 from lamarck.report.page.runs import PARTS, spent, spent_by_generation
 from lamarck.report.page.texts import pack
@@ -21,18 +21,18 @@ LIBRARIES = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
 OWN_SCRIPTS = ("page.js", "charts.js", "records.js", "browsers.js")
 
 
-def report_html(lineage: Lineage, texts: Texts) -> str:
+def report_html(lineage: ShownLineage, texts: Texts) -> str:
     """The lineage's page."""
     rows = [*spent_by_generation(lineage.costs), spent("all", lineage.costs)]
     return _render("report.html", lineage, texts, answers=summary.answers(lineage), spent=rows, spent_parts=PARTS)
 
 
-def review_html(pending: Pending, lineage: Lineage, texts: Texts) -> str:
+def review_html(pending: Pending, lineage: ShownLineage, texts: Texts) -> str:
     """One pending plan's page."""
     return _render("review.html", lineage, texts, pending=pending, answers=questions(pending, lineage))
 
 
-def _render(template: str, lineage: Lineage, texts: Texts, **values: Any) -> str:
+def _render(template: str, lineage: ShownLineage, texts: Texts, **values: Any) -> str:
     """Every value is escaped; what the scripts may do is fixed by their digests."""
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
@@ -70,7 +70,7 @@ def _policy(scripts: list[str]) -> str:
     return f"{nowhere}; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
 
 
-def _data(lineage: Lineage, texts: Texts) -> Markup:
+def _data(lineage: ShownLineage, texts: Texts) -> Markup:
     """What the scripts read at once. `<` is escaped, so that no text can end the element that holds it."""
     each: Any = "__all__"
     candidates = {member.name for member in lineage.members if member.lane not in ("", CONTROL)}
@@ -90,7 +90,7 @@ def _data(lineage: Lineage, texts: Texts) -> Markup:
     return Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c"))
 
 
-def _records(lineage: Lineage) -> str:
+def _records(lineage: ShownLineage) -> str:
     """Every record and every plan, packed: looked at one by one."""
     return pack(
         {

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from lamarck.budget.machine import Catalogue, dollars_per_device_hour, load_catalogue
-from lamarck.config import Config, Machine
+from lamarck.config import Config, StageMachine
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.gate.plan import read_plan
@@ -12,7 +12,7 @@ from lamarck.lineage.artifacts import TRAINED
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.flags import cut_short
 from lamarck.lineage.generation import TRAINING_RECORD
-from lamarck.report.page.members import Member
+from lamarck.report.page.members import ShownMember
 from lamarck.report.page.shown import Shown
 
 Point = tuple[int, float, float, float | None, int | None]
@@ -38,7 +38,7 @@ class Training(Shown):
         return device_seconds / 3600 * (self.dollars_per_hour or 0.0)
 
 
-class Cost(Shown):
+class ShownCost(Shown):
     """Device-seconds of one step of one generation, as its record states them, and on what device. `dollars`: at the
     price of an hour of it, in the plan of a training and in the configuration of the rest; None where it has none."""
 
@@ -54,7 +54,7 @@ Part = Literal["writing", "training", "evaluating", "other"]
 PARTS: tuple[Part, ...] = ("writing", "training", "evaluating", "other")
 
 
-class Spent(Shown):
+class ShownSpent(Shown):
     """What a generation took: device-seconds by part, from its curriculum to its scores. `dollars`: None where no part
     of it has a price."""
 
@@ -77,7 +77,7 @@ STAGES = {
 } | dict.fromkeys((kind.name for kind in TRAINED), "training")
 
 
-def find_trainings(members: Sequence[Member]) -> tuple[dict[str, Training], dict[str, str]]:
+def find_trainings(members: Sequence[ShownMember]) -> tuple[dict[str, Training], dict[str, str]]:
     """Name -> training of every child that was trained, and name -> why its record cannot be read."""
     found: dict[str, Training] = {}
     broken: dict[str, str] = {}
@@ -92,7 +92,7 @@ def find_trainings(members: Sequence[Member]) -> tuple[dict[str, Training], dict
     return found, broken
 
 
-def _training(member: Member, content: dict[str, Any]) -> Training:
+def _training(member: ShownMember, content: dict[str, Any]) -> Training:
     budget = content["budget"]
     return Training(
         generation=member.name,
@@ -117,14 +117,14 @@ def _curve(content: dict[str, Any]) -> list[Point]:
     return [(step, round(loss, 4), float(f"{rate:.3g}"), speed, memory) for step, loss, rate, speed, memory in rows]
 
 
-def _price(member: Member) -> float | None:
+def _price(member: ShownMember) -> float | None:
     try:
         return read_plan(member.generation.plan).cost.machine.dollars_per_hour
     except LamarckError:
         return None  # what is wrong with the plan stands with its gate
 
 
-def find_costs(config: Config, members: Sequence[Member], trainings: Mapping[str, Training]) -> list[Cost]:
+def find_costs(config: Config, members: Sequence[ShownMember], trainings: Mapping[str, Training]) -> list[ShownCost]:
     """One row for every record; a training's has what all its attempts took."""
     catalogue = load_catalogue()
     found = []
@@ -142,7 +142,7 @@ def find_costs(config: Config, members: Sequence[Member], trainings: Mapping[str
             if stage == "training" and (training := trainings.get(member.name)):
                 seconds, price = training.used_device_seconds, training.dollars_per_hour
             found.append(
-                Cost(
+                ShownCost(
                     generation=member.name,
                     stage=stage,
                     device=piece.record.device,
@@ -154,7 +154,7 @@ def find_costs(config: Config, members: Sequence[Member], trainings: Mapping[str
     return found
 
 
-def _price_of(catalogue: Catalogue, machine: Machine) -> float | None:
+def _price_of(catalogue: Catalogue, machine: StageMachine) -> float | None:
     """Of an hour of one device; None for this machine, and for a kind that the catalogue no longer has."""
     try:
         return dollars_per_device_hour(catalogue, machine) or None
@@ -170,15 +170,15 @@ PART_OF: dict[str, Part] = {
 }
 
 
-def spent_by_generation(costs: Sequence[Cost]) -> list[Spent]:
+def spent_by_generation(costs: Sequence[ShownCost]) -> list[ShownSpent]:
     """In the order of `costs`."""
     names = dict.fromkeys(cost.generation for cost in costs)
     return [spent(name, [cost for cost in costs if cost.generation == name]) for name in names]
 
 
-def spent(name: str, costs: Sequence[Cost]) -> Spent:
+def spent(name: str, costs: Sequence[ShownCost]) -> ShownSpent:
     seconds = dict.fromkeys(PARTS, 0.0)
     for cost in costs:
         seconds[PART_OF.get(cost.stage, "other")] += cost.device_seconds
     priced = [cost.dollars for cost in costs if cost.dollars is not None]
-    return Spent(generation=name, seconds=seconds, dollars=sum(priced) if priced else None)
+    return ShownSpent(generation=name, seconds=seconds, dollars=sum(priced) if priced else None)

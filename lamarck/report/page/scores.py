@@ -14,7 +14,7 @@ from lamarck.files import read_json
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.flags import red_flags
 from lamarck.lineage.generation import Generation
-from lamarck.report.page.members import Member
+from lamarck.report.page.members import ShownMember
 from lamarck.report.page.outcomes import Outcomes
 from lamarck.report.page.shown import Shown
 from lamarck.suites.suite import TIERS, suite_kinds, suite_weights
@@ -57,7 +57,7 @@ class Score(Shown):
     note: str = ""  # why there are no intervals or differences, where there could be
 
 
-class Suite:
+class SuiteWeights:
     """The weights of the configured suite, as long as the evaluation was on exactly that one."""
 
     def __init__(self, path: Path) -> None:
@@ -66,10 +66,10 @@ class Suite:
         self.digest = suite_digest(path)
 
 
-def find_scores(config: Config, members: Sequence[Member], outcomes: Outcomes) -> dict[str, Score]:
+def find_scores(config: Config, members: Sequence[ShownMember], outcomes: Outcomes) -> dict[str, Score]:
     """Name -> scores, for every generation that was evaluated. Files that cannot be read tell so in their note."""
     try:
-        suite, reason = Suite(Path(config.suite)), ""
+        suite, reason = SuiteWeights(Path(config.suite)), ""
     except LamarckError as error:
         suite, reason = None, str(error)
     scored = [member for member in members if member.generation.scores.exists()]
@@ -79,7 +79,7 @@ def find_scores(config: Config, members: Sequence[Member], outcomes: Outcomes) -
         return {score.generation: score for score in found}
 
 
-def _score(member: Member, suite: Suite | None, reason: str, outcomes: Outcomes) -> Score:
+def _score(member: ShownMember, suite: SuiteWeights | None, reason: str, outcomes: Outcomes) -> Score:
     generation = member.generation
     try:
         content = read_json(generation.scores)
@@ -118,7 +118,7 @@ def _others(generation: Generation) -> dict[str, Generation]:
 
 
 def _difference(
-    own: Mapping[str, Any], rows: Rows, other: Generation, suite: Suite, outcomes: Outcomes
+    own: Mapping[str, Any], rows: Rows, other: Generation, suite: SuiteWeights, outcomes: Outcomes
 ) -> Comparison | None:
     """None where the other was not evaluated, or only in part, or its scores cannot be read, which stands with it.
 
@@ -170,7 +170,7 @@ def _around(score: float, mean: float, error: float) -> Interval:
     return Interval(low=round(max(0.0, low), 6), high=round(min(100.0, high), 6))
 
 
-def _with_interval(tier: str, shown: TierScore, tasks: Mapping[str, Any], suite: Suite) -> TierScore:
+def _with_interval(tier: str, shown: TierScore, tasks: Mapping[str, Any], suite: SuiteWeights) -> TierScore:
     """Errors: KeyError for a task that the suite does not have."""
     own = {task: figures for task, figures in tasks.items() if figures["tier"] == tier}
     if shown.score is None or any(figures["stderr"] is None for figures in own.values()):

@@ -5,8 +5,8 @@ from typing import Literal
 
 from lamarck.eval.compare import Comparison, Interval
 from lamarck.lineage.flags import flag_sentences
-from lamarck.report.page.gather import Lineage
-from lamarck.report.page.members import BROKEN, Member
+from lamarck.report.page.gather import ShownLineage
+from lamarck.report.page.members import BROKEN, ShownMember
 from lamarck.report.page.runs import STAGES
 from lamarck.report.page.scores import Score
 from lamarck.report.page.shown import Shown
@@ -14,22 +14,22 @@ from lamarck.report.page.shown import Shown
 Tone = Literal["good", "bad", "open"]
 
 
-class Answer(Shown):
+class ShortAnswer(Shown):
     question: str
     short: str  # the answer in a few words
     tone: Tone
     sentences: list[str]
 
 
-def answers(lineage: Lineage) -> list[Answer]:
+def answers(lineage: ShownLineage) -> list[ShortAnswer]:
     """The page's first lines."""
     if not any(member.is_there for member in lineage.members):
         sentence = "results/ is empty: run `snakemake`, and come back when there is something to see."
-        return [Answer(question="What is there?", short="nothing yet", tone="open", sentences=[sentence])]
+        return [ShortAnswer(question="What is there?", short="nothing yet", tone="open", sentences=[sentence])]
     return [_better(lineage), _why(lineage), _cost(lineage), _allowed(lineage), _wrong(lineage)]
 
 
-def last_scored(lineage: Lineage) -> Score | None:
+def last_scored(lineage: ShownLineage) -> Score | None:
     """The latest generation of the main lineage that has a whole score."""
     scored = [
         score for member in main_lane(lineage) if (score := lineage.scores.get(member.name)) and not score.partial
@@ -37,22 +37,22 @@ def last_scored(lineage: Lineage) -> Score | None:
     return scored[-1] if scored else None
 
 
-def main_lane(lineage: Lineage) -> list[Member]:
+def main_lane(lineage: ShownLineage) -> list[ShownMember]:
     return [member for member in lineage.members if member.lane == ""]
 
 
-def _better(lineage: Lineage) -> Answer:
+def _better(lineage: ShownLineage) -> ShortAnswer:
     last = last_scored(lineage)
     if last is None:
         sentence = "No generation has a whole score, so nothing can be compared: errors are not zeros."
-        return Answer(question="Is it better?", short="not known", tone="open", sentences=[sentence])
+        return ShortAnswer(question="Is it better?", short="not known", tone="open", sentences=[sentence])
     if last.generation == "g0":
         sentence = f"The founder scores {score_text(last)} of 100 on {last.suite}; no child of it has been scored yet."
-        return Answer(question="Is it better?", short="no child yet", tone="open", sentences=[sentence])
+        return ShortAnswer(question="Is it better?", short="no child yet", tone="open", sentences=[sentence])
     question = f"Is {last.generation} better than g0?"
     if last.to_founder is None:
         sentence = last.note or "g0 has no whole score to compare it with."
-        return Answer(question=question, short="not known", tone="open", sentences=[sentence])
+        return ShortAnswer(question=question, short="not known", tone="open", sentences=[sentence])
     found = last.to_founder
     short, tone = _verdict(found)
     sentences = [
@@ -62,10 +62,10 @@ def _better(lineage: Lineage) -> Answer:
     if last.to_parent and last.generation != "g1":
         sentences.append(f"To its parent: {difference_text(last.to_parent)}, {last.to_parent.verdict}.")
     sentences += _stopped_short(lineage, last)
-    return Answer(question=question, short=short, tone=tone, sentences=sentences)
+    return ShortAnswer(question=question, short=short, tone=tone, sentences=sentences)
 
 
-def _stopped_short(lineage: Lineage, last: Score) -> list[str]:
+def _stopped_short(lineage: ShownLineage, last: Score) -> list[str]:
     """What lies between the last score and where the lineage is meant to go."""
     later = [member for member in main_lane(lineage) if member.number > int(last.generation.removeprefix("g"))]
     partial = [member.name for member in later if member.name in lineage.scores]
@@ -82,7 +82,7 @@ def _verdict(found: Comparison) -> tuple[str, Tone]:
     return "no difference shown", "open"
 
 
-def _why(lineage: Lineage) -> Answer:
+def _why(lineage: ShownLineage) -> ShortAnswer:
     last, founder = last_scored(lineage), lineage.scores.get("g0")
     sentences = []
     short = "not known"
@@ -106,10 +106,10 @@ def _why(lineage: Lineage) -> Answer:
         )
     else:
         sentences.append("There is no scored control arm, so what verification is worth is not known.")
-    return Answer(question="Why?", short=short, tone="open", sentences=sentences)
+    return ShortAnswer(question="Why?", short=short, tone="open", sentences=sentences)
 
 
-def _cost(lineage: Lineage) -> Answer:
+def _cost(lineage: ShownLineage) -> ShortAnswer:
     total = sum(cost.device_seconds for cost in lineage.costs)
     stages: dict[str, float] = {}
     for cost in lineage.costs:
@@ -129,10 +129,10 @@ def _cost(lineage: Lineage) -> Answer:
             f"{closest.used_device_seconds:,.0f} of {closest.ceiling_device_seconds:,.0f} seconds."
         )
     sentences.append(_money(lineage))
-    return Answer(question="At what cost?", short=duration(total), tone="open", sentences=sentences)
+    return ShortAnswer(question="At what cost?", short=duration(total), tone="open", sentences=sentences)
 
 
-def _money(lineage: Lineage) -> str:
+def _money(lineage: ShownLineage) -> str:
     """Of trainings against the ceiling that somebody approved, of the rest as far as it has a price."""
     priced = [each for each in lineage.trainings.values() if each.dollars_per_hour is not None]
     beside = sum(cost.dollars for cost in lineage.costs if cost.dollars is not None and cost.stage != "training")
@@ -145,7 +145,7 @@ def _money(lineage: Lineage) -> str:
     return f"{trained} {rest}".rstrip()
 
 
-def _allowed(lineage: Lineage) -> Answer:
+def _allowed(lineage: ShownLineage) -> ShortAnswer:
     gates = [(member, member.gate) for member in lineage.members if member.gate and member.gate.plan]
     sentences = []
     for member, gate in gates[:MOST_SENTENCES]:
@@ -160,7 +160,7 @@ def _allowed(lineage: Lineage) -> Answer:
     people = sorted({gate.by for _, gate in gates if gate.by})
     closed = [member.name for member, gate in gates if gate.state != "open" and not _is_trained(member)]
     short = f"{closed[0]} waits for a human" if closed else ", ".join(people) or "nobody was asked yet"
-    return Answer(
+    return ShortAnswer(
         question="Who allowed it?",
         short=short,
         tone="open",
@@ -175,18 +175,18 @@ def _and_more(count: int) -> list[str]:
     return [f"… and {count - MOST_SENTENCES} more: see the lineage below."] if count > MOST_SENTENCES else []
 
 
-def _is_trained(member: Member) -> bool:
+def _is_trained(member: ShownMember) -> bool:
     return any(STAGES.get(piece.kind) == "training" and piece.state != "absent" for piece in member.pieces)
 
 
-def _wrong(lineage: Lineage) -> Answer:
+def _wrong(lineage: ShownLineage) -> ShortAnswer:
     """Red flags, trainings cut short, partial evaluations, broken artifacts, warnings."""
     sentences = [f"{problem.removesuffix('.')}." for problem in _problems(lineage)]
     if not sentences:
         whole = sum(piece.state == "whole" for member in lineage.members for piece in member.pieces)
         sentence = f"{whole} artifacts were hashed again: each is what its record says. No red flag, nothing partial."
-        return Answer(question="What speaks against it?", short="nothing found", tone="good", sentences=[sentence])
-    return Answer(
+        return ShortAnswer(question="What speaks against it?", short="nothing found", tone="good", sentences=[sentence])
+    return ShortAnswer(
         question="What speaks against it?",
         short=f"{len(sentences)} to look at",
         tone="bad",
@@ -194,7 +194,7 @@ def _wrong(lineage: Lineage) -> Answer:
     )
 
 
-def _problems(lineage: Lineage) -> Iterable[str]:
+def _problems(lineage: ShownLineage) -> Iterable[str]:
     for member in lineage.members:
         for piece in member.pieces:
             if piece.state in BROKEN:

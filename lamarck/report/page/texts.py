@@ -15,7 +15,7 @@ from typing import Any
 
 from lamarck.errors import LamarckError
 from lamarck.lineage.generation import CONTROL
-from lamarck.report.page.members import Member
+from lamarck.report.page.members import ShownMember
 from lamarck.report.page.outcomes import Key, Outcomes, key_of
 from lamarck.report.page.shown import Shown
 from lamarck.visible import INVISIBLE
@@ -58,7 +58,7 @@ def pack(value: object) -> str:
     return base64.b64encode(gzip.compress(json.dumps(value, separators=(",", ":")).encode(), LEVEL, mtime=0)).decode()
 
 
-def pack_curricula(members: Sequence[Member]) -> tuple[list[Pack], dict[str, str]]:
+def pack_curricula(members: Sequence[ShownMember]) -> tuple[list[Pack], dict[str, str]]:
     """The items of every curriculum, and name -> why one cannot be read. The main lineage's are packed first, its
     newest before its oldest: what has to be thinned out is what is asked for least."""
     found: dict[str, Pack] = {}
@@ -135,7 +135,7 @@ def _item_columns(rows: Sequence[Mapping[str, Any]], places: Sequence[int]) -> C
     }
 
 
-class Answers(Shown):
+class PackedAnswers(Shown):
     """The suite's items, and what each generation answered: packs of equally many rows, in the same order."""
 
     items: str  # packed columns task, index, prompt, target
@@ -144,7 +144,7 @@ class Answers(Shown):
     total: int
 
 
-def pack_answers(members: Sequence[Member], outcomes: Outcomes) -> tuple[Answers | None, dict[str, str]]:
+def pack_answers(members: Sequence[ShownMember], outcomes: Outcomes) -> tuple[PackedAnswers | None, dict[str, str]]:
     """The outcomes of the main lineage and its control arm, side by side, and name -> why some cannot be read."""
     rows: dict[str, dict[Key, Mapping[str, Any]]] = {}
     broken: dict[str, str] = {}
@@ -185,7 +185,7 @@ def pack_answers(members: Sequence[Member], outcomes: Outcomes) -> tuple[Answers
         )
         for name, own in rows.items()
     ]
-    return Answers(items=pack(items), members=packs, shown=len(shown), total=len(keys)), broken
+    return PackedAnswers(items=pack(items), members=packs, shown=len(shown), total=len(keys)), broken
 
 
 def _answers(own: Mapping[Key, Mapping[str, Any]], keys: Sequence[Key]) -> Columns:

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser
 from lamarck.commands.report import write_report
 from lamarck.config import load_config
 from lamarck.files import digest_file, read_json, write_json, write_text
-from lamarck.report.page.gather import Lineage, gather
-from lamarck.report.page.members import Member, Piece
+from lamarck.report.page.gather import ShownLineage, gather
+from lamarck.report.page.members import ShownMember, ShownPiece
 from lamarck.report.page.outcomes import Outcomes
 from lamarck.report.page.summary import answers
 from tests.report.page.synthetic import write_lineage
@@ -22,19 +22,19 @@ CONFIG = Path("config/default.yaml")
 PAGE = Path("report.html")
 
 
-def gathered() -> Lineage:
+def gathered() -> ShownLineage:
     return gather(load_config(CONFIG), Outcomes())
 
 
-def member(lineage: Lineage, name: str) -> Member:
+def member(lineage: ShownLineage, name: str) -> ShownMember:
     return next(each for each in lineage.members if each.name == name)
 
 
-def piece(lineage: Lineage, name: str, kind: str) -> Piece:
+def piece(lineage: ShownLineage, name: str, kind: str) -> ShownPiece:
     return next(each for each in member(lineage, name).pieces if each.kind == kind)
 
 
-def first_lines(lineage: Lineage) -> str:
+def first_lines(lineage: ShownLineage) -> str:
     return " ".join(
         sentence for answer in answers(lineage) for sentence in (answer.question, answer.short, *answer.sentences)
     )
