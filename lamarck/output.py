@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # What stands for signs of our own where there are only ASCII's, or Latin-1's; every other letter is a question mark.
 PLAIN = {
     **{"…": "...", "–": "-", "—": "-", "−": "-", "→": "->", "≤": "<=", "≥": ">=", "×": "x", "±": "+-", "’": "'"},
+    **{"⏎": "\\n", "⇥": "\\t"},
     **dict.fromkeys("─━═╌╍┄┅┈┉", "-"),
     **dict.fromkeys("│┃║", "|"),
 }

@@ -3,6 +3,8 @@
 import re
 
 REPLACEMENT = "\ufffd"
+# What a line end and a tab are where a text is shown on one line. A terminal without these letters gets \\n and \\t.
+ON_ONE_LINE = str.maketrans({"\n": "⏎", "\t": "⇥"})
 # What a reader does not see, or sees in another order than it stands: Unicode's Default_Ignorable_Code_Point and format
 # characters (DerivedCoreProperties.txt, 16.0), controls, and the line ends that only YAML 1.1 knows.
 INVISIBLE = re.compile(
@@ -14,9 +16,9 @@ INVISIBLE = re.compile(
 
 
 def visible(text: str, longest: int) -> str:
-    """`text` on one line: what would steer a terminal is made visible, and what is longer than `longest` is cut."""
-    cut = "".join(REPLACEMENT if each in "\n\t" else each for each in visible_text(text[:longest]))
-    return cut + ("…" if len(text) > longest else "")
+    """`text` on one line, its line ends as ⏎: what would steer a terminal is made visible, and what is longer than
+    `longest` is cut."""
+    return visible_text(text[:longest]).translate(ON_ONE_LINE) + ("…" if len(text) > longest else "")
 
 
 def visible_lines(text: str, longest: int, most: int) -> list[str]:

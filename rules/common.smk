@@ -21,7 +21,13 @@ from lamarck.gate.journal import journal_of, spent_directory
 from lamarck.gate.plan import read_childs_plan
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.signature import signature_of
-from lamarck.gate.standing import next_step, standing, waiting_elsewhere
+from lamarck.gate.standing import (
+    next_step,
+    remember_start,
+    standing,
+    waiting_elsewhere,
+    what_they_wait_for,
+)
 from lamarck.lineage.artifacts import (
     EXAM_FILES,
     arms,
@@ -45,9 +51,11 @@ from lamarck.lineage.records import CODE_VARIABLE, code_state
 from lamarck.lineage.times import ContentTimes, Made, decide_by, made
 from lamarck.merge.sources import sources_of
 from lamarck.models.hub import check_may_write
+from lamarck.output import guard_output
 from lamarck.progress import TERMINAL_VARIABLE
 from lamarck.report.lineage import SUMMARY_FILES, why_stale
 from lamarck.run_lock import take_run_lock
+from lamarck.visible import visible_text
 
 
 wildcard_constraints:
@@ -57,6 +65,9 @@ wildcard_constraints:
 
 CHILD = r"[1-9]\d*"  # the number of a generation that has a parent
 
+
+# What is printed here may hold words of files: a name in an approval, a model's text.
+guard_output()
 
 # Rules start `python`: this environment's, also where nobody has activated it.
 os.environ.update(
@@ -143,9 +154,11 @@ try:
             # A token that may not write is said now, not after hours of training.
             check_may_write(CONF.publish.repo, CONF.publish.public)
         if STANDING.state != "work":
+            if STANDING.state == "gate" and not workflow.dryrun:
+                remember_start(CONFIG, PROFILE)
             print(next_step(CONF, CONFIG, STANDING, PROFILE), file=sys.stderr)
 except LamarckError as error:
-    raise WorkflowError(str(error))
+    raise WorkflowError(visible_text(str(error)))
 
 # A new pod installs what the engine needs.
 os.environ["LAMARCK_ENGINE"] = CONF.engine.kind
@@ -257,7 +270,7 @@ def gate_is_open(child):
         TIMES.look_again(child.plan)
     gate = gate_state(child, child.plan, child.approval)
     if gate.state == "refused":
-        raise WorkflowError(f"{gate.sentence}")
+        raise WorkflowError(visible_text(gate.sentence))
     return gate.state == "open"
 
 
@@ -466,7 +479,7 @@ def journals_of(wildcards, input):
         try:
             journal_of(child.name, plan_digest(read_childs_plan(plan))).read()
         except LamarckError as error:
-            raise WorkflowError(f"{error}.") from error
+            raise WorkflowError(f"{visible_text(str(error))}.") from error
     return str(spent_directory(child.name))
 
 
@@ -516,6 +529,9 @@ def finish_run():
     """Tell DVC what there is, and the person what to do next."""
     record_outputs(CONF, Path(CONFIG))
     now = standing(CONF, survey(CONF), why_stale(CONF) is not None)
+    waiting = waiting_elsewhere(described_lineages())
+    if now.state == "gate" or waiting:
+        remember_start(CONFIG, PROFILE)
     print(next_step(CONF, CONFIG, now, PROFILE), file=sys.stderr)
-    for sentence in waiting_elsewhere(described_lineages()):
+    for sentence in what_they_wait_for(waiting):
         print(f"{sentence}\n", file=sys.stderr)

@@ -15,7 +15,7 @@ from lamarck import output
 from lamarck.asking import as_text
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.lineage.generation import Generation
-from lamarck.visible import visible_text
+from lamarck.visible import visible, visible_text
 from tests.report.page.conftest import lineage, made  # noqa: F401  two generations with control arms
 
 ROOT = Path(__file__).parents[1]
@@ -121,6 +121,16 @@ def test_a_stream_takes_every_text(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit):
         exit_with_sentence(fail)
     assert written.getvalue() == b"error: M?ller... says ?[2J?]0;owned??31m???? end\n"
+
+
+def test_a_line_end_is_a_sign_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the sign that stands for what nobody sees."""
+    assert visible("in this form:\nStart with\ta", 100) == "in this form:⏎Start with⇥a"
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    output.guard_output()
+    print(visible("a\nb\tc", 100))
+    assert written.getvalue() == b"a\\nb\\tc\n"
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def _carry_block(old_model: Model, source: Weights, model: Model, new: Weights, 
 
 
 def _fold_factors(old: Weights, new: Weights, branch_name: str, branch: Weights) -> None:
-    """A factor that the child has no more goes into what it multiplied."""
+    """A factor that the child no longer has goes into what it multiplied."""
     for kind in ("layer_scale", "gated"):
         name = f"{kind}.{target_of(branch_name)}"
         if name in old and name not in new:

@@ -95,7 +95,9 @@ def _writing(
             others = writes_on(catalogue, writer, machine.gpu)
             raise LamarckError(_refusal(step, catalogue, machine, memory, others))
         speed = writing_speed(catalogue, machine, shape, writer.format, rows, work.longest)
-    seconds = work.tokens / speed.tokens_per_second
+    ceiling = config.budget.writing_seconds if step == "curriculum" else config.budget.evaluating_seconds
+    most = float("inf") if ceiling is None else ceiling / machine.count
+    seconds = min(work.tokens / speed.tokens_per_second, most)
     return _priced(config, catalogue, number, step, machine, memory, work.tokens, speed, seconds)
 
 

@@ -116,6 +116,11 @@ def writing_speed(
     return Speed(rows / max(by_bandwidth, by_operations), f"{share:.0%} of the bandwidth, {rows} texts side by side")
 
 
+def dollars_per_device_hour(catalogue: Catalogue, machine: StageMachine) -> float:
+    """Of one GPU of the machine; nothing for this one."""
+    return dollars_per_hour(catalogue, machine) / machine.count
+
+
 def dollars_per_hour(catalogue: Catalogue, machine: StageMachine) -> float:
     """Of all GPUs of the machine; nothing for this one."""
     gpu = catalogue.gpu(machine.gpu)

@@ -271,7 +271,7 @@ def _base(file: CampaignFile, source: str) -> Config:
         if file.race or file.keep or file.proxies:
             raise LamarckError(f"{source}: an exam chooses nothing: leave `exam` out, or `race`, `keep` and `proxies`")
         if not is_exam(Path(file.exam)):
-            raise LamarckError(f"{source}: exam: {file.exam} is none: its own suite.yaml does not say so")
+            raise LamarckError(f"{source}: exam: {file.exam} is not an exam: its suite.yaml does not say so")
         changes = {**changes, "exams": [file.exam]}
     return check_section(merged(base.model_dump(mode="json"), changes), Config, source) if changes else base
 

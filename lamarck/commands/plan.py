@@ -111,6 +111,17 @@ def _dollars(dollars: float) -> str:
     return f"{dollars:,.0f}" if dollars >= 100 else f"{dollars:.2f}" if dollars else "none"
 
 
+def _ceilings(config: Config) -> list[str]:
+    """Of steps that have one, in hours of their machines."""
+    machines, budget = config.machines, config.budget
+    most = (
+        ("curriculum", budget.writing_seconds, machines.curriculum),
+        ("train", budget.of(1), machines.train),
+        ("eval", budget.evaluating_seconds, machines.eval),
+    )
+    return [f"{step} {duration(given / machine.count / 3600)}" for step, given, machine in most if given is not None]
+
+
 def _assumptions(config: Config, catalogue: Catalogue, steps: Sequence[Estimate]) -> list[str]:
     """Every number behind the table that is not counted."""
     sentences = [
@@ -122,8 +133,8 @@ def _assumptions(config: Config, catalogue: Catalogue, steps: Sequence[Estimate]
         sentences.append("both arms of every step are counted, one after the other")
     for each in steps[:3]:
         sentences.append(f"{each.step}: {each.speed.tokens_per_second:,.0f} tokens/s, from {each.speed.source}")
-    ceiling, gpus = config.budget.of(1), config.machines.train.count
-    sentences.append(f"train ends at its ceiling of {duration(ceiling / gpus / 3600)} an arm, whatever is left")
+    sentences.append(f"{', '.join(_ceilings(config))} an arm are the ceilings: there a step ends, whatever is left")
+    gpus = config.machines.train.count
     if gpus > 1:
         sentences.append(
             f"train: {gpus} GPUs split the frozen layers, but each loads all of them first; the fuller moment counts"

@@ -1,6 +1,7 @@
 """`lamarck status`: one table of what there is, what is stale, and what waits for whom."""
 
 import json
+import shlex
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any
@@ -13,7 +14,7 @@ from lamarck import output
 from lamarck.config import Config, load_config
 from lamarck.errors import LamarckError
 from lamarck.gate.check import gate_state
-from lamarck.gate.standing import next_step, standing
+from lamarck.gate.standing import DEFAULT_CONFIG, command, next_step, standing, started
 from lamarck.lineage.artifacts import PRIMER_PLAN, table
 from lamarck.lineage.contents import Scores, read_scores
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
@@ -21,6 +22,7 @@ from lamarck.lineage.freshness import Artifact, survey, survey_crosses
 from lamarck.lineage.generation import Generation, parse_generation
 from lamarck.lineage.kind import Kind
 from lamarck.lineage.reward import Routing, rewards_table, route_rewards
+from lamarck.output import tell
 
 
 def show(config_path: Path, as_json: bool) -> None:
@@ -43,6 +45,9 @@ def show(config_path: Path, as_json: bool) -> None:
     rewards = rewards_table(Routing.model_validate(content["strategies"])) if content["strategies"] else None
     if rewards is not None:
         console.print(rewards)
+    if str(config_path) == DEFAULT_CONFIG != (other := started()[0]):
+        again = f"{command('lamarck')} status --configfile {shlex.quote(other)}"
+        tell(console, f"This is of {DEFAULT_CONFIG}. The last run that stopped at a gate was of {other}: `{again}`")
     # As it is: a command that was broken into lines could not be pasted.
     console.print(Text(next_step(config, str(config_path), standing(config, artifacts))), soft_wrap=True)
 

@@ -147,7 +147,7 @@ def _read_line(content: str, before: Mapping[str, Item], contamination: Contamin
         raise _Refused("not valid JSON (a number too long, or brackets too deep)") from error
     item = before.get(line.id)
     if item is None:
-        raise _Refused("its id is none of this curriculum: items can be dropped or changed, not added")
+        raise _Refused("its id is not in this curriculum: items can be dropped or changed, not added")
     if (line.skill, line.difficulty) != (item.skill, item.difficulty):
         raise _Refused(f"an edit keeps an item's skill and difficulty: {item.skill}, {item.difficulty}")
     if all(getattr(line, name) == getattr(item, name) for name in EDITED):

@@ -279,7 +279,7 @@ class CurriculumInMaking:
         return choose(draft.home.skill, candidates, how, partial(self._judge, draft))
 
     def _judge(self, draft: Draft, problem: Problem) -> Verdict:
-        """A verifier that crashes over an answer refuses it, and the run goes on; what is amiss here ends the run."""
+        """A verifier that crashes over an answer refuses it, and the run goes on; a fault here ends the run."""
         cell = draft.home
         try:
             judgement = cell.skill.verify(problem)

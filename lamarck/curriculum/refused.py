@@ -25,7 +25,7 @@ class RejectedLine(BaseModel):
     skill: str
     difficulty: int
     number: int = Field(ge=1, description="Texts of this cell that were left out for this reason.")
-    why: str = Field(description="What was amiss with this one; empty where the reason says it all.")
+    why: str = Field(description="What was wrong with this one; empty where the reason says it all.")
     text: str
 
 
@@ -69,7 +69,7 @@ def write_refused(path: Path, rows: Iterable[RejectedLine]) -> None:
 
 
 def read_refused(generation: Generation) -> list[RejectedLine]:
-    """Errors: LamarckError where there is no such file, or a line is none of ours."""
+    """Errors: LamarckError where there is no such file, or a line that was not written here."""
     path = refused_path(generation.curriculum)
     if not path.exists():
         raise LamarckError(f"{path} is not there: {generation.name} has no curriculum that left anything out yet")
@@ -78,7 +78,7 @@ def read_refused(generation: Generation) -> list[RejectedLine]:
         try:
             rows.append(RejectedLine.model_validate(content))
         except ValidationError as error:
-            raise LamarckError(f"{path} line {number} is no refused text: delete {path}") from error
+            raise LamarckError(f"{path} line {number} is not a refused text: delete {path}") from error
     return rows
 
 

@@ -41,7 +41,7 @@ class Forms:
         """`choose`, for a batch of texts from their beginning, among what each one's form allows; None allows all.
 
         `prompts` are token ids; one of them may have ended the reasoning already.
-        Errors: LamarckError for an expression that is none, or that no text of this tokenizer matches.
+        Errors: LamarckError for an expression that is not valid, or that no text of this tokenizer matches.
         """
         matchers = [None if form is None else self._matcher(form) for form in forms]
         holds = [

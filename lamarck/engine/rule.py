@@ -1,4 +1,4 @@
-"""An engine that is no model: it answers each prompt by a rule. Light."""
+"""An engine without a model: it answers each prompt by a rule. Light."""
 
 import random
 from collections.abc import Callable, Sequence

@@ -71,7 +71,7 @@ def main() -> None:
 def _kind(suite: Suite, as_exam: bool) -> Kind:
     """The artifact that is made. Errors: LamarckError where an exam would choose, or what chooses is sat as one."""
     if as_exam and not suite.exam:
-        raise LamarckError(f"{suite.path} is no exam: its scores choose, so it cannot be sat by what they chose")
+        raise LamarckError(f"{suite.path} is not an exam: its scores choose, so it cannot be sat by what they chose")
     if suite.exam and not as_exam:
         raise LamarckError(f"{suite.path} is an exam, which may choose nothing: name it under `exams`, not as `suite`")
     if as_exam and suite.student is None:

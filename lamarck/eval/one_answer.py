@@ -25,7 +25,7 @@ def judge(suite: Suite, name: str, index: int, text: str) -> dict[str, Any]:
     tier = _tier_of(suite, name)
     number = len(suite.items.get(name, [None]))
     if not 0 <= index < number:
-        raise LamarckError(f"{name} has {number} items, and --item {index} is none of 0 to {number - 1}")
+        raise LamarckError(f"{name} has {number} items, and --item {index} is not among 0 to {number - 1}")
     if tier == TEACHING:
         return _of_the_student(suite, name, index, text)
     engine = RuleEngine(lambda prompt, rng: text)

@@ -173,7 +173,7 @@ def licence_of(text: Text) -> str:
 
 
 def digest_of(text: Text) -> str:
-    """Of what is read. Errors: LamarckError for a configuration that is none."""
+    """Of what is read. Errors: LamarckError for a configuration that is not valid."""
     from lamarck.config import load_config
     from lamarck.files import digest_value
 

@@ -13,7 +13,7 @@ def unpack_gguf(source: Path, output: Path) -> dict[str, Any]:
 
     Quantised tensors become bfloat16; a file in 16 or 32 bits keeps its own type, the widest of its matrices. Returns
     what the file says of itself: name, licence and origin, None where it does not.
-    Errors: LamarckError for what is no GGUF file, and for an architecture or a type that transformers does not read.
+    Errors: LamarckError for what is not a GGUF file, and for an architecture or a type that transformers does not read.
     """
     check_gguf(source)
     import torch
@@ -37,7 +37,7 @@ def unpack_gguf(source: Path, output: Path) -> dict[str, Any]:
     unpacked = {"quantization_config": GgufConfig(dequantize=True), "gguf_file": source.name}
     model = open_model(source.parent, dtype=dtype, **unpacked)
     if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config  # it is none any more
+        del model.config.quantization_config  # it is unpacked now
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     return {
@@ -51,9 +51,9 @@ def unpack_gguf(source: Path, output: Path) -> dict[str, Any]:
 
 
 def check_gguf(source: Path) -> None:
-    """Errors: LamarckError where `source` is no GGUF file."""
+    """Errors: LamarckError where `source` is not a GGUF file."""
     if not source.is_file():
         raise LamarckError(f"the founder's GGUF file {source} does not exist: set founder.path")
     with source.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
-            raise LamarckError(f"{source} is no GGUF file: it does not begin with {MAGIC.decode()}")
+            raise LamarckError(f"{source} is not a GGUF file: it does not begin with {MAGIC.decode()}")

@@ -90,7 +90,7 @@ def check_answer(asked: Asked, path: Path, *beside: Path) -> Approval:
     """The approval at `path`, if it is a human's yes to what was asked, be it expired since.
 
     It is read once, and its signature is checked over the bytes that were parsed, by the lists of signers of the
-    checkouts that it and the files `beside` it lie in. Errors: LamarckError that says why it is none.
+    checkouts that it and the files `beside` it lie in. Errors: LamarckError that says why it is not.
     """
     if not path.exists():
         raise LamarckError(f"{asked.name} is not approved: read `{asked.read}`, then `{asked.approve}`")

@@ -21,6 +21,7 @@ from lamarck.curriculum.item import Item, mixed_in, own_items, read_curriculum
 from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, write_json, write_jsonl, write_text
+from lamarck.gate.standing import command, go_on_with
 from lamarck.lineage.artifacts import CURRICULUM
 from lamarck.lineage.contents import Card, read_card
 from lamarck.lineage.digest import short
@@ -197,7 +198,6 @@ def _human_edit(record: Record, edit: CurriculumEdit, by: str) -> HumanEdit:
 def _what_next(child: Generation, digest: str, copy: Path) -> str:
     return (
         f"\n{child.curriculum} is now {short(digest)}, and its card says who edited it; {copy} keeps your edit.\n"
-        f"The plan no longer fits, and an approval of it no longer holds:\n"
-        f"  snakemake              plans {child.name} again\n"
-        f"  lamarck review {child.name}      shows the new plan\n"
+        f"The plan no longer fits, and an approval of it no longer holds: {go_on_with(child, child.plan)} plans "
+        f"{child.name} again, and `{command('lamarck')} review {child.name}` shows the new plan.\n"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lamarck.config import ADAMW, Config, Recipe
+from lamarck.config import ADAMW, HERE, Config, Recipe, StageMachine
 from lamarck.config.strategy import Strategy, load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.errors import LamarckError
@@ -71,7 +71,7 @@ class PlannedBudget(PlanPart):
 class PlannedMachine(PlanPart):
     """Where the run is done; memory on each GPU, hours and dollars of both arms, at the prices of config/machines.yaml.
 
-    None where the founder's shape is none that lamarck.budget can count.
+    None where lamarck.budget cannot count the founder's shape.
     """
 
     gpu: str
@@ -80,14 +80,35 @@ class PlannedMachine(PlanPart):
     device_hours: float | None
     dollars: float | None
 
+    @property
+    def dollars_per_hour(self) -> float | None:
+        """Of a device; None where the machine costs nothing, or was not estimated."""
+        return self.dollars / self.device_hours if self.dollars and self.device_hours else None
+
 
 class Optimizer(PlanPart):
     """State that the optimizer will have, by formula; `clipped`: matrices that are smaller than the rank, which is
-    theirs then. `state_bytes` is None where the founder's shape is none that lamarck.budget can count."""
+    theirs then. `state_bytes` is None where lamarck.budget cannot count the founder's shape."""
 
     kind: str
     state_bytes: int | None
     clipped: int
+
+
+class PlannedStep(PlanPart):
+    """A step that the same approval lets follow the training, and where; dollars that its ceiling allows, both arms,
+    None without a ceiling."""
+
+    gpu: str
+    count: int
+    dollars: float | None
+
+
+class PlannedThen(PlanPart):
+    """What a child does next: it is evaluated, and writes a curriculum."""
+
+    evaluating: PlannedStep
+    writing: PlannedStep
 
 
 class PlannedCost(PlanPart):
@@ -104,6 +125,8 @@ class PlannedCost(PlanPart):
     machine: PlannedMachine
     # Where it is not AdamW for an adapter: a plan from before there was a choice keeps its digest.
     optimizer: Optimizer | None = Field(None, exclude_if=lambda value: value is None)
+    # Where it is not done on this machine, which costs nothing.
+    then: PlannedThen | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class PlannedControl(PlanPart):
@@ -197,7 +220,7 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
     suite = suite_digest(Path(config.suite))
     if is_exam(Path(config.suite)):
         raise LamarckError(
-            f"{config.suite} is an exam, and what has guided a lineage examines it no more: set `suite` to another"
+            f"{config.suite} is an exam, and what has guided a lineage can no longer examine it: set `suite` to another"
         )
     if previous and previous.suite.digest != suite:
         raise LamarckError(
@@ -243,10 +266,30 @@ def planned_cost(config: Config, generation: Generation, weights: Path, items: S
         flops=_rounded(6 * parameters * words * examples),
         machine=_machine(config, generation, weights, words * TOKENS_PER_WORD * examples),
         optimizer=_optimizer(config.recipe, weights),
+        then=_then(config, generation),
     )
 
 
 # What follows estimates, which whoever only reads a plan does without.
+
+
+def _then(config: Config, generation: Generation) -> PlannedThen | None:
+    """From ceilings and prices alone: how long a text will be decides no plan. None where nothing of it is rented."""
+    from lamarck.budget.machine import dollars_per_device_hour, load_catalogue
+
+    catalogue, budget = load_catalogue(), config.budget
+    arms = 2 if config.control and generation.number else 1
+
+    def following(machine: StageMachine, most: float | None) -> PlannedStep:
+        price = dollars_per_device_hour(catalogue, machine)
+        dollars = None if most is None else _rounded(arms * most / 3600 * price)
+        return PlannedStep(gpu=machine.gpu, count=machine.count, dollars=dollars)
+
+    evaluating = following(config.machines.eval, budget.evaluating_seconds)
+    writing = following(config.machines.curriculum, budget.writing_seconds)
+    return None if evaluating.gpu == writing.gpu == HERE else PlannedThen(evaluating=evaluating, writing=writing)
+
+
 def _optimizer(recipe: Recipe, weights: Path) -> Optimizer | None:
     from lamarck.budget.optimizer_state import optimizer_state, trained_weights_of
     from lamarck.budget.shape import find_shape
@@ -352,7 +395,7 @@ def count_parameters(weights: Path) -> int:
         return shards.parameters
     files = sorted(weights.glob("*.safetensors"))
     if not files:
-        raise LamarckError(f"{weights} has no *.safetensors: it is no model that can be trained")
+        raise LamarckError(f"{weights} has no *.safetensors: it is not a model that can be trained")
     return sum(math.prod(shape) for path in files for shape in _shapes(path))
 
 
@@ -365,7 +408,7 @@ def _shapes(path: Path) -> Iterator[list[int]]:
             header = json.loads(file.read(min(length, path.stat().st_size)))
         shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
     except (struct.error, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise LamarckError(f"{path} is no safetensors file: restore it with `dvc pull`") from error
+        raise LamarckError(f"{path} is not a valid safetensors file: restore it with `dvc pull`") from error
     yield from shapes
 
 

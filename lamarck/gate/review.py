@@ -17,8 +17,18 @@ from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.curriculum.refused import read_refused, reasons, refused_path
 from lamarck.files import digest_bytes, read_regular
 from lamarck.gate.curriculum_tables import cells_table, guard_rails_table
-from lamarck.gate.plan import AnyChildsPlan, CrossPlan, Optimizer, Plan, PlannedMachine, PlannedRecipe, read_childs_plan
+from lamarck.gate.plan import (
+    AnyChildsPlan,
+    CrossPlan,
+    Optimizer,
+    Plan,
+    PlannedMachine,
+    PlannedRecipe,
+    PlannedStep,
+    read_childs_plan,
+)
 from lamarck.gate.planned import plan_digest
+from lamarck.gate.standing import go_on_with
 from lamarck.lineage.contents import Card, read_card, read_scores
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
@@ -58,7 +68,8 @@ def show(generation: Generation, console: Console | None = None) -> AnyChildsPla
     console.rule(Text(f"Should {plan.generation} exist?"))
     console.print(_run(plan))
     if digest_bytes(content) != plan.curriculum.digest:
-        console.print(Text("The curriculum changed since: run snakemake for a new plan.", style="bold red"))
+        again = go_on_with(generation, generation.plan)
+        console.print(Text(f"The curriculum changed since: {again} makes a new plan.", style="bold red"))
     console.print(Text(_origin(card)))
     if edit := card.record.human_edited:
         console.print(Text(f"{edit.sentence()} {card.parent} wrote {short(edit.written)}.", style="bold"))
@@ -113,6 +124,7 @@ def run_rows(plan: AnyChildsPlan) -> list[tuple[str, str]]:
         ("machine", _machine(cost.machine)),
         ("ceiling", _ceiling(plan)),
         ("then", _ceilings_then(plan)),
+        *([("in all", most)] if (most := _in_all(plan)) else []),
         ("scored by", f"{plan.suite.name} ({short(plan.suite.digest)})"),
     ]
     if plan.control:
@@ -180,8 +192,38 @@ def _ceiling(plan: Plan) -> str:
 
 def _ceilings_then(plan: AnyChildsPlan) -> str:
     """Of what the child does once it is trained."""
-    writing, evaluating = plan.budget.writing_seconds, plan.budget.evaluating_seconds
-    return f"to be evaluated {_seconds(evaluating)}; to write the next curriculum {_seconds(writing)}"
+    then = plan.cost.then if isinstance(plan, Plan) else None
+    evaluating, writing = (then.evaluating, then.writing) if then else (None, None)
+    return (
+        f"to be evaluated {_seconds(plan.budget.evaluating_seconds)}{_next(evaluating)}; "
+        f"to write the next curriculum {_seconds(plan.budget.writing_seconds)}{_next(writing)}"
+    )
+
+
+def _next(step: PlannedStep | None) -> str:
+    if step is None or step.gpu == HERE:
+        return ""
+    price = "" if step.dollars is None else f", at most ${step.dollars:,.2f}"
+    return f" ({step.count} x {step.gpu}{price})"
+
+
+def _in_all(plan: Plan) -> str:
+    """What the ceilings allow in dollars, both arms; empty where nothing has a price."""
+    machine, then, budget = plan.cost.machine, plan.cost.then, plan.budget
+    per_hour = 0.0 if machine.gpu == HERE else machine.dollars_per_hour
+    arms = 2 if plan.control else 1
+    training = None if per_hour is None else arms * budget.device_seconds / 3600 * per_hour
+    parts = {
+        "training": budget.dollars if training is None else min(training, budget.dollars or training),
+        "evaluating": then.evaluating.dollars if then else 0.0,
+        "writing": then.writing.dollars if then else 0.0,
+    }
+    priced = {name: dollars for name, dollars in parts.items() if dollars}
+    if not priced:
+        return ""
+    without = [name for name, dollars in parts.items() if dollars is None]
+    said = f"at most ${sum(priced.values()):,.2f} by these ceilings, without a pod's start and disk"
+    return f"{said}; {' and '.join(without)} can cost more: there is no ceiling, or no price" if without else said
 
 
 def _seconds(most: float | None) -> str:
@@ -199,7 +241,7 @@ def _score_of(name: str) -> str:
 
 
 def left_out(generation: Generation, dropped: Mapping[str, int]) -> list[str]:
-    """The most frequent reasons for which texts were left out, with what was amiss with one of each.
+    """The most frequent reasons for which texts were left out, with what was wrong with one of each.
 
     None where the file with the texts is not here: it is no artifact, and goes nowhere.
     """

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from lamarck.config import Config
+from lamarck.errors import LamarckError
+from lamarck.files import canonical_json, read_json, write_changed
 from lamarck.gate.check import GateState, gate_state
 from lamarck.lineage.freshness import Artifact
 from lamarck.lineage.generation import CAMPAIGNS, RESULTS, Generation, parse_generation
@@ -17,6 +19,8 @@ from lamarck.lineage.inputs import primer_of
 
 DEFAULT_CONFIG = "config/default.yaml"
 SHOWN = 3
+# How the run was started that stopped at a gate last: who answers it goes on in the same way.
+STARTED = Path(".lamarck/started.json")
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,7 @@ def _comes_before_gate(artifact: Artifact, child: Generation) -> bool:
 
 def next_step(config: Config, config_path: str, now: Standing, profile: str | None = None) -> str:
     """What to do next, as commands that can be pasted; `profile`: under which one runs the lineage."""
-    option = f" --profile {shlex.quote(profile)}" if profile else ""
-    option += "" if config_path == DEFAULT_CONFIG else f" --configfile {shlex.quote(config_path)}"
+    option = _options(config_path, profile)
     if now.state == "gate" and now.generation and now.gate:
         name = now.generation.name
         return "\n".join(
@@ -72,22 +75,50 @@ def next_step(config: Config, config_path: str, now: Standing, profile: str | No
     return f"\nThere is work left: run `{command('snakemake')}{option}`.\n"
 
 
-def waiting_elsewhere(lineages: Sequence[str]) -> list[str]:
-    """Plans of other lineages than the main one that wait for a human, and what to do; of many, the first few."""
+def waiting_elsewhere(lineages: Sequence[str]) -> list[Generation]:
+    """Of other lineages than the main one: the generations whose plans wait for a human."""
     own = [lineage for lineage in lineages if not lineage.startswith(f"{CAMPAIGNS}/")]  # a campaign's approval is one
     plans = [path for lineage in own for path in sorted((RESULTS / lineage).glob("g*/plan.json"))]
     found = [parse_generation(path.parent.relative_to(RESULTS).as_posix()) for path in plans]
-    waiting = [each for each in found if gate_state(each, each.plan, each.approval).state == "waiting"]
+    return [each for each in found if gate_state(each, each.plan, each.approval).state == "waiting"]
+
+
+def what_they_wait_for(waiting: Sequence[Generation]) -> list[str]:
+    """What to do about each; of many, about the first few."""
+    lamarck = command("lamarck")
     return [
-        f"{each.name} waits for a human: `{command('lamarck')} review {each.name}`, `{command('lamarck')} approve "
-        f"{each.name}`, then {go_on_with(each)}."
+        f"{each.name} waits for a human: `{lamarck} review {each.name}`, `{lamarck} approve {each.name}`, "
+        f"then {go_on_with(each)}."
         for each in waiting[:SHOWN]
     ]
 
 
-def go_on_with(generation: Generation) -> str:
-    """The command that trains and scores an approved generation: a bare `snakemake` raises the main lineage alone."""
-    return f"`{command('snakemake')} {generation.scores}`" if generation.lineage else f"`{command('snakemake')}`"
+def remember_start(config_path: str, profile: str | None) -> None:
+    """Keep how this run was started, for `go_on_with`."""
+    STARTED.parent.mkdir(exist_ok=True)
+    write_changed(STARTED, canonical_json({"configfile": config_path, "profile": profile}))
+
+
+def started() -> tuple[str, str | None]:
+    """(configuration, profile) of the run that stopped at a gate last in this checkout; the default where none did."""
+    try:
+        kept = read_json(STARTED) if STARTED.exists() else {}
+        return str(kept.get("configfile") or DEFAULT_CONFIG), kept.get("profile")
+    except (LamarckError, AttributeError):
+        return DEFAULT_CONFIG, None
+
+
+def go_on_with(generation: Generation, target: Path | None = None) -> str:
+    """The command that trains and scores an approved generation, or makes `target`, started as the run that stopped
+    at its gate: without a target, `snakemake` raises the main lineage alone."""
+    made = target or (generation.scores if generation.lineage else None)
+    # Before the options: `--configfile` takes every word that follows it.
+    return f"`{command('snakemake')}{f' {shlex.quote(str(made))}' if made else ''}{_options(*started())}`"
+
+
+def _options(config_path: str, profile: str | None) -> str:
+    option = f" --profile {shlex.quote(profile)}" if profile else ""
+    return option + ("" if config_path == DEFAULT_CONFIG else f" --configfile {shlex.quote(config_path)}")
 
 
 def command(name: str) -> str:

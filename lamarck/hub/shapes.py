@@ -9,8 +9,14 @@ from lamarck.curriculum.item import read_curriculum
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, parse_jsonl, read_regular
 from lamarck.lineage.contents import Card, Scores, TrainingReport
-from lamarck.lineage.generation import TRAINING_RECORD, Generation
+from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.strict_json import finite
+
+
+class _Source(BaseModel):
+    """Of a founder: what publishing asks of it."""
+
+    kind: str
 
 
 class _Sample(BaseModel):
@@ -38,7 +44,9 @@ def check_json(path: Path) -> None:
 
 def check_shapes(member: Generation) -> None:
     """The files of one generation, as far as they are there. Errors: LamarckError that names the first wrong place."""
-    if member.number:
+    if not member.number:
+        _check(member.weights / WEIGHTS_RECORD, _Source)
+    else:
         for _ in read_curriculum(member.curriculum):
             pass
         _check(member.card, Card)

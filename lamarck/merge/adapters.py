@@ -46,7 +46,7 @@ class PlainAdapter:
 
 
 def read_adapter(directory: Path) -> PlainAdapter:
-    """A PEFT LoRA adapter, float32. Errors: LamarckError where it is none, or more than LoRA on linear layers."""
+    """A PEFT LoRA adapter, float32. Errors: LamarckError where it is not one, or more than LoRA on linear layers."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -21,11 +21,11 @@ class Sources:
 def sources_of(file: Path) -> Sources:
     """Of a merge file that says where its models lie.
 
-    Errors: LamarckError where it is none, or something that it names is missing.
+    Errors: LamarckError where it is not valid, or something that it names is missing.
     """
     content = strict_yaml.load(file)
     if not (isinstance(content, dict) and "documents" in content):
-        raise LamarckError(f"{file} is no merge file: name the YAML files of the merge under `documents`")
+        raise LamarckError(f"{file} is not a merge file: name the YAML files of the merge under `documents`")
     said = check_section(content, MergeFile, str(file))
     if not said.models:
         raise LamarckError(f"{file} does not say where its models lie: name each one's directory under `models`")
@@ -39,5 +39,5 @@ def sources_of(file: Path) -> Sources:
             raise LamarckError(f"{path}, a document of {file}, does not exist: correct `documents`")
     for name, path in sources.models.items():
         if not path.is_dir():
-            raise LamarckError(f"{path}, where {file} says that {name} lies, is no directory: correct `models`")
+            raise LamarckError(f"{path}, where {file} says that {name} lies, is not a directory: correct `models`")
     return sources

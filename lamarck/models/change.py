@@ -41,14 +41,14 @@ class LaidOut:
 
 
 def form_of(change: Path) -> Form:
-    """The form of what was trained, from its files. Errors: LamarckError where it is none."""
+    """The form of what was trained, from its files. Errors: LamarckError where they are of no form."""
     if (change / "adapter_config.json").exists():
         return "adapter"
     if (change / DELTA).exists():
         return "delta"
     if (change / "config.json").exists():
         return "weights"
-    raise LamarckError(f"{change} is no adapter, no delta and no model: restore it with `dvc pull`")
+    raise LamarckError(f"{change} is neither an adapter nor a delta nor a model: restore it with `dvc pull`")
 
 
 def lay_out(weights: Path, change: Path | None) -> LaidOut:

@@ -137,12 +137,12 @@ def write_delta(path: Path, base: Tensors, tensors: Tensors, facts: Facts) -> in
 
 
 def read_facts(path: Path) -> Facts:
-    """The header of a file of this format. Errors: LamarckError where it is none."""
+    """The header of a file of this format. Errors: LamarckError where it is not valid."""
     with _opened(path) as file:
         try:
             return Facts.model_validate_json((file.metadata() or {})[HEADER])
         except (KeyError, ValidationError) as error:
-            raise LamarckError(f"{path} is no full state and no difference that lamarck wrote") from error
+            raise LamarckError(f"{path} is neither a full state nor a difference that lamarck wrote") from error
 
 
 def read_full(path: Path) -> dict[str, torch.Tensor]:

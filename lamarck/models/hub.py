@@ -19,7 +19,7 @@ WHERE = "https://huggingface.co/settings/tokens"
 
 
 def read_token() -> str | None:
-    """The token in HF_TOKEN, and from nowhere else. Errors: LamarckError, which does not show it, for what is none."""
+    """The token in HF_TOKEN, and from nowhere else. Errors: LamarckError, which does not show it, for any other."""
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
         # As a header it would fail with a message that shows it.

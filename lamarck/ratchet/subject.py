@@ -58,7 +58,7 @@ class Repository:
         if mode == LINK:
             raise LamarckError(f"{self.prefix}{name} is a link: a subject's file must be the file itself")
         if mode not in FILES:
-            raise LamarckError(f"{self.prefix}{name} is no file: name the files themselves")
+            raise LamarckError(f"{self.prefix}{name} is not a file: name the files themselves")
         return mode, rest.split("\t")[0].split(" ")[1]
 
     def check_unchanged(self, names: Sequence[str]) -> None:

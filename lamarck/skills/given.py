@@ -212,7 +212,7 @@ def _compared(judge: str, answer: str, said: str) -> Verdict:
 
 @cache
 def _pattern(text: str) -> Any:
-    """Errors: ValueError for what is no regular expression."""
+    """Errors: ValueError for what is not a regular expression."""
     import regex  # the standard library's knows no time limit
 
     try:

@@ -278,7 +278,7 @@ def _bound(tree: ast.Module) -> set[str]:
 
 
 def _repair(script: str, completion: str) -> str:
-    """The repaired script of an answer. Errors: Malformed where it is none, or is another script."""
+    """The repaired script of an answer. Errors: Malformed where there is no script, or another one."""
     form = COMPLETION.fullmatch(completion)
     if not form or completion.count("```") != 2:
         raise Malformed("not the form of an answer: cause, then one fenced Python block")

@@ -213,7 +213,7 @@ def declared() -> list[str]:
 def own_skill(name: str) -> Skill | None:
     """A skill that was declared, opened where it is not, and anew where its files have changed; None for another.
 
-    Errors: LamarckError where it is none that can be relied on.
+    Errors: LamarckError where it cannot be relied on.
     """
     part = _DECLARED.get(name)
     if part is None:

@@ -5,8 +5,8 @@
     python -m lamarck.skills.own_worker function NAME FILE
 
 A question is `{"call": METHOD, "given": [...]}`; the answer is `{"value": ...}`, `{"malformed": why}` or
-`{"raised": what}`. The code may do what its user may: it is no model's, and runs in no sandbox. What it prints goes to
-the standard error.
+`{"raised": what}`. The code may do what its user may: it was not written by a model, and runs in no sandbox.
+What it prints goes to the standard error.
 """
 
 import json

@@ -95,7 +95,7 @@ def build_suite(output: Path, seed: int, world: TinyFounder, design: Design) -> 
 
 
 def write_suite_file(suite: Path, file: SuiteFile) -> None:
-    """Without what is only said of exams, where it is none."""
+    """Without what is only said of exams, where it is not one."""
     _write_yaml(suite / "suite.yaml", file.model_dump(mode="json", exclude=None if file.exam else {"exam"}))
 
 
@@ -175,7 +175,7 @@ def _share(cells: Sequence[Cell]) -> float:
 
 
 def _take(pool: list[ProblemItem], number: int) -> list[ProblemItem]:
-    """The first of a pool, which then holds them no more."""
+    """The first of a pool, which then no longer holds them."""
     taken = pool[:number]
     del pool[:number]
     return taken

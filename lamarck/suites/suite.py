@@ -276,7 +276,7 @@ def _dataset(file: str) -> dict[str, Any]:
 
 
 def _load_engineering(path: Path) -> tuple[EngineeringTask, ...]:
-    """The tasks in engineering/, in the order of their file names. Errors: LamarckError for a file that is no task."""
+    """The tasks in engineering/, by their file names. Errors: LamarckError for a file that is not a task."""
     files = sorted((path / ENGINEERING).glob("*.yaml"))
     if not files:
         return ()

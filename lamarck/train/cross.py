@@ -79,7 +79,7 @@ def own_copies(parents: Parents) -> Iterator[Parents]:
 def _cross(
     child: Generation, admitted: AdmittedCross, parents: Parents, directory: Path, seed: int, spending: Spending
 ) -> Crossed:
-    """Errors: LamarckError where the ceiling is spent before all is crossed: half a child is none."""
+    """Errors: LamarckError where the ceiling is spent before all is crossed: half a child is not kept."""
     most = admitted.plan.budget.device_seconds
 
     with count_up(f"{child.name} is crossed", "modules") as counted:

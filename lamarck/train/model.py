@@ -27,7 +27,7 @@ def load_trainable(weights: Path, parent: Path | None, recipe: Recipe, device: t
     """What this run trains: g0's `weights` with an adapter, or the model that `parent` makes of them with all weights.
 
     `parent`: what was trained of the parent, if it is not the founder. Errors: LamarckError where they do not open, for
-    an adapter on a parent that is none, and as `with_adapter`.
+    an adapter on a parent that has none, and as `with_adapter`.
     """
     if recipe.inherit == "fresh":
         parent = None

@@ -54,7 +54,7 @@ def test_every_other_kind_says_why_not() -> None:
     assert who_serves(EVERY["untied"]).startswith("Llama-shaped: everything that serves Llama")
 
 
-def test_what_is_no_llama_is_not_exported(tmp_path: Path) -> None:
+def test_what_is_not_a_llama_is_not_exported(tmp_path: Path) -> None:
     with pytest.raises(LamarckError, match="cannot become a Llama directory: block 1: sliding attention"):
         export_llama(build_model(EVERY["sliding"], 0), tmp_path / "out")
     assert not (tmp_path / "out").exists()

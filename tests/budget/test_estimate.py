@@ -37,6 +37,16 @@ def test_qlora_of_the_original_fits_one_card_of_80_gb_with_room_to_spare() -> No
     assert 41 * GIB < train.memory.total < 72 * GIB  # published: 41 GB with shorter texts, Unsloth
 
 
+def test_one_gpu_trains_writes_and_serves_the_original() -> None:
+    """One shape of machine, so one pod for a whole generation; in all else it is config/70b.yaml."""
+    alone = load_config(Path("config/70b-one-gpu.yaml"))
+    steps = estimate_generation(alone, 1, SHAPE)
+    assert {each.machine.place for each in steps} == {("H200", 1)}
+    assert all(each.memory.weights < 68 * GIB for each in steps)
+    split = {"engine": BIG.engine.model_copy(update={"tensor_parallel": 1}), "machines": alone.machines}
+    assert alone == BIG.model_copy(update=split)
+
+
 def test_training_in_bfloat16_does_not_fit_that_card_and_the_refusal_says_what_would() -> None:
     said = refusal(changed(recipe={"quantize": "none"}))
     assert said.startswith("train does not fit") and "131 of them for weights" in said
@@ -94,10 +104,10 @@ def test_five_long_examples_side_by_side_do_not_fit() -> None:
 def test_what_a_server_holds_is_its_own_affair() -> None:
     values = BIG.model_dump(mode="json")
     values["engine"] = {"kind": "server", "url": "http://127.0.0.1:8000/v1", "chat": True}
-    values["machines"]["curriculum"] = {"gpu": "H100 SXM", "count": 2, "tokens_per_second": 1000}
+    values["machines"]["curriculum"] = {"gpu": "H100 SXM", "count": 2, "tokens_per_second": 10_000}
     curriculum, _, _ = estimate_generation(Config.model_validate(values), 1, SHAPE)
     assert curriculum.memory.total == 0
-    assert curriculum.hours == pytest.approx(curriculum.tokens / 1000 / 3600)
+    assert curriculum.hours == pytest.approx(curriculum.tokens / 10_000 / 3600)
     assert curriculum.dollars == pytest.approx(curriculum.hours * 2 * 3.99)
 
 
@@ -162,6 +172,14 @@ def test_hours_and_dollars_follow_from_speed_price_and_arms() -> None:
 def test_the_approved_ceiling_ends_a_run() -> None:
     _, train, _ = estimate_generation(changed(budget={"device_seconds": 3600}), 1, SHAPE)
     assert train.hours == 1
+
+
+def test_the_ceilings_of_writing_and_evaluating_end_them() -> None:
+    """Device-seconds: of four GPUs together."""
+    curriculum, _, evaluation = estimate_generation(
+        changed(budget={"writing_seconds": 1440, "evaluating_seconds": 14400}), 1, SHAPE
+    )
+    assert (curriculum.hours, evaluation.device_hours) == (0.1, 4)
 
 
 # Shape, layers computed twice, GiB at the peak, tokens a second: as docs/gpu.md has them.

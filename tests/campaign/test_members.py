@@ -159,7 +159,7 @@ def test_an_exam_is_read_and_chooses_nothing(tmp_path: Path) -> None:
     for choice in ({"race": {"risk": 0.05}}, {"keep": {1: 1}}, {"proxies": True}):
         with pytest.raises(LamarckError, match="an exam chooses nothing"):
             load(tmp_path, exam=exam, **choice)
-    with pytest.raises(LamarckError, match="config/suites/tiny-v1 is none"):
+    with pytest.raises(LamarckError, match="config/suites/tiny-v1 is not an exam"):
         load(tmp_path, exam="config/suites/tiny-v1")
 
 

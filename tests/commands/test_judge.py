@@ -34,7 +34,7 @@ def test_an_answer_to_an_item_for_machines(suite: Suite, tmp_path: Path, capsys:
     assert found == {"suite": "small", "task": "list_ops_3", "item": 2, "rungs": rungs}
 
 
-def test_what_is_no_answer_is_said_in_one_sentence(tmp_path: Path) -> None:
+def test_what_is_not_an_answer_is_said_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "answer").write_bytes(b"\xff\x00")
     done = lamarck("suite", "judge", SUITE.name, "some_task", "--answer", str(tmp_path / "answer"))
     assert done.returncode == 1 and done.stderr.count("\n") == 1

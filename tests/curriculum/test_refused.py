@@ -60,7 +60,7 @@ def test_why_shows_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     listed = json.loads(CliRunner().invoke(app, ["curriculum", "why", "g1", "--json"]).output)
     assert listed["reasons"][0]["texts"] == 40
     Path("results/g1/curriculum.rejected.jsonl").write_text('{"reason": 1}\n')
-    with pytest.raises(LamarckError, match="line 1 is no refused text"):
+    with pytest.raises(LamarckError, match="line 1 is not a refused text"):
         read_refused(G1)
 
 

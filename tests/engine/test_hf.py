@@ -76,7 +76,7 @@ def test_loglikelihoods_are_those_of_transformers(engine: Engine, tiny_model: Pa
         assert value == pytest.approx(-loss.item() * (tokens.shape[1] - 1), rel=1e-4)
 
 
-def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LamarckError, match="does not open as a model"):
         load_engine(HFEngineConfig(), tmp_path, None)
 

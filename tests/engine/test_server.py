@@ -198,11 +198,11 @@ def test_a_server_that_is_gone(tiny_model: Path) -> None:
         says({"choices": [{"text": "x", "finish_reason": "content_filter"}]}),
     ],
 )
-def test_garbage_is_no_answer(tiny_model: Path, answer: Answer) -> None:
+def test_garbage_is_not_an_answer(tiny_model: Path, answer: Answer) -> None:
     assert "no answer of an OpenAI-compatible server" in refusal(tiny_model, Scripted(answer))
 
 
-def test_what_is_no_json_is_shown_on_one_line(tiny_model: Path) -> None:
+def test_what_is_not_json_is_shown_on_one_line(tiny_model: Path) -> None:
     async def garbage(body: dict[str, Any]) -> Response:
         return Response("<html>\n\x1b[2Jgone</html>")
 

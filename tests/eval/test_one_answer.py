@@ -38,8 +38,8 @@ def test_a_problem_that_is_new_and_one_that_is_held_out(suite: Suite) -> None:
     ("name", "index", "sentence"),
     [
         ("arithmetic_4", 0, "small has no task 'arithmetic_4'; it has arithmetic_"),
-        ("arithmetic_3", 10**6, "--item 1000000 is none of 0 to"),
-        ("arithmetic_3", -1, "--item -1 is none of 0 to"),
+        ("arithmetic_3", 10**6, "--item 1000000 is not among 0 to"),
+        ("arithmetic_3", -1, "--item -1 is not among 0 to"),
         ("writing_arithmetic_3", 1, "has 1 items"),
     ],
 )

@@ -25,7 +25,7 @@ def founder(directory: Path, seq_len: int) -> Path:
     return directory
 
 
-def test_what_is_no_llama_can_be_raised(tmp_path: Path) -> None:
+def test_what_is_not_a_llama_can_be_raised(tmp_path: Path) -> None:
     """Our trainer's loss and logits are its own, and our engine's texts those of `generate`, padded and cached."""
     found = check_founder(founder(tmp_path, 256))
     assert (found.model_type, found.context, found.ends) == ("lamarck_genome", 256, ["<|end|>"])

@@ -344,7 +344,7 @@ def test_random_search_and_scratch_inherit_nothing(project: Path) -> None:
         assert hows == ({"random"} if name == "random" else hows) and hows <= {"random", "mutation", "crossover"}
 
 
-def test_a_target_that_was_never_reached_is_no_number(copied: Evolving) -> None:
+def test_a_target_that_was_never_reached_is_not_a_number(copied: Evolving) -> None:
     scores = ledger(copied).trained("g0-c00", "full").scores  # type: ignore[union-attr]
     assert scores is not None
     assert value_of("tokens_to_target", scores, None, 0.0) == float("inf")

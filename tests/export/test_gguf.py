@@ -40,7 +40,7 @@ def test_it_comes_from_the_converter_that_is_there(tmp_path: Path, monkeypatch: 
     assert (tmp_path / "g2.gguf").read_bytes() == b"GGUFbf16"
 
 
-def test_one_that_is_no_program_runs_in_this_environment(tmp_path: Path) -> None:
+def test_one_that_is_not_a_program_runs_in_this_environment(tmp_path: Path) -> None:
     script = write_converter(tmp_path)
     script.chmod(0o644)
     (tmp_path / "model.safetensors").touch()

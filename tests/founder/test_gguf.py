@@ -126,7 +126,7 @@ def test_what_cannot_be_unpacked_is_one_sentence(packed: Path, tmp_path: Path) -
     for path, sentence in (
         (cut, "does not open as a GGUF model"),
         (other, r"does not open as a.* model: .*never-heard-of"),
-        (text, "is no GGUF file"),
+        (text, "is not a GGUF file"),
         (tmp_path / "none.gguf", "does not exist: set founder.path"),
     ):
         with pytest.raises(LamarckError, match=sentence) as refused:

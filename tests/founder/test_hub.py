@@ -144,7 +144,7 @@ def test_weights_without_a_digest_are_no_founder(tiny_model: Path, tmp_path: Pat
     assert not (tmp_path / "weights").exists()
 
 
-def test_a_repository_without_safetensors_is_no_founder(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_repository_without_safetensors_is_not_a_founder(tiny_model: Path, tmp_path: Path) -> None:
     with fake_hub() as hub:
         repository = hub.repositories[REPO] = Repository(private=True)
         kept = {path.name: path.read_bytes() for path in tiny_model.iterdir() if path.suffix != ".safetensors"}

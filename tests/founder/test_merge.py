@@ -113,7 +113,7 @@ def test_a_file_that_cannot_be_watched_is_refused(file: Path, tmp_path: Path, ch
 
 
 def test_documents_alone_are_no_founder(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(LamarckError, match="is no merge file: name the YAML files"):
+    with pytest.raises(LamarckError, match="is not a merge file: name the YAML files"):
         sources_of(tmp_path / "ties.yaml")
 
 

@@ -29,7 +29,7 @@ from tests.gate.project import G1, ME, check, config, edit_approval, make_plan, 
         ("\x00", "not valid YAML"),
     ],
 )
-def test_what_is_no_approval_is_refused(content: str, sentence: str) -> None:
+def test_what_is_not_an_approval_is_refused(content: str, sentence: str) -> None:
     G1.approval.parent.mkdir()
     G1.approval.write_text(content)
     assert sentence in refusal()

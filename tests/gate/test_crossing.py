@@ -212,7 +212,7 @@ def test_names_with_mistakes(parents: Path) -> None:
         ({"to": "cross"}, "is not a generation"),
     ],
 )
-def test_parents_and_children_that_are_none(parents: Path, changes: dict, sentence: str) -> None:
+def test_invalid_parents_and_children(parents: Path, changes: dict, sentence: str) -> None:
     assert sentence in refusal(**changes)
 
 

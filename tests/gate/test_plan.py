@@ -12,6 +12,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_jsonl
 from lamarck.gate.plan import build_plan, count_parameters
 from lamarck.gate.planned import plan_digest
+from lamarck.gate.review import run_rows
 from lamarck.lineage.generation import Generation
 from tests.gate.project import (
     G1,
@@ -84,13 +85,13 @@ def test_the_ceiling_holds_in_a_lineage_under_a_prefix() -> None:
 
 
 @pytest.mark.parametrize("override", [-5.0, 0.0])
-def test_a_budget_that_is_no_positive_number_is_no_way_round_the_ceiling(override: float) -> None:
+def test_a_budget_that_is_not_a_positive_number_is_no_way_round_the_ceiling(override: float) -> None:
     with pytest.raises(LamarckError, match="must be a positive number"):
         make_grandchild_plan(config(budget={"device_seconds": 120, "overrides": {2: override}}))
 
 
 @pytest.mark.parametrize("override", [float("nan"), float("inf"), "inf", "nan"])
-def test_a_number_without_end_is_no_setting(override: object) -> None:
+def test_an_infinite_number_is_not_a_setting(override: object) -> None:
     with pytest.raises(LamarckError, match=r"budget\.overrides\.2: Input should be a finite number"):
         config(budget={"device_seconds": 120, "overrides": {2: override}})
 
@@ -176,6 +177,24 @@ def test_rented_training_has_a_price_and_what_does_not_fit_is_not_planned() -> N
     assert machine.dollars is not None and machine.dollars > 0
     with pytest.raises(LamarckError, match="train does not fit"):
         make_plan(config(machines={"train": {"gpu": "A40"}}, recipe={**RECIPE, "max_tokens": 10_000_000}))
+
+
+def test_what_a_child_does_next_has_its_dollars_in_the_plan_and_the_review() -> None:
+    """Ceilings at the prices of config/machines.yaml, both arms. On this machine nothing: digests stay as they were."""
+    assert "then" not in json.loads(G1.plan.read_text())["cost"]
+    machines = {"train": {"gpu": "H100 SXM"}, "eval": {"gpu": "B200", "count": 4}, "curriculum": {"gpu": "B200"}}
+    budget = {"device_seconds": 3600, "evaluating_seconds": 7200}
+    plan = make_plan(config(machines=machines, budget=budget | {"writing_seconds": 3600}))
+    assert plan.cost.then is not None
+    evaluating, writing = plan.cost.then.evaluating, plan.cost.then.writing
+    assert (evaluating.gpu, evaluating.count, evaluating.dollars) == ("B200", 4, 27.2)  # 2 arms x 2 h x $6.79
+    assert writing.dollars == 13.6
+    rows = dict(run_rows(plan))
+    assert "evaluated 7200 device-seconds (4 x B200, at most $27.20); to write" in rows["then"]
+    assert rows["in all"].startswith("at most $48.7")  # and an hour of either arm at $3.99
+    rows = dict(run_rows(make_plan(config(machines=machines, budget=budget))))
+    assert rows["in all"].endswith("writing can cost more: there is no ceiling, or no price")
+    assert "in all" not in dict(run_rows(make_plan(config())))
 
 
 def test_an_architecture_that_cannot_be_counted_is_planned_without_an_estimate() -> None:

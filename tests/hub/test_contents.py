@@ -53,11 +53,11 @@ def test_what_no_lineage_has(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"format": 2}, {"generation": "control/g1"}, {"files": 3}, {"more": 1}])
-def test_what_is_no_manifest(tmp_path: Path, changes: dict[str, object]) -> None:
+def test_what_is_not_a_manifest(tmp_path: Path, changes: dict[str, object]) -> None:
     with pytest.raises(LamarckError, match="is not one of a published lineage"):
         read_manifest(write(tmp_path / "lamarck.json", **changes))
 
 
-def test_a_digest_that_is_none(tmp_path: Path) -> None:
+def test_what_is_not_a_digest(tmp_path: Path) -> None:
     with pytest.raises(LamarckError, match=r"names .approvals/g1\.ok."):
         read_manifest(write(tmp_path / "lamarck.json", files={"approvals/g1.ok": "sha"}))

@@ -73,6 +73,9 @@ def test_a_change_that_hides_in_the_manifest_is_found_by_the_records(published: 
     [
         ("results/g1/curriculum.json", "items", "1e999"),
         ("results/g1/adapter/training.json", "log", "[" * 900 + "]" * 900),
+        ("results/g1/curriculum.json", "items", '"many"'),
+        ("results/g1/adapter/training.json", "used_device_seconds", "[]"),
+        ("results/g0/weights/source.json", "kind", "[]"),
     ],
 )
 def test_nothing_is_placed_before_all_is_checked(

@@ -78,6 +78,6 @@ def test_a_record_that_cannot_be_read(published: Path) -> None:
 
 
 @pytest.mark.parametrize("repo", ["name", "owner/name/more", "owner/na me", "https://example.org/owner/name"])
-def test_a_repository_that_is_none(lineage: Path, repo: str) -> None:  # noqa: F811
+def test_what_is_not_a_repository(lineage: Path, repo: str) -> None:  # noqa: F811
     with pytest.raises(LamarckError, match=r"publish\.repo"):
         config({"repo": repo})

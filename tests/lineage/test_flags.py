@@ -72,7 +72,7 @@ def test_a_training_cut_short() -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[]", '{"budget": 1}'])
-def test_a_record_that_is_none_is_a_sentence(tmp_path: Path, text: str) -> None:
+def test_an_invalid_record_is_one_sentence(tmp_path: Path, text: str) -> None:
     child = Generation(1)
     path = tmp_path / child.change / TRAINING_RECORD
     path.parent.mkdir(parents=True)

@@ -56,7 +56,7 @@ def test_a_strategy_is_rewarded_with_its_users_grandchild() -> None:
     assert (routing.pairs, routing.rank_correlation) == (0, None)
 
 
-def test_a_partial_score_is_no_reward() -> None:
+def test_a_partial_score_is_not_a_reward() -> None:
     generation(1, "a", 50.0)
     generation(2, "a", 60.0, partial=True)
     [strategy] = route_rewards(2).by_strategy
@@ -87,7 +87,7 @@ def test_rank_correlation_is_spearmans(seed: int) -> None:
     assert rank_correlation(pairs) == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_correlation_that_is_not_defined_is_none() -> None:
+def test_an_undefined_correlation_has_no_value() -> None:
     assert rank_correlation([(1.0, 2.0), (2.0, 3.0)]) is None
     assert rank_correlation([(1.0, float(number)) for number in range(12)]) is None
 

@@ -69,7 +69,7 @@ def test_whoever_is_told_of_a_module_may_end_it(two: tuple[Path, Path], tmp_path
         assert not (tmp_path / "child").exists()
 
 
-def test_methods_that_need_more_than_differences_are_none(two: tuple[Path, Path], tmp_path: Path) -> None:
+def test_methods_that_need_more_than_differences_cannot_cross(two: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(LamarckError, match="there is no crossing by 'slerp'"):
         check_crossing(Crossing(method="slerp"))
     with pytest.raises(LamarckError, match="slerp takes 1 model beside the base, not 2"):

@@ -113,9 +113,9 @@ class Project:
     def snakemake(self, *arguments: str, check: bool = True) -> str:
         return self.run("snakemake", *arguments, check=check).stdout
 
-    def approve(self, generation: str) -> None:
+    def approve(self, generation: str) -> str:
         plan = json.loads(self.run("lamarck", "review", generation, "--json").stdout)
-        self.run("lamarck", "approve", generation, "--by", "A Tester", "--digest", plan["short"])
+        return self.run("lamarck", "approve", generation, "--by", "A Tester", "--digest", plan["short"]).stdout
 
     def read(self, path: str) -> Any:
         return json.loads((self.root / path).read_text())

@@ -52,6 +52,6 @@ def test_what_chooses_is_not_sat_as_an_exam_nor_an_exam_chosen_by(finished: Proj
     chosen_by = project.run(*evaluate, "--suite", f"config/suites/{EXAM}", check=False)
     assert chosen_by.returncode == 1 and "may choose nothing" in chosen_by.stdout
     sat = project.run(*evaluate, "--suite", "config/suites/small", "--exam", check=False)
-    assert sat.returncode == 1 and "is no exam" in sat.stdout
+    assert sat.returncode == 1 and "is not an exam" in sat.stdout
     project.config(exams=["config/suites/small"])
     assert "an exam is another suite" in project.run("lamarck", "status", check=False).stdout

@@ -44,7 +44,7 @@ def test_a_gguf_is_primed_and_teaches(blank: Project, tmp_path: Path) -> None:
 
     said = project.run("lamarck", "demo", *SMALL).stdout
     assert "g0 waits for a human" in said and "Exception" not in said
-    project.approve("g0")
+    assert "snakemake --configfile config/small.yaml`" in project.approve("g0"), "as the demo was started"
     said = project.snakemake("results/g1/plan.json", *SMALL)
     assert "a founder: it has no parent" not in said
     source = project.read("results/g0/weights/source.json")

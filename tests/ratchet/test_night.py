@@ -373,7 +373,7 @@ def test_an_agent_s_prompt_fits_one_word_of_a_command_line() -> None:
     assert len(said.encode()) < 2**17
 
 
-def test_a_closed_line_out_of_turn_is_no_night(project: Path) -> None:
+def test_a_closed_line_out_of_turn_is_not_a_night(project: Path) -> None:
     append(NIGHT.ledger, Proposed(number=2, commit="", description="", nodes=0))
     made = subject(project, agent=edits(BETTER))
     with pytest.raises(LamarckError, match="proposal 2 comes out of turn"):

@@ -1,10 +1,13 @@
 """A pod that is the enemy's: whatever it sends, nothing here is overwritten, deleted, filled up or commanded by it."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from snakemake_executor_plugin_runpod.job import JobFailed
+from snakemake_executor_plugin_runpod.text import plain
 
+from lamarck.visible import visible_text
 from tests.runpod.fake import FakeRunPod
 from tests.runpod.sessions import opened
 
@@ -37,9 +40,16 @@ def test_a_log_commands_no_terminal() -> None:
         it.run(command, log="job.log", extras=("job.log", "job.tsv"))
         with pytest.raises(JobFailed) as raised:
             it.run(r"printf 'why\033[2J\n'; exit 7")
-    assert Path("job.log").read_text() == "ok]0;owned[2J\n10%\n20%\nTöne\n"
+    assert Path("job.log").read_text() == "ok\ufffd]0;owned\ufffd\ufffd[2J\n10%\n20%\nTöne\ufffd\n"
     assert Path("job.tsv").read_text() == Path("job.log").read_text()
-    assert "why[2J" in str(raised.value) and "\033" not in str(raised.value)
+    assert "why\ufffd[2J" in str(raised.value) and "\033" not in str(raised.value)
+
+
+def test_what_a_pod_says_passes_the_filter_of_everything_else() -> None:
+    """Two packages, one filter: they agree on every character, but that a carriage return ends a line of a log."""
+    for number in range(sys.maxunicode + 1):
+        if (character := chr(number)) != "\r":
+            assert plain(character) == visible_text(character), hex(number)
 
 
 def test_a_checkpoint_is_never_deleted_on_a_pods_word() -> None:
@@ -84,7 +94,7 @@ def test_more_than_was_to_be_expected_is_not_taken(runpod: FakeRunPod) -> None:
     assert not runpod.running()
 
 
-def test_an_exit_code_that_is_none() -> None:
+def test_what_is_not_an_exit_code() -> None:
     with opened() as it, pytest.raises(JobFailed, match="where an exit code belongs"):
         it.run("echo 'rm -rf /' > $(echo /tmp/jobs/job-*/)exit; sleep 5")
 

@@ -214,7 +214,7 @@ def test_a_pod_that_nobody_lived_to_count_is_counted(runpod: FakeRunPod) -> None
             it.run("true")
 
 
-def test_a_damaged_ledger_is_no_empty_one(runpod: FakeRunPod) -> None:
+def test_a_damaged_ledger_is_not_taken_for_an_empty_one(runpod: FakeRunPod) -> None:
     Path("ledger.jsonl").write_text('{"event": "rented"}\n')
     with pytest.raises(RunPodError, match=r"line 1 of ledger.jsonl cannot be read"), opened():
         pass

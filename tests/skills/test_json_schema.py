@@ -80,7 +80,7 @@ def test_verdicts_are_exact(answer: str, right: bool) -> None:
         "",
     ],
 )
-def test_what_is_no_sound_problem_is_never_verified(bad: str) -> None:
+def test_what_is_not_a_sound_problem_is_never_verified(bad: str) -> None:
     assert not SKILL.verify(Problem(bad, '{"item_count": 1250, "ready_on": "2024-03-05"}')).verified
 
 

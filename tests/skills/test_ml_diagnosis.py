@@ -172,7 +172,7 @@ GUARDED = "\n".join(["try:", *(f"    {line}" for line in BROKEN.splitlines()), "
     ],
     ids=range(17),
 )
-def test_what_is_no_repair_is_not_run(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_a_repair_is_not_run(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MlDiagnosis, "_sandbox", None)
     assert reason(prompt(), answer(script)) != ""
 
@@ -217,7 +217,7 @@ def test_an_answer_in_another_form_is_not_run(said: str, monkeypatch: pytest.Mon
     ],
     ids=range(16),
 )
-def test_what_is_no_sound_problem_is_never_verified(bad: str) -> None:
+def test_what_is_not_a_sound_problem_is_never_verified(bad: str) -> None:
     with pytest.raises(Malformed):
         SKILL.difficulty(bad)
     assert reason(bad, answer()) != ""

@@ -67,7 +67,7 @@ def test_a_records_values_have_their_types() -> None:
 @pytest.mark.parametrize(
     "prompt", ["age is one.", "age is two, age is two.", "age are two.", "dog is two.", "age is two", ""]
 )
-def test_a_sentence_that_is_no_record_is_refused(prompt: str) -> None:
+def test_a_sentence_that_is_not_a_record_is_refused(prompt: str) -> None:
     record = get_skill("plain_record")
     head = record.sample(random.Random(0), 1).prompt.rpartition(": ")[0]
     with pytest.raises(Malformed):

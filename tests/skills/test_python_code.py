@@ -216,7 +216,7 @@ def test_an_answer_in_another_form_is_not_run(answer: str) -> None:
     ],
     ids=range(18),
 )
-def test_what_is_no_sound_problem_is_never_verified(bad: str) -> None:
+def test_what_is_not_a_sound_problem_is_never_verified(bad: str) -> None:
     assert reason(bad, block(RIGHT)) != ""
     with pytest.raises(Malformed):
         SKILL.difficulty(bad)

@@ -238,7 +238,7 @@ def test_rounding_at_random_goes_to_the_two_neighbours_alone() -> None:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_gradient_that_is_no_number_is_named_and_changes_nothing(name: str) -> None:
+def test_a_gradient_that_is_not_a_number_is_named_and_changes_nothing(name: str) -> None:
     model = llama()
     optimizer = build(model, SETTINGS[name])
     run(model, optimizer, range(2))

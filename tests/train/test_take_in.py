@@ -91,7 +91,7 @@ def test_a_copy_never_lowers_what_was_spent_here(died: None) -> None:
     assert spent() == 80.0
 
 
-def test_what_is_no_copy_of_this_run_is_refused(died: None) -> None:
+def test_what_is_not_a_copy_of_this_run_is_refused(died: None) -> None:
     config = load_config(CONFIG)
     with pytest.raises(LamarckError, match="cannot be fetched"):
         take_in(config, G1, "nowhere", "A Tester")

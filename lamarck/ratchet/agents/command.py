@@ -33,7 +33,7 @@ class Command:
         self._hidden = hidden.resolve()
 
     def propose(self, context: AgentContext) -> Proposal:
-        """Errors: AgentFailed where it hangs, fails, or leaves a mutable file that is none."""
+        """Errors: AgentFailed where it hangs, fails, or leaves something else in the place of a mutable file."""
         with tempfile.TemporaryDirectory(prefix="ratchet-") as directory:
             place = Path(directory).resolve()
             given = _lay_out(place, context)
@@ -112,7 +112,7 @@ def _read_back(place: Path, given: Mapping[str, str], context: AgentContext, sai
 
 
 def _mutable(place: Path, name: str) -> bytes:
-    """Errors: AgentFailed for what is no regular file of a size that a person reads."""
+    """Errors: AgentFailed for what is not a regular file of a size that a person reads."""
     path = place / name
     for parent in (path, *path.parents):
         if parent == place:
@@ -124,7 +124,7 @@ def _mutable(place: Path, name: str) -> bytes:
     except OSError as error:
         raise AgentFailed(f"the agent removed {name}") from error
     if not stat.S_ISREG(found.st_mode):
-        raise AgentFailed(f"the agent put something that is no file in the place of {name}")
+        raise AgentFailed(f"the agent put something that is not a file in the place of {name}")
     if found.st_size > LARGEST:
         raise AgentFailed(f"the agent made {name} larger than {LARGEST:,} bytes")
     return path.read_bytes()

@@ -15,7 +15,7 @@ class Patches:
         edit = self._edits[context.number - 1]
         name = edit.file or next(iter(context.files))
         if name not in context.files:
-            raise AgentFailed(f"{edit.description}: {name} is no mutable file")
+            raise AgentFailed(f"{edit.description}: {name} is not a mutable file")
         text = context.files[name].decode("utf-8", errors="replace")
         if text.count(edit.find) != 1:
             raise AgentFailed(f"{edit.description}: what it changes stands {text.count(edit.find)} times in {name}")

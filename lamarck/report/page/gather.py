@@ -48,7 +48,7 @@ def gather(config: Config, outcomes: Outcomes) -> ShownLineage:
         scores=scores,
         curricula=curricula,
         trainings=trainings,
-        costs=find_costs(members),
+        costs=find_costs(config, members, trainings),
         rewards=rewards,
         problems=broken_cards | broken_trainings | broken_rewards,
     )

@@ -9,6 +9,7 @@ from lamarck.errors import LamarckError
 from lamarck.eval.compare import compare
 from lamarck.lineage.generation import CONTROL
 from lamarck.report.page.gather import ShownLineage
+from lamarck.report.page.runs import PARTS, spent, spent_by_generation
 from lamarck.report.page.scores import Score
 from lamarck.report.page.summary import answers, difference_text, score_text
 from lamarck.report.revisions import outcomes_of_both, scores_at
@@ -26,6 +27,8 @@ def report_markdown(lineage: ShownLineage, base: str | None, suite: Path) -> str
         lines.append(f"- **{_text(answer.question)} {_text(answer.short)}.** {sentences}")
     if lineage.scores:
         lines += ["", *_scores(_arms(lineage))]
+    if lineage.costs:
+        lines += ["", "### What each generation took", "", *_costs(lineage)]
     if base is not None:
         lines += ["", f"### Since {_text(base)}", "", *_since(lineage, base, suite)]
     return "\n".join(lines) + "\n"
@@ -48,6 +51,22 @@ def _scores(scores: Iterable[Score]) -> list[str]:
         for score in scores
     ]
     return _table(("generation", "score", "to its parent", "to g0", "red flags"), rows)
+
+
+def _costs(lineage: ShownLineage) -> list[str]:
+    """What each generation of the lineage and its control arm took, and all of them."""
+    arms = {member.name for member in lineage.members if member.lane in ("", CONTROL)}
+    costs = [cost for cost in lineage.costs if cost.generation in arms]
+    rows = [
+        (
+            each.generation,
+            *(f"{each.seconds[part]:,.0f}" for part in PARTS),
+            f"{each.all_seconds:,.0f}",
+            "" if each.dollars is None else f"${each.dollars:,.2f}",
+        )
+        for each in [*spent_by_generation(costs), spent("all", costs)]
+    ]
+    return _table(("device-seconds", *PARTS, "all", "dollars"), rows)
 
 
 def _since(lineage: ShownLineage, base: str, suite: Path) -> list[str]:

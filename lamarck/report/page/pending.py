@@ -16,7 +16,6 @@ from lamarck.lineage.generation import Generation
 from lamarck.report.page.gather import ShownLineage, Texts, gather
 from lamarck.report.page.members import BROKEN, ShownMember
 from lamarck.report.page.outcomes import Outcomes
-from lamarck.report.page.runs import dollars_per_hour
 from lamarck.report.page.shown import Shown
 from lamarck.report.page.summary import ShortAnswer
 from lamarck.report.page.texts import pack_curricula, visible
@@ -95,7 +94,7 @@ def gather_pending(config: Config, generation: Generation) -> tuple[Pending, Sho
 
 
 def _price(plan: Plan) -> list[str]:
-    per_hour = dollars_per_hour(plan)
+    per_hour = plan.cost.machine.dollars_per_hour
     if per_hour is None:
         return []
     arms = 2 if plan.control else 1

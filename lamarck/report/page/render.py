@@ -13,6 +13,7 @@ from lamarck.lineage.generation import CONTROL
 from lamarck.report.page import summary
 from lamarck.report.page.gather import ShownLineage, Texts
 from lamarck.report.page.pending import Pending, questions
+from lamarck.report.page.runs import PARTS, spent, spent_by_generation
 from lamarck.report.page.texts import pack
 
 HERE = Path(__file__).parent
@@ -22,7 +23,8 @@ OWN_SCRIPTS = ("page.js", "charts.js", "records.js", "browsers.js")
 
 def report_html(lineage: ShownLineage, texts: Texts) -> str:
     """The lineage's page."""
-    return _render("report.html", lineage, texts, answers=summary.answers(lineage))
+    rows = [*spent_by_generation(lineage.costs), spent("all", lineage.costs)]
+    return _render("report.html", lineage, texts, answers=summary.answers(lineage), spent=rows, spent_parts=PARTS)
 
 
 def review_html(pending: Pending, lineage: ShownLineage, texts: Texts) -> str:

@@ -1,10 +1,14 @@
 """What each run took: training curves, and device-seconds and dollars against the approved ceiling. Light."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
+from lamarck.budget.machine import Catalogue, dollars_per_device_hour, load_catalogue
+from lamarck.config import Config, StageMachine
 from lamarck.errors import LamarckError
-from lamarck.gate.plan import Plan, read_plan
+from lamarck.gate.plan import read_plan
 from lamarck.lineage.artifacts import TRAINED
+from lamarck.lineage.configured import config_of
 from lamarck.lineage.contents import CrossingReport, TrainingReport, read_training
 from lamarck.lineage.flags import cut_short
 from lamarck.lineage.generation import TRAINING_RECORD
@@ -35,13 +39,32 @@ class Training(Shown):
 
 
 class ShownCost(Shown):
-    """Device-seconds of one step of one generation, as its record states them, and on what device."""
+    """Device-seconds of one step of one generation, as its record states them, and on what device. `dollars`: at the
+    price of an hour of it, in the plan of a training and in the configuration of the rest; None where it has none."""
 
     generation: str
     stage: str
     device: str
     device_seconds: float
     wall_seconds: float
+    dollars: float | None
+
+
+Part = Literal["writing", "training", "evaluating", "other"]
+PARTS: tuple[Part, ...] = ("writing", "training", "evaluating", "other")
+
+
+class ShownSpent(Shown):
+    """What a generation took: device-seconds by part, from its curriculum to its scores. `dollars`: None where no part
+    of it has a price."""
+
+    generation: str
+    seconds: dict[Part, float]
+    dollars: float | None
+
+    @property
+    def all_seconds(self) -> float:
+        return sum(self.seconds.values())
 
 
 STAGES = {
@@ -95,30 +118,68 @@ def _curve(content: TrainingReport) -> list[Point]:
     ]
 
 
-def dollars_per_hour(plan: Plan) -> float | None:
-    """What a plan takes for an hour of a device; None where its machine costs nothing, or was not estimated."""
-    machine = plan.cost.machine
-    return machine.dollars / machine.device_hours if machine.dollars and machine.device_hours else None
-
-
 def _price(member: ShownMember) -> float | None:
     try:
-        return dollars_per_hour(read_plan(member.generation.plan))
+        return read_plan(member.generation.plan).cost.machine.dollars_per_hour
     except LamarckError:
         return None  # what is wrong with the plan stands with its gate
 
 
-def find_costs(members: Sequence[ShownMember]) -> list[ShownCost]:
-    """One row for every record."""
-    return [
-        ShownCost(
-            generation=member.name,
-            stage=STAGES.get(piece.kind, piece.kind),
-            device=piece.record.device,
-            device_seconds=piece.record.device_seconds,
-            wall_seconds=piece.record.wall_seconds,
-        )
-        for member in members
-        for piece in member.pieces
-        if piece.record is not None
-    ]
+def find_costs(config: Config, members: Sequence[ShownMember], trainings: Mapping[str, Training]) -> list[ShownCost]:
+    """One row for every record; a training's has what all its attempts took."""
+    catalogue = load_catalogue()
+    found = []
+    for member in members:
+        machines = config_of(config, member.lane).machines
+        prices = {
+            "curriculum": _price_of(catalogue, machines.curriculum),
+            "evaluation": _price_of(catalogue, machines.eval),
+        }
+        for piece in member.pieces:
+            if piece.record is None:
+                continue
+            stage, seconds = STAGES.get(piece.kind, piece.kind), piece.record.device_seconds
+            price = None if "cpu" in piece.record.device else prices.get(stage)
+            if stage == "training" and (training := trainings.get(member.name)):
+                seconds, price = training.used_device_seconds, training.dollars_per_hour
+            found.append(
+                ShownCost(
+                    generation=member.name,
+                    stage=stage,
+                    device=piece.record.device,
+                    device_seconds=seconds,
+                    wall_seconds=piece.record.wall_seconds,
+                    dollars=None if price is None else seconds / 3600 * price,
+                )
+            )
+    return found
+
+
+def _price_of(catalogue: Catalogue, machine: StageMachine) -> float | None:
+    """Of an hour of one device; None for this machine, and for a kind that the catalogue no longer has."""
+    try:
+        return dollars_per_device_hour(catalogue, machine) or None
+    except LamarckError:
+        return None
+
+
+PART_OF: dict[str, Part] = {
+    "curriculum": "writing",
+    "training": "training",
+    "crossing": "training",
+    "evaluation": "evaluating",
+}
+
+
+def spent_by_generation(costs: Sequence[ShownCost]) -> list[ShownSpent]:
+    """In the order of `costs`."""
+    names = dict.fromkeys(cost.generation for cost in costs)
+    return [spent(name, [cost for cost in costs if cost.generation == name]) for name in names]
+
+
+def spent(name: str, costs: Sequence[ShownCost]) -> ShownSpent:
+    seconds = dict.fromkeys(PARTS, 0.0)
+    for cost in costs:
+        seconds[PART_OF.get(cost.stage, "other")] += cost.device_seconds
+    priced = [cost.dollars for cost in costs if cost.dollars is not None]
+    return ShownSpent(generation=name, seconds=seconds, dollars=sum(priced) if priced else None)

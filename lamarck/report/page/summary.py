@@ -1,13 +1,13 @@
 """What a reader wants to know first, in sentences: is it better, why, at what cost, who allowed it, what is wrong."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 from lamarck.eval.compare import Comparison, Interval
 from lamarck.lineage.flags import flag_sentences
 from lamarck.report.page.gather import ShownLineage
 from lamarck.report.page.members import BROKEN, ShownMember
-from lamarck.report.page.runs import STAGES, Training
+from lamarck.report.page.runs import STAGES
 from lamarck.report.page.scores import Score
 from lamarck.report.page.shown import Shown
 
@@ -128,18 +128,21 @@ def _cost(lineage: ShownLineage) -> ShortAnswer:
             f"No training may pass its approved ceiling; {closest.generation} came closest, with "
             f"{closest.used_device_seconds:,.0f} of {closest.ceiling_device_seconds:,.0f} seconds."
         )
-    sentences.append(_money(list(lineage.trainings.values())))
+    sentences.append(_money(lineage))
     return ShortAnswer(question="At what cost?", short=duration(total), tone="open", sentences=sentences)
 
 
-def _money(trainings: Sequence[Training]) -> str:
-    """Only a training has a price that somebody approved: its plan's."""
-    priced = [each for each in trainings if each.dollars_per_hour is not None]
+def _money(lineage: ShownLineage) -> str:
+    """Of trainings against the ceiling that somebody approved, of the rest as far as it has a price."""
+    priced = [each for each in lineage.trainings.values() if each.dollars_per_hour is not None]
+    beside = sum(cost.dollars for cost in lineage.costs if cost.dollars is not None and cost.stage != "training")
+    rest = f"Writing and evaluating took ${beside:,.2f} at the configuration's prices." if beside else ""
     if not priced:
-        return "No plan names a price: nothing was rented for training."
+        return rest or "No plan names a price: nothing was rented for training."
     used = sum(each.dollars(each.used_device_seconds) for each in priced)
     allowed = sum(each.dollars(each.ceiling_device_seconds) for each in priced)
-    return f"At the prices in the plans, training took ${used:,.2f} of the ${allowed:,.2f} that the ceilings allow."
+    trained = f"At the prices in the plans, training took ${used:,.2f} of the ${allowed:,.2f} that the ceilings allow."
+    return f"{trained} {rest}".rstrip()
 
 
 def _allowed(lineage: ShownLineage) -> ShortAnswer:

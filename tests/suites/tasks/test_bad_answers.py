@@ -1,4 +1,4 @@
-"""Answers that are none, to every kind of task that is judged by running them."""
+"""Answers that are not valid, to every kind of task that is judged by running them."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def bad(reference: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("how", bad(""))
-def test_what_is_no_answer_climbs_nothing(how: str, kind: str, sandbox: Sandbox) -> None:
+def test_what_is_not_an_answer_climbs_nothing(how: str, kind: str, sandbox: Sandbox) -> None:
     task = TASKS[kind]
     (rungs,) = judge_answers([task], [bad(task.reference)[how]], sandbox)
     assert rungs == dict.fromkeys(task.rungs, False)

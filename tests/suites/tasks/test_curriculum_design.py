@@ -96,13 +96,13 @@ def test_a_right_design_climbs_all(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     "number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 1000, "9" * 5000, "250, // all", '250, "name": "x"']
 )
-def test_what_is_no_strict_json_climbs_nothing(number: str, sandbox: Sandbox) -> None:
+def test_what_is_not_strict_json_climbs_nothing(number: str, sandbox: Sandbox) -> None:
     text = json.dumps(DESIGN).replace('"examples": 250', f'"examples": {number}', 1)
     assert climbed(text, sandbox) == set()
 
 
 @pytest.mark.parametrize("answer", ["", "PASS", "\ud800", "[]", "null", '{"stages": {}}', "[" * 29_000, '{"a":' * 5900])
-def test_what_is_no_design_climbs_nothing(answer: str, sandbox: Sandbox) -> None:
+def test_what_is_not_a_design_climbs_nothing(answer: str, sandbox: Sandbox) -> None:
     assert climbed(answer, sandbox) == set()
 
 

@@ -49,7 +49,7 @@ def test_the_last_block_is_the_answer(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("answer", ["", "\x00\xff", "\ud800", "passes", "```python\n\n```", "(" * 5000, "1\n" * 60_000])
-def test_what_is_no_module_does_not_pass(answer: str, sandbox: Sandbox) -> None:
+def test_what_is_not_a_module_does_not_pass(answer: str, sandbox: Sandbox) -> None:
     assert not passes(answer, sandbox)
 
 

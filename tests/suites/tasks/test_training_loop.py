@@ -41,7 +41,7 @@ def climbed(answer: str, sandbox: Sandbox, **more: object) -> set[str]:
 @pytest.mark.parametrize(
     "answer", ["", "\n", "# nothing", "\x00\x01", "\ud800", "x = (", "(" * 5000, "```python\n\n```"]
 )
-def test_what_is_no_program_climbs_nothing(answer: str, sandbox: Sandbox) -> None:
+def test_what_is_not_a_program_climbs_nothing(answer: str, sandbox: Sandbox) -> None:
     assert task().judge(answer, sandbox) == NOTHING
 
 

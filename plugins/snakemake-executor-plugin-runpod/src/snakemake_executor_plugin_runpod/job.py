@@ -411,7 +411,7 @@ def _out_of_time(pods: Pods, task: Task) -> RunPodError:
 
 
 def _exit_code(said: bytes) -> int:
-    """Errors: JobFailed for what is none."""
+    """Errors: JobFailed for what is not a number."""
     if not said.isdigit() or len(said) > 3:
         raise JobFailed(f"the pod says {plain(said[:80].decode(errors='replace'))!r} where an exit code belongs")
     return int(said)

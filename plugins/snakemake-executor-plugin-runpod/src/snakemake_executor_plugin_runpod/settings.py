@@ -147,7 +147,7 @@ def dollars(settings: ExecutorSettings) -> float:
 
 
 def positive(dollars: float) -> float:
-    """Errors: RunPodError where a ceiling is none."""
+    """Errors: RunPodError where a ceiling is not a positive number."""
     if not 0 < dollars < float("inf"):
         raise RunPodError(f"a ceiling of {dollars:g} dollars is not a positive number: nothing is rented")
     return dollars
