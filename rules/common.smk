@@ -410,6 +410,8 @@ def train_inputs_of(wildcards):
     files = inputs_of(trained, child) | inputs_of("plan", planned)
     approvals = {"approval": planned.approval}
     plans = {"campaign_plan": step.plan} if (step := child.campaign_step) else {}
+    if step and step.search:
+        plans["search_plan"] = step.search_plan
     if planned.parent.number:
         approvals["parent_approval"] = planned.parent.approval
         if before := planned.parent.campaign_step:

@@ -132,7 +132,9 @@ def _ask(
 ) -> None:
     """Go on under the approval that is there, or write the one that a human gives now."""
     asked = asked_of_campaign(step, plan)
-    if not is_approved(step, plan):
+    if step.search:  # its human was asked when the search began
+        check_approval(asked, step.approval)
+    elif not is_approved(step, plan):
         typed = ask(campaign, plan)
         answer(asked, typed, step.file, step.approval, approver(), f"campaign {campaign.name}", key)
     write_text(step.plan, plan_text(plan))
@@ -172,6 +174,7 @@ def describe(campaign: Campaign) -> None:
         own = crossed | {
             "founder": lineage.founder,
             "approved_at_once": step.step == ALL_STEPS,
+            "search": step.search,
             "overlay": _overlay(campaign, lineage),
         }
         write_changed(description_file(lineage.id), _yaml(own))

@@ -19,12 +19,14 @@ def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Its space: config/search/tiny.yaml.")],
     by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
     contact: Annotated[str | None, typer.Option(help="Where you can be reached.")] = None,
-    digest: Annotated[str | None, typer.Option(help="The round's short digest; asked for when left out.")] = None,
+    digest: Annotated[
+        str | None, typer.Option(help="The short digest of what is asked; asked for when left out.")
+    ] = None,
     key: Annotated[Path | None, typer.Option(help="Sign the approvals with this ssh key.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Stages side by side; all cores when left out.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask once a round, and raise its candidates; the same command goes on where it stopped."""
+    """Ask once (once a step where founders are larger), raise candidates; the same command goes on where it stopped."""
     from lamarck.commands import search
 
     answer = digest if digest is not None else asked

@@ -135,15 +135,14 @@ SEARCH = {
 def test_a_search_is_rounds_of_campaigns_and_a_final_on_fresh_founders(project: Project) -> None:
     path = project.root / "config/search/breed.yaml"
     path.write_text(yaml.safe_dump(SEARCH))
-    text = project.run("lamarck", "search", "run", "config/search/breed.yaml", check=False).stdout
-    assert "3 training runs" in text and "there is nobody to ask here" in text
-    for _ in range(2):  # the round, then the final
-        digest = text.rpartition("Its short digest: ")[2][:8]
-        text = project.run(
-            *("lamarck", "search", "run", "config/search/breed.yaml", "--jobs", "1"),
-            *("--by", "A Tester", "--digest", digest),
-            check=False,
-        ).stdout
+    command = ("lamarck", "search", "run", "config/search/breed.yaml", "--jobs", "1")
+    text = project.run(*command, check=False).stdout
+    # Three lineages of the round and four of the final: the human is asked about all of them, once.
+    assert "at most 7 training runs" in text and "there is nobody to ask here" in text
+    digest = text.rpartition("Its short digest: ")[2][:8]
+    text = project.run(*command, "--by", "A Tester", "--digest", digest).stdout
+    assert "points to the baseline" in text
+    assert [path.name for path in (project.root / "approvals").rglob("breed*")] == ["breed.ok"]
     # One member after the other, not one stage after the other.
     log = (project.root / "logs/campaigns/breed-r1.log").read_text()
     assert log.index("rule eval:") < log.rindex("rule curriculum:")

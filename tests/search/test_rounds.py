@@ -18,7 +18,7 @@ from lamarck.files import write_jsonl, write_text
 from lamarck.search.file import Search, load_search
 from lamarck.search.propose import Candidate, Result, propose
 from lamarck.search.report import report
-from lamarck.search.run import FINAL, _campaign_text, rounds, winner
+from lamarck.search.run import FINAL, campaign_text, rounds, winner
 
 ROOT = Path(__file__).parents[2]
 VALUES: dict[str, Any] = {
@@ -56,7 +56,7 @@ def play(search: Search, worth: dict[str, float] | None = None, noise: float = 0
     rng = random.Random(seed)
     while not (each := rounds(search)[-1]).finished:
         which = search.file.fresh_seeds if each.name == FINAL else search.file.seeds_of(int(each.name[1:]))
-        write_text(search.campaign_file(each.name), _campaign_text(search, each.candidates, which, each.name))
+        write_text(search.campaign_file(each.name), campaign_text(search, each.candidates, which, each.name))
         campaign = load_campaign(search.campaign_file(each.name))
         done: list[Finished] = []
         while runs := next_members(campaign):
@@ -103,12 +103,13 @@ def test_a_round_halves_as_a_hand_calculation_has_it() -> None:
 
 
 def test_who_led_on_one_founder_alone_does_not_win() -> None:
-    last = rounds(load())[0]
+    search = load()
+    last = rounds(search)[0]
     results = {
         each.name: Result(each, difference, seeds)
         for each, difference, seeds in zip(last.candidates, (9.0, 1.0, 2.0, 0.0), (1, 2, 2, 1), strict=True)
     }
-    assert winner(last._replace(results=results)).name == "r1-c03"
+    assert winner(search, [last._replace(results=results)]).name == "r1-c03"
 
 
 def test_proposals_are_the_same_again_and_differ_from_all_before() -> None:
@@ -123,7 +124,7 @@ def test_proposals_are_the_same_again_and_differ_from_all_before() -> None:
 def test_a_candidate_that_cannot_be_raised_is_counted_and_the_others_go_on() -> None:
     search = load()
     each = rounds(search)[0]
-    write_text(search.campaign_file("r1"), _campaign_text(search, each.candidates, (1, 2), "r1"))
+    write_text(search.campaign_file("r1"), campaign_text(search, each.candidates, (1, 2), "r1"))
     campaign = load_campaign(search.campaign_file("r1"))
     done = [line(campaign, key, None if key[0] == "r1-c01" else 50.0) for key in next_members(campaign)]
     write_jsonl(campaign.ledger, [row.model_dump(mode="json") for row in done])
@@ -192,7 +193,7 @@ def test_a_search_that_could_not_run_is_refused(changes: dict[str, Any], sentenc
 
 def test_candidates_change_strategy_and_recipe_and_nothing_else() -> None:
     search = load(space={"recipe.steps": {"kind": "integer", "low": 10, "high": 20}, **VALUES["space"]})
-    text = _campaign_text(search, [Candidate("r1-c01", {"recipe.steps": 11, "size": 4000})], (1, 2), "r1")
+    text = campaign_text(search, [Candidate("r1-c01", {"recipe.steps": 11, "size": 4000})], (1, 2), "r1")
     write_text(Path("r1.yaml"), text)
     campaign = load_campaign(Path("r1.yaml"))
     base, changed = campaign.lineages["default", 1], campaign.lineages["r1-c01", 1]
