@@ -13,7 +13,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import digest_value, write_json, write_text
 from lamarck.gate.approve import answer
 from lamarck.gate.campaign import campaign_plan, member_of
-from lamarck.gate.check import Admitted, Answer, asked_of_search, check_gate, check_trained
+from lamarck.gate.check import Admitted, HumanAnswer, asked_of_search, check_gate, check_trained
 from lamarck.gate.plan import PlanInputs, build_plan
 from lamarck.gate.planned import plan_digest, plan_text
 from lamarck.gate.search import Freedom, Round, SearchPlan, fixed_recipe, fixed_strategy, taught
@@ -76,7 +76,7 @@ def check(config: Config) -> Admitted:
     write_json(CHILD.plan, made.model_dump(mode="json"))
     listed = member_of(config, CHILD, made.strategy.digest, made.suite.digest, None)
     write_text(STEP.plan, plan_text(campaign_plan(STEP, "Small.", "0" * 64, (listed,))))
-    return check_gate(config, CHILD, CHILD.plan, Answer(CHILD.approval, STEP.plan), inputs, None)
+    return check_gate(config, CHILD, CHILD.plan, HumanAnswer(CHILD.approval, STEP.plan), inputs, None)
 
 
 def recipe(**changes: Any) -> dict[str, Any]:
