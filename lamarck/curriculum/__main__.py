@@ -18,7 +18,7 @@ from lamarck.curriculum.cell import checked_strategy
 from lamarck.curriculum.item import Item, Teacher, own_items, read_curriculum
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import digest_file, digest_value, write_json, write_jsonl
-from lamarck.gate.ceiling import writing_ceiling
+from lamarck.gate.stage_ceilings import writing_ceiling
 from lamarck.lineage.artifacts import CURRICULUM
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.contents import Card, CardCost, read_card

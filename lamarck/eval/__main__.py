@@ -18,7 +18,7 @@ from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.compare import interval
 from lamarck.eval.scoring import ruler
 from lamarck.files import canonical_json, canonical_jsonl, digest_text, digest_value, write_together
-from lamarck.gate.ceiling import Ceiling, evaluating_ceiling
+from lamarck.gate.stage_ceilings import Ceiling, evaluating_ceiling
 from lamarck.lineage.artifacts import SCORES, exam_kind, scores_digest
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.contents import Scores

@@ -114,6 +114,16 @@ def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
+def distrust(said: str) -> str:
+    """A sentence where git's own words say that it does not trust this directory, which is somebody else's; else
+    nothing."""
+    if "dubious ownership" not in said:
+        return ""
+    return (
+        "git does not trust this directory, since it is somebody else's: `git config --global --add safe.directory DIR`"
+    )
+
+
 def package_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in RECORDED_PACKAGES:

@@ -10,6 +10,7 @@ from lamarck.files import parse_json, parse_jsonl
 from lamarck.lineage.artifacts import exam_files
 from lamarck.lineage.contents import Scores, parse_content, read_scores
 from lamarck.lineage.generation import Generation, parse_generation
+from lamarck.lineage.records import distrust
 from lamarck.report.table import read_samples
 
 IS_HERE = re.compile(r"(?:[\w-]+/)*g\d+")  # a generation of this checkout, not of a revision
@@ -80,6 +81,9 @@ def _last_generation(revision: str) -> Generation:
 
 def _why_not_here() -> str:
     """What keeps older revisions out of this clone, and how they come."""
+    asked = subprocess.run(["git", "rev-parse", "--git-dir"], capture_output=True, text=True)
+    if sentence := distrust(asked.stderr):
+        return f": {sentence}"
     shallow = (_git("rev-parse", "--is-shallow-repository") or "").strip() == "true"
     return ": this clone is shallow, and `git fetch --unshallow` brings the older ones" if shallow else ""
 

@@ -9,6 +9,7 @@ from lamarck.curriculum.item import Item, item_id
 from lamarck.curriculum.refused import RejectedLine, refused_path, write_refused
 from lamarck.files import write_json, write_jsonl
 from lamarck.gate import review
+from tests.curriculum.lines import card
 from tests.gate.project import G1, config, make_plan, write_plan
 
 
@@ -18,13 +19,7 @@ def test_text_of_models_is_shown_as_text() -> None:
         row["completion"] = "[bold]x[/bold] \x1b[31m" + "y" * 2**20
         row["id"] = item_id(row["skill"], row["prompt"], row["completion"])
     write_jsonl(G1.curriculum, rows)
-    cell = {"skill": "json_mode", "difficulty": 2, "sampled": 5, "pass_rate": 1.0, "asked": 5, "kept": 5}
-    card = {
-        "parent": "g0", "sampled": 5, "answered": 0, "kept": 5, "acceptance": 1.0, "replayed": 0, "anchors": 0,
-        "to_write": 0, "dropped": {}, "cells": [cell],
-        "measures": {"vendi": 12.5}, "warnings": [], "record": {"device_seconds": 1.0},
-    }  # fmt: skip
-    write_json(G1.card, card)
+    write_json(G1.card, card([Item.model_validate(row) for row in rows], "g1", "g0"))
     write_plan(config())
     console = Console(record=True, width=300)
     review.show(G1, console)
