@@ -504,6 +504,8 @@ def rented(step):
             kinds_no_worse(CATALOGUE, machine(wildcards).gpu)
         ),
         "gpu_count": lambda wildcards: machine(wildcards).count,
+        # Where several pods are rented at once, each raises one lineage or control arm.
+        "apart": lambda wildcards: generation_of(wildcards).lineage or "main",
         "secrets": "HF_TOKEN" if "hub" in (CONF.founder.kind, STUDENT_KIND) else "",
     }
 

@@ -1,14 +1,18 @@
 """What a real account would meet: each case is played by the fake, and ends with a sentence and no pod."""
 
 import json
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from snakemake_executor_plugin_runpod.beside import Beside
+from snakemake_executor_plugin_runpod.choose import Need
 from snakemake_executor_plugin_runpod.errors import RunPodError
 from snakemake_executor_plugin_runpod.job import JobFailed
+from snakemake_executor_plugin_runpod.ledger import Ledger
+from snakemake_executor_plugin_runpod.purse import Purse
 
 from tests.runpod.fake import FakeRunPod, Fault
 from tests.runpod.sessions import opened, task
@@ -136,6 +140,48 @@ def test_one_pod_a_shape_and_none_idles(runpod: FakeRunPod) -> None:
     assert not runpod.running()
 
 
+def test_lineages_have_pods_of_their_own_as_many_as_may_be_and_each_its_ceiling(runpod: FakeRunPod) -> None:
+    """Three lineages of a campaign on two pods at once; what one spends leaves the other's ceiling alone."""
+    with opened(max_dollars=20.0, pods=2) as it:
+        lineages = [replace(it.need, apart=name) for name in ("a", "b", "c")]
+        for each in lineages:
+            it.session.pods.work_for(each, f"plan of {each.apart}", 4.0)
+        together = []
+
+        def work(shape: Need) -> None:
+            it.session.runner.run(task("sleep 2", shape))
+            together.append(len(runpod.running()))
+
+        threads = [threading.Thread(target=work, args=(each,)) for each in [*lineages, lineages[0]]]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(together) == 4, "every job was done"
+    assert max(together) == 2
+    assert not runpod.running()
+    rows = [json.loads(line) for line in Path("ledger.jsonl").read_text().splitlines()]
+    charged = {
+        row["pod"]: {each["account"] for each in rows if each.get("pod") == row["pod"] and "account" in each}
+        for row in rows
+        if row["event"] == "rented"
+    }
+    assert sorted(charged.values(), key=str) and all(len(accounts) == 1 for accounts in charged.values())
+
+
+def test_an_account_lasts_as_long_as_the_pods_that_work_for_it_allow(tmp_path: Path) -> None:
+    """The wrong implementation: every pod that runs is counted against every account."""
+    purse = Purse(Ledger(tmp_path / "ledger.jsonl"), 100.0)
+    shapes = [Need(24, 1, "SECURE", (), None, apart) for apart in "ab"]
+    now = time.time()
+    for number, shape in enumerate(shapes):
+        purse.work_for(shape, f"plan {number}", 4.0)
+        purse.rented(f"pod{number}", f"pod{number}", shape, 2.0, now, now + 1e6)
+    assert purse.until(shapes[0]) - now == pytest.approx(7200, abs=60)
+    purse.work_for(shapes[1], "plan 0", 4.0)
+    assert purse.until(shapes[0]) - now == pytest.approx(3600, abs=60)
+
+
 def test_a_shape_that_costs_more_than_an_hour_may_is_refused_before_it_is_rented(runpod: FakeRunPod) -> None:
     with opened(max_dollars=50.0, max_dollars_per_hour=4.0) as it:
         large = replace(it.need, memory=0, ids=(B200,), count=4)
@@ -210,7 +256,7 @@ def test_a_pod_that_nobody_lived_to_count_is_counted(runpod: FakeRunPod) -> None
     with opened(ledger="later.jsonl") as it:
         assert any("which an earlier run of this directory had left" in line for line in it.said)
         it.session.pods.work_for(it.need, "plan", 3.85)
-        with pytest.raises(RunPodError, match=r"\$3.80 of the ceiling of \$3.85 are spent"):
+        with pytest.raises(RunPodError, match=r"\$3.8\d of the ceiling of \$3.85 are spent"):
             it.run("true")
 
 

@@ -1,6 +1,7 @@
 """The server as its clients see it: the official client, and those who ask for what it does not do."""
 
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,22 @@ def test_the_official_client_gets_the_engines_text(client: openai.OpenAI, engine
             model=NAME, messages=[{"role": "user", "content": prompt}], max_tokens=24, temperature=0
         )
         assert chat.choices[0].message.content == text
+
+
+def test_curl_gets_it_too(url: str, engine: HFEngine) -> None:
+    """As docs/serving.md has it: nothing but an address and a body of JSON; streamed, an event a piece."""
+    body = {"model": NAME, "messages": [{"role": "user", "content": PROMPTS[0]}], "temperature": 0, "max_tokens": 24}
+    (expected,) = engine.generate(PROMPTS[:1], max_new_tokens=24)
+
+    def curl(**changes: Any) -> str:
+        asked = ["curl", "--silent", "--no-buffer", "--json", json.dumps(body | changes)]
+        done = subprocess.run([*asked, f"{url}/v1/chat/completions"], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert json.loads(curl())["choices"][0]["message"]["content"] == expected
+    events = [line.removeprefix("data: ") for line in curl(stream=True).splitlines() if line]
+    assert events.pop() == "[DONE]"
+    assert "".join(json.loads(each)["choices"][0]["delta"].get("content") or "" for each in events) == expected
 
 
 def test_streamed_it_is_the_same_text(client: openai.OpenAI, engine: HFEngine) -> None:

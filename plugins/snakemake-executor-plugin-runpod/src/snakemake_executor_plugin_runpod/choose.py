@@ -12,13 +12,15 @@ MANUFACTURER = "NVIDIA"
 @dataclass(frozen=True)
 class Need:
     """What a run asks of its pod; `memory` in GB a GPU, `cloud` SECURE or COMMUNITY; `ids` empty for any kind; the
-    machine's driver has CUDA `min_cuda` or later, None for any."""
+    machine's driver has CUDA `min_cuda` or later, None for any. `apart`: jobs of another name have another pod, and
+    this one does a job at a time; empty: they share it."""
 
     memory: int
     count: int
     cloud: str
     ids: tuple[str, ...]
     min_cuda: str | None = None
+    apart: str = ""
 
 
 @dataclass(frozen=True)

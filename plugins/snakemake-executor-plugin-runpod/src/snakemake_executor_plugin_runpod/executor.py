@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -45,6 +46,8 @@ class Executor(RemoteExecutor):
         params = _params(job)
         count = params.get("gpu_count")
         asked = need(self._settings, str(params.get("gpus") or ""), int(count) if count else None)
+        if self._settings.pods > 1:
+            asked = replace(asked, apart=str(params.get("apart") or job.name))
         session = self._session or self._open(asked)
         task = self._task(job, asked)
         if (dollars := params.get("max_dollars")) is not None:

@@ -1,4 +1,5 @@
-"""A run's pods: one for each shape of machine that its jobs ask for, none longer than a job needs it."""
+"""A run's pods: one for each shape of machine that its jobs ask for, or for each lineage, none longer than a job needs
+it."""
 
 import threading
 import time
@@ -14,16 +15,20 @@ from snakemake_executor_plugin_runpod.ssh import Failed
 
 # How long a pod that was told to end may still be there.
 GONE_SECONDS = 60.0
+# How soon a job that waits for its turn hears that the run was stopped.
+TURN_SECONDS = 0.5
 
 
 class Fleet:
     """Thread-safe."""
 
-    def __init__(self, account: Account, order: Order, prepare: Callable[[Pods, Pod], None]) -> None:
+    def __init__(self, account: Account, order: Order, prepare: Callable[[Pods, Pod], None], most: int = 1) -> None:
+        """`most`: pods at once of jobs that are kept apart."""
+        self._most = most
         self._account = account
         self._order = order
         self._prepare = prepare
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._shapes: dict[Need, Pods] = {}
         self._users: dict[Need, int] = {}
 
@@ -54,9 +59,13 @@ class Fleet:
     @contextmanager
     def use(self, need: Need) -> Iterator[Pods]:
         """The pods of a shape, for as long as a job needs one. Those of other shapes that no job uses are ended: what
-        idles is paid for. Errors: RunPodError."""
+        idles is paid for. A job that is kept apart waits until nobody has its pod, and no more than may be are up.
+        Errors: RunPodError, Cancelled."""
         pods = self.of(need)
         with self._lock:
+            while need.apart and not self._has_turn(need):
+                self._lock.wait(TURN_SECONDS)
+                self._account.wait(0)
             self._users[need] = self._users.get(need, 0) + 1
             idle = [other for shape, other in self._shapes.items() if not self._users.get(shape)]
         try:
@@ -66,6 +75,11 @@ class Fleet:
         finally:
             with self._lock:
                 self._users[need] -= 1
+                self._lock.notify_all()
+
+    def _has_turn(self, need: Need) -> bool:
+        used = [shape for shape, users in self._users.items() if users]
+        return need not in used and len(used) < self._most
 
     @property
     def current(self) -> Pod | None:

@@ -69,10 +69,20 @@ class Purse:
         return ceiling - spent
 
     def until(self, shape: Need) -> float:
-        """When nothing is left for `shape` if all pods that run now go on, in seconds since the epoch."""
+        """When nothing is left for `shape` if all pods that run now go on, in seconds since the epoch: of the run's
+        ceiling, which they spend together, or of an account's, which those that work for it do."""
         with self._lock:
-            rate = sum(self._ledger.rows[pod].price for pod in self.running())
-            return time.time() + (self.left(shape) / rate * HOUR if rate else float("inf"))
+            now, running = time.time(), self.running()
+            hours = [self._hours(running, self._run - sum(self._ledger.rows[pod].dollars(now) for pod in self._pods))]
+            for account, most in self._accounts.get(shape, {}).items():
+                its = [pod for pod in running if account in self._ledger.rows[pod].accounts]
+                hours.append(self._hours(its, most - self._ledger.spent(account, now)))
+            return now + min(hours) * HOUR
+
+    def _hours(self, pods: list[str], dollars: float) -> float:
+        """For which `dollars` last."""
+        rate = sum(self._ledger.rows[pod].price for pod in pods)
+        return dollars / rate if rate else float("inf")
 
     def _tightest(self, shape: Need | None) -> tuple[float, float]:
         """(spent, ceiling)."""

@@ -66,7 +66,7 @@ class Session:
             say=self._say,
             wait=self._wait,
         )
-        self.pods = Fleet(account, _order(settings), self._prepare)
+        self.pods = Fleet(account, _order(settings), self._prepare, settings.pods)
         pace = Pace(settings.poll_seconds, settings.resume_seconds, settings.disk, settings.keep_minutes * 60)
         self.runner = Runner(self.pods, pace, self._say, self._wait, settings.resume_placed)
         try:

@@ -36,6 +36,13 @@ class ExecutorSettings(ExecutorSettingsBase):
     )
     gpu_memory: int = field(default=24, metadata={"help": "Memory that each GPU must have, in GB."})
     gpu_count: int = field(default=1, metadata={"help": "GPUs of the pod."})
+    pods: int = field(
+        default=1,
+        metadata={
+            "help": "Pods at once, where it is more than one: jobs whose `params.apart` differ have pods of their own, "
+            "and a pod does a job at a time. All of them spend --runpod-max-dollars together."
+        },
+    )
     gpus: str = field(
         default="", metadata={"help": "Only these kinds, by RunPod's ids, separated by commas. Default: any."}
     )
