@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -50,9 +51,10 @@ def _raise(campaign: Campaign, runs: list[Key], jobs: int) -> None:
     seeds = ", ".join(map(str, sorted({seed for _, seed in runs})))
     title = f"{campaign.name}, seed {seeds}, {len(read_ledger(campaign))} members done"
     leave_out = campaign.file.failed_members == "leave out"
+    started = time.monotonic()
     whole = _snakemake(campaign, [str(campaign.scores_of(each)) for each in scored], title, jobs, leave_out)
     raised = runs if whole else [key for key in runs if _is_raised(campaign, key)]
-    append(campaign, raised)
+    append(campaign, raised, round((time.monotonic() - started) / len(runs), 1))
     lost = [key for key in runs if key not in raised]
     first = campaign.file.arms[0].name
     if lost and (not raised or any(arm == first for arm, _ in lost)):

@@ -120,7 +120,7 @@ def test_a_search_is_rounds_of_campaigns_and_a_final_on_fresh_founders(project: 
     digest = text.rpartition("Its short digest: ")[2][:8]
     text = project.run(*command, "--by", "A Tester", "--digest", digest).stdout
     assert "points to the baseline" in text
-    assert [path.name for path in (project.root / "approvals").rglob("breed*")] == ["breed.ok"]
+    assert [path.name for path in (project.root / "approvals").rglob("breed*.ok")] == ["breed.ok"]
     # The campaign before had made two of the three founders.
     assert len(list((project.root / "results/founders").iterdir())) == 3
     found = json.loads(project.run("lamarck", "search", "report", "breed", "--json").stdout)
