@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -51,18 +52,26 @@ def _raise(campaign: Campaign, runs: list[Key], jobs: int) -> None:
     title = f"{campaign.name}, seed {seeds}, {len(read_ledger(campaign))} members done"
     leave_out = campaign.file.failed_members == "leave out"
     missing = list(runs)
+    entered = time.monotonic()
 
-    def enter() -> None:
+    def enter(raised: list[Key]) -> None:
         """As soon as they are finished: a run that is cut short leaves them in the ledger."""
-        if raised := [key for key in missing if _is_raised(campaign, key)]:
-            missing[:] = [key for key in missing if key not in raised]
-            append(campaign, raised)
+        nonlocal entered
+        if not raised:
+            return
+        now = time.monotonic()
+        append(campaign, raised, round((now - entered) / len(raised), 1))
+        entered = now
+        missing[:] = [key for key in missing if key not in raised]
+
+    def enter_raised() -> None:
+        enter([key for key in missing if _is_raised(campaign, key)])
 
     targets = [str(campaign.scores_of(each)) for each in scored]
-    if _snakemake(campaign, targets, title, jobs, keep_going=leave_out, after_step=enter):
-        append(campaign, missing)
+    if _snakemake(campaign, targets, title, jobs, keep_going=leave_out, after_step=enter_raised):
+        enter(list(missing))
         return
-    enter()
+    enter_raised()
     first = campaign.file.arms[0].name
     if len(missing) == len(runs) or any(arm == first for arm, _ in missing):
         raise LamarckError(f"campaign {campaign.name} stopped: {_log(campaign)} says why; run it again to go on")

@@ -20,7 +20,7 @@ from lamarck.lineage.digest import short
 from lamarck.lineage.generation import CAMPAIGNS, RESULTS
 from lamarck.output import tell
 
-BEGIN, END = "<!-- campaign {name} -->", "<!-- end of campaign {name} -->"
+BEGIN, END = "<!-- {name} -->", "<!-- end of {name} -->"
 
 
 def run(
@@ -100,7 +100,7 @@ def report(campaign: Campaign, document: Path | None, as_json: bool) -> None:
 
     found = rows(campaign)
     if document:
-        _write(document, campaign.name, as_markdown(campaign, found))
+        write_between(document, f"campaign {campaign.name}", as_markdown(campaign, found))
     if as_json:
         said = {"campaign": campaign.name, "finished": finished(campaign), "arms": [row._asdict() for row in found]}
         if campaign.file.race:
@@ -154,8 +154,10 @@ def ceilings_of(plan: CampaignPlan) -> str:
     return ", ".join(given) + (f" (none for {' and '.join(without)})" if without else "")
 
 
-def _write(document: Path, name: str, table: str) -> None:
-    """Errors: LamarckError for a document without the two marks: a table is never put where nobody expects it."""
+def write_between(document: Path, name: str, table: str) -> None:
+    """Put a table between the marks of what it shows.
+
+    Errors: LamarckError for a document without the two marks: a table is never put where nobody expects it."""
     text = document.read_text(encoding="utf-8") if document.exists() else ""
     begin, end = BEGIN.format(name=name), END.format(name=name)
     if begin not in text or end not in text:

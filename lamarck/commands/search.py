@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import yaml
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.text import Text
 from rich.tree import Tree
 
 from lamarck import output, strict_yaml
-from lamarck.commands.campaign import asking
+from lamarck.commands.campaign import asking, write_between
 from lamarck.config.section import check_section
 from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
@@ -125,6 +126,35 @@ def _grow(drawn: Tree, nodes: Iterable["Node"]) -> None:
 
     for each in nodes:
         _grow(drawn.add(Text(described(each))), each.children)
+
+
+def study(
+    path: Path,
+    approver: Callable[[], Approver],
+    typed_digest: Typed,
+    key: Path | None,
+    jobs: int,
+    document: Path | None,
+    only_report: bool,
+    as_json: bool,
+) -> None:
+    """Ask once, go on with the study, and print what it shows. Errors: those of `run_study`."""
+    from lamarck.search.study import load_study, progress, run_study
+
+    found = load_study(path)
+    console = output.console(stderr=as_json)
+    if not only_report:
+        run_study(found, approver, asking(console, typed_digest), asking_once(console, typed_digest), key, jobs)
+    from lamarck.search import study_report as made  # scipy: half a second
+
+    shown = made.study_report(found, progress(found))
+    if document:
+        write_between(document, f"study {found.name}", made.as_markdown(shown))
+    if as_json:
+        print(json.dumps(made.as_json(found, shown), indent=2))
+        return
+    output.console().print(Markdown(made.as_markdown(shown)))
+    tell(output.console(), f"{found.file.ledger} has the finished members.")
 
 
 def adopt(search: Search, to: Path) -> None:

@@ -88,7 +88,8 @@ def asked_of_campaign(step: CampaignStep, plan: CampaignPlan, whole: SearchPlan 
 
 def asked_of_search(plan: SearchPlan) -> Asked:
     name = f"{SEARCHES}/{plan.search}"
-    status, run = f"lamarck search status {plan.search}", f"lamarck search run {RESULTS}/{name}/{plan.search}.yaml"
+    run = f"lamarck search {plan.command} {RESULTS}/{name}/{plan.search}.yaml"
+    status = f"{run} --report" if plan.command == "study" else f"lamarck search status {plan.search}"
     return Asked(name, plan_digest(plan), plan.device_seconds, status, run)
 
 

@@ -7,7 +7,7 @@ its round here, and a member's strategy and recipe must be the base's, but for k
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lamarck.config import Config
 from lamarck.config.strategy import Strategy
@@ -58,11 +58,12 @@ class Round(PlanPart):
 
 
 class SearchPlan(Planned):
-    """What a human is asked: all but numbers and names are digests. `baseline` is that of the base's strategy and
-    recipe, whose values may lie outside of the ranges; `strategy` and `recipe` are the same without the keys of the
-    space."""
+    """What a human is asked, by `lamarck search` with `command`: all but numbers and names are digests. `baseline` is
+    that of the base's strategy and recipe, whose values may lie outside of the ranges; `strategy` and `recipe` are the
+    same without the keys of the space."""
 
     search: str
+    command: Literal["run", "study"]
     description: str
     file: str
     founder: str

@@ -26,6 +26,7 @@ def search_plan(search: Search, rounds: Iterable[Round]) -> SearchPlan:
     base = search.base
     return SearchPlan(
         search=search.study or search.name,
+        command="study" if search.study else "run",
         description=search.file.description,
         file=digest_bytes(search.content),
         founder=base.founder.digest(),

@@ -15,6 +15,7 @@ from lamarck.files import read_regular
 from lamarck.gate.search import RECIPE
 from lamarck.lineage.configured import merged, value_at
 from lamarck.lineage.generation import RESULTS, SEARCHES
+from lamarck.search.sampler import numeric
 from lamarck.search.space import Key, Values, nested
 from lamarck.suites.suite import is_exam
 
@@ -33,8 +34,9 @@ class SearchFile(Section):
         "grandchild",
         description="Whose score says who goes on. child: a generation earlier, at half the cost, and only a proxy.",
     )
-    proposer: Literal["random", "evolution"] = Field(
-        description="random: independent draws. evolution: later rounds change and cross those that lead."
+    proposer: Literal["random", "evolution", "cma"] = Field(
+        description="random: independent draws. evolution: later rounds change and cross those that lead. cma: CMA-ES "
+        "for numbers, and choices from who leads."
     )
     candidates: int = Field(ge=2, description="Of every round.")
     rounds: int = Field(ge=1)
@@ -58,6 +60,10 @@ class SearchFile(Section):
             raise ValueError("fresh_seeds: a founder that chose is not fresh")
         if self.chosen_by == "child" and self.scored == "g1":
             raise ValueError("chosen_by: g1 is a child itself: score a later generation")
+        if self.proposer == "cma" and len(numeric(self.space)) < 2:
+            raise ValueError("proposer: cma is for two numbers or more: ask for random or evolution")
+        if self.proposer == "cma" and self.candidates < 4:
+            raise ValueError("candidates: cma tells nothing from fewer than three new ones beside who leads")
         return self
 
     @property
@@ -74,7 +80,7 @@ class SearchFile(Section):
 @dataclass(frozen=True)
 class Search:
     """`base`: the configuration as it holds for every candidate. `study`: the study of which it is a part, if any,
-    which has the one approval, and tries the winner."""
+    which has the one approval, tries the winner, and has one `ledger` for all of its parts."""
 
     name: str
     file: SearchFile
@@ -82,6 +88,7 @@ class Search:
     base: Config
     strategy: Strategy
     study: str = ""
+    ledger: str | None = None
 
     @property
     def directory(self) -> Path:
@@ -114,7 +121,9 @@ def load_search(path: Path) -> Search:
     return search_of(path.stem, file, content, str(path))
 
 
-def search_of(name: str, file: SearchFile, content: bytes, source: str, study: str = "") -> Search:
+def search_of(
+    name: str, file: SearchFile, content: bytes, source: str, study: str = "", ledger: str | None = None
+) -> Search:
     """Errors: as `load_search`."""
     base = load_config(Path(file.configfile))
     if file.config:
@@ -125,7 +134,7 @@ def search_of(name: str, file: SearchFile, content: bytes, source: str, study: s
             _check(base, strategy, {key: end}, f"{source}: space: {key}")
     if file.exam and not is_exam(Path(file.exam)):
         raise LamarckError(f"{source}: exam: {file.exam} is none: its own suite.yaml does not say so")
-    return Search(name, file, content, base, strategy, study)
+    return Search(name, file, content, base, strategy, study, ledger)
 
 
 def split(values: Values) -> tuple[dict[str, Any], dict[str, Any]]:

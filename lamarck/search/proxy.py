@@ -7,6 +7,7 @@ is divided by the square root of both reliabilities, the correlations of each sc
 proof and measurement of association between two things": correction for attenuation).
 """
 
+import math
 from collections.abc import Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
@@ -45,56 +46,58 @@ def proxy(children: "np.ndarray", grandchildren: "np.ndarray", seed: int = 1) ->
 
     # A founder that is kind to all says nothing about strategies.
     children, grandchildren = (each - each.mean(axis=0) for each in (children, grandchildren))
-    child, grandchild, corrected = _corrected(children, grandchildren)
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, len(children), (DRAWS, len(children)))
-    bootstrapped = [_corrected(children[rows], grandchildren[rows])[2] for rows in drawn]
-    told = [each for each in bootstrapped if each is not None]
+    child, grandchild, corrected = (float(each) for each in correct(children, grandchildren))
+    drawn = np.random.default_rng(seed).integers(0, len(children), (DRAWS, len(children)))
+    told = correct(children[drawn], grandchildren[drawn])[2]
+    told = told[~np.isnan(told)]
     # Where many draws say nothing, the interval of the others would promise too much.
-    enough = corrected is not None and len(told) >= 0.95 * DRAWS
-    low, high = np.quantile(told, [0.025, 0.975]) if enough else (None, None)
+    enough = not np.isnan(corrected) and len(told) >= 0.95 * DRAWS
+    low, high = np.quantile(told, [0.025, 0.975]).tolist() if enough else (None, None)
     return Proxy(
         len(children),
         children.shape[1],
         spearman(children.mean(axis=1), grandchildren.mean(axis=1)),
         child,
         grandchild,
-        corrected,
-        None if low is None else float(low),
-        None if high is None else float(high),
+        None if np.isnan(corrected) else corrected,
+        low,
+        high,
     )
 
 
-def _corrected(children: "np.ndarray", grandchildren: "np.ndarray") -> tuple[float, float, float | None]:
-    """Reliabilities of both scores over half of the founders; the correlation across halves, corrected for them."""
+def correct(children: "np.ndarray", grandchildren: "np.ndarray") -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
+    """Reliabilities of both scores over half of the founders, and the correlation across halves, corrected for them.
+
+    Scores of any shape, the last two are strategies x founders; not a number where a reliability is not above zero.
+    """
     import numpy as np
 
-    founders = children.shape[1]
-    halves = [list(half) for half in combinations(range(founders), founders // 2)]
-    others = [[each for each in range(founders) if each not in half] for half in halves]
-    own, other = ([_ranks(scores[:, part].mean(axis=1)) for part in halves] for scores in (children, grandchildren))
-    own_rest, other_rest = (
-        [_ranks(scores[:, part].mean(axis=1)) for part in others] for scores in (children, grandchildren)
-    )
-
-    def mean(first: list["np.ndarray"], second: list["np.ndarray"]) -> float:
-        return float(np.mean([_correlation(a, b) for a, b in zip(first, second, strict=True)]))
-
-    child, grandchild = mean(own, own_rest), mean(other, other_rest)
+    founders = children.shape[-1]
+    halves = np.zeros((math.comb(founders, founders // 2), founders))
+    for row, half in zip(halves, combinations(range(founders), founders // 2), strict=True):
+        row[list(half)] = 1 / len(half)
+    rest = (halves == 0) / (founders - founders // 2)
+    own, own_rest = (_ranks(children @ each.T) for each in (halves, rest))
+    other, other_rest = (_ranks(grandchildren @ each.T) for each in (halves, rest))
+    child, grandchild = _correlation(own, own_rest), _correlation(other, other_rest)
     # Each half of the children with the other half of the grandchildren; all halves come as often as their rest.
-    across = (mean(own, other_rest) + mean(own_rest, other)) / 2
-    if child <= 0 or grandchild <= 0:
-        return child, grandchild, None
-    return child, grandchild, across / (child * grandchild) ** 0.5
+    across = (_correlation(own, other_rest) + _correlation(own_rest, other)) / 2
+    reliable = np.where((child > 0) & (grandchild > 0), child * grandchild, np.nan)
+    return child, grandchild, across / np.sqrt(reliable)
 
 
 def _ranks(values: "np.ndarray") -> "np.ndarray":
+    """Among strategies, the last but one axis; as vectors of length 1 about their mean, or 0 where all are equal."""
+    import numpy as np
     from scipy import stats
 
-    ranks: np.ndarray = stats.rankdata(values)
-    return ranks - ranks.mean()
+    ranks = stats.rankdata(values, axis=-2)
+    ranks = ranks - ranks.mean(axis=-2, keepdims=True)
+    length = np.sqrt((ranks**2).sum(axis=-2, keepdims=True))
+    return np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
 
 
-def _correlation(first: "np.ndarray", second: "np.ndarray") -> float:
-    length = float((first @ first) * (second @ second)) ** 0.5
-    return float(first @ second) / length if length else 0.0
+def _correlation(first: "np.ndarray", second: "np.ndarray") -> "np.ndarray":
+    """The mean over all halves."""
+    found: np.ndarray = (first * second).sum(axis=-2).mean(axis=-1)
+    return found

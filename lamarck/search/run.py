@@ -75,9 +75,9 @@ def rounds(search: Search) -> list[Round]:
 
 
 def winner(search: Search, found: Sequence[Round]) -> Candidate:
-    """Who leads, of those that went to the end of a round: of the last one, into which evolution takes its leaders
-    along; of any where each round draws anew."""
-    asked = found[-1:] if search.file.proposer == "evolution" else found
+    """Who leads, of those that went to the end of a round: of any where each round draws anew, else of the last one,
+    into which the leaders of the others were taken along."""
+    asked = found if search.file.proposer == "random" else found[-1:]
     results = [result for each in asked for result in each.results.values()]
     longest = max(result.seeds for result in results)
     staying = [result for result in results if result.seeds == longest]
@@ -128,6 +128,7 @@ def campaign_text(search: Search, candidates: Sequence[Candidate], seeds: tuple[
         "failed_members": "leave out",
         "proxies": not final,
         "exam": search.file.exam if final else None,
+        "ledger": search.ledger,
         "search": (search.study or search.name) if search.at_once else None,
     }
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -49,12 +49,12 @@ class Number(Range):
         return self.low, self.high
 
     def draw(self, rng: random.Random) -> Value:
-        return self._rounded(rng.random())
+        return self.value_at(rng.random())
 
     def mutate(self, value: Value, rng: random.Random) -> Value:
-        return self._rounded(_stepped(self.share_of(_number(value)), rng))
+        return self.value_at(_stepped(self.share_of(_number(value)), rng))
 
-    def _rounded(self, share: float) -> float:
+    def value_at(self, share: float) -> float:
         """To three digits: a person reads it, and no score is that exact."""
         return min(max(float(f"{self.at(share):.3g}"), self.low), self.high)
 
@@ -73,10 +73,13 @@ class Integer(Range):
         return round(self.low), round(self.high)
 
     def draw(self, rng: random.Random) -> Value:
-        return round(self.at(rng.random()))
+        return self.value_at(rng.random())
+
+    def value_at(self, share: float) -> int:
+        return round(self.at(share))
 
     def mutate(self, value: Value, rng: random.Random) -> Value:
-        changed = round(self.at(_stepped(self.share_of(_number(value)), rng)))
+        changed = self.value_at(_stepped(self.share_of(_number(value)), rng))
         if changed != value:
             return changed
         # A step too small to be seen is one to a neighbour.

@@ -50,6 +50,7 @@ def approve_search(**changes: Any) -> SearchPlan:
     first = Round(campaign="breed-r2", seeds=(1,), members=1, trainings=1, device_seconds=made.budget.device_seconds)
     plan = SearchPlan(
         search="breed",
+        command="run",
         description="Small.",
         file="0" * 64,
         founder=config.founder.digest(),

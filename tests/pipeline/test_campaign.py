@@ -142,7 +142,7 @@ def test_a_search_is_rounds_of_campaigns_and_a_final_on_fresh_founders(project: 
     digest = text.rpartition("Its short digest: ")[2][:8]
     text = project.run(*command, "--by", "A Tester", "--digest", digest).stdout
     assert "points to the baseline" in text
-    assert [path.name for path in (project.root / "approvals").rglob("breed*")] == ["breed.ok"]
+    assert [path.name for path in (project.root / "approvals").rglob("breed*.ok")] == ["breed.ok"]
     # One member after the other, not one stage after the other.
     log = (project.root / "logs/campaigns/breed-r1.log").read_text()
     assert log.index("rule eval:") < log.rindex("rule curriculum:")

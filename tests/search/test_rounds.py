@@ -1,6 +1,7 @@
 """A search is told by its ledgers: who is proposed, who goes on, who wins, and what may be said of the winner."""
 
 import random
+import statistics
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,38 @@ def test_who_led_on_one_founder_alone_does_not_win() -> None:
         for each, difference, seeds in zip(last.candidates, (9.0, 1.0, 2.0, 0.0), (1, 2, 2, 1), strict=True)
     }
     assert winner(search, [last._replace(results=results)]).name == "r1-c03"
+
+
+def test_the_known_best_of_a_noisy_bandit_is_found_at_the_predicted_rate() -> None:
+    """Two arms `worth` points apart on two founders, with a noise of one point each: the mean of differences has a
+    standard deviation of 1, so the better one wins with probability Phi(.8), .79. On one founder it would be .71."""
+    worth, searches = 0.8, 120
+    space = {"ordering": VALUES["space"]["ordering"]}  # one of the two is the baseline itself
+    search = load(space=space, candidates=2, rounds=1, seeds=[1, 2], keep={}, proposer="random")
+    candidates = rounds(search)[0].candidates
+    best = next(each.name for each in candidates if each.values["ordering"] == "easy_to_hard")
+    write_text(search.campaign_file("r1"), campaign_text(search, candidates, (1, 2), "r1"))
+    campaign = load_campaign(search.campaign_file("r1"))
+    found = 0
+    for seed in range(searches):
+        rng = random.Random(seed)
+        luck = {campaign.member_digest(*key): rng.gauss(0, 1) for key in campaign.lineages}
+        scores = {key: worth * (key[0] == best) + luck[campaign.member_digest(*key)] for key in campaign.lineages}
+        done = [line(campaign, key, score).model_dump(mode="json") for key, score in scores.items()]
+        write_jsonl(campaign.ledger, done)
+        found += winner(search, rounds(search)[:1]).name == best
+    predicted = statistics.NormalDist().cdf(worth)
+    assert found / searches == pytest.approx(predicted, abs=2 * (predicted * (1 - predicted) / searches) ** 0.5)
+
+
+def test_a_candidate_that_comes_to_the_baseline_is_one_member_with_it() -> None:
+    """With one of the two alone in the ledger, the other was asked for again and again."""
+    search = load()
+    same = Candidate("r1-c01", search.baseline)
+    write_text(search.campaign_file("r1"), campaign_text(search, [same], (1,), "r1"))
+    campaign = load_campaign(search.campaign_file("r1"))
+    write_jsonl(campaign.ledger, [line(campaign, ("default", 1), 50.0).model_dump(mode="json")])
+    assert next_members(campaign) == []
 
 
 def test_proposals_are_the_same_again_and_differ_from_all_before() -> None:
