@@ -62,7 +62,8 @@ def _raise(campaign: Campaign, runs: list[Key], jobs: int) -> None:
     _restore_plans(campaign, runs, jobs)
     targets = [str(campaign.scores_of(each)) for each in scored]
     if _snakemake(campaign, targets, title, jobs, keep_going=leave_out, after_step=enter):
-        append(campaign, missing)
+        if missing:
+            append(campaign, missing)
         return
     enter()
     first = campaign.file.arms[0].name
