@@ -71,5 +71,5 @@ def test_it_says_what_was_left_out_and_why() -> None:
 
 
 def test_where_there_is_no_plan_it_says_what_makes_one() -> None:
-    with pytest.raises(LamarckError, match="results/g7/plan.json does not exist: run `snakemake`, which works up to"):
+    with pytest.raises(LamarckError, match=r"results/g7/plan\.json does not exist: run `snakemake`, which works up to"):
         review.show(Generation(7))
