@@ -282,13 +282,17 @@ def canonical_jsonl(rows: Iterable[Any]) -> str:
 
 def read_json(path: Path) -> Any:
     """Errors: LamarckError with one sentence where it is not a regular file, or not JSON."""
-    content = read_regular(path)
+    return parse_json(read_regular(path), path)
+
+
+def parse_json(content: bytes, source: Path) -> Any:
+    """`read_json` where the bytes have been read already; errors name `source`."""
     try:
         return json.loads(content.decode("utf-8"))
     except RecursionError as error:
-        raise LamarckError(f"{path} is not valid JSON: it is nested too deep") from error
+        raise LamarckError(f"{source} is not valid JSON: it is nested too deep") from error
     except ValueError as error:  # also for bytes that are no text, and for a number of thousands of digits
-        raise LamarckError(f"{path} is not valid JSON: {error}") from error
+        raise LamarckError(f"{source} is not valid JSON: {error}") from error
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:

@@ -9,13 +9,19 @@ from typing import TextIO
 
 from lamarck.errors import LamarckError
 
+OWN_CHECKOUT = "run in a checkout of your own; `lamarck status` and `verify` write nothing"
+
 _held: dict[Path, TextIO] = {}
 
 
 def take_lock(path: Path, sentence: str) -> None:
-    """Hold `path` until this process ends. Errors: LamarckError with `sentence` and the holder when it is taken."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+")
+    """Hold `path` until this process ends. Errors: LamarckError with `sentence` and the holder when it is taken, or
+    where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise LamarckError(f"cannot write {path} ({error.strerror}): {OWN_CHECKOUT}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -35,6 +41,13 @@ def holding(path: Path, sentence: str) -> Iterator[None]:
         yield
     finally:
         _held.pop(path).close()
+
+
+def check_writable(directory: Path) -> None:
+    """Errors: LamarckError where nothing can be written into it, or into the one that it would be made in."""
+    at = directory if directory.exists() else directory.parent
+    if not os.access(at, os.W_OK):
+        raise LamarckError(f"{at.absolute()} cannot be written, and Snakemake always writes there: {OWN_CHECKOUT}")
 
 
 def take_run_lock() -> None:

@@ -1,5 +1,6 @@
 # Paths and input functions. Rules hold no logic; what they need to know stands here.
 import os
+import re
 import shlex
 import sys
 from argparse import ArgumentParser
@@ -54,7 +55,7 @@ from lamarck.models.hub import check_may_write
 from lamarck.output import guard_output
 from lamarck.progress import TERMINAL_VARIABLE
 from lamarck.report.lineage import SUMMARY_FILES, why_stale
-from lamarck.run_lock import take_run_lock
+from lamarck.run_lock import check_writable, take_run_lock
 from lamarck.visible import visible_text
 
 
@@ -103,6 +104,11 @@ if len(workflow.overwrite_configfiles) > 1:
         f"as in `snakemake {_target} --configfile {_file}`"
     )
 
+# Snakemake knows only after it has read this file that it is to do nothing.
+DRY_RUN = any(
+    re.fullmatch(r"--dry-?run|-[pkFf]*n[pkFfq]*", word) for word in sys.argv[1:]
+)
+
 # What to run next is said with the profile of this run.
 _options = ArgumentParser(add_help=False, allow_abbrev=False)
 _options.add_argument("--profile")
@@ -128,7 +134,8 @@ try:
     elif CONF.founder.kind == "merge":
         sources_of(Path(CONF.founder.file))
     if workflow.is_main_process:
-        if not workflow.dryrun:
+        check_writable(Path(".snakemake"))
+        if not DRY_RUN:
             take_run_lock()
         if sys.stderr.isatty():
             os.environ[TERMINAL_VARIABLE] = os.ttyname(2)
@@ -144,13 +151,13 @@ try:
         SUMMARY = Made(SUMMARY_FILES, why_stale(CONF) is not None, (), lambda: False)
         TIMES = ContentTimes([*(made(each, CONF) for each in ARTIFACTS), SUMMARY])
         decide_by(TIMES)
-        if not workflow.dryrun:
+        if not DRY_RUN:
             for edited in keep_edits(ARTIFACTS):
                 print(edited, file=sys.stderr)
         # Where only a human can go on, no rule runs and no hook speaks.
         STANDING = standing(CONF, MAIN, SUMMARY.stale)
         STALE = {artifact.name for artifact in ARTIFACTS if artifact.stale}
-        if CONF.publish and STANDING.state == "work" and not workflow.dryrun:
+        if CONF.publish and STANDING.state == "work" and not DRY_RUN:
             # A token that may not write is said now, not after hours of training.
             check_may_write(CONF.publish.repo, CONF.publish.public)
         if STANDING.state != "work":
@@ -190,6 +197,22 @@ def generation_of(wildcards):
     if crossed := wildcards.get("crossed"):
         return parse_generation(crossed)
     return Generation(int(wildcards.get("n", 0)), wildcards.prefix.removesuffix("/"))
+
+
+STAGES = ("curriculum", "plan", "train", "eval")
+
+
+def furthest_first(stage):
+    """The priority of a stage of a campaign's member: those that are nearer their end go on first, so that a run which is
+    cut short has finished some of them. Other lineages have no order."""
+
+    def priority(wildcards):
+        generation = generation_of(wildcards)
+        if not generation.campaign_step:
+            return 0
+        return generation.number * len(STAGES) + STAGES.index(stage)
+
+    return priority
 
 
 def exams_made():
@@ -394,6 +417,8 @@ def train_inputs_of(wildcards):
     files = inputs_of(trained, child) | inputs_of("plan", planned)
     approvals = {"approval": planned.approval}
     plans = {"campaign_plan": step.plan} if (step := child.campaign_step) else {}
+    if step and step.search:
+        plans["search_plan"] = step.search_plan
     if planned.parent.number:
         approvals["parent_approval"] = planned.parent.approval
         if before := planned.parent.campaign_step:

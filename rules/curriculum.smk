@@ -19,6 +19,7 @@ rule curriculum:
         "logs/{prefix}g{n}/curriculum.tsv"
     wildcard_constraints:
         n=CHILD,
+    priority: furthest_first("curriculum")
     conda:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads

@@ -40,6 +40,7 @@ rule eval:
         "logs/{prefix}g{n}/eval.log",
     benchmark:
         "logs/{prefix}g{n}/eval.tsv"
+    priority: furthest_first("eval")
     conda:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads
@@ -68,6 +69,7 @@ rule exam:
         "logs/{prefix}g{n}/exam-{exam}.log",
     benchmark:
         "logs/{prefix}g{n}/exam-{exam}.tsv"
+    priority: furthest_first("eval")
     conda:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads

@@ -48,6 +48,7 @@ rule member_plan:
         "logs/{prefix}g{n}/plan.log",
     wildcard_constraints:
         prefix=r"campaigns/(?:[\w-]+/)+",
+    priority: furthest_first("plan")
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -77,6 +78,7 @@ checkpoint cross_plan:
         "logs/{crossed}/plan.log",
     wildcard_constraints:
         crossed=CROSSED,
+    priority: furthest_first("plan")
     conda:
         "../envs/cpu.yaml"
     threads: 1

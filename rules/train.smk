@@ -21,6 +21,7 @@ rule train:
         # The founder's weights are no child.
         n=CHILD,
         form="|".join(FORMS),
+    priority: furthest_first("train")
     conda:
         "../envs/cpu.yaml"
     threads: CONF.engine.threads * CONF.machines.train.count
@@ -68,6 +69,7 @@ rule cross:
         "logs/{crossed}/crossed.tsv"
     wildcard_constraints:
         crossed=f"{CROSSED}|{CROSSED_CONTROLS}",
+    priority: furthest_first("train")
     conda:
         "../envs/cpu.yaml"
     threads: 1

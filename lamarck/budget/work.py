@@ -5,8 +5,6 @@ from pathlib import Path
 
 from lamarck.config import Config, Recipe
 from lamarck.config.strategy import Strategy
-from lamarck.suites.outlook import outlook
-from lamarck.suites.suite import load_suite
 
 # A step's batch is split by length: short skills beside long ones are mostly padding, and more parts gain no more.
 PARTS = 3
@@ -39,5 +37,8 @@ def training_work(recipe: Recipe) -> TokenWork:
 
 def evaluation_work(config: Config) -> TokenWork:
     """What the suite asks of the model; its student is small, and not counted."""
+    from lamarck.suites.outlook import outlook  # with every skill: a tenth of a second
+    from lamarck.suites.suite import load_suite
+
     asked = outlook(load_suite(Path(config.suite)), tokens_per_second=1, dollars_per_hour=0)
     return TokenWork(asked.tokens, max(ask.answer_tokens for ask in asked.asks))

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 from lamarck.campaign.members import Campaign
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, read_jsonl, write_jsonl
+from lamarck.lineage.contents import read_scores
 from lamarck.lineage.flags import cut_short_among
 from lamarck.lineage.generation import TRAINING_RECORD, Generation
-from lamarck.lineage.records import code_state, read_record, read_scores
+from lamarck.lineage.records import code_state, read_record
 
 Key = tuple[str, int]  # arm, seed
 
@@ -24,7 +25,8 @@ Key = tuple[str, int]  # arm, seed
 class Finished(BaseModel):
     """One member's score; None where it could not be raised. `member` is its digest, `scores` that of its eval.json;
     `device_seconds` are those of all trainings of its line, `cut_short` the sentences about those that their ceiling
-    ended; `proxy` is its parent's score, where the campaign asks for it."""
+    ended; `proxy` is its parent's score, where the campaign asks for it. `wall_seconds` passed for each of those that
+    were raised with it, founders and the starts of programs included: what is still to come takes about as long."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,6 +38,7 @@ class Finished(BaseModel):
     proxy: FiniteFloat | None = None
     scores: str | None
     device_seconds: FiniteFloat
+    wall_seconds: FiniteFloat | None = None
     cut_short: tuple[str, ...]
     machine: str
     commit: str | None
@@ -45,18 +48,18 @@ class Finished(BaseModel):
 def read_ledger(campaign: Campaign) -> dict[Key, Finished]:
     """The finished members of this very campaign. Errors: LamarckError for a line that is not valid, or for two
     different scores of one member."""
-    keys = {campaign.member_digest(arm, seed): (arm, seed) for arm, seed in campaign.lineages}
+    keys: dict[str, list[Key]] = {}  # arms that come to the same are one member
+    for key in campaign.lineages:
+        keys.setdefault(campaign.member_digest(*key), []).append(key)
     found: dict[Key, Finished] = {}
     for row in _rows(campaign.ledger):
-        key = keys.get(row.member)
-        if key is None:
-            continue
-        if key in found and found[key].score != row.score:
-            raise LamarckError(
-                f"{campaign.ledger} has two scores of {row.arm} on seed {row.seed}, {found[key].score} and "
-                f"{row.score}: find out which machine is at fault, and remove its line"
-            )
-        found[key] = row
+        for key in keys.get(row.member, ()):
+            if key in found and found[key].score != row.score:
+                raise LamarckError(
+                    f"{campaign.ledger} has two scores of {row.arm} on seed {row.seed}, {found[key].score} and "
+                    f"{row.score}: find out which machine is at fault, and remove its line"
+                )
+            found[key] = row
     return found
 
 
@@ -79,10 +82,10 @@ def _rows(path: Path) -> list[Finished]:
     return rows
 
 
-def append(campaign: Campaign, members: Iterable[Key]) -> None:
+def append(campaign: Campaign, members: Iterable[Key], wall_seconds: float | None = None) -> None:
     """Enter members whose scores are there. Errors: LamarckError where one was scored only in part."""
     added = [_finished(campaign, arm, seed) for arm, seed in members]
-    _write(campaign, added)
+    _write(campaign, [row.model_copy(update={"wall_seconds": wall_seconds}) for row in added])
 
 
 def append_failed(campaign: Campaign, members: Iterable[Key]) -> None:

@@ -77,6 +77,11 @@ class CampaignFile(Section):
     exam: str | None = Field(
         None, description="Directory of an exam: read its scores, for what shows something and chooses nothing."
     )
+    search: str | None = Field(
+        None,
+        pattern=r"^[\w-]+$",
+        description="The search of which it is a round, and whose one approval covers all rounds.",
+    )
     ledger: str | None = Field(
         None, description="The file of finished members; under the campaign's results when left out."
     )
@@ -157,7 +162,7 @@ class Campaign:
     def steps(self) -> list[CampaignStep]:
         """What is asked about, one after the other: all at once where the founders are pretrained here."""
         if self.base.founder.kind == "tiny":
-            return [CampaignStep(self.name, ALL_STEPS)]
+            return [CampaignStep(self.name, ALL_STEPS, self.file.search or "")]
         last = max(lineage.config.generations for lineage in self.distinct)
         return [CampaignStep(self.name, f"g{number}") for number in range(1, last + 1)]
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from lamarck.gate.check import asked_of_campaign, check_approval
 from lamarck.gate.plan import read_childs_plan
 from lamarck.gate.planned import plan_text
 from lamarck.lineage.dvc import record_campaign
-from lamarck.lineage.freshness import examine
+from lamarck.lineage.freshness import is_whole_line
 from lamarck.lineage.generation import ALL_STEPS, CampaignStep, Generation, description_file
 from lamarck.progress import count_up
 
@@ -50,21 +51,39 @@ def _raise(campaign: Campaign, runs: list[Key], jobs: int) -> None:
     seeds = ", ".join(map(str, sorted({seed for _, seed in runs})))
     title = f"{campaign.name}, seed {seeds}, {len(read_ledger(campaign))} members done"
     leave_out = campaign.file.failed_members == "leave out"
-    whole = _snakemake(campaign, [str(campaign.scores_of(each)) for each in scored], title, jobs, leave_out)
-    raised = runs if whole else [key for key in runs if _is_raised(campaign, key)]
-    append(campaign, raised)
-    lost = [key for key in runs if key not in raised]
+    missing = list(runs)
+    entered = time.monotonic()
+
+    def enter(raised: list[Key]) -> None:
+        """As soon as they are finished: a run that is cut short leaves them in the ledger."""
+        nonlocal entered
+        if not raised:
+            return
+        now = time.monotonic()
+        append(campaign, raised, round((now - entered) / len(raised), 1))
+        entered = now
+        missing[:] = [key for key in missing if key not in raised]
+
+    def enter_raised() -> None:
+        enter([key for key in missing if _is_raised(campaign, key)])
+
+    targets = [str(campaign.scores_of(each)) for each in scored]
+    if _snakemake(campaign, targets, title, jobs, keep_going=leave_out, after_step=enter_raised):
+        enter(list(missing))
+        return
+    enter_raised()
     first = campaign.file.arms[0].name
-    if lost and (not raised or any(arm == first for arm, _ in lost)):
+    if len(missing) == len(runs) or any(arm == first for arm, _ in missing):
         raise LamarckError(f"campaign {campaign.name} stopped: {_log(campaign)} says why; run it again to go on")
-    append_failed(campaign, lost)
+    append_failed(campaign, missing)
 
 
 def _is_raised(campaign: Campaign, key: Key) -> bool:
     own = campaign.read_off(*key), campaign.proxy_of(*key)
-    config = campaign.lineages[key].config
-    kind = campaign.scores_kind()
-    return all(examine(kind, each, config).state == "whole" for each in own if each)
+    if not all(campaign.scores_of(each).exists() for each in own if each):
+        return False  # what is there is hashed, and this is asked after every step of a run
+    config = load_config(Path(campaign.file.configfile))
+    return all(is_whole_line(campaign.scores_kind(), each, config) for each in own if each)
 
 
 def next_members(campaign: Campaign) -> list[Key]:
@@ -122,7 +141,9 @@ def _ask(
 ) -> None:
     """Go on under the approval that is there, or write the one that a human gives now."""
     asked = asked_of_campaign(step, plan)
-    if not is_approved(step, plan):
+    if step.search:  # its human was asked when the search began
+        check_approval(asked, step.approval)
+    elif not is_approved(step, plan):
         typed = ask(campaign, plan)
         answer(asked, typed, step.file, step.approval, approver(), f"campaign {campaign.name}", key)
     write_text(step.plan, plan_text(plan))
@@ -162,6 +183,7 @@ def describe(campaign: Campaign) -> None:
         own = crossed | {
             "founder": lineage.founder,
             "approved_at_once": step.step == ALL_STEPS,
+            "search": step.search,
             "overlay": _overlay(campaign, lineage),
         }
         write_changed(description_file(lineage.id), _yaml(own))
@@ -188,7 +210,14 @@ def _log(campaign: Campaign) -> Path:
     return Path("logs/campaigns") / f"{campaign.name}.log"
 
 
-def _snakemake(campaign: Campaign, targets: Iterable[str], title: str, jobs: int, keep_going: bool = False) -> bool:
+def _snakemake(
+    campaign: Campaign,
+    targets: Iterable[str],
+    title: str,
+    jobs: int,
+    keep_going: bool = False,
+    after_step: Callable[[], None] = lambda: None,
+) -> bool:
     """Whether all was made, which is false only with `keep_going`. Errors: LamarckError that names the log."""
     program = Path(sys.executable).parent / "snakemake"
     # Before the option, which takes every word that follows it for a file of configuration.
@@ -209,6 +238,7 @@ def _snakemake(campaign: Campaign, targets: Iterable[str], title: str, jobs: int
             kept.flush()
             if DONE.match(line):
                 on_step(1)
+                after_step()
     if process.returncode and not keep_going:
         raise LamarckError(f"campaign {campaign.name} stopped: {log} says why; run it again to go on")
     return process.returncode == 0

@@ -19,16 +19,38 @@ def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Its space: config/search/tiny.yaml.")],
     by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
     contact: Annotated[str | None, typer.Option(help="Where you can be reached.")] = None,
-    digest: Annotated[str | None, typer.Option(help="The round's short digest; asked for when left out.")] = None,
+    digest: Annotated[
+        str | None, typer.Option(help="The short digest of what is asked; asked for when left out.")
+    ] = None,
     key: Annotated[Path | None, typer.Option(help="Sign the approvals with this ssh key.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Stages side by side; all cores when left out.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask once a round, and raise its candidates; the same command goes on where it stopped."""
+    """Ask once (once a step where founders are larger), raise candidates; the same command goes on where it stopped."""
     from lamarck.commands import search
 
     answer = digest if digest is not None else asked
     search.run(file, lambda: approver_of(by, contact), answer, key, jobs or len(os.sched_getaffinity(0)), as_json)
+
+
+@searches.command()
+def study(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Searches side by side: config/search/breeding.yaml.")],
+    by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
+    contact: Annotated[str | None, typer.Option(help="Where you can be reached.")] = None,
+    digest: Annotated[str | None, typer.Option(help="The study's short digest; asked for when left out.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Sign the approval with this ssh key.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Stages side by side; all cores when left out.")] = None,
+    write: Annotated[Path | None, typer.Option(metavar="FILE", help="Also put the tables into this document.")] = None,
+    report: Annotated[bool, typer.Option("--report", help="Raise nothing: show what the ledger has.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Whole searches of several methods at equal cost, repeated; the same command goes on where it stopped."""
+    from lamarck.commands import search
+
+    answer = digest if digest is not None else asked
+    threads = jobs or len(os.sched_getaffinity(0))
+    search.study(file, lambda: approver_of(by, contact), answer, key, threads, write, report, as_json)
 
 
 @searches.command()

@@ -14,13 +14,13 @@ from lamarck.campaign.run import Ask, is_approved, run_campaign, step_plan
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.gate.approval import Approver
-from lamarck.gate.campaign import CampaignPlan
+from lamarck.gate.campaign import CEILINGS, CampaignPlan
 from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import CAMPAIGNS, RESULTS
 from lamarck.output import tell
 
-BEGIN, END = "<!-- campaign {name} -->", "<!-- end of campaign {name} -->"
+BEGIN, END = "<!-- {name} -->", "<!-- end of {name} -->"
 
 
 def run(
@@ -73,8 +73,9 @@ def status(campaign: Campaign, as_json: bool) -> None:
             steps.append({"step": step.step, "state": str(error)})
             continue
         state = "approved" if is_approved(step, plan) else "waits for a human"
-        steps.append({"step": step.step, "state": state, "device_seconds": plan.device_seconds})
-    said: dict[str, Any] = {
+        said = {ceiling: getattr(plan, ceiling) for ceiling in CEILINGS}
+        steps.append({"step": step.step, "state": state, **said, "ceilings": ceilings_of(plan)})
+    whole: dict[str, Any] = {
         "campaign": campaign.name,
         "finished": len(done),
         "members": len(campaign.lineages),
@@ -83,12 +84,12 @@ def status(campaign: Campaign, as_json: bool) -> None:
         "steps": steps,
     }
     if as_json:
-        print(json.dumps(said, indent=2))
+        print(json.dumps(whole, indent=2))
         return
     console = output.console()
     tell(console, f"{campaign.name}: {len(done)} of {len(campaign.lineages)} members are finished")
     for each in steps:
-        ceiling = f", ceilings of {each['device_seconds'] / 3600:.1f} device-hours" if "device_seconds" in each else ""
+        ceiling = f", ceilings of {each['ceilings']}" if "ceilings" in each else ""
         tell(console, f"  step {each['step']}: {each['state']}{ceiling}")
     tell(console, f"  finished members were trained for {spent:.0f} device-seconds")
 
@@ -99,7 +100,7 @@ def report(campaign: Campaign, document: Path | None, as_json: bool) -> None:
 
     found = rows(campaign)
     if document:
-        _write(document, campaign.name, as_markdown(campaign, found))
+        write_between(document, f"campaign {campaign.name}", as_markdown(campaign, found))
     if as_json:
         said = {"campaign": campaign.name, "finished": finished(campaign), "arms": [row._asdict() for row in found]}
         if campaign.file.race:
@@ -139,14 +140,24 @@ def _say(campaign: Campaign, plan: CampaignPlan, console: Console) -> None:
     tell(
         console,
         f"{len(campaign.file.seeds)} seeds, {len(campaign.distinct)} lineages, {plan.trainings} training runs, with "
-        f"ceilings of {plan.device_seconds / 3600:.1f} device-hours in all"
-        f"{'' if plan.dollars is None else f' and ${plan.dollars:,.2f}'}. Results go to {campaign.directory}. "
+        f"ceilings of {ceilings_of(plan)} in all. Results go to {campaign.directory}. "
         f"Its short digest: {short(plan_digest(plan))}.",
     )
 
 
-def _write(document: Path, name: str, table: str) -> None:
-    """Errors: LamarckError for a document without the two marks: a table is never put where nobody expects it."""
+def ceilings_of(plan: CampaignPlan) -> str:
+    """Every sum that an answer allows, and what has none."""
+    hours = {"training": plan.device_seconds, "writing": plan.writing_seconds, "evaluating": plan.evaluating_seconds}
+    given = [f"{seconds / 3600:,.2f} device-hours of {work}" for work, seconds in hours.items() if seconds is not None]
+    given += [] if plan.dollars is None else [f"${plan.dollars:,.2f}"]
+    without = [work for work, seconds in hours.items() if seconds is None]
+    return ", ".join(given) + (f" (none for {' and '.join(without)})" if without else "")
+
+
+def write_between(document: Path, name: str, table: str) -> None:
+    """Put a table between the marks of what it shows.
+
+    Errors: LamarckError for a document without the two marks: a table is never put where nobody expects it."""
     text = document.read_text(encoding="utf-8") if document.exists() else ""
     begin, end = BEGIN.format(name=name), END.format(name=name)
     if begin not in text or end not in text:

@@ -18,6 +18,7 @@ from lamarck.gate.review import run_lines
 from lamarck.gate.standing import DEFAULT_CONFIG, command
 from lamarck.lineage.artifacts import SCORES, found_kind
 from lamarck.lineage.configured import load_config_of
+from lamarck.lineage.contents import read_scores
 from lamarck.lineage.freshness import examine
 from lamarck.lineage.generation import (
     CAMPAIGNS,
@@ -28,7 +29,6 @@ from lamarck.lineage.generation import (
     description_file,
     parse_generation,
 )
-from lamarck.lineage.records import read_scores
 from lamarck.merge.document import nearest
 
 

@@ -3,7 +3,6 @@
 import json
 import math
 from contextlib import nullcontext
-from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -14,7 +13,7 @@ from lamarck.curriculum.diff import CellChange, CurriculumDifference, OwnVocabul
 from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.curriculum.refused import EXAMPLES, read_refused, reasons
 from lamarck.errors import LamarckError
-from lamarck.files import read_json
+from lamarck.lineage.contents import Card, read_card
 from lamarck.lineage.generation import Generation
 from lamarck.visible import visible, visible_lines
 
@@ -122,8 +121,8 @@ def show_difference(first: Generation, second: Generation, as_json: bool) -> Non
         console.print(Text(f"  {where}: {prompt} {completion}"), no_wrap=True, overflow="ellipsis")
 
 
-def _read(generation: Generation) -> tuple[dict[str, Any], list[Item]]:
-    return read_json(generation.card), list(read_curriculum(generation.curriculum))
+def _read(generation: Generation) -> tuple[Card, list[Item]]:
+    return read_card(generation.card), list(read_curriculum(generation.curriculum))
 
 
 def _sentences(found: CurriculumDifference) -> list[str]:

@@ -1,46 +1,81 @@
 """`lamarck search run|status|report|adopt`: strategies bred for their grandchildren."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
-from rich import box
-from rich.table import Table
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.text import Text
+from rich.tree import Tree
 
 from lamarck import output, strict_yaml
-from lamarck.commands.campaign import asking
+from lamarck.commands.campaign import asking, write_between
 from lamarck.config.section import check_section
 from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
-from lamarck.files import write_text
+from lamarck.files import write_changed, write_text
 from lamarck.gate.approval import Approver
+from lamarck.gate.planned import plan_digest
+from lamarck.gate.search import RECIPE, SearchPlan
 from lamarck.lineage.configured import merged
-from lamarck.lineage.generation import RESULTS
+from lamarck.lineage.digest import short
+from lamarck.lineage.generation import RESULTS, SEARCHES
 from lamarck.output import tell
-from lamarck.search.file import RECIPE, Search, load_search, split
+from lamarck.search.approval import AskOnce
+from lamarck.search.file import Search, load_search, split
 from lamarck.search.run import rounds, run_search
+
+if TYPE_CHECKING:
+    from lamarck.search.report import Node
+
+Typed = str | Callable[[str], str]
 
 
 def run(
     path: Path,
     approver: Callable[[], Approver],
-    typed_digest: str | Callable[[str], str],
+    typed_digest: Typed,
     key: Path | None,
     jobs: int,
     as_json: bool,
 ) -> None:
-    """Ask once a round, run, and print the report. Errors: those of `run_search`."""
+    """Ask, run, and print the report. Errors: those of `run_search`."""
     search = load_search(path)
-    run_search(search, approver, asking(output.console(stderr=as_json), typed_digest), key, jobs)
+    console = output.console(stderr=as_json)
+    run_search(search, approver, asking(console, typed_digest), asking_once(console, typed_digest), key, jobs)
     report(search, as_json)
+
+
+def asking_once(console: Console, typed_digest: Typed) -> AskOnce:
+    """How a human is asked about all rounds: `typed_digest` is the answer, or a function that shows a question."""
+
+    def ask(plan: SearchPlan) -> str:
+        tell(console, plan.description)
+        for key, freedom in plan.space.items():
+            tell(console, f"  {key:<28} {freedom}")
+        for each in plan.rounds:
+            seeds = ", ".join(map(str, each.seeds))
+            tell(console, f"  {each.campaign:<28} at most {each.members} lineages, on the seeds {seeds}")
+        tell(
+            console,
+            f"All of these rounds: at most {plan.trainings} training runs, with ceilings of "
+            f"{plan.device_seconds / 3600:.1f} device-hours in all. What a round tries hangs on the one before, and "
+            f"comes from the space above. Its short digest: {short(plan_digest(plan))}.",
+        )
+        question = f"To approve all of that, type its short digest ({short(plan_digest(plan))}): "
+        return typed_digest if isinstance(typed_digest, str) else typed_digest(question)
+
+    return ask
 
 
 def named(name: str) -> Search:
     """The search as it last ran. Errors: LamarckError where none of that name has."""
-    path = RESULTS / "search" / name / f"{name}.yaml"
+    path = RESULTS / SEARCHES / name / f"{name}.yaml"
     if not path.exists():
-        known = ", ".join(sorted(each.name for each in (RESULTS / "search").glob("*"))) or "none"
+        known = ", ".join(sorted(each.name for each in (RESULTS / SEARCHES).glob("*"))) or "none"
         raise LamarckError(f"no search {name!r} has run here (there is: {known}): `lamarck search run FILE`")
     return load_search(path)
 
@@ -66,38 +101,60 @@ def status(search: Search, as_json: bool) -> None:
 
 def report(search: Search, as_json: bool) -> None:
     """Candidates with what was changed, and the winner's figure on founders that chose nothing."""
-    from lamarck.search.report import as_json as content
-    from lamarck.search.report import report as made  # scipy: half a second
+    from lamarck.search import report as made  # scipy: half a second
 
-    found = made(search)
+    found = made.report(search)
+    page = search.directory / "report.md"
+    write_changed(page, made.as_markdown(search, found))
     if as_json:
-        print(json.dumps(content(search, found), indent=2))
+        print(json.dumps(made.as_json(search, found), indent=2))
         return
     console = output.console()
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("round", "candidate", "from", "to the baseline", "founders", *search.file.space):
-        table.add_column(heading)
-    for line in found.lines:
-        shown = "" if line.difference is None else f"{line.difference:+.1f}"
-        values = (str(line.values[name]) for name in search.file.space)
-        table.add_row(line.round, line.candidate, ", ".join(line.parents), shown, str(line.seeds), *values)
-    console.print(table)
-    tell(console, "What leads was chosen by these figures, so they flatter it.")
-    row = found.winner
-    if row is None or row.difference is None:
-        tell(console, f"the winner is still to be tried on {len(search.file.fresh_seeds)} fresh founders")
-    else:
-        bounds = "" if row.low is None else f" [{row.low:+.1f}, {row.high:+.1f}], p {row.p_value:.3f}"
-        tell(
-            console,
-            f"The winner, {row.arm}, on {row.pairs} founders that chose nothing: {row.difference:+.1f} points to the "
-            f"baseline{bounds}: {row.verdict}.",
-        )
-    if found.proxy is None:
-        tell(console, f"{found.proxy_pairs} candidates are too few to say whether a child's score foretells that.")
-    else:
-        tell(console, f"Child and grandchild: rank correlation {found.proxy:.2f} over {found.proxy_pairs} candidates.")
-    tell(console, f"{found.device_seconds:.0f} device-seconds of training.")
+    drawn = Tree(Text(f"{search.name}: points to the baseline, {search.base.strategy}"))
+    _grow(drawn, made.tree(found))
+    console.print(drawn)
+    tell(console, made.FLATTERED)
+    tell(console, made.winner_sentence(search, found))
+    for sentence in made.winner_words(search, found):
+        tell(console, f"  {sentence}")
+    tell(console, made.proxy_sentence(found))
+    tell(console, f"{made.budget_sentence(found)} The same is {page}.")
+
+
+def _grow(drawn: Tree, nodes: Iterable["Node"]) -> None:
+    from lamarck.search.report import described
+
+    for each in nodes:
+        _grow(drawn.add(Text(described(each))), each.children)
+
+
+def study(
+    path: Path,
+    approver: Callable[[], Approver],
+    typed_digest: Typed,
+    key: Path | None,
+    jobs: int,
+    document: Path | None,
+    only_report: bool,
+    as_json: bool,
+) -> None:
+    """Ask once, go on with the study, and print what it shows. Errors: those of `run_study`."""
+    from lamarck.search.study import load_study, progress, run_study
+
+    found = load_study(path)
+    console = output.console(stderr=as_json)
+    if not only_report:
+        run_study(found, approver, asking(console, typed_digest), asking_once(console, typed_digest), key, jobs)
+    from lamarck.search import study_report as made  # scipy: half a second
+
+    shown = made.study_report(found, progress(found))
+    if document:
+        write_between(document, f"study {found.name}", made.as_markdown(shown))
+    if as_json:
+        print(json.dumps(made.as_json(found, shown), indent=2))
+        return
+    output.console().print(Markdown(made.as_markdown(shown)))
+    tell(output.console(), f"{found.file.ledger} has the finished members.")
 
 
 def adopt(search: Search, to: Path) -> None:
@@ -105,9 +162,9 @@ def adopt(search: Search, to: Path) -> None:
 
     Errors: LamarckError before the final is finished, and where there is such a file.
     """
-    from lamarck.search.report import report as made
+    from lamarck.search import report as made
 
-    found = made(search)
+    found = made.report(search)
     if not found.finished or found.winner is None or found.winner_values is None:
         raise LamarckError(f"search {search.name} is not finished: `lamarck search run FILE` goes on with it")
     if to.exists():
@@ -115,12 +172,9 @@ def adopt(search: Search, to: Path) -> None:
     strategy, config = split(found.winner_values)
     values = strict_yaml.load(Path(search.base.strategy))
     whole = check_section(merged(values, strategy), Strategy, str(to))
-    row = found.winner
-    interval = "" if row.low is None else f" [{row.low:+.1f}, {row.high:+.1f}]"
     lines = [
-        f"# Found by the search {search.name}: {row.arm}.",
-        f"# On {row.pairs} founders that chose nothing, to {search.base.strategy}:",
-        f"# {row.difference:+.1f} points{interval}, {row.verdict}.",
+        f"# Found by the search {search.name}, from {search.base.strategy}.",
+        *(f"# {sentence}" for sentence in (made.winner_sentence(search, found), *made.winner_words(search, found))),
     ]
     if config:
         recipe = ", ".join(f"{name.removeprefix(RECIPE)} {value}" for name, value in config["recipe"].items())

@@ -13,10 +13,10 @@ from rich.text import Text
 from lamarck import output
 from lamarck.config import Config, load_config
 from lamarck.errors import LamarckError
-from lamarck.files import read_json
 from lamarck.gate.check import gate_state
 from lamarck.gate.standing import DEFAULT_CONFIG, command, next_step, standing, started
 from lamarck.lineage.artifacts import PRIMER_PLAN, table
+from lamarck.lineage.contents import Scores, read_scores
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
 from lamarck.lineage.freshness import Artifact, survey, survey_crosses
 from lamarck.lineage.generation import Generation, parse_generation
@@ -78,8 +78,7 @@ def _strategies(config: Config) -> dict[str, Any] | None:
 
 def _generation(name: str, artifacts: dict[str, str | None]) -> dict[str, Any]:
     generation = parse_generation(name)
-    scores = read_json(generation.scores) if generation.scores.exists() else {}
-    founder = Generation(0).scores
+    scores, founder = _scores(generation), _scores(Generation(0))
     gate = None
     # Of a founder there is one where it has a primer.
     if (generation.number or PRIMER_PLAN.path(generation).name in artifacts) and not generation.is_control:
@@ -92,11 +91,19 @@ def _generation(name: str, artifacts: dict[str, str | None]) -> dict[str, Any]:
         "generation": name,
         "artifacts": artifacts,
         "gate": gate,
-        "score": scores.get("score"),
-        "partial": scores.get("partial"),
-        "flags": red_flags(scores, read_json(founder)) if scores and founder.exists() else {},
+        "score": scores.score if scores else None,
+        "partial": scores.partial if scores else None,
+        "flags": red_flags(scores, founder) if scores and founder else {},
         "cut_short": _cut_short(generation),
     }
+
+
+def _scores(generation: Generation) -> Scores | None:
+    """None where they are missing or cannot be read: they are shown as stale, with the reason."""
+    try:
+        return read_scores(generation.scores) if generation.scores.exists() else None
+    except LamarckError:
+        return None
 
 
 def _cut_short(generation: Generation) -> list[str]:

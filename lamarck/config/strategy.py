@@ -1,16 +1,18 @@
 """The typed recipe of a curriculum: what the teacher is asked, how often, and what is kept. Light: no torch."""
 
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from lamarck import strict_yaml
 from lamarck.config.limits import Limit, Measure
 from lamarck.config.own import Problems, code_digest, code_files, problems_digests
 from lamarck.config.prompts import Prompts, load_prompts
-from lamarck.config.section import Section, load_section
-from lamarck.files import digest_value
+from lamarck.config.section import Section, check_section
+from lamarck.files import digest_value, read_regular
 
 
 class Share(Section):
@@ -156,6 +158,12 @@ class Strategy(Section):
 
 def load_strategy(path: Path) -> Strategy:
     """Read a strategy and the templates it names. Errors: LamarckError with one sentence that names the key."""
-    strategy = load_section(path, Strategy)
+    strategy = _strategy(read_regular(path), str(path))
     strategy.wording()
     return strategy
+
+
+@lru_cache(maxsize=256)
+def _strategy(content: bytes, source: str) -> Strategy:
+    """Every artifact of a lineage asks for it, and YAML is slow to read."""
+    return check_section(strict_yaml.loads(content, source), Strategy, source)

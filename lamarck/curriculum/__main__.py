@@ -17,10 +17,11 @@ from lamarck.config.limits import broken_limits
 from lamarck.curriculum.cell import checked_strategy
 from lamarck.curriculum.item import Item, Teacher, own_items, read_curriculum
 from lamarck.errors import LamarckError, exit_with_sentence
-from lamarck.files import digest_file, digest_value, read_json, write_json, write_jsonl
-from lamarck.gate.ceiling import writing_ceiling
+from lamarck.files import digest_file, digest_value, write_json, write_jsonl
+from lamarck.gate.stage_ceilings import writing_ceiling
 from lamarck.lineage.artifacts import CURRICULUM
 from lamarck.lineage.configured import load_config_of
+from lamarck.lineage.contents import Card, CardCost, read_card
 from lamarck.lineage.digest import model_digest
 from lamarck.lineage.generation import parse_generation
 from lamarck.lineage.records import make_record
@@ -135,7 +136,7 @@ def main() -> None:
         rewritten = as_written(solved + anchors, strategy.writing_share, seed_for(seed, "writing"), number)
     measures = measure(written, replayed, anchors, archive, suites, acceptance(cells), len(cells))
     if arguments.first_card and not arguments.like:
-        broken = broken_limits(strategy.limits, measures, read_json(arguments.first_card)["measures"])
+        broken = broken_limits(strategy.limits, measures, read_card(arguments.first_card).measures)
         if broken:
             write_refused(refused, _all_refused(proposal.refused, written))
             raise LamarckError(
@@ -148,20 +149,20 @@ def main() -> None:
     wall_seconds = time.perf_counter() - started
     record = make_record(digest_file(arguments.output), inputs, seed, engine.device_name, wall_seconds, device_seconds)
     record = record.model_copy(update={"resumed": engine.resumed})
-    card = describe(cells, asked, replayed, anchors, rewritten, measures)
-    cost = {
-        "samples_per_item": round(1 / acceptance(cells), 3),
-        "device_seconds_per_item": round(device_seconds / len(written), 6),
-    }
-    names = {
-        "generation": child.name,
-        "parent": teacher.generation,
-        "strategy": str(strategy_path),
-        "record": record.model_dump(mode="json"),
-    }
-    write_json(arguments.card, card | {"cost": cost} | names)
+    card = Card(
+        generation=child.name,
+        parent=teacher.generation,
+        strategy=str(strategy_path),
+        cost=CardCost(
+            samples_per_item=round(1 / acceptance(cells), 3),
+            device_seconds_per_item=round(device_seconds / len(written), 6),
+        ),
+        record=record,
+        **describe(cells, asked, replayed, anchors, rewritten, measures),
+    )
+    write_json(arguments.card, card.written())
     arguments.answers.unlink()
-    print(f"{child.name}: {card['items']} items from {sampled} samples by {teacher.generation}")
+    print(f"{child.name}: {card.items} items from {sampled} samples by {teacher.generation}")
 
 
 def _all_refused(refusals: "Refusals", written: list[Item]) -> "Iterator[RejectedLine]":

@@ -1,6 +1,7 @@
 """The numbers of a curriculum that a reviewer reads: results/gN/curriculum.json."""
 
 from collections import Counter
+from typing import Any
 
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.item import Item
@@ -13,8 +14,11 @@ def describe(
     anchors: list[Item],
     rewritten: list[Item],
     measures: dict[str, float],
-) -> dict[str, object]:
-    """Counts, the guard-rails' measures, and warnings: `asked` for so many items. Nothing sampled goes uncounted."""
+) -> dict[str, Any]:
+    """Fields of a `Card`: counts, the guard-rails' measures, and warnings: `asked` for so many items.
+
+    Nothing sampled goes uncounted.
+    """
     items = [item for cell in cells for item in cell.kept]
     dropped: Counter[str] = Counter()
     for cell in cells:

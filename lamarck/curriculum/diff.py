@@ -5,11 +5,11 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 from pydantic import BaseModel
 
 from lamarck.curriculum.item import Item, mixed_in, own_items
+from lamarck.lineage.contents import Card
 
 # A word begins with a letter, or is a run of signs: digits are countless, and no kind of anything.
 WORD = re.compile(r"[^\W\d_]\w*|[^\w\s]+")
@@ -78,11 +78,11 @@ class CurriculumDifference(BaseModel):
 
 
 def difference(
-    first: tuple[dict[str, Any], Sequence[Item]], second: tuple[dict[str, Any], Sequence[Item]], frequent: int
+    first: tuple[Card, Sequence[Item]], second: tuple[Card, Sequence[Item]], frequent: int
 ) -> CurriculumDifference:
     """Compare two curricula, (card, items) each, by what their own teachers wrote; `frequent`: words to name a side."""
     card_1, card_2 = first[0], second[0]
-    own_1, own_2 = (own_items(items, card["record"]["inputs"]["parent"]) for card, items in (first, second))
+    own_1, own_2 = (own_items(items, card.record.inputs["parent"]) for card, items in (first, second))
     cells = _cells(card_1, own_1, card_2, own_2)
     changed = [cell for cell in cells if cell.kind or cell.shift or cell.pass_rate[0] != cell.pass_rate[1]]
     changed.sort(key=lambda cell: (-abs(cell.shift), cell.skill, cell.difficulty))
@@ -99,18 +99,18 @@ def difference(
     )
 
 
-def _side(card: dict[str, Any], items: Sequence[Item], own: Sequence[Item]) -> Side:
-    replayed, anchors = mixed_in(items, card["record"]["inputs"]["parent"])
+def _side(card: Card, items: Sequence[Item], own: Sequence[Item]) -> Side:
+    replayed, anchors = mixed_in(items, card.record.inputs["parent"])
     return Side(
-        generation=card["generation"],
-        parent=card["parent"],
+        generation=card.generation,
+        parent=card.parent,
         own=len(own),
         replayed=len(replayed),
         anchors=len(anchors),
         to_write=sum(item.task == "write" for item in items),
-        edited="human_edited" in card["record"],
-        strategy=card["record"]["inputs"]["strategy"],
-        measures=card["measures"],
+        edited=card.record.human_edited is not None,
+        strategy=card.record.inputs["strategy"],
+        measures=card.measures,
         prompt_words=_lengths([item.prompt for item in own]),
         completion_words=_lengths([item.completion for item in own]),
     )
@@ -121,12 +121,8 @@ def _lengths(texts: Sequence[str]) -> tuple[float, int]:
     return statistics.median(counts), max(counts)
 
 
-def _cells(
-    card_1: dict[str, Any], own_1: Sequence[Item], card_2: dict[str, Any], own_2: Sequence[Item]
-) -> list[CellChange]:
-    rates = [
-        {(cell["skill"], cell["difficulty"]): cell["pass_rate"] for cell in card["cells"]} for card in (card_1, card_2)
-    ]
+def _cells(card_1: Card, own_1: Sequence[Item], card_2: Card, own_2: Sequence[Item]) -> list[CellChange]:
+    rates = [{(cell.skill, cell.difficulty): cell.pass_rate for cell in card.cells} for card in (card_1, card_2)]
     kept = [Counter((item.skill, item.difficulty) for item in own) for own in (own_1, own_2)]
     return [
         CellChange(
@@ -178,7 +174,7 @@ def _only(
 
 
 def _examples(
-    cell: CellChange, card_1: dict[str, Any], own_1: Sequence[Item], card_2: dict[str, Any], own_2: Sequence[Item]
+    cell: CellChange, card_1: Card, own_1: Sequence[Item], card_2: Card, own_2: Sequence[Item]
 ) -> list[ChangedExample]:
     """One item of a cell: of the second curriculum, or of the first where the second has none."""
     for card, own in ((card_2, own_2), (card_1, own_1)):
@@ -186,7 +182,7 @@ def _examples(
             if (item.skill, item.difficulty) == (cell.skill, cell.difficulty):
                 return [
                     ChangedExample(
-                        generation=card["generation"],
+                        generation=card.generation,
                         skill=item.skill,
                         difficulty=item.difficulty,
                         prompt=item.prompt,

@@ -4,13 +4,13 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import Field, ValidationError
 
 from lamarck.curriculum.item import Closed, Item, ItemVerdict, item_id, mixed_in, own_items
 from lamarck.curriculum.mix import to_write
 from lamarck.curriculum.screen import Contamination
+from lamarck.lineage.contents import Card
 from lamarck.skills import Malformed, Problem, get_skill
 
 EDITED = ("prompt", "completion", "reasoning", "context")  # what a human may change of an item
@@ -207,20 +207,23 @@ def _repeats(changed: Mapping[int, Item], unchanged: Sequence[Item]) -> list[Ref
     return refusals
 
 
-def recount(card: dict[str, Any], edit: CurriculumEdit, parent_digest: str) -> dict[str, Any]:
+def recount(card: Card, edit: CurriculumEdit, parent_digest: str) -> Card:
     """The card's counts after an edit. What a human dropped of the teacher's own is counted as left out."""
     own = own_items(edit.dropped, parent_digest)
     replayed, anchors = mixed_in(edit.items, parent_digest)
     cells = Counter((item.skill, item.difficulty) for item in own)
-    dropped = {**card["dropped"], BY_A_HUMAN: card["dropped"].get(BY_A_HUMAN, 0) + len(own)}
-    kept = card["kept"] - len(own)
-    return card | {
+    dropped = {**card.dropped, BY_A_HUMAN: card.dropped.get(BY_A_HUMAN, 0) + len(own)}
+    kept = card.kept - len(own)
+    changes = {
         "items": len(edit.items),
         "kept": kept,
         "replayed": len(replayed),
         "anchors": len(anchors),
         "to_write": sum(item.task == "write" for item in edit.items),
-        "acceptance": round(kept / (card["sampled"] + card["answered"]), 6),
+        "acceptance": round(kept / (card.sampled + card.answered), 6),
         "dropped": {reason: count for reason, count in sorted(dropped.items()) if count},
-        "cells": [cell | {"kept": cell["kept"] - cells[cell["skill"], cell["difficulty"]]} for cell in card["cells"]],
+        "cells": [
+            cell.model_copy(update={"kept": cell.kept - cells[cell.skill, cell.difficulty]}) for cell in card.cells
+        ],
     }
+    return card.model_copy(update=changes)

@@ -17,6 +17,7 @@ from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import digest_file, write_json, write_jsonl
 from lamarck.lineage.artifacts import PRIMER
 from lamarck.lineage.configured import load_config_of
+from lamarck.lineage.contents import Card
 from lamarck.lineage.generation import parse_generation
 from lamarck.lineage.inputs import primer_of
 from lamarck.lineage.records import make_record
@@ -57,13 +58,14 @@ def main() -> None:
     inputs = PRIMER.input_digests(config, founder)
     record = make_record(digest_file(arguments.output), inputs, seed, "cpu", wall_seconds, 0.0)
     measures = measure(solved, [], [], [], suites, acceptance(cells), len(cells))
-    names = {
-        "generation": founder.name,
-        "parent": "the skills' own generators",
-        "strategy": str(path),
-        "record": record.model_dump(mode="json"),
-    }
-    write_json(arguments.card, describe(cells, primer.size, [], [], rewritten, measures) | names)
+    card = Card(
+        generation=founder.name,
+        parent="the skills' own generators",
+        strategy=str(path),
+        record=record,
+        **describe(cells, primer.size, [], [], rewritten, measures),
+    )
+    write_json(arguments.card, card.written())
     print(f"{founder.name}: a primer of {len(solved)} problems, {len(rewritten)} of them also as they are written")
 
 

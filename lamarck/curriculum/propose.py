@@ -11,7 +11,7 @@ from threading import Lock
 
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell, allot, most_samples, next_texts, open_cells, wants_more
-from lamarck.curriculum.choose import CandidateAnswer, Chosen, choose
+from lamarck.curriculum.further_answers import CandidateAnswer, Chosen, choose
 from lamarck.curriculum.item import Item, ItemVerdict, Teacher, item_id
 from lamarck.curriculum.refused import Refusals
 from lamarck.curriculum.screen import Contamination, Near, Overlap

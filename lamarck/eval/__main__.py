@@ -18,9 +18,10 @@ from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.compare import interval
 from lamarck.eval.scoring import ruler
 from lamarck.files import canonical_json, canonical_jsonl, digest_text, digest_value, write_together
-from lamarck.gate.ceiling import Ceiling, evaluating_ceiling
+from lamarck.gate.stage_ceilings import Ceiling, evaluating_ceiling
 from lamarck.lineage.artifacts import SCORES, exam_kind, scores_digest
 from lamarck.lineage.configured import load_config_of
+from lamarck.lineage.contents import Scores
 from lamarck.lineage.generation import parse_generation
 from lamarck.lineage.kind import Kind
 from lamarck.lineage.records import Record, make_record
@@ -50,20 +51,21 @@ def main() -> None:
         arguments.answers,
         digest_value(inputs),
     )
-    scores, samples, seconds = _measure(suite, engine, arguments.student, ceiling, config.machines.eval.count)
-    result = {"generation": generation.name, **ruler(suite, arguments.student), **scores}
-    if not scores["partial"]:
+    measured, samples, seconds = _measure(suite, engine, arguments.student, ceiling, config.machines.eval.count)
+    result = {"generation": generation.name, **ruler(suite, arguments.student), **measured}
+    if not measured["partial"]:
         weights, kinds = suite_weights(arguments.suite), suite_kinds(arguments.suite)
         result["interval"] = interval(samples, weights, kinds).model_dump()
-    texts = {arguments.samples: canonical_jsonl(samples), arguments.output: canonical_json(result)}
+    scores = Scores.model_validate(result)
+    texts = {arguments.samples: canonical_jsonl(samples), arguments.output: canonical_json(scores.written())}
     digest = scores_digest(digest_text(texts[arguments.output]), digest_text(texts[arguments.samples]))
     record = make_record(digest, inputs, config.seed, engine.device_name, time.perf_counter() - started, seconds)
     record = record.model_copy(update={"resumed": engine.resumed})
     # The scores come last: whenever eval.json is there, so are the samples behind it.
     write_together({arguments.record: _record_text(record), **texts})
-    if not scores["partial"]:
+    if not scores.partial:
         arguments.answers.unlink()
-    print(_summary(result, seconds))
+    print(_summary(scores, seconds))
 
 
 def _kind(suite: Suite, as_exam: bool) -> Kind:
@@ -112,13 +114,13 @@ def _record_text(record: Record) -> str:
     return canonical_json({"record": record.model_dump(mode="json")})
 
 
-def _summary(result: dict[str, Any], seconds: float) -> str:
-    if result["partial"]:
-        reasons = "; ".join(f"{task}: {reason}" for task, reason in result["errors"].items())
-        return f"{result['generation']}: no score, because tasks could not run: {reasons}"
-    tiers = ", ".join(f"{tier} {figures['score']:.1f}" for tier, figures in result["tiers"].items())
-    bits = f"{result['bits_per_byte']:.3f} bits per byte"
-    return f"{result['generation']}: {result['score']:.1f} points ({tiers}), {bits}, {seconds:.1f} s"
+def _summary(scores: Scores, seconds: float) -> str:
+    if scores.score is None:
+        reasons = "; ".join(f"{task}: {reason}" for task, reason in scores.errors.items())
+        return f"{scores.generation}: no score, because tasks could not run: {reasons}"
+    tiers = ", ".join(f"{tier} {figures.score:.1f}" for tier, figures in scores.tiers.items())
+    bits = f"{scores.bits_per_byte:.3f} bits per byte"
+    return f"{scores.generation}: {scores.score:.1f} points ({tiers}), {bits}, {seconds:.1f} s"
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from lamarck.errors import LamarckError
+from lamarck.lineage.contents import Scores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,13 +97,13 @@ class _Stratum(NamedTuple):
         return sum(share * value * count for (share, value), count in self.counts)
 
 
-def check_same_ruler(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-    """Errors: LamarckError where two evaluations (eval.json) were made on different suites, by different rules, or with
+def check_same_ruler(ours: Scores, theirs: Scores) -> None:
+    """Errors: LamarckError where two evaluations were made on different suites, by different rules, or with
     different students: their scores are lengths on different rulers."""
     for part in ("suite", "scoring", "student"):
-        if ours.get(part) != theirs.get(part):
+        if getattr(ours, part) != getattr(theirs, part):
             raise LamarckError(
-                f"{ours['generation']} and {theirs['generation']} were measured with different rulers ({part}), so "
+                f"{ours.generation} and {theirs.generation} were measured with different rulers ({part}), so "
                 "their scores do not compare: evaluate both again with this code"
             )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
+from lamarck.eval.idle_problems import IDLE
 from lamarck.eval.ladders import JUDGES
 from lamarck.eval.outcome import scored
 from lamarck.eval.plain_rules import PLAIN_RULES, Rule, worked_example
@@ -67,6 +68,8 @@ def degenerates(suite: Suite) -> Iterator[Degenerate]:
     yield Degenerate("the answer to another question", lambda prompt, rng: rng.choice(pool))
     problems = _by_prompt(partial(_one_problem, suite))
     yield Degenerate("one right problem a cell, over and over", problems, (ENGINEERING, TEACHING))
+    if writers := _idle_writers(suite):
+        yield Degenerate("problems that take no work", _on_request(writers), (ENGINEERING, TEACHING))
     constants = _by_prompt(partial(_best_constants, suite))
     yield Degenerate("the best constant for each task", constants, (SANITY, ENGINEERING))
     kinds = {task.kind for task in (*suite.tiers.engineering.tasks, *suite.engineering_files)}
@@ -112,6 +115,10 @@ def _by_prompt(make: Callable[[], Mapping[str, str]]) -> Answer:
 
 
 # Shallow rules of the tiny world: from a problem's words without tag and `=>` to an answer; empty for other problems.
+
+
+def _on_request(writers: Mapping[str, Callable[[random.Random], str]]) -> Answer:
+    return lambda prompt, rng: writers[prompt](rng) if prompt in writers else ""
 
 
 def _of_words(rule: Callable[[list[str]], str]) -> Answer:
@@ -177,13 +184,23 @@ TINY_RULES = {
 # What is searched for, over the suite's own answers.
 
 
+def _cells(suite: Suite) -> list[tuple[str, int]]:
+    """Skill and difficulty of every problem that the suite asks to be written."""
+    teaching = suite.tiers.teaching
+    tasks = [task for task in suite.tiers.engineering.tasks if isinstance(task, WritingTask)]
+    return [(task.skill, task.difficulty) for task in tasks] + [(teaching.skill, each) for each in teaching.writes]
+
+
+def _idle_writers(suite: Suite) -> dict[str, Callable[[random.Random], str]]:
+    """Request -> who writes what it asks for without any work, for the skills of which that is known."""
+    cells = [(name, difficulty) for name, difficulty in _cells(suite) if name in IDLE]
+    return {get_skill(name).ask(each): partial(IDLE[name], difficulty=each) for name, each in cells}
+
+
 def _one_problem(suite: Suite) -> dict[str, str]:
     """What a teacher is asked -> one problem with its right answer, the same whenever it is asked."""
-    teaching = suite.tiers.teaching
-    cells = [(task.skill, task.difficulty) for task in suite.tiers.engineering.tasks if isinstance(task, WritingTask)]
-    cells += [(teaching.skill, difficulty) for difficulty in teaching.writes]
     written = {}
-    for name, difficulty in cells:
+    for name, difficulty in _cells(suite):
         skill = get_skill(name)
         problem = skill.sample(random.Random(0), difficulty)
         written[skill.ask(difficulty)] = skill.written(problem.prompt, problem.completion)[1]

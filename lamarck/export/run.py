@@ -10,8 +10,9 @@ from lamarck.engine import load_engine, prepare_libraries
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import Comparison, compare
 from lamarck.export.gguf import convert, find_converter
-from lamarck.files import atomic_directory, file_digests, read_json, write_json
+from lamarck.files import atomic_directory, file_digests, write_json
 from lamarck.lineage.artifacts import SCORES
+from lamarck.lineage.contents import read_scores
 from lamarck.lineage.digest import generation_digest
 from lamarck.lineage.freshness import examine
 from lamarck.lineage.generation import Generation
@@ -72,7 +73,7 @@ def _own_outcomes(config: Config, generation: Generation) -> list[dict[str, Any]
         raise LamarckError(f"{generation.name} has no scores to compare with: run `snakemake` first")
     if examine(SCORES, generation, config).stale:
         raise LamarckError(f"the scores of {generation.name} do not hold any more: `lamarck status` says why")
-    if read_json(generation.scores)["partial"]:
+    if read_scores(generation.scores).partial:
         raise LamarckError(f"{generation.name} is only partially evaluated, so there is nothing to compare with")
     return read_samples(generation.samples)
 
@@ -104,7 +105,7 @@ def _record(
         "name": model.name,
         "dtype": "bfloat16",
         "files": files,
-        "suite": read_json(generation.scores)["suite"],
+        "suite": read_scores(generation.scores).suite.written(),
         "engine": config.engine.model_dump(mode="json"),
         "scores": scores,
         "to_generation": comparison.model_dump(mode="json"),

@@ -6,12 +6,17 @@ that was approved. Members may be left out; none can be added, and none can grow
 
 from pathlib import Path
 
+from pydantic import Field
+
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value, read_regular
 from lamarck.gate.plan import AnyChildsPlan, PlanPart
 from lamarck.gate.planned import Planned, differing_fields, parse_plan, plan_digest
+from lamarck.lineage.digest import NOT_OF_TRAINING
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, CampaignStep, Generation
+
+CEILINGS = ("device_seconds", "dollars", *NOT_OF_TRAINING)
 
 # The largest founder of a campaign that one approval may cover from its first step to its last.
 TINY_PARAMETERS = 5_000_000
@@ -19,8 +24,9 @@ TINY_PARAMETERS = 5_000_000
 
 class PlannedMember(PlanPart):
     """One training, control arm included. All but numbers and names are digests; device-seconds and dollars are each
-    arm's ceilings. `plan` is its own plan, where that was there when the human was asked. `strategy` is that of its
-    curriculum, or the crossing of its parents."""
+    arm's ceilings, as are the device-seconds of the curriculum that it writes and of its evaluation. `plan` is its own
+    plan, where that was there when the human was asked. `strategy` is that of its curriculum, or the crossing of its
+    parents."""
 
     generation: str
     founder: str
@@ -34,10 +40,14 @@ class PlannedMember(PlanPart):
     device_seconds: float
     dollars: float | None
     plan: str | None
+    # Where there are such ceilings: the plan of a campaign that has none stays the same plan.
+    writing_seconds: float | None = Field(None, exclude_if=lambda value: value is None)
+    evaluating_seconds: float | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class CampaignPlan(Planned):
-    """What a human is asked: `file` is the digest of the campaign's file, `device_seconds` the sum of all ceilings."""
+    """What a human is asked: `file` is the digest of the campaign's file; `device_seconds`, of training, and the other
+    ceilings are sums over all trainings, None where one of them has no such ceiling."""
 
     campaign: str
     step: str
@@ -47,6 +57,9 @@ class CampaignPlan(Planned):
     trainings: int
     device_seconds: float
     dollars: float | None
+    # Where there are such ceilings: the plan of a campaign that has none stays the same plan.
+    writing_seconds: float | None = Field(None, exclude_if=lambda value: value is None)
+    evaluating_seconds: float | None = Field(None, exclude_if=lambda value: value is None)
 
 
 def member_of(
@@ -66,23 +79,24 @@ def member_of(
         device_seconds=config.budget.of(child.number),
         dollars=config.budget.dollars,
         plan=plan_digest(plan) if plan else None,
+        writing_seconds=config.budget.writing_seconds,
+        evaluating_seconds=config.budget.evaluating_seconds,
     )
 
 
 def campaign_plan(step: CampaignStep, description: str, file: str, members: tuple[PlannedMember, ...]) -> CampaignPlan:
-    arms = [1 + member.control for member in members]
-    dollars = [member.dollars for member in members]
+    def total(ceiling: str) -> float | None:
+        given = [getattr(member, ceiling) for member in members]
+        return None if None in given else sum((1 + member.control) * getattr(member, ceiling) for member in members)
+
     return CampaignPlan(
         campaign=step.campaign,
         step=step.step,
         description=description,
         file=file,
         members=members,
-        trainings=sum(arms),
-        device_seconds=sum(count * member.device_seconds for count, member in zip(arms, members, strict=True)),
-        dollars=None
-        if None in dollars
-        else sum(count * each for count, each in zip(arms, dollars, strict=True) if each is not None),
+        trainings=sum(1 + member.control for member in members),
+        **{ceiling: total(ceiling) for ceiling in CEILINGS},
     )
 
 
@@ -124,11 +138,14 @@ def check_member(
             f"the {', '.join(differing)} of {child.name} is not what was approved for {step.name}: restore it, or run "
             "the campaign again, which asks for another approval"
         )
-    if made.budget.device_seconds > listed.device_seconds:
-        raise LamarckError(
-            f"{child.name} would have {made.budget.device_seconds:g} device-seconds, more than the "
-            f"{listed.device_seconds:g} approved for {step.name}: lower its parents', or run the campaign again"
-        )
+    for ceiling in CEILINGS:
+        own, most = getattr(made.budget, ceiling), getattr(listed, ceiling)
+        if most is not None and (own is None or own > most):
+            raise LamarckError(
+                f"{child.name} would have {'no ceiling' if own is None else f'a ceiling of {own:g}'} in "
+                f"`budget.{ceiling}`, and {most:g} was approved for {step.name}: lower its parents', or run the "
+                "campaign again"
+            )
     if step.step != ALL_STEPS and listed.plan is None:
         raise LamarckError(f"{step.plan} does not name the plan of {child.name}: run the campaign again")
     if step.step == ALL_STEPS and not (config.founder.kind == "tiny" and parameters <= TINY_PARAMETERS):

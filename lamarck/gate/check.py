@@ -23,9 +23,10 @@ from lamarck.gate.plan import (
     read_plan,
 )
 from lamarck.gate.planned import Planned, differing_fields, plan_digest
+from lamarck.gate.search import SearchPlan, check_candidate, check_round, read_search_plan
 from lamarck.gate.signature import check_signature, signature_of, signer_lists
 from lamarck.lineage.digest import short
-from lamarck.lineage.generation import CampaignStep, Generation
+from lamarck.lineage.generation import RESULTS, SEARCHES, CampaignStep, Generation
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,23 @@ def asked_of(name: str, plan: AnyChildsPlan) -> Asked:
     )
 
 
-def asked_of_campaign(step: CampaignStep, plan: CampaignPlan) -> Asked:
+def asked_of_campaign(step: CampaignStep, plan: CampaignPlan, whole: SearchPlan | None = None) -> Asked:
+    """`whole`: the plan of the search of which it is a round, where there is one; read here when left out.
+
+    Errors: LamarckError where it is a round that this plan does not allow."""
+    if step.search:
+        whole = whole or read_search_plan(step.search_plan)
+        check_round(whole, plan)
+        return asked_of_search(whole)
     run = f"lamarck campaign run {step.file}"
     return Asked(step.name, plan_digest(plan), plan.device_seconds, f"lamarck campaign status {step.campaign}", run)
+
+
+def asked_of_search(plan: SearchPlan) -> Asked:
+    name = f"{SEARCHES}/{plan.search}"
+    run = f"lamarck search {plan.command} {RESULTS}/{name}/{plan.search}.yaml"
+    status = f"{run} --report" if plan.command == "study" else f"lamarck search status {plan.search}"
+    return Asked(name, plan_digest(plan), plan.device_seconds, status, run)
 
 
 def check_approval(asked: Asked, path: Path, *beside: Path) -> Approval:
@@ -193,6 +208,8 @@ def check_gate(
         check_member(
             config, planned, own.step, own.plan, made_plan, made_plan.strategy.digest, made_plan.cost.parameters
         )
+        if own.search:
+            check_candidate(own.search, name, made.strategy, config)
     arm = _arm(approved, generation)
     return Admitted(
         approved, approval, made.strategy, made.items[generation.name], arm.curriculum.digest, arm.parent.digest
@@ -213,11 +230,12 @@ def check_rebuilt(name: str, file: Path, approved: Planned, made: Planned) -> No
 
 @dataclass(frozen=True)
 class Question:
-    """What was asked about a generation: its own plan, or a step of its campaign."""
+    """What was asked about a generation: its own plan, a step of its campaign, or a whole search."""
 
     asked: Asked
     step: CampaignStep | None = None
     plan: CampaignPlan | None = None
+    search: SearchPlan | None = None
 
 
 def question_of(planned: Generation, plan: AnyChildsPlan, answer: HumanAnswer) -> Question:
@@ -230,7 +248,8 @@ def question_of(planned: Generation, plan: AnyChildsPlan, answer: HumanAnswer) -
     if not answer.campaign_plan.exists():
         raise LamarckError(f"{step.name} is not approved: `lamarck campaign run {step.file}` asks")
     approved = read_campaign_plan(answer.campaign_plan)
-    return Question(asked_of_campaign(step, approved), step, approved)
+    whole = read_search_plan(step.search_plan) if step.search else None
+    return Question(asked_of_campaign(step, approved, whole), step, approved, whole)
 
 
 def _arm(plan: Plan, generation: Generation) -> Plan | PlannedControl:

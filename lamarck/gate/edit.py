@@ -6,7 +6,6 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -21,9 +20,10 @@ from lamarck.curriculum.edit import CurriculumEdit, RefusedEdit, editable, read_
 from lamarck.curriculum.item import Item, mixed_in, own_items, read_curriculum
 from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError
-from lamarck.files import digest_file, read_json, write_json, write_jsonl, write_text
+from lamarck.files import digest_file, write_json, write_jsonl, write_text
 from lamarck.gate.standing import command, go_on_with
 from lamarck.lineage.artifacts import CURRICULUM
+from lamarck.lineage.contents import Card, read_card
 from lamarck.lineage.digest import short
 from lamarck.lineage.freshness import examine
 from lamarck.lineage.generation import Generation
@@ -70,8 +70,8 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
         console.print("Nothing was changed.")
         return
     _show(console, edit)
-    card = recount(read_json(child.card), edit, record.inputs["parent"])
-    card["measures"] = _measures(child, edit.items, record, suites, card)
+    card = recount(read_card(child.card), edit, record.inputs["parent"])
+    card = card.model_copy(update={"measures": _measures(child, edit.items, record, suites, card)})
     broken = _broken(strategy, child, card)
     if broken:
         raise LamarckError(f"nothing was written: {'; '.join(broken)}; your edit lies in {copy}")
@@ -117,7 +117,7 @@ def _refused(console: Console, child: Generation, refusals: Sequence[RefusedEdit
 
 
 def _write(
-    config: Config, child: Generation, edit: CurriculumEdit, record: Record, card: dict[str, Any], by: str, copy: Path
+    config: Config, child: Generation, edit: CurriculumEdit, record: Record, card: Card, by: str, copy: Path
 ) -> str:
     """Put curriculum and cards in place, while no run reads them. Returns the curriculum's new digest."""
     take_run_lock()
@@ -128,9 +128,9 @@ def _write(
     write_jsonl(child.curriculum, (item.model_dump(mode="json") for item in edit.items))
     digest = digest_file(child.curriculum)
     edited = record.model_copy(update={"digest": digest, "human_edited": _human_edit(record, edit, by)})
-    card = card | {"record": edited.model_dump(mode="json")}
+    card = card.model_copy(update={"record": edited})
     write_text(child.dataset_card, dataset_card(card, config.founder))
-    write_json(child.card, card)
+    write_json(child.card, card.written())
     return digest
 
 
@@ -157,31 +157,31 @@ def _say_more(console: Console, done: Sequence[object]) -> None:
 
 
 def _measures(
-    child: Generation, items: Sequence[Item], record: Record, suites: dict[str, Contamination], card: dict[str, Any]
+    child: Generation, items: Sequence[Item], record: Record, suites: dict[str, Contamination], card: Card
 ) -> dict[str, float]:
     """The guard-rails of the curriculum as it is after the edit."""
     from lamarck.curriculum.guard_rails import measure
 
     own = own_items(items, record.inputs["parent"])
     if not own:
-        raise LamarckError(f"nothing was written: no item of {card['parent']}'s own is left to teach {child.name}")
+        raise LamarckError(f"nothing was written: no item of {card.parent}'s own is left to teach {child.name}")
     replayed, anchors = mixed_in(items, record.inputs["parent"])
     earlier = [_own_items(each) for each in child.line[1:-1] if not each.is_crossed]
-    return measure(own, replayed, anchors, earlier, suites, card["acceptance"], len(card["cells"]))
+    return measure(own, replayed, anchors, earlier, suites, card.acceptance, len(card.cells))
 
 
 def _own_items(earlier: Generation) -> list[Item]:
     return own_items(read_curriculum(earlier.curriculum), read_record(earlier.card).inputs["parent"])
 
 
-def _broken(strategy: Strategy, child: Generation, card: dict[str, Any]) -> list[str]:
+def _broken(strategy: Strategy, child: Generation, card: Card) -> list[str]:
     """What the strategy does not allow: its guard-rails bind a human too, who can write other ones into it."""
     broken = []
-    if card["kept"] < strategy.minimum_items:
-        broken.append(f"{card['kept']} items are left, below the strategy's minimum of {strategy.minimum_items}")
+    if card.kept < strategy.minimum_items:
+        broken.append(f"{card.kept} items are left, below the strategy's minimum of {strategy.minimum_items}")
     if child.number > 1:
-        first = read_json(child.line[1].card)["measures"]
-        broken += broken_limits(strategy.limits, card["measures"], first)
+        first = read_card(child.line[1].card).measures
+        broken += broken_limits(strategy.limits, card.measures, first)
     return broken
 
 

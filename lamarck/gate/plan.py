@@ -10,12 +10,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lamarck.budget.estimate import estimate_training
-from lamarck.budget.machine import dollars_per_device_hour, load_catalogue
-from lamarck.budget.memory import GIB
-from lamarck.budget.optimizer_state import optimizer_state, trained_weights_of
-from lamarck.budget.shape import find_shape
-from lamarck.budget.work import training_work
 from lamarck.config import ADAMW, HERE, Config, Recipe, StageMachine
 from lamarck.config.strategy import Strategy, load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
@@ -25,7 +19,6 @@ from lamarck.gate.planned import Planned, parse_plan, plan_text
 from lamarck.lineage.digest import NOT_OF_TRAINING, model_digest, suite_digest, training_digest
 from lamarck.lineage.generation import Generation
 from lamarck.models.shards import read_shards
-from lamarck.suites.suite import is_exam
 
 TOKENS_PER_WORD = 1.5  # of subwords, in text with code: for hours and dollars, which are estimates anyway. Assumed.
 
@@ -219,6 +212,8 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
     exam, or when what was trained of the parent, or its plan, is not given: without them it would pass for a founder,
     which has no ceiling.
     """
+    from lamarck.suites.suite import is_exam  # with every skill, which whoever only reads a plan does without
+
     weights = inputs.weights
     previous = read_childs_plan(inputs.previous_plan) if inputs.previous_plan else None
     _check_previous(generation, previous)
@@ -275,8 +270,13 @@ def planned_cost(config: Config, generation: Generation, weights: Path, items: S
     )
 
 
+# What follows estimates, which whoever only reads a plan does without.
+
+
 def _then(config: Config, generation: Generation) -> PlannedThen | None:
     """From ceilings and prices alone: how long a text will be decides no plan. None where nothing of it is rented."""
+    from lamarck.budget.machine import dollars_per_device_hour, load_catalogue
+
     catalogue, budget = load_catalogue(), config.budget
     arms = 2 if config.control and generation.number else 1
 
@@ -291,6 +291,9 @@ def _then(config: Config, generation: Generation) -> PlannedThen | None:
 
 
 def _optimizer(recipe: Recipe, weights: Path) -> Optimizer | None:
+    from lamarck.budget.optimizer_state import optimizer_state, trained_weights_of
+    from lamarck.budget.shape import find_shape
+
     if recipe.form == "adapter" and recipe.optimizer == ADAMW:
         return None
     kind, shape = recipe.optimizer.kind, find_shape(weights)
@@ -302,6 +305,12 @@ def _optimizer(recipe: Recipe, weights: Path) -> Optimizer | None:
 
 def _machine(config: Config, generation: Generation, weights: Path, tokens: float) -> PlannedMachine:
     """Errors: LamarckError where the run does not fit the GPU that the configuration names."""
+    from lamarck.budget.estimate import estimate_training
+    from lamarck.budget.machine import load_catalogue
+    from lamarck.budget.memory import GIB
+    from lamarck.budget.shape import find_shape
+    from lamarck.budget.work import training_work
+
     chosen = config.machines.train
     shape = find_shape(weights)
     if shape is None:

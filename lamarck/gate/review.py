@@ -1,5 +1,6 @@
 """What a human reads before saying yes: one screen per plan. Text of models is shown as text, never interpreted."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lamarck.config import HERE
 from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.curriculum.refused import read_refused, reasons, refused_path
-from lamarck.files import digest_bytes, read_json, read_regular
+from lamarck.files import digest_bytes, read_regular
 from lamarck.gate.curriculum_tables import cells_table, guard_rails_table
 from lamarck.gate.plan import (
     AnyChildsPlan,
@@ -28,9 +29,9 @@ from lamarck.gate.plan import (
 )
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.standing import go_on_with
+from lamarck.lineage.contents import Card, read_card, read_scores
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
-from lamarck.lineage.records import HumanEdit
 from lamarck.visible import visible
 
 SHOWN_ITEMS = 5
@@ -61,7 +62,7 @@ def show(generation: Generation, console: Console | None = None) -> AnyChildsPla
         console.print(Text(CROSS, style="bold"))
         console.print(Text(_how_to_answer(plan)))
         return plan
-    card = read_json(generation.card)
+    card = read_card(generation.card)
     content = read_regular(generation.curriculum)
     items = list(parse_curriculum(content, generation.curriculum))
     console.rule(Text(f"Should {plan.generation} exist?"))
@@ -70,18 +71,17 @@ def show(generation: Generation, console: Console | None = None) -> AnyChildsPla
         again = go_on_with(generation, generation.plan)
         console.print(Text(f"The curriculum changed since: {again} makes a new plan.", style="bold red"))
     console.print(Text(_origin(card)))
-    if "human_edited" in card["record"]:
-        edit = HumanEdit.model_validate(card["record"]["human_edited"])
-        console.print(Text(f"{edit.sentence()} {card['parent']} wrote {short(edit.written)}.", style="bold"))
+    if edit := card.record.human_edited:
+        console.print(Text(f"{edit.sentence()} {card.parent} wrote {short(edit.written)}.", style="bold"))
     earlier = _earlier_cards(generation)
-    for line in left_out(generation, card):
+    for line in left_out(generation, card.dropped):
         console.print(Text(line))
     console.print(Text(_in_short(card, earlier) if generation.number else PRIMER, style="bold"))
     # A primer's items come from generators: nothing is compared with them.
     limits = load_strategy(Path(plan.strategy.path)).limits if generation.number else {}
     tables = [cells_table(card, earlier[-1] if earlier else None), guard_rails_table(card, earlier, limits)]
     console.print(Columns(tables, padding=(1, 4)))
-    for warning in card["warnings"]:
+    for warning in card.warnings:
         console.print(Text(f"warning: {warning}", style="yellow"))
     shown = items[:: max(1, len(items) // SHOWN_ITEMS)][:SHOWN_ITEMS]
     console.print(Text(f"\n{len(shown)} of {len(items)} items, evenly spread:", style="bold"))
@@ -236,11 +236,11 @@ def _score_of(name: str) -> str:
     scores = Generation(number, name.rsplit("g", 1)[0]).scores
     if not scores.exists():
         return ""
-    content = read_json(scores)
-    return ", partially evaluated" if content["partial"] else f", score {content['score']:.1f}"
+    found = read_scores(scores).score
+    return ", partially evaluated" if found is None else f", score {found:.1f}"
 
 
-def left_out(generation: Generation, card: dict[str, Any]) -> list[str]:
+def left_out(generation: Generation, dropped: Mapping[str, int]) -> list[str]:
     """The most frequent reasons for which texts were left out, with what was wrong with one of each.
 
     None where the file with the texts is not here: it is no artifact, and goes nowhere.
@@ -248,7 +248,7 @@ def left_out(generation: Generation, card: dict[str, Any]) -> list[str]:
     if not refused_path(generation.curriculum).exists():
         return []
     found = {reason.name: reason for reason in reasons(read_refused(generation))}
-    counted = sorted(card["dropped"].items(), key=lambda pair: -pair[1])
+    counted = sorted(dropped.items(), key=lambda pair: -pair[1])
     lines = [
         f"  {count:,} {name}, as {row.skill} {row.difficulty}: {visible(row.why or row.text, LONGEST_TEXT)}"
         for name, count in counted
@@ -258,33 +258,33 @@ def left_out(generation: Generation, card: dict[str, Any]) -> list[str]:
     return [*lines[:SHOWN_REASONS], more] if lines else []
 
 
-def _origin(card: dict[str, Any]) -> str:
-    dropped = ", ".join(f"{count} {reason}" for reason, count in card["dropped"].items())
-    others = ((card["replayed"], "replayed from earlier generations"), (card["anchors"], "of the founder's own data"))
+def _origin(card: Card) -> str:
+    dropped = ", ".join(f"{count} {reason}" for reason, count in card.dropped.items())
+    others = ((card.replayed, "replayed from earlier generations"), (card.anchors, "of the founder's own data"))
     mixed_in = "".join(f", {count} {what}" for count, what in others if count)
     return (
-        f"\n{card['parent']} wrote {card['sampled']} texts and {card['answered']} further answers in "
-        f"{card['record']['device_seconds']:.0f} s: {card['kept']} problems kept{mixed_in}; {card['to_write']} of all "
+        f"\n{card.parent} wrote {card.sampled} texts and {card.answered} further answers in "
+        f"{card.record.device_seconds:.0f} s: {card.kept} problems kept{mixed_in}; {card.to_write} of all "
         f"these are also learned as they were written. Left out: {dropped or 'nothing'}."
     )
 
 
-def _earlier_cards(generation: Generation) -> list[dict[str, Any]]:
+def _earlier_cards(generation: Generation) -> list[Card]:
     """The cards of the curricula before this one in the same lineage, the founder's own first."""
     earlier = generation.line[1:-1]
-    return [read_json(past.card) for past in earlier if past.card.exists()]
+    return [read_card(past.card) for past in earlier if past.card.exists()]
 
 
-def _in_short(card: dict[str, Any], earlier: list[dict[str, Any]]) -> str:
+def _in_short(card: Card, earlier: list[Card]) -> str:
     """The sentence on which most reviews end: how much of it holds, and whether it is as varied as it began."""
-    now = card["measures"]
-    sentence = f"In short: one item kept of {1 / card['acceptance']:.1f} sampled"
+    now = card.measures
+    sentence = f"In short: one item kept of {1 / card.acceptance:.1f} sampled"
     if not earlier:
         return f"{sentence}; this is the founder's own curriculum, with which the later ones will be compared."
-    first = earlier[0]["measures"]
-    variety = f"{100 * now['vendi'] / first['vendi']:.0f}% as varied as {earlier[0]['parent']}'s own"
+    first = earlier[0].measures
+    variety = f"{100 * now['vendi'] / first['vendi']:.0f}% as varied as {earlier[0].parent}'s own"
     return (
-        f"{sentence} ({1 / earlier[0]['acceptance']:.1f} at first); {variety}, {100 * now['novelty']:.0f}% of its "
+        f"{sentence} ({1 / earlier[0].acceptance:.1f} at first); {variety}, {100 * now['novelty']:.0f}% of its "
         f"problems are new, {100 * now['overlap']:.1f}% overlap with a suite."
     )
 

@@ -13,6 +13,7 @@ from lamarck.files import read_json
 from lamarck.gate.approval import read_approval
 from lamarck.gate.plan import read_plan
 from lamarck.hub.contents import Manifest
+from lamarck.lineage.contents import read_card, read_scores, read_training
 from lamarck.lineage.digest import model_digest, short
 from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import read_record
@@ -113,9 +114,9 @@ def _graph(manifest: Manifest, rows: list[dict[str, Any]]) -> str:
     scores = {row["generation"]: row for row in rows}
     lines = ["graph LR", f'  g0["{_node("g0", scores.get("g0"))}"]']
     for child in _children(manifest):
-        card = read_json(child.card)
+        items = read_card(child.card).items
         lines.append(f'  {child.name}["{_node(child.name, scores.get(child.name))}"]')
-        lines.append(f'  {child.parent.name} -->|"{card["items"]} items"| {child.name}')
+        lines.append(f'  {child.parent.name} -->|"{items} items"| {child.name}')
     return "\n".join(["```mermaid", *lines, "```"])
 
 
@@ -148,9 +149,9 @@ def _scores(rows: list[dict[str, Any]], last: Generation, manifest: Manifest) ->
             for each in every
         ),
     )
-    suite = read_json(Generation(int(rows[-1]["generation"].removeprefix("g"))).scores)["suite"]
+    suite = read_scores(Generation(int(rows[-1]["generation"].removeprefix("g"))).scores).suite
     notes = [
-        f"- suite {suite['name']}, sha256 `{suite['digest']}`; differences are paired, over the same items",
+        f"- suite {suite.name}, sha256 `{suite.digest}`; differences are paired, over the same items",
         *(f"- {_text(sentence)}" for sentence in scores_sentences(rows)),
     ]
     return "\n\n".join(filter(None, [missing, table, "\n".join(notes)]))
@@ -177,21 +178,22 @@ def _eval_results(rows: list[dict[str, Any]], last: Generation, manifest: Manife
     row = rows[-1] if rows else None
     if row is None or row["generation"] != last.name or row["partial"]:
         return found
-    scores = read_json(last.scores)
+    scores = read_scores(last.scores)
     interval = f"95% interval [{row['interval']['low']:.1f}, {row['interval']['high']:.1f}]"
-    figures = {"score": (scores["score"], f"score, 0..100, {interval}")}
-    figures |= {tier: (each["score"], f"{tier}, 0..100") for tier, each in scores["tiers"].items()}
+    figures: dict[str, tuple[float | None, str]] = {"score": (scores.score, f"score, 0..100, {interval}")}
+    figures |= {tier: (each.score, f"{tier}, 0..100") for tier, each in scores.tiers.items()}
     return [
         EvalResult(
             task_type="text-generation",
             dataset_type="lamarck-suite",
-            dataset_name=scores["suite"]["name"],
-            dataset_revision=scores["suite"]["digest"],
+            dataset_name=scores.suite.name,
+            dataset_revision=scores.suite.digest,
             metric_type=metric,
             metric_name=name,
             metric_value=round(value, 3),
         )
         for metric, (value, name) in figures.items()
+        if value is not None
     ] + found
 
 
@@ -227,14 +229,14 @@ def _approvals(manifest: Manifest) -> str:
     for child in _children(manifest):
         approval = read_approval(child.approval, child.name)
         plan = read_plan(child.plan)
-        training = read_json(child.change / TRAINING_RECORD)
+        training = read_training(child.change / TRAINING_RECORD)
         rows.append(
             (
                 child.name,
                 _text(approval.approver.name),
                 str(approval.date),
                 short(approval.plan),
-                f"{training['budget']['used_device_seconds']:g} of {plan.budget.device_seconds:g}",
+                f"{training.budget.used_device_seconds:g} of {plan.budget.device_seconds:g}",
                 _text(approval.note),
             )
         )

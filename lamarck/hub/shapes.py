@@ -8,85 +8,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lamarck.curriculum.item import read_curriculum
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, parse_jsonl, read_regular
+from lamarck.lineage.contents import Card, Scores, TrainingReport
 from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.strict_json import finite
 
 
-class _Shape(BaseModel):
-    """What is needed of a record; what stands there beside it is left alone."""
+class _Source(BaseModel):
+    """Of a founder: what publishing asks of it."""
 
-    model_config = ConfigDict(strict=True)
-
-
-class _Cell(_Shape):
-    skill: str
-    difficulty: int
-    pass_rate: float | None
-    kept: int
-
-
-class _Card(_Shape):
-    generation: str
-    parent: str
-    items: int
-    sampled: int
-    kept: int
-    acceptance: float
-    dropped: dict[str, int]
-    cells: list[_Cell]
-    measures: dict[str, float]
-    warnings: list[str]
-
-
-class _Step(_Shape):
-    step: int
-    loss: float
-    learning_rate: float
-
-
-class _Spent(_Shape):
-    ceiling_device_seconds: float
-    used_device_seconds: float
-    stopped_by: str
-
-
-class _Recipe(_Shape):
-    steps: int
-
-
-class _Training(_Shape):
-    recipe: _Recipe
-    budget: _Spent
-    steps: int
-    examples: int
-    tokens: int
-    tokens_per_second: float
-    log: list[_Step]
-
-
-class _Source(_Shape):
     kind: str
 
 
-class _Suite(_Shape):
-    name: str
-    digest: str
+class _Sample(BaseModel):
+    """What is needed of a line of samples.jsonl; what stands there beside it is left alone."""
 
+    model_config = ConfigDict(strict=True)
 
-class _Figures(_Shape):
-    score: float | None
-
-
-class _Scores(_Shape):
-    partial: bool
-    score: float | None = None
-    bits_per_byte: float | None = None
-    suite: _Suite
-    tiers: dict[str, _Figures]
-    tasks: dict[str, _Figures]
-
-
-class _Sample(_Shape):
     task: str
     index: int
     item: str
@@ -112,19 +49,19 @@ def check_shapes(member: Generation) -> None:
     else:
         for _ in read_curriculum(member.curriculum):
             pass
-        _check(member.card, _Card)
-        _check(member.change / TRAINING_RECORD, _Training)
+        _check(member.card, Card)
+        _check(member.change / TRAINING_RECORD, TrainingReport)
     if member.scores.exists():
-        _check(member.scores, _Scores)
+        _check(member.scores, Scores)
         for number, row in parse_jsonl(read_regular(member.samples), member.samples, finite):
             _check_value(row, _Sample, f"{member.samples} line {number}")
 
 
-def _check(path: Path, shape: type[_Shape]) -> None:
+def _check(path: Path, shape: type[BaseModel]) -> None:
     _check_value(finite(read_regular(path).decode("utf-8")), shape, str(path))
 
 
-def _check_value(value: object, shape: type[_Shape], where: str) -> None:
+def _check_value(value: object, shape: type[BaseModel], where: str) -> None:
     try:
         shape.model_validate(value)
     except ValidationError as error:

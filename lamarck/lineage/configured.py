@@ -1,8 +1,10 @@
 """The configuration of one lineage: the project's, with what the lineage's own description changes. Light."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from lamarck.config import Config, load_config
 from lamarck.config.section import check_section
@@ -34,4 +36,24 @@ def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any
         if isinstance(below, Mapping) and isinstance(value, Mapping) and value.get("kind") in (None, below.get("kind")):
             value = merged(below, value)
         result[key] = value
+    return result
+
+
+def value_at(settings: BaseModel, place: str) -> Any:
+    """The value at a place such as `difficulty.weight`; None where there is none."""
+    found: Any = settings
+    for part in place.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else getattr(found, part, None)
+    return found
+
+
+def without(values: Mapping[str, Any], places: Iterable[str]) -> dict[str, Any]:
+    """`values` without the keys at these places."""
+    result = dict(values)
+    for place in places:
+        first, _, rest = place.partition(".")
+        if not rest:
+            result.pop(first, None)
+        elif isinstance(result.get(first), Mapping):
+            result[first] = without(result[first], [rest])
     return result

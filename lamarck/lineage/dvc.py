@@ -1,5 +1,6 @@
 """dvc.yaml and dvc.lock kept true to the lineage: DVC addresses what Snakemake makes, and makes nothing. Light."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -151,17 +152,25 @@ def _commit(stages: list[str]) -> None:
     """Errors: LamarckError with what DVC said."""
     if not stages:
         return
-    # Not --quiet: it would keep to itself what is wrong.
-    done = subprocess.run(["dvc", "commit", "--force", *stages], capture_output=True, text=True, errors="replace")
+    # DVC reads and writes the whole of dvc.lock for each stage that it commits: none that is as the lock says.
+    changed = json.loads(_dvc("status", "--json", *stages))
+    if changed:
+        _dvc("commit", "--force", *changed)
+
+
+def _dvc(command: str, *arguments: str) -> str:
+    """What it prints. Not --quiet: it would keep to itself what is wrong. Errors: LamarckError."""
+    done = subprocess.run(["dvc", command, *arguments], capture_output=True, text=True, errors="replace")
     if done.returncode:
-        raise LamarckError(f"dvc commit failed, so dvc.lock is not up to date: {_reason(done.stdout + done.stderr)}")
+        raise LamarckError(f"dvc {command} failed, so dvc.lock is not up to date: {_reason(done.stdout + done.stderr)}")
+    return done.stdout
 
 
 def _reason(said: str) -> str:
     """On one line: the errors among what DVC says, which is much; all of it where it calls none an error."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return "; ".join(errors or lines) or "DVC does not say why; try `dvc commit --verbose`"
+    return "; ".join(errors or lines) or "DVC does not say why; try `dvc status --verbose`"
 
 
 def _stage_files(config: Config, kind: Kind, generation: Generation) -> list[Path]:

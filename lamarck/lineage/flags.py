@@ -5,10 +5,9 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from lamarck.errors import LamarckError
-from lamarck.files import read_json
+from lamarck.lineage.contents import CrossingReport, Scores, TrainingReport, read_training
 from lamarck.lineage.generation import TRAINING_RECORD, Generation
 from lamarck.lineage.records import SANITY
 
@@ -22,10 +21,10 @@ class Answered(NamedTuple):
     n: int
 
 
-def red_flags(scores: dict[str, Any], founder: dict[str, Any]) -> dict[str, float]:
+def red_flags(scores: Scores, founder: Scores) -> dict[str, float]:
     """Task -> points below g0, for every sanity task on which a generation was shown to be below it.
 
-    `scores` and `founder` are two eval.json; a task that either lacks is an error told elsewhere, and no flag.
+    A task that either lacks is an error told elsewhere, and no flag.
     """
     return lost_points(_sanity(scores), _sanity(founder))
 
@@ -44,11 +43,9 @@ def lost_points(own: Mapping[str, Answered], founder: Mapping[str, Answered]) ->
     return {task: round(points, 6) for task, (points, deviations) in lost.items() if deviations > limit}
 
 
-def _sanity(scores: dict[str, Any]) -> dict[str, Answered]:
+def _sanity(scores: Scores) -> dict[str, Answered]:
     return {
-        task: Answered(figures["score"], figures["n"])
-        for task, figures in scores["tasks"].items()
-        if figures.get("tier") == SANITY
+        task: Answered(figures.score, figures.n) for task, figures in scores.tasks.items() if figures.tier == SANITY
     }
 
 
@@ -59,17 +56,16 @@ def _deviations(own: Answered, founder: Answered) -> float:
     return (founder.score - own.score) / 100 / math.sqrt(variance) if variance > 0 else 0.0
 
 
-def cut_short(generation: str, training: dict[str, Any]) -> str | None:
+def cut_short(training: TrainingReport | CrossingReport) -> str | None:
     """The sentence for a training that its compute ceiling ended before its last step; None for any other.
 
-    `training` is a training.json. How far such a training came is the machine's doing, or its load's: not its recipe's.
+    How far such a training came is the machine's doing, or its load's: not its recipe's.
     """
-    budget = training["budget"]
-    if budget["stopped_by"] != "ceiling":
+    if isinstance(training, CrossingReport) or training.budget.stopped_by != "ceiling":
         return None
     return (
-        f"{generation} was trained for {training['steps']:,} of its {training['recipe']['steps']:,} steps, "
-        f"then its ceiling of {budget['ceiling_device_seconds']:g} device-seconds ended that"
+        f"{training.generation} was trained for {training.steps:,} of its {training.recipe['steps']:,} steps, "
+        f"then its ceiling of {training.budget.ceiling_device_seconds:g} device-seconds ended that"
     )
 
 
@@ -83,11 +79,7 @@ def cut_short_among(generations: Iterable[Generation], root: Path = Path()) -> l
         path = each.find_change(root) / TRAINING_RECORD
         if not path.exists():
             continue
-        try:
-            sentence = cut_short(each.name, read_json(path))
-        except (KeyError, TypeError) as error:
-            raise LamarckError(f"{path} is not a record of a training: `snakemake` makes it again") from error
-        if sentence:
+        if sentence := cut_short(read_training(path)):
             sentences.append(sentence)
     return sentences
 

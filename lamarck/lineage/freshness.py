@@ -110,6 +110,33 @@ def examine(kind: Kind, generation: Generation, config: Config | None) -> Artifa
         return Artifact(kind, generation, "outdated", f"{error.filename} {_cannot(error)}", torn=True)
 
 
+def is_whole_line(kind: Kind, generation: Generation, config: Config) -> bool:
+    """Whether an artifact, and whatever it is made from back to the founder, is what the inputs make now.
+
+    `config`: the project's. For asking in the middle of a run, where scores may fit a child that has yet to change.
+    """
+    line = dict.fromkeys(
+        arm for each in generation.ancestors for arm in (each, each.planned_by, each.planned_by.control)
+    )
+    makers: dict[Path, tuple[Kind, Generation, Config]] = {}
+    for each in (*line, Generation(0)):
+        own = config_of(config, each.lineage)
+        for made in table(own):
+            if made.is_made_for(own, each):
+                makers |= dict.fromkeys(made.paths(each).values(), (made, each, own))
+
+    seen: set[tuple[str, str]] = set()
+
+    def is_whole(made: Kind, each: Generation, own: Config) -> bool:
+        if (made.name, each.name) in seen:
+            return True
+        seen.add((made.name, each.name))
+        below = [makers[path] for paths in made.input_files(own, each).values() for path in paths if path in makers]
+        return examine(made, each, own).state == "whole" and all(is_whole(*found) for found in below)
+
+    return is_whole(kind, generation, config_of(config, generation.lineage))
+
+
 def _cannot(error: OSError) -> str:
     return "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
 

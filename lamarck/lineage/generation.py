@@ -21,6 +21,7 @@ from lamarck.errors import LamarckError
 
 CONTROL = "control"
 CAMPAIGNS = "campaigns"
+SEARCHES = "search"
 FOUNDERS = "founders"  # of campaigns: lineages that are nothing but their g0, each named by what decides it
 RESULTS = Path("results")
 APPROVALS = Path("approvals")
@@ -46,6 +47,9 @@ class Described(BaseModel):
     overlay: dict[str, Any] = Field({}, description="Keys of the configuration that are others for this lineage.")
     approved_at_once: bool = Field(
         False, description="Of a campaign's lineage: one approval covers all of its steps, not each step its own."
+    )
+    search: str = Field(
+        "", pattern=r"^[\w-]*$", description="The search whose one approval covers the campaign and its other rounds."
     )
 
 
@@ -177,8 +181,9 @@ class Generation:
         room, _, rest = self.lineage.partition("/")
         if room != CAMPAIGNS or not rest:
             return None
-        once = described(self.planned_by.lineage).approved_at_once
-        return CampaignStep(rest.partition("/")[0], ALL_STEPS if once else f"g{self.number}")
+        own = described(self.planned_by.lineage)
+        step = ALL_STEPS if own.approved_at_once else f"g{self.number}"
+        return CampaignStep(rest.partition("/")[0], step, own.search)
 
     @property
     def approval(self) -> Path:
@@ -218,10 +223,14 @@ ALL_STEPS = "all"
 
 @dataclass(frozen=True)
 class CampaignStep:
-    """What one approval of a campaign covers: `step` is gN, the trainings of every member's gN, or all of them."""
+    """What one approval of a campaign covers: `step` is gN, the trainings of every member's gN, or all of them.
+
+    `search`: the search of which the campaign is a round, where one approval covers all rounds.
+    """
 
     campaign: str
     step: str
+    search: str = ""
 
     @property
     def name(self) -> str:
@@ -241,8 +250,12 @@ class CampaignStep:
         return self.directory / f"{self.step}.plan.json"
 
     @property
+    def search_plan(self) -> Path:
+        return RESULTS / SEARCHES / self.search / "plan.json"
+
+    @property
     def approval(self) -> Path:
-        return APPROVALS / f"{self.name}.ok"
+        return APPROVALS / f"{SEARCHES}/{self.search}.ok" if self.search else APPROVALS / f"{self.name}.ok"
 
 
 def parse_generation(name: str) -> Generation:

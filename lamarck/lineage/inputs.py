@@ -11,7 +11,6 @@ from lamarck.lineage.configured import config_of
 from lamarck.lineage.digest import model_digest, source_digest, suite_digest, training_digest, weights_digest
 from lamarck.lineage.generation import SHIPPED_STUDENT, STUDENT, Generation
 from lamarck.lineage.kind import Files, Input, Piece, Setting
-from lamarck.merge.sources import sources_of
 
 
 def model_files(config: Config | None, generation: Generation) -> Files:
@@ -122,6 +121,8 @@ def _merged(config: Config, founder: Generation) -> Files | None:
     """A merge's file with its documents, and the models that it is made of."""
     if config.founder.kind != "merge":
         return None
+    from lamarck.merge.sources import sources_of  # no other founder needs to know what a merge is
+
     sources = sources_of(Path(config.founder.file))
     return {"merge": (sources.file, *sources.documents), "merged": tuple(sources.models.values())}
 

@@ -6,7 +6,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
@@ -114,6 +114,16 @@ def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
+def distrust(said: str) -> str:
+    """A sentence where git's own words say that it does not trust this directory, which is somebody else's; else
+    nothing."""
+    if "dubious ownership" not in said:
+        return ""
+    return (
+        "git does not trust this directory, since it is somebody else's: `git config --global --add safe.directory DIR`"
+    )
+
+
 def package_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in RECORDED_PACKAGES:
@@ -132,28 +142,6 @@ def read_record(path: Path, key: str = "record") -> Record:
     except (KeyError, TypeError, ValueError) as error:
         raise LamarckError(
             f"{path} carries no valid record: restore it with `dvc pull`, or delete it and rerun"
-        ) from error
-
-
-class Scores(BaseModel):
-    """What an eval.json says of the whole: points of 0..100, None where it is partial."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    generation: str
-    partial: bool
-    score: FiniteFloat | None
-
-
-def read_scores(path: Path) -> Scores:
-    """Errors: LamarckError where the file is not valid."""
-    try:
-        return Scores.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise LamarckError(
-            f"{path} does not hold scores ({'.'.join(map(str, first['loc']))}: {first['msg']}): restore it with "
-            "`dvc pull`, or delete it and rerun"
         ) from error
 
 

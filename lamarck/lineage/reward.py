@@ -14,10 +14,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from lamarck.files import read_json
+from lamarck.lineage.contents import read_card, read_scores
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
-from lamarck.lineage.records import read_record
 
 LEAST_PAIRS = 10  # of which a rank correlation can say anything: of nine, .6 is within the reach of chance
 
@@ -54,9 +53,10 @@ def route_rewards(generations: int, lineage: str = "") -> Routing:
         teacher = child.parent
         if not child.card.exists():
             break
-        digest = read_record(child.card).inputs["strategy"]
-        path = read_json(child.card)["strategy"]
-        entry = found.setdefault(digest, StrategyScores(digest=digest, path=path, proxies={}, rewards={}, gains={}))
+        card = read_card(child.card)
+        digest = card.record.inputs["strategy"]
+        fresh = StrategyScores(digest=digest, path=card.strategy, proxies={}, rewards={}, gains={})
+        entry = found.setdefault(digest, fresh)
         proxy, reward = proxy_of(teacher, lineage), reward_of(teacher, lineage)
         if proxy is not None:
             entry.proxies[teacher.name] = proxy
@@ -85,8 +85,8 @@ def _score(generation: Generation) -> float | None:
     """The score of a generation; None while there is none, and for a partial one: errors are not rewards."""
     if not generation.scores.exists():
         return None
-    scores = read_json(generation.scores)
-    return None if scores["partial"] else scores["score"]
+    scores = read_scores(generation.scores)
+    return None if scores.partial else scores.score
 
 
 def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:

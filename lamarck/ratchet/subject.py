@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamarck.errors import LamarckError
+from lamarck.lineage.records import distrust
 from lamarck.visible import visible
 
 IDENTITY = {
@@ -113,6 +114,8 @@ def repository_of(directory: Path) -> Repository:
         done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:
         raise LamarckError("git is not installed, and a ratchet's memory is git: install it") from None
+    if sentence := distrust(done.stderr):
+        raise LamarckError(f"{directory}: {sentence}")
     if done.returncode:
         raise LamarckError(f"{directory} is in no git repository with a commit: `git init`, `git add .`, `git commit`")
     root = Path(done.stdout.splitlines()[0])

@@ -7,11 +7,12 @@ from typing import Any
 
 from lamarck.config import Config
 from lamarck.errors import LamarckError
-from lamarck.files import canonical_json, digest_file, read_json
+from lamarck.files import canonical_json, digest_file
+from lamarck.lineage.contents import read_card, read_scores, read_training
 from lamarck.lineage.digest import generation_digest
 from lamarck.lineage.flags import cut_short, red_flags
 from lamarck.lineage.generation import TRAINING_RECORD, Generation
-from lamarck.lineage.records import read_record, read_scores
+from lamarck.lineage.records import read_record
 from lamarck.lineage.reward import proxy_of, reward_of, route_rewards
 
 
@@ -42,33 +43,33 @@ def _is_complete(generation: Generation) -> bool:
 
 
 def _entry(generation: Generation) -> dict[str, Any]:
-    scores = read_json(generation.scores)
-    entry = {
+    scores = read_scores(generation.scores)
+    entry: dict[str, Any] = {
         "generation": generation.name,
         "digest": generation_digest(generation),
-        "score": scores.get("score"),
-        "interval": scores.get("interval"),
-        "partial": scores["partial"],
-        "bits_per_byte": scores.get("bits_per_byte"),
-        "suite": scores["suite"],
-        "tiers": {tier: figures["score"] for tier, figures in scores["tiers"].items()},
-        "flags": red_flags(scores, read_json(Generation(0).scores)),
+        "score": scores.score,
+        "interval": scores.interval.written() if scores.interval else None,
+        "partial": scores.partial,
+        "bits_per_byte": scores.bits_per_byte,
+        "suite": scores.suite.written(),
+        "tiers": {tier: figures.score for tier, figures in scores.tiers.items()},
+        "flags": red_flags(scores, read_scores(Generation(0).scores)),
         "exams": _exams(generation),
         "reward": reward_of(generation, generation.lineage),
         "proxy": proxy_of(generation, generation.lineage),
         "cost": {"evaluation_seconds": read_record(generation.scores_record).device_seconds},
     }
     if generation.number:
-        training = read_json(generation.change / TRAINING_RECORD)
-        card = read_json(generation.card)
+        training = read_training(generation.change / TRAINING_RECORD)
+        card = read_card(generation.card)
         entry["parent"] = generation.parent.name
         entry["plan"] = digest_file(generation.plan)
-        entry["curriculum"] = {"digest": digest_file(generation.curriculum), "items": card["items"]}
-        entry["strategy"] = card["record"]["inputs"]["strategy"]
-        entry["recipe"] = training["record"]["inputs"]["recipe"]
-        entry["cost"]["curriculum_seconds"] = card["record"]["device_seconds"]
-        entry["cost"]["training_seconds"] = training["record"]["device_seconds"]
-        entry["cut_short"] = cut_short(generation.name, training)
+        entry["curriculum"] = {"digest": digest_file(generation.curriculum), "items": card.items}
+        entry["strategy"] = card.record.inputs["strategy"]
+        entry["recipe"] = training.record.inputs["recipe"]
+        entry["cost"]["curriculum_seconds"] = card.record.device_seconds
+        entry["cost"]["training_seconds"] = training.record.device_seconds
+        entry["cut_short"] = cut_short(training)
     return entry
 
 

@@ -1,15 +1,16 @@
 """Outcomes and scores of generations of this checkout, or of any git revision: what is compared. Light."""
 
-import json
 import re
 import subprocess
 from typing import Any
 
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import check_same_ruler
-from lamarck.files import parse_jsonl, read_json
+from lamarck.files import parse_json, parse_jsonl
 from lamarck.lineage.artifacts import exam_files
+from lamarck.lineage.contents import Scores, parse_content, read_scores
 from lamarck.lineage.generation import Generation, parse_generation
+from lamarck.lineage.records import distrust
 from lamarck.report.table import read_samples
 
 IS_HERE = re.compile(r"(?:[\w-]+/)*g\d+")  # a generation of this checkout, not of a revision
@@ -28,43 +29,43 @@ def outcomes_of_both(
     return ours, theirs
 
 
-def _evaluation(name: str, exam: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _evaluation(name: str, exam: str | None) -> tuple[Scores, list[dict[str, Any]]]:
     """(eval.json, outcomes) of one of these."""
     if IS_HERE.fullmatch(name):
         generation = parse_generation(name)
-        scores, samples = exam_files(generation, exam) if exam else (generation.scores, generation.samples)
-        if not scores.exists():
-            raise LamarckError(f"{name} has no scores yet: {scores} does not exist")
-        here = read_json(scores)
+        file, samples = exam_files(generation, exam) if exam else (generation.scores, generation.samples)
+        if not file.exists():
+            raise LamarckError(f"{name} has no scores yet: {file} does not exist")
+        here = read_scores(file)
         _refuse_partial(name, here)
         return here, read_samples(samples)
     if exam:
         raise LamarckError(f"{name!r} is not a generation of this checkout, whose exams alone are compared")
     revision, _, member = name.partition(":")
     generation = parse_generation(member) if member else _last_generation(revision)
-    text = scores_at(revision, generation.name)
-    if text is None:
+    scores = scores_at(revision, generation.name)
+    if scores is None:
         raise LamarckError(f"{revision} has no {generation.scores}: commit it with that revision's lineage")
-    try:
-        scores = json.loads(text)
-        _refuse_partial(name, scores)
-    except (ValueError, LookupError, TypeError) as error:
-        raise LamarckError(f"{generation.scores} at {revision} is not a file of scores") from error
+    _refuse_partial(name, scores)
     return scores, _samples_at(revision, generation)
 
 
-def scores_at(revision: str, name: str) -> str | None:
-    """The text of a generation's eval.json at a git revision; None where that has none.
+def scores_at(revision: str, name: str) -> Scores | None:
+    """A generation's eval.json at a git revision; None where that has none.
 
-    Errors: LamarckError where there is no such revision.
+    Errors: LamarckError where there is no such revision, or where it holds no scores.
     """
     if _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
         raise LamarckError(f"{revision!r} is not a git revision{_why_not_here()}")
-    return _git("show", f"{revision}:{parse_generation(name).scores}")
+    path = parse_generation(name).scores
+    text = _git("show", f"{revision}:{path}")
+    if text is None:
+        return None
+    return parse_content(Scores, parse_json(text.encode(), path), f"{path} at {revision}")
 
 
-def _refuse_partial(name: str, scores: dict[str, Any]) -> None:
-    if scores["partial"]:
+def _refuse_partial(name: str, scores: Scores) -> None:
+    if scores.partial:
         raise LamarckError(f"{name} is only partially evaluated: errors are no scores, so it is not compared")
 
 
@@ -80,6 +81,9 @@ def _last_generation(revision: str) -> Generation:
 
 def _why_not_here() -> str:
     """What keeps older revisions out of this clone, and how they come."""
+    asked = subprocess.run(["git", "rev-parse", "--git-dir"], capture_output=True, text=True)
+    if sentence := distrust(asked.stderr):
+        return f": {sentence}"
     shallow = (_git("rev-parse", "--is-shallow-repository") or "").strip() == "true"
     return ": this clone is shallow, and `git fetch --unshallow` brings the older ones" if shallow else ""
 

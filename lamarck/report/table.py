@@ -9,7 +9,8 @@ from rich.text import Text
 
 from lamarck.config import Config
 from lamarck.eval.compare import Comparison, check_same_ruler, compare, interval
-from lamarck.files import read_json, read_jsonl
+from lamarck.files import read_jsonl
+from lamarck.lineage.contents import read_scores
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
 from lamarck.lineage.generation import Generation
 from lamarck.suites.suite import suite_kinds, suite_weights
@@ -45,13 +46,13 @@ def scores_rows(config: Config) -> list[dict[str, Any]]:
 
 
 def _row(generation: Generation, weights: dict[str, float], kinds: dict[str, str]) -> dict[str, Any]:
-    scores = read_json(generation.scores)
-    row = {"generation": generation.name, "partial": scores["partial"], "score": scores.get("score")}
-    row["flags"] = red_flags(scores, read_json(Generation(0).scores))
+    scores = read_scores(generation.scores)
+    row: dict[str, Any] = {"generation": generation.name, "partial": scores.partial, "score": scores.score}
+    row["flags"] = red_flags(scores, read_scores(Generation(0).scores))
     row["cut_short"] = cut_short_among([generation])
-    if not scores["partial"]:
+    if not scores.partial:
         row["interval"] = interval(read_samples(generation.samples), weights, kinds).model_dump()
-        row["bits_per_byte"] = scores["bits_per_byte"]
+        row["bits_per_byte"] = scores.bits_per_byte
     return row
 
 
@@ -62,8 +63,8 @@ def _difference(
 
     Errors: LamarckError where the two were not measured alike.
     """
-    ours, theirs = (read_json(side.scores) for side in (child, parent))
-    if ours["partial"] or theirs["partial"]:
+    ours, theirs = (read_scores(side.scores) for side in (child, parent))
+    if ours.partial or theirs.partial:
         return None
     check_same_ruler(ours, theirs)
     return compare(read_samples(child.samples), read_samples(parent.samples), weights, kinds).model_dump()

@@ -9,14 +9,16 @@ from pydantic import Field, model_validator
 from lamarck import strict_yaml
 from lamarck.config import Config, load_config
 from lamarck.config.section import Section, check_section
-from lamarck.config.strategy import Strategy
+from lamarck.config.strategy import Strategy, load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular
-from lamarck.lineage.configured import merged
-from lamarck.lineage.generation import RESULTS
+from lamarck.gate.search import RECIPE
+from lamarck.lineage.configured import merged, value_at
+from lamarck.lineage.generation import RESULTS, SEARCHES
+from lamarck.search.sampler import numeric
 from lamarck.search.space import Key, Values, nested
+from lamarck.suites.suite import is_exam
 
-RECIPE = "recipe."
 BASELINE = "default"
 
 
@@ -28,8 +30,13 @@ class SearchFile(Section):
     space: dict[str, Key] = Field(
         min_length=1, description="Place of a key in the strategy, or behind `recipe.` in the recipe -> its range."
     )
-    proposer: Literal["random", "evolution"] = Field(
-        description="random: independent draws. evolution: later rounds change and cross those that lead."
+    chosen_by: Literal["grandchild", "child"] = Field(
+        "grandchild",
+        description="Whose score says who goes on. child: a generation earlier, at half the cost, and only a proxy.",
+    )
+    proposer: Literal["random", "evolution", "cma"] = Field(
+        description="random: independent draws. evolution: later rounds change and cross those that lead. cma: CMA-ES "
+        "for numbers, and choices from who leads."
     )
     candidates: int = Field(ge=2, description="Of every round.")
     rounds: int = Field(ge=1)
@@ -40,6 +47,9 @@ class SearchFile(Section):
     fresh_seeds: tuple[int, ...] = Field(
         min_length=2, description="Founders that chose nothing: the winner's figure, and the verdict, come from these."
     )
+    exam: str | None = Field(
+        None, description="Directory of an exam: the winner's figure is its scores, which chose nothing."
+    )
     seed: int = Field(1, description="Of the draws.")
 
     @model_validator(mode="after")
@@ -48,7 +58,18 @@ class SearchFile(Section):
             raise ValueError(f"seeds: give different ones, of which {self.rounds} rounds get as many each")
         if set(self.seeds) & set(self.fresh_seeds):
             raise ValueError("fresh_seeds: a founder that chose is not fresh")
+        if self.chosen_by == "child" and self.scored == "g1":
+            raise ValueError("chosen_by: g1 is a child itself: score a later generation")
+        if self.proposer == "cma" and len(numeric(self.space)) < 2:
+            raise ValueError("proposer: cma is for two numbers or more: ask for random or evolution")
+        if self.proposer == "cma" and self.candidates < 4:
+            raise ValueError("candidates: cma tells nothing from fewer than three new ones beside who leads")
         return self
+
+    @property
+    def read_in_rounds(self) -> int:
+        """Number of the generation whose score chooses."""
+        return int(self.scored[1:]) - (self.chosen_by == "child")
 
     def seeds_of(self, number: int) -> tuple[int, ...]:
         """The founders of a round, counted from 1."""
@@ -58,14 +79,33 @@ class SearchFile(Section):
 
 @dataclass(frozen=True)
 class Search:
+    """`base`: the configuration as it holds for every candidate. `study`: the study of which it is a part, if any,
+    which has the one approval, tries the winner, and has one `ledger` for all of its parts."""
+
     name: str
     file: SearchFile
     content: bytes
     base: Config
+    strategy: Strategy
+    study: str = ""
+    ledger: str | None = None
 
     @property
     def directory(self) -> Path:
-        return RESULTS / "search" / self.name
+        return RESULTS / SEARCHES / (self.study or self.name)
+
+    @property
+    def baseline(self) -> Values:
+        """The values that the configuration's own strategy and recipe have in the space."""
+        return {
+            key: value_at(self.base.recipe if key.startswith(RECIPE) else self.strategy, key.removeprefix(RECIPE))
+            for key in self.file.space
+        }
+
+    @property
+    def at_once(self) -> bool:
+        """Whether one approval covers all rounds: the founders are pretrained here."""
+        return self.base.founder.kind == "tiny"
 
     def campaign_file(self, which: str) -> Path:
         """Of a round, `r1`, `r2`, ..., or of the final, `final`."""
@@ -76,14 +116,25 @@ def load_search(path: Path) -> Search:
     """Errors: LamarckError for a space that strategy and recipe do not have, or whose ends they do not take."""
     content = read_regular(path)
     file = check_section(strict_yaml.loads(content, str(path)), SearchFile, str(path))
-    base = load_config(Path(file.configfile))
     if not path.stem.replace("-", "").replace("_", "").isalnum():
         raise LamarckError(f"{path}: a search is named by its file: letters, digits, - and _ alone")
-    for end in (0, -1):
-        values = {name: _ends(key)[end] for name, key in file.space.items()}
-        for name in values:
-            _check(base, {name: values[name]}, f"{path}: space: {name}")
-    return Search(path.stem, file, content, base)
+    return search_of(path.stem, file, content, str(path))
+
+
+def search_of(
+    name: str, file: SearchFile, content: bytes, source: str, study: str = "", ledger: str | None = None
+) -> Search:
+    """Errors: as `load_search`."""
+    base = load_config(Path(file.configfile))
+    if file.config:
+        base = check_section(merged(base.model_dump(mode="json"), file.config), Config, f"{source}: config")
+    strategy = load_strategy(Path(base.strategy))
+    for key, kind in file.space.items():
+        for end in kind.ends:
+            _check(base, strategy, {key: end}, f"{source}: space: {key}")
+    if file.exam and not is_exam(Path(file.exam)):
+        raise LamarckError(f"{source}: exam: {file.exam} is none: its own suite.yaml does not say so")
+    return Search(name, file, content, base, strategy, study, ledger)
 
 
 def split(values: Values) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -93,14 +144,7 @@ def split(values: Values) -> tuple[dict[str, Any], dict[str, Any]]:
     return nested(strategy), {"recipe": nested(recipe)} if recipe else {}
 
 
-def _ends(key: Key) -> tuple[Any, Any]:
-    if key.kind == "choice":
-        return key.of[0], key.of[-1]
-    return (round(key.low), round(key.high)) if key.kind == "integer" else (key.low, key.high)
-
-
-def _check(base: Config, values: Values, source: str) -> None:
-    strategy, config = split(values)
-    whole = strict_yaml.load(Path(base.strategy))
-    check_section(merged(Strategy.model_validate(whole).model_dump(mode="json"), strategy), Strategy, source)
+def _check(base: Config, strategy: Strategy, values: Values, source: str) -> None:
+    changed, config = split(values)
+    check_section(merged(strategy.model_dump(mode="json"), changed), Strategy, source).wording()
     check_section(merged(base.model_dump(mode="json"), config), Config, source)

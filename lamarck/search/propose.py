@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from lamarck.errors import LamarckError
 from lamarck.search.file import SearchFile
+from lamarck.search.sampler import sample
 from lamarck.search.space import Values, cross, draw, mutate
 from lamarck.seeds import seed_for
 
@@ -44,6 +45,8 @@ def propose(file: SearchFile, number: int, before: Mapping[str, Result]) -> list
     # Those that were left out early lead on founders that may have been kind to them.
     longest = max((result.seeds for result in leading), default=0)
     elite = [result.candidate for result in leading if result.seeds == longest][:ELITE]
+    if file.proposer == "cma":
+        return _sampled(file, number, before, elite[:1], rng)
     evolved = file.proposer == "evolution" and bool(elite)
     found = [elite[0]] if evolved else []
     known = {_key(result.candidate.values) for result in before.values()}
@@ -53,11 +56,30 @@ def propose(file: SearchFile, number: int, before: Mapping[str, Result]) -> list
         made = _child(file, elite, rng) if evolved else Candidate("", draw(file.space, rng))
         if _key(made.values) not in known:
             known.add(_key(made.values))
-            found.append(made._replace(name=f"r{number}-c{len(found) + 1:02}"))
+            found.append(made._replace(name=_name(number, len(found) + 1)))
     raise LamarckError(
         f"round {number}: the space holds no {file.candidates} candidates that were not tried yet: widen it, or ask "
         "for fewer candidates or rounds"
     )
+
+
+def _sampled(
+    file: SearchFile, number: int, before: Mapping[str, Result], elite: list[Candidate], rng: random.Random
+) -> list[Candidate]:
+    """Who leads is tried again, and all others come from CMA-ES; in the first round a draw stands for who leads."""
+    first = elite[0] if elite else Candidate(_name(number, 1), draw(file.space, rng))
+    names = [[_name(earlier, each) for each in range(2, file.candidates + 1)] for earlier in range(1, number)]
+    told = [[before[name].difference if name in before else None for name in each] for each in names]
+    leading = elite[0].values if elite else None
+    made = sample(file.space, file.seed, file.candidates - 1, told, leading)
+    return [
+        first,
+        *(Candidate(_name(number, each), values, (), "sampled") for each, values in enumerate(made, start=2)),
+    ]
+
+
+def _name(number: int, candidate: int) -> str:
+    return f"r{number}-c{candidate:02}"
 
 
 def _child(file: SearchFile, elite: list[Candidate], rng: random.Random) -> Candidate:

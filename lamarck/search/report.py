@@ -1,39 +1,51 @@
 """What a search came to: its candidates with what was changed, the winner's figure on fresh founders, the proxy."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lamarck.campaign.ledger import read_ledger
-from lamarck.campaign.table import ArmRow, rows
-from lamarck.search.file import Search
+from lamarck.campaign.ledger import Finished, Key, failed, read_ledger
+from lamarck.campaign.table import CONFIDENCE, ArmRow, rows
+from lamarck.search.approval import largest_final, largest_rounds
+from lamarck.search.file import BASELINE, Search
+from lamarck.search.proxy import FEWEST, spearman
 from lamarck.search.run import FINAL, Round, rounds
 from lamarck.search.space import Values
-
-FEWEST = 10  # candidates, below which a rank correlation says nothing
+from lamarck.search.words import Change, changes
 
 
 class CandidateLine(NamedTuple):
     """A candidate in one round. `difference`: its mean paired difference to the baseline there, in points, on `seeds`
-    founders: what chose it, and so too good where it leads. None: not tried, or it failed."""
+    founders, with a t interval: what chose it, and so too good where it leads. None: not tried, or it failed.
+
+    `changed`: to its first parent, or to the baseline where it was drawn.
+    """
 
     round: str
     candidate: str
     parents: tuple[str, ...]
     how: str
     values: Values
+    changed: tuple[Change, ...]
     difference: float | None
+    low: float | None
+    high: float | None
     seeds: int
+    failed: bool
+    device_seconds: float
 
 
 class Report(NamedTuple):
     """`winner` is its row on fresh founders, the only figure of a search that may be quoted; None before the final.
 
-    `proxy` is Spearman's correlation of the children's mean differences with the grandchildren's, over candidates.
+    `device_seconds` were spent, of `ceiling` at most. `proxy` is Spearman's correlation of the children's mean
+    differences with the grandchildren's, over candidates.
     """
 
     lines: list[CandidateLine]
     winner: ArmRow | None
     winner_values: Values | None
     device_seconds: float
+    ceiling: float
     proxy: float | None
     proxy_pairs: int
     finished: bool
@@ -42,33 +54,63 @@ class Report(NamedTuple):
 def report(search: Search) -> Report:
     found = rounds(search)
     final = found[-1] if found[-1].name == FINAL else None
-    lines = [line for each in found if each.name != FINAL for line in _lines(each)]
-    pairs = [pair for each in found if each.name != FINAL for pair in _proxy_pairs(each)]
+    choosing = [each for each in found if each.name != FINAL]
+    known: dict[str, Values] = {}
+    lines = [line for each in choosing for line in _lines(search, each, known)]
+    pairs = [pair for each in choosing for pair in _proxy_pairs(each)]
     row = rows(final.campaign)[1] if final and final.campaign else None
     return Report(
         lines,
         row if row and row.difference is not None else None,
         final.candidates[0].values if final else None,
         sum(line.device_seconds for each in found if each.campaign for line in read_ledger(each.campaign).values()),
-        _correlation(pairs),
+        sum(each.device_seconds for each in [*largest_rounds(search), largest_final(search)]),
+        spearman(*zip(*pairs, strict=True)) if len(pairs) >= FEWEST else None,
         len(pairs),
         bool(final and final.finished),
     )
 
 
-def _lines(each: Round) -> list[CandidateLine]:
-    return [
-        CandidateLine(
+def _lines(search: Search, each: Round, known: dict[str, Values]) -> Iterable[CandidateLine]:
+    done = read_ledger(each.campaign) if each.campaign else {}
+    lost = failed(done)
+    for candidate in each.candidates:
+        before = known.get(candidate.parents[0]) if candidate.parents else None
+        known[candidate.name] = candidate.values
+        own = differences(done, candidate.name)
+        low, high = _interval(own)
+        yield CandidateLine(
             each.name,
             candidate.name,
             candidate.parents,
             candidate.how,
             candidate.values,
-            each.results[candidate.name].difference if candidate.name in each.results else None,
-            each.results[candidate.name].seeds if candidate.name in each.results else 0,
+            tuple(changes(before or search.baseline, candidate.values)),
+            sum(own) / len(own) if own and candidate.name not in lost else None,
+            low,
+            high,
+            len(own),
+            candidate.name in lost,
+            sum(row.device_seconds for (arm, _), row in done.items() if arm == candidate.name),
         )
-        for candidate in each.candidates
+
+
+def differences(done: Mapping[Key, Finished], arm: str) -> list[float]:
+    """Of the scores of an arm to the baseline's, founder by founder, in points."""
+    return [
+        own.score - first.score
+        for (name, seed), own in done.items()
+        if name == arm and own.score is not None and (first := done.get((BASELINE, seed))) and first.score is not None
     ]
+
+
+def _interval(values: Sequence[float]) -> tuple[float | None, float | None]:
+    if len(set(values)) < 2:
+        return None, None
+    from scipy import stats
+
+    bounds = stats.ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
+    return float(bounds.low), float(bounds.high)
 
 
 def _proxy_pairs(each: Round) -> list[tuple[float, float]]:
@@ -76,13 +118,12 @@ def _proxy_pairs(each: Round) -> list[tuple[float, float]]:
     if each.campaign is None:
         return []
     done = read_ledger(each.campaign)
-    first = each.campaign.file.arms[0].name
     pairs = []
     for candidate in each.candidates:
         both = [
             (own.proxy - other.proxy, own.score - other.score)
             for (arm, seed), own in done.items()
-            if arm == candidate.name and (other := done.get((first, seed)))
+            if arm == candidate.name and (other := done.get((BASELINE, seed)))
             if own.proxy is not None and other.proxy is not None and own.score is not None and other.score is not None
         ]
         if both:
@@ -90,12 +131,92 @@ def _proxy_pairs(each: Round) -> list[tuple[float, float]]:
     return pairs
 
 
-def _correlation(pairs: list[tuple[float, float]]) -> float | None:
-    if len(pairs) < FEWEST:
-        return None
-    from scipy import stats
+class Node(NamedTuple):
+    """A candidate in the tree of descent, with its figure in every round that tried it, and its children."""
 
-    return float(stats.spearmanr([child for child, _ in pairs], [grandchild for _, grandchild in pairs]).statistic)
+    name: str
+    lines: tuple[CandidateLine, ...]
+    children: tuple["Node", ...]
+
+
+def tree(found: Report) -> tuple[Node, ...]:
+    """The candidates below their first parents; those that were drawn are the first ones."""
+    own: dict[str, list[CandidateLine]] = {}
+    for line in found.lines:
+        own.setdefault(line.candidate, []).append(line)
+
+    def below(parent: str | None) -> tuple[Node, ...]:
+        names = [name for name, lines in own.items() if (lines[0].parents or (None,))[0] == parent]
+        return tuple(Node(name, tuple(own[name]), below(name)) for name in names)
+
+    return below(None)
+
+
+def described(node: Node) -> str:
+    """One line of the tree: figures with intervals, what was mutated, with whom it was crossed."""
+    first = node.lines[0]
+    told = "; ".join(f"{line.round} {figure(line)}" for line in node.lines)
+    crossed = f", crossed with {first.parents[1]}" if len(first.parents) > 1 else ""
+    return f"{node.name}: {told} · {', '.join(each.short for each in first.changed) or 'as the baseline'}{crossed}"
+
+
+def figure(line: CandidateLine) -> str:
+    if line.failed:
+        return "could not be raised"
+    if line.difference is None:
+        return "not tried yet"
+    bounds = "" if line.low is None else f" [{line.low:+.1f}, {line.high:+.1f}]"
+    return f"{line.difference:+.1f}{bounds} on {line.seeds} founder{'s' if line.seeds > 1 else ''}"
+
+
+def winner_sentence(search: Search, found: Report) -> str:
+    """The one figure of a search that may be quoted."""
+    row = found.winner
+    if row is None or row.difference is None:
+        return f"The winner is still to be tried on {len(search.file.fresh_seeds)} fresh founders."
+    bounds = (
+        "" if row.low is None or row.p_value is None else f" [{row.low:+.1f}, {row.high:+.1f}], p {row.p_value:.3f}"
+    )
+    ruler = f"the exam {search.file.exam.rstrip('/').rpartition('/')[2]}" if search.file.exam else "the suite"
+    return (
+        f"The winner, {row.arm}, on {row.pairs} founders that chose nothing, by {ruler}: {row.difference:+.1f} points "
+        f"to the baseline{bounds}: {row.verdict}."
+    )
+
+
+def winner_words(search: Search, found: Report) -> list[str]:
+    """What the winner does differently from the configuration's own strategy, in words."""
+    if found.winner_values is None:
+        return []
+    return [each.sentence for each in changes(search.baseline, found.winner_values)] or ["it is the baseline"]
+
+
+def budget_sentence(found: Report) -> str:
+    return f"{found.device_seconds:.0f} device-seconds of training were spent; the ceilings allow {found.ceiling:.0f}."
+
+
+def proxy_sentence(found: Report) -> str:
+    if found.proxy is None:
+        return f"{found.proxy_pairs} candidates are too few to say whether a child's score foretells a grandchild's."
+    return f"Child and grandchild: rank correlation {found.proxy:.2f} over {found.proxy_pairs} candidates."
+
+
+FLATTERED = "What leads was chosen by these figures, so they flatter it; what may be quoted is the winner's below."
+
+
+def as_markdown(search: Search, found: Report) -> str:
+    """The whole page."""
+    lines = [f"# {search.name}", "", search.file.description, "", budget_sentence(found), "", "## Candidates", ""]
+    lines += ["Points to the baseline, below the candidate that each comes from. " + FLATTERED, ""]
+    lines += _list(tree(found), 0)
+    lines += ["", "## The winner", "", winner_sentence(search, found), ""]
+    lines += [f"- {each}." for each in winner_words(search, found)]
+    lines += ["", "## Child and grandchild", "", proxy_sentence(found)]
+    return "\n".join(lines) + "\n"
+
+
+def _list(nodes: Iterable[Node], depth: int) -> list[str]:
+    return [line for each in nodes for line in (f"{'  ' * depth}- {described(each)}", *_list(each.children, depth + 1))]
 
 
 def as_json(search: Search, found: Report) -> dict[str, Any]:
@@ -103,9 +224,11 @@ def as_json(search: Search, found: Report) -> dict[str, Any]:
         "search": search.name,
         "finished": found.finished,
         "device_seconds": round(found.device_seconds, 3),
-        "candidates": [line._asdict() for line in found.lines],
+        "ceiling_device_seconds": found.ceiling,
+        "candidates": [line._asdict() | {"changed": [each._asdict() for each in line.changed]} for line in found.lines],
         "winner": None if found.winner is None else found.winner._asdict() | {"verdict": found.winner.verdict},
         "winner_values": found.winner_values,
+        "winner_words": winner_words(search, found),
         "proxy_correlation": found.proxy,
         "proxy_pairs": found.proxy_pairs,
     }

@@ -1,6 +1,6 @@
 """Rounds of candidates, each a campaign against the baseline; then the winner on founders that chose nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,8 @@ from lamarck.campaign.run import Ask, next_members, run_campaign
 from lamarck.errors import LamarckError
 from lamarck.files import write_changed
 from lamarck.gate.approval import Approver
+from lamarck.run_lock import holding
+from lamarck.search.approval import AskOnce, ask_once, largest_final, largest_rounds, search_plan
 from lamarck.search.file import BASELINE, Search, split
 from lamarck.search.propose import Candidate, Result, propose
 
@@ -29,22 +31,34 @@ class Round(NamedTuple):
     finished: bool
 
 
-def run_search(search: Search, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int) -> None:
+def run_search(
+    search: Search, approver: Callable[[], Approver], ask: Ask, ask_all: AskOnce, key: Path | None, jobs: int
+) -> None:
     """Go on until the winner has been tried on fresh founders. Everything is told by the ledgers, so a killed search
-    goes on where it was. Errors: those of `run_campaign`; LamarckError where every candidate of a round failed."""
-    write_changed(search.directory / f"{search.name}.yaml", search.content.decode("utf-8"))
-    for each in rounds(search):
-        if each.finished:
-            continue
-        seeds = search.file.fresh_seeds if each.name == FINAL else search.file.seeds_of(int(each.name[1:]))
-        path = search.campaign_file(each.name)
-        write_changed(path, _campaign_text(search, each.candidates, seeds, each.name))
-        run_campaign(load_campaign(path), approver, ask, key, jobs)
-        return run_search(search, approver, ask, key, jobs)
+    goes on where it was. A human is asked once, `ask_all`, where the founders are pretrained here, and else once a
+    step of a round, `ask`. Errors: those of `run_campaign`; LamarckError where every candidate of a round failed, or
+    another process is at work on it."""
+    with holding(search.directory / "lock", f"another process is at work on the search {search.name}"):
+        write_changed(search.directory / f"{search.name}.yaml", search.content.decode("utf-8"))
+        if search.at_once:
+            plan = search_plan(search, [*largest_rounds(search), largest_final(search)])
+            ask_once(plan, search.directory, approver, ask_all, key)
+        while not (each := rounds(search)[-1]).finished:
+            raise_round(search, each, approver, ask, key, jobs)
+
+
+def raise_round(
+    search: Search, each: Round, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int
+) -> None:
+    """Write down the campaign of one round, and run it to its end."""
+    seeds = search.file.fresh_seeds if each.name == FINAL else search.file.seeds_of(int(each.name[1:]))
+    path = search.campaign_file(each.name)
+    write_changed(path, campaign_text(search, each.candidates, seeds, each.name))
+    run_campaign(load_campaign(path), approver, ask, key, jobs)
 
 
 def rounds(search: Search) -> list[Round]:
-    """Every round as far as its candidates are known, the final last."""
+    """Every round as far as its candidates are known; the final comes last, and a study has one of its own."""
     found: list[Round] = []
     known: dict[str, Result] = {}
     for number in range(1, search.file.rounds + 1):
@@ -55,14 +69,18 @@ def rounds(search: Search) -> list[Round]:
         if not each.results:
             raise LamarckError(f"every candidate of round {number} failed: logs/campaigns/{search.name}-r{number}.log")
         known |= each.results
-    found.append(_round(search, FINAL, [winner(found[-1])]))
+    if not search.study:
+        found.append(_round(search, FINAL, [winner(search, found)]))
     return found
 
 
-def winner(last: Round) -> Candidate:
-    """Who leads the last round, of those that went to its end."""
-    longest = max(result.seeds for result in last.results.values())
-    staying = [result for result in last.results.values() if result.seeds == longest]
+def winner(search: Search, found: Sequence[Round]) -> Candidate:
+    """Who leads, of those that went to the end of a round: of any where each round draws anew, else of the last one,
+    into which the leaders of the others were taken along."""
+    asked = found if search.file.proposer == "random" else found[-1:]
+    results = [result for each in asked for result in each.results.values()]
+    longest = max(result.seeds for result in results)
+    staying = [result for result in results if result.seeds == longest]
     return min(staying, key=lambda result: (-result.difference, result.candidate.name)).candidate
 
 
@@ -89,22 +107,29 @@ def _round(search: Search, name: str, candidates: list[Candidate]) -> Round:
     return Round(name, candidates, campaign, results, not next_members(campaign))
 
 
-def _campaign_text(search: Search, candidates: list[Candidate], seeds: tuple[int, ...], name: str) -> str:
-    arms: list[dict[str, Any]] = [{"name": BASELINE, "why": "the strategy that is searched from"}]
+def campaign_text(search: Search, candidates: Sequence[Candidate], seeds: tuple[int, ...], name: str) -> str:
+    """The campaign of a round, or of `final`, whose figures choose nothing."""
+    final = name == FINAL
+    number = int(search.file.scored[1:]) if final else search.file.read_in_rounds
+    arms: list[dict[str, Any]] = [
+        {"name": BASELINE, "why": "the strategy that is searched from", "scored": f"g{number}"}
+    ]
     for each in candidates:
         strategy, config = split(each.values)
-        arms.append({"name": each.name, "why": _why(each), "strategy": strategy, "config": config})
-    for arm in arms:
-        arm["config"] = search.file.config | arm.get("config", {})
-        arm["scored"] = search.file.scored
-    values = {
-        "description": f"{search.file.description} {FRESH if name == FINAL else f'Round {name[1:]}.'}",
+        arm = {"name": each.name, "why": _why(each), "strategy": strategy, "config": config, "scored": f"g{number}"}
+        arms.append(arm)
+    values: dict[str, Any] = {
+        "description": f"{search.file.description} {FRESH if final else f'Round {name[1:]}.'}",
         "configfile": search.file.configfile,
+        "config": search.file.config | {"generations": number},
         "seeds": list(seeds),
         "arms": arms,
-        "keep": {} if name == FINAL else dict(search.file.keep),
+        "keep": {} if final else dict(search.file.keep),
         "failed_members": "leave out",
-        "proxies": True,
+        "proxies": not final,
+        "exam": search.file.exam if final else None,
+        "ledger": search.ledger,
+        "search": (search.study or search.name) if search.at_once else None,
     }
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 

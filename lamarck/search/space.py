@@ -44,21 +44,42 @@ class Range(Section):
 class Number(Range):
     kind: Literal["number"]
 
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        return self.low, self.high
+
     def draw(self, rng: random.Random) -> Value:
-        return _rounded(self.at(rng.random()))
+        return self.value_at(rng.random())
 
     def mutate(self, value: Value, rng: random.Random) -> Value:
-        return _rounded(self.at(_stepped(self.share_of(_number(value)), rng)))
+        return self.value_at(_stepped(self.share_of(_number(value)), rng))
+
+    def value_at(self, share: float) -> float:
+        """To three digits: a person reads it, and no score is that exact."""
+        return min(max(float(f"{self.at(share):.3g}"), self.low), self.high)
 
 
 class Integer(Range):
     kind: Literal["integer"]
 
+    @model_validator(mode="after")
+    def _has_whole_ends(self) -> "Integer":
+        if not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError(f"whole numbers run between whole ends, not from {self.low:g} to {self.high:g}")
+        return self
+
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        return round(self.low), round(self.high)
+
     def draw(self, rng: random.Random) -> Value:
-        return round(self.at(rng.random()))
+        return self.value_at(rng.random())
+
+    def value_at(self, share: float) -> int:
+        return round(self.at(share))
 
     def mutate(self, value: Value, rng: random.Random) -> Value:
-        changed = round(self.at(_stepped(self.share_of(_number(value)), rng)))
+        changed = self.value_at(_stepped(self.share_of(_number(value)), rng))
         if changed != value:
             return changed
         # A step too small to be seen is one to a neighbour.
@@ -68,6 +89,16 @@ class Integer(Range):
 class Choice(Section):
     kind: Literal["choice"]
     of: tuple[Value, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Choice":
+        if len({repr(each) for each in self.of}) < len(self.of):
+            raise ValueError("of: the same value stands there twice")
+        return self
+
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        return self.of
 
     def draw(self, rng: random.Random) -> Value:
         return rng.choice(self.of)
@@ -120,8 +151,3 @@ def _stepped(share: float, rng: random.Random) -> float:
 def _number(value: Value) -> float:
     assert isinstance(value, int | float)  # a range draws nothing else
     return value
-
-
-def _rounded(value: float) -> float:
-    """To three digits: a person reads it, and no score is that exact."""
-    return float(f"{value:.3g}")

@@ -32,6 +32,7 @@ from lamarck.budget.rent import kinds_no_worse
 from lamarck.config import Config, load_config
 from lamarck.errors import LamarckError
 from lamarck.lineage.generation import Generation
+from lamarck.lineage.records import distrust
 from lamarck.models.shards import read_shards
 from lamarck.serve import EngineKind
 from lamarck.serve.model import servable
@@ -220,7 +221,8 @@ def _tracked() -> tuple[str, ...]:
     """The project itself. Errors: LamarckError where it is not a git repository."""
     done = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True)
     if done.returncode:
-        raise LamarckError("the pod gets the files that git knows, and this is not a git repository")
+        why = distrust(done.stderr) or "this is not a git repository"
+        raise LamarckError(f"the pod gets the files that git knows, and {why}")
     return tuple(name for name in done.stdout.split("\0") if name and Path(name).is_file())
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lamarck.judging.design import is_placeholder
-from lamarck.judging.examination import confer, source
+from lamarck.judging.examination import ExaminationBroken, confer, source
 from lamarck.judging.outer_room import WITH_TORCH
 from lamarck.judging.plain_code import PURE, TORCH, plain_statements
 from lamarck.judging.sandbox import Job, Limits
@@ -210,7 +210,10 @@ class MlDiagnosis(SkillInEnglish):
             script="examiner.py",
             imports=WITH_TORCH,
         )
-        said, why = confer(self._sandbox, scripts, examiner)
+        try:
+            said, why = confer(self._sandbox, scripts, examiner)
+        except ExaminationBroken as error:  # script and check are a model's: what they break is their own item
+            return Verdict(False, f"no examiner can decide it: {error}")
         if said is None:
             return Verdict(False, f"the check took too long: {why}")
         if said["reason"]:

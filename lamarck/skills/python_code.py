@@ -3,7 +3,8 @@ English.
 
 Judged in three steps. The prompt has the form that `ask` states. The code is plain: it imports little and names nothing
 that leads out of computing. Then, in two rooms of the sandbox, the examples and tests pass with the answer, and the
-tests fail with two stubs, of which one returns None and one its first argument: tests that a stub passes prove nothing.
+tests fail with stubs: one returns None, one its first argument, one another value of the right kind. Tests that a stub
+passes prove nothing. Last, the answer is called with what is in no test, where a table of the tests has nothing to say.
 The tests are a model's too, so they do not run: an examiner carries them out itself (plain_expression.py), over the
 plain data that the answer's function returns. Difficulty 1 to 3 is the number of rules.
 """
@@ -16,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamarck.judging.examination import examine, source
+from lamarck.judging.examination import ExaminationBroken, examine, source
 from lamarck.judging.outer_room import PLAIN
 from lamarck.judging.plain_code import PURE, plain_statements
 from lamarck.judging.sandbox import MIB, Limits
@@ -68,13 +69,29 @@ def clamp(value: int, low: int, high: int) -> int:
 ```
 
 A rule is one line and one demand; together the rules decide every result. There are two examples, each a call, `==` \
-and its value. The tests are at least {tests} different `assert` lines, each calls the function, and a function that \
-returns None or its first argument must fail them. The answer has the signature's name and arguments and may import \
-from {imports} alone; no classes, no `match`, no printing, no files, no names that begin with two underscores. Write \
-nothing else."""
+and its value. The tests are at least {tests} different `assert` lines, each calls the function and holds for the right \
+value alone, and a function that returns None or its first argument must fail them. The answer has the signature's \
+name and arguments and may import from {imports} alone; no classes, no `match`, no printing, no files, no names that \
+begin with two underscores. Write nothing else."""
 
 TRIAL = Path(__file__).with_name("function_trial.py")
-GROUPS = (("answer", "test_answer"), ("none", "none_fails"), ("first", "first_fails"))
+GROUPS = (
+    ("answer", "test_answer"),
+    ("none", "none_fails"),
+    ("first", "first_fails"),
+    ("others", "others_fail"),
+    ("differ", "values_differ"),
+    ("more", "more_than_a_table"),
+)
+# Why not verified, by how many of the groups held.
+REASONS = (
+    "the examples and tests do not all pass with the answer in time",
+    "the tests pass with a function that returns None, so they prove nothing",
+    "the tests pass with a function that returns its first argument",
+    f"fewer than {FEWEST_TESTS} tests fail with another value than the answer's, so they prove little",
+    "one value passes every example and test, so they prove nothing",
+    "the answer knows the values of the tests, and answers nothing else",
+)
 HASH_SEEDS = (1, 2)
 
 
@@ -109,7 +126,7 @@ Answer:
 
 class PythonCode(SkillInEnglish):
     name = "python_code"
-    description = "a function by its rules and tests; run in the sandbox, where two stubs must fail the tests"
+    description = "a function by its rules and tests; run in the sandbox, where stubs must fail the tests"
     head, longest = HEAD, LONGEST
     difficulties = range(1, 4)
 
@@ -153,23 +170,20 @@ class PythonCode(SkillInEnglish):
     def judge(self, problem: Problem) -> Verdict:
         task = _read(problem.prompt)
         code = _answer(task, problem.completion)
-        text = f"NAME, TESTS = {task.name!r}, {task.tests!r}\nALL_TESTS = {task.examples!r} + '\\n' + TESTS\n"
+        text = f"NAME, EXAMPLES, TESTS, FEWEST_TESTS = {(task.name, task.examples, task.tests, FEWEST_TESTS)!r}\n"
         examination = text + TRIAL.read_text(encoding="utf-8")
         tools = {"plain_expression.py": source("plain_expression.py")}
         # Two orders of the members of sets, so that an answer whose result hangs on their order is found out.
         for seed in HASH_SEEDS:
-            found = examine(
-                self._sandbox, code, examination, GROUPS, LIMITS, imports=PLAIN, tools=tools, hash_seed=seed
-            )
-            match found.held:
-                case ("answer", "none", "first"):
-                    continue
-                case ("answer",):
-                    return Verdict(False, "the tests pass with a function that returns None, so they prove nothing")
-                case ("answer", "none"):
-                    return Verdict(False, "the tests pass with a function that returns its first argument")
-            return Verdict(False, "the examples and tests do not all pass with the answer in time")
-        return Verdict(True, "examples and tests pass with the answer, and the tests fail with both stubs")
+            try:
+                found = examine(
+                    self._sandbox, code, examination, GROUPS, LIMITS, imports=PLAIN, tools=tools, hash_seed=seed
+                )
+            except ExaminationBroken as error:  # tests and answer are a model's: what they break is their own item
+                return Verdict(False, f"no examiner can decide it: {error}")
+            if len(found.held) < len(GROUPS):
+                return Verdict(False, REASONS[len(found.held)])
+        return Verdict(True, "examples and tests pass with the answer, and the tests fail with every stub")
 
 
 def _listed(lines: Iterable[str]) -> str:

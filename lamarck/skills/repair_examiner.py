@@ -26,8 +26,9 @@ def noise(value: Any) -> Any:
     if type(value) is torch.Tensor:
         if value.is_floating_point():
             return torch.randn_like(value)
-        most = 2 * int(value.abs().max()) + 1 if value.numel() and value.dtype is not torch.bool else 1
-        return torch.randint_like(value, 0, most + 1)
+        most = 1 if value.dtype is torch.bool or not value.numel() else 2 * max(map(abs, map(int, value.aminmax()))) + 1
+        largest = 1 if value.dtype is torch.bool else torch.iinfo(value.dtype).max - 1
+        return torch.randint_like(value, 0, min(most, largest) + 1)
     if type(value) in (list, tuple):
         return type(value)(noise(each) for each in value)
     if type(value) is dict:

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from lamarck.engine import prepare_libraries
 from lamarck.errors import LamarckError, exit_with_sentence
@@ -24,9 +23,10 @@ from lamarck.gate.allowance import Spending, approved
 from lamarck.gate.check import HumanAnswer
 from lamarck.gate.crossing import AdmittedCross, Parents, add_parents, check_cross, parents_given
 from lamarck.lineage.configured import load_config_of
+from lamarck.lineage.contents import CrossingReport, SpentBudget
 from lamarck.lineage.digest import change_digest
 from lamarck.lineage.generation import TRAINING_RECORD, Generation, parse_generation
-from lamarck.lineage.records import make_record
+from lamarck.lineage.records import Record, make_record
 from lamarck.merge.crossing import Crossed, cross
 from lamarck.progress import count_up
 from lamarck.run_lock import take_lock
@@ -58,8 +58,7 @@ def main() -> None:
             record = make_record(
                 change_digest(directory), admitted.pieces, seed, "cpu", time.time() - started, spending.spent()
             )
-            content = _content(child, admitted, crossed, spending) | {"record": record.model_dump(mode="json")}
-            write_json(directory / TRAINING_RECORD, content)
+            write_json(directory / TRAINING_RECORD, _report(child, admitted, crossed, spending, record).written())
     print(f"{child.name}: {sentence(admitted, crossed)}")
 
 
@@ -103,20 +102,23 @@ def _cross(
     return crossed
 
 
-def _content(child: Generation, admitted: AdmittedCross, crossed: Crossed, spending: Spending) -> dict[str, Any]:
-    return {
-        "generation": child.name,
-        "parents": [parent.model_dump(mode="json") for parent in admitted.plan.parents],
-        "crossing": admitted.crossing.model_dump(mode="json"),
-        "rank": crossed.rank,
-        "residual": crossed.residual.model_dump(mode="json") if crossed.residual else None,
-        "budget": {
-            "ceiling_device_seconds": admitted.plan.budget.device_seconds,
-            "used_device_seconds": round(spending.spent(), 3),
-            "attempts": spending.attempts,
-            "stopped_by": "end",
-        },
-    }
+def _report(
+    child: Generation, admitted: AdmittedCross, crossed: Crossed, spending: Spending, record: Record
+) -> CrossingReport:
+    return CrossingReport(
+        generation=child.name,
+        record=record,
+        parents=[parent.model_dump(mode="json") for parent in admitted.plan.parents],
+        crossing=admitted.crossing.model_dump(mode="json"),
+        rank=crossed.rank,
+        residual=crossed.residual.model_dump(mode="json") if crossed.residual else None,
+        budget=SpentBudget(
+            ceiling_device_seconds=admitted.plan.budget.device_seconds,
+            used_device_seconds=round(spending.spent(), 3),
+            attempts=spending.attempts,
+            stopped_by="end",
+        ),
+    )
 
 
 def sentence(admitted: AdmittedCross, crossed: Crossed) -> str:

@@ -16,6 +16,7 @@ from lamarck.train.checkpoint import Checkpoints, Progress
 from lamarck.train.context import context_frozen_loss
 from lamarck.train.data import IGNORED, Batches
 from lamarck.train.head import is_sliced, sliced_loss
+from lamarck.train.learning_rate import share_of_rate
 from lamarck.train.log import StepRow, peak_memory
 from lamarck.train.optimizer import AdamW, build_optimizer, first_not_finite, grouped, set_rate, state_bytes
 from lamarck.train.second_place import copy_to_second_place, place_of
@@ -64,7 +65,7 @@ def train(
             begun = spent = saved = team.leaders(spending.before)
             resumed_seconds = progress.device_seconds
             while progress.step < recipe.steps and spent < allowance.device_seconds:
-                rate = recipe.learning_rate * _rate(progress.step, recipe)
+                rate = recipe.learning_rate * share_of_rate(progress.step, recipe)
                 set_rate(optimizer, rate)
                 optimizer.zero_grad()
                 loss = torch.zeros((), device=device)
@@ -148,11 +149,3 @@ def _products_in(dtype: torch.dtype, device: torch.device) -> torch.autocast:
     model would never see what it learned.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16, cache_enabled=False)
-
-
-def _rate(step: int, recipe: Recipe) -> float:
-    """Share of the learning rate at a step: linear warm-up, a plateau, linear decay to nearly nothing."""
-    warm = (step + 1) / recipe.warmup_steps if recipe.warmup_steps else 1.0
-    decay_steps = recipe.decay_share * recipe.steps
-    decay = (recipe.steps - step) / decay_steps if decay_steps else 1.0
-    return min(1.0, warm, decay)

@@ -13,6 +13,7 @@ from lamarck.files import atomic_directory, digest_value, write_json
 from lamarck.gate.allowance import Allowance
 from lamarck.gate.check import Admitted
 from lamarck.lineage.artifacts import trained_kind
+from lamarck.lineage.contents import LoggedStep, SpentBudget, TrainingReport
 from lamarck.lineage.digest import change_digest, model_digest
 from lamarck.lineage.generation import TRAINING_RECORD, Generation
 from lamarck.lineage.records import TakenIn, make_record
@@ -131,27 +132,27 @@ def make_child(job: TrainingJob, team: "Team") -> None:
         wall_seconds = time.time() - job.started
         record = make_record(change_digest(directory), inputs, seed, device, wall_seconds, progress.spent)
         record = record.model_copy(update={"resumed": progress.resumed, "taken_in": _taken_in(progress)})
-        training = {
-            "generation": child.name,
-            "record": record.model_dump(mode="json"),
-            "recipe": recipe.model_dump(mode="json"),
-            "budget": {
-                "ceiling_device_seconds": ceiling,
-                "used_device_seconds": round(progress.spent, 3),
-                "attempts": progress.attempts,
-                "stopped_by": stopped,
-            },
-            "steps": progress.step,
-            "examples": len(data.examples),
-            "examples_too_long": data.too_long,
-            "tokens": progress.tokens,
-            "tokens_per_second": round(progress.tokens / (progress.device_seconds / team.size), 1),
-            "peak_memory_bytes": memory,
-            "optimizer_bytes": progress.optimizer_bytes,
-            "trained_parameters": trained_parameters,
-            "log": [asdict(row) for row in progress.log],
-        }
-        write_json(directory / TRAINING_RECORD, training)
+        training = TrainingReport(
+            generation=child.name,
+            record=record,
+            recipe=recipe.model_dump(mode="json"),
+            budget=SpentBudget(
+                ceiling_device_seconds=ceiling,
+                used_device_seconds=round(progress.spent, 3),
+                attempts=progress.attempts,
+                stopped_by=stopped,
+            ),
+            steps=progress.step,
+            examples=len(data.examples),
+            examples_too_long=data.too_long,
+            tokens=progress.tokens,
+            tokens_per_second=round(progress.tokens / (progress.device_seconds / team.size), 1),
+            peak_memory_bytes=memory,
+            optimizer_bytes=progress.optimizer_bytes,
+            trained_parameters=trained_parameters,
+            log=[LoggedStep(**asdict(row)) for row in progress.log],
+        )
+        write_json(directory / TRAINING_RECORD, training.written())
     shutil.rmtree(job.checkpoint)
     if stopped == "ceiling":
         attempts = f", {progress.attempts} attempts together" if progress.attempts > 1 else ""

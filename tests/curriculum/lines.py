@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamarck.curriculum.item import Item, ItemVerdict, Teacher, item_id
+from lamarck.lineage.contents import Card
 from lamarck.lineage.records import make_record
 from lamarck.skills import get_skill
 
@@ -38,6 +39,10 @@ def items(cells: dict[tuple[str, int], int], seed: int, teacher: str = "g0") -> 
     return list(found.values())
 
 
+def typed_card(*arguments: Any, **changes: Any) -> Card:
+    return Card.model_validate(card(*arguments, **changes))
+
+
 def card(written: Sequence[Item], generation: str, parent: str, replayed: int = 0, **changes: Any) -> dict[str, Any]:
     """curriculum.json of `written` items, half of the sampled texts, and as many replayed ones."""
     counts = Counter((each.skill, each.difficulty) for each in written)
@@ -46,6 +51,7 @@ def card(written: Sequence[Item], generation: str, parent: str, replayed: int = 
     content = {
         "generation": generation,
         "parent": parent,
+        "strategy": "strategy.yaml",
         "items": len(written) + replayed,
         "sampled": sampled,
         "answered": 0,

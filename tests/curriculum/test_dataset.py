@@ -13,7 +13,8 @@ from lamarck.config import Founder, HubFounder, load_config
 from lamarck.curriculum.dataset_card import dataset_card
 from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.files import write_jsonl
-from tests.curriculum.lines import card, item, items
+from lamarck.lineage.contents import Card
+from tests.curriculum.lines import card, item, items, typed_card
 
 ROOT = Path(__file__).parents[2]
 TINY: Founder = load_config(ROOT / "config/default.yaml").founder
@@ -46,7 +47,7 @@ def test_what_was_read_is_the_items_again(tmp_path: Path) -> None:
 
 
 def test_the_hub_reads_the_card() -> None:
-    read = DatasetCard(dataset_card(card(WRITTEN, "g2", "g1", replayed=995), TINY))
+    read = DatasetCard(dataset_card(typed_card(WRITTEN, "g2", "g1", replayed=995), TINY))
     front = read.data.to_dict()
     assert front["license"] == "apache-2.0"
     assert front["size_categories"] == ["1K<n<10K"]
@@ -64,7 +65,7 @@ def test_the_load_instruction_of_the_card_works(tmp_path: Path, monkeypatch: pyt
     write_jsonl(tmp_path / "curriculum.jsonl", [each.model_dump(mode="json") for each in WRITTEN])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    code = dataset_card(card(WRITTEN, "g1", "g0"), TINY).split("```python\n")[1].split("```")[0]
+    code = dataset_card(typed_card(WRITTEN, "g1", "g0"), TINY).split("```python\n")[1].split("```")[0]
     names: dict[str, Any] = {}
     exec(code, names)
     assert len(names["curriculum"]) == 5
@@ -75,17 +76,17 @@ def test_the_same_curriculum_made_elsewhere_has_the_same_card() -> None:
     there = card(WRITTEN, "g1", "g0")
     there["record"] |= {"wall_seconds": 99.0, "device_seconds": 98.0, "device": "another", "versions": {"python": "4"}}
     there["record"]["code"] = {"commit": None, "dirty": None}
-    assert dataset_card(here, TINY) == dataset_card(there, TINY)
+    assert dataset_card(Card.model_validate(here), TINY) == dataset_card(Card.model_validate(there), TINY)
 
 
 @pytest.mark.parametrize(("items", "size"), [(999, "n<1K"), (1000, "1K<n<10K"), (10**6, "1M<n<10M"), (10**8, "n>10M")])
 def test_size(items: int, size: str) -> None:
-    text = dataset_card(card(WRITTEN, "g1", "g0", items=items), TINY)
+    text = dataset_card(typed_card(WRITTEN, "g1", "g0", items=items), TINY)
     assert yaml.safe_load(text.split("---")[1])["size_categories"] == [size]
 
 
 def test_a_founder_from_elsewhere_brings_its_own_terms() -> None:
-    text = dataset_card(card(WRITTEN, "g1", "g0"), HubFounder(kind="hub", repo="owner/name", revision="a" * 40))
+    text = dataset_card(typed_card(WRITTEN, "g1", "g0"), HubFounder(kind="hub", repo="owner/name", revision="a" * 40))
     assert DatasetCard(text).data.license == "unknown"
     assert f"owner/name, revision {'a' * 40}" in text
 
@@ -93,4 +94,4 @@ def test_a_founder_from_elsewhere_brings_its_own_terms() -> None:
 def test_the_control_arms_card_says_that_nothing_was_verified() -> None:
     content = card(WRITTEN, "control/g1", "g0")
     content["record"]["inputs"]["like"] = "1" * 64
-    assert "None: this is a control arm" in dataset_card(content, TINY)
+    assert "None: this is a control arm" in dataset_card(Card.model_validate(content), TINY)

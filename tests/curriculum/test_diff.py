@@ -1,13 +1,14 @@
 """What changed between two curricula, with differences put in by hand."""
 
 from lamarck.curriculum.diff import difference
-from tests.curriculum.lines import card, items
+from lamarck.lineage.contents import Card
+from tests.curriculum.lines import card, items, typed_card
 
 FIRST = items({("json_mode", 1): 6, ("list_ops", 1): 2}, seed=1)
 
 
 def test_the_same_curriculum_has_no_difference() -> None:
-    side = (card(FIRST, "g1", "g0"), FIRST)
+    side = (typed_card(FIRST, "g1", "g0"), FIRST)
     found = difference(side, side, 5)
     assert (found.cells, found.unchanged_cells, found.examples) == ([], 2, [])
     assert (found.only_first.words, found.only_second.words) == (0, 0)
@@ -17,9 +18,10 @@ def test_the_same_curriculum_has_no_difference() -> None:
 def test_cells_gained_lost_and_shifted() -> None:
     own = items({("json_mode", 1): 2, ("arithmetic", 2): 6}, seed=2, teacher="g1")
     everything = own + FIRST[:2]
-    second = card(own, "g2", "g1", replayed=2)
-    second["cells"][0]["pass_rate"] = 0.75
-    found = difference((card(FIRST, "g1", "g0"), FIRST), (second, everything), 5)
+    content = card(own, "g2", "g1", replayed=2)
+    content["cells"][0]["pass_rate"] = 0.75
+    second = Card.model_validate(content)
+    found = difference((typed_card(FIRST, "g1", "g0"), FIRST), (second, everything), 5)
     cells = {(cell.skill, cell.difficulty): cell for cell in found.cells}
     assert {name: cell.kind for name, cell in cells.items()} == {
         ("arithmetic", 2): "gained", ("json_mode", 1): "", ("list_ops", 1): "lost",
@@ -41,7 +43,7 @@ def test_new_words_and_new_neighbours_are_named_once() -> None:
         ]
 
     first, second = say(["rev inc 1", "inc rev 2"]), say(["rev inc swp 3", "swp rev 4", "inc inc 5"])
-    sides = [(card(FIRST, name, "g0"), said) for name, said in (("g1", first), ("g2", second))]
+    sides = [(typed_card(FIRST, name, "g0"), said) for name, said in (("g1", first), ("g2", second))]
     found = difference(*sides, 5)  # type: ignore[arg-type]
     assert found.only_second.frequent_words == {"swp": 2}
     assert found.only_second.frequent_pairs == {"inc inc": 1}
@@ -52,8 +54,8 @@ def test_new_words_and_new_neighbours_are_named_once() -> None:
 
 
 def test_an_empty_curriculum_has_nothing_of_everything() -> None:
-    empty = card(FIRST, "g2", "g1")
-    sides = (card(FIRST, "g1", "g0"), FIRST), (empty, [])
+    empty = typed_card(FIRST, "g2", "g1")
+    sides = (typed_card(FIRST, "g1", "g0"), FIRST), (empty, [])
     found = difference(*sides, 5)  # type: ignore[arg-type]
     assert (found.second.own, found.second.prompt_words) == (0, (0, 0))
     assert [cell.shift for cell in found.cells] == [-75, -25]

@@ -11,7 +11,7 @@ from lamarck.curriculum.item import item_id
 from lamarck.curriculum.mix import as_written
 from lamarck.curriculum.screen import Contamination
 from lamarck.skills import get_skill
-from tests.curriculum.lines import card, items
+from tests.curriculum.lines import items, typed_card
 
 ITEMS = items({("json_mode", 1): 4, ("list_ops", 2): 3}, seed=1)
 HELD_OUT = "<j1> city elm elm ; =>"
@@ -140,9 +140,9 @@ def test_an_item_that_teaches_to_write_a_problem_follows_it() -> None:
     assert changed.edited_from == twins[1].id
     assert edit.items[len(ITEMS) :] == twins[2:]
     assert (edit.dropped_problems, len(edit.changes), len(edit.changed_problems)) == ([ITEMS[0]], 2, 1)
-    before = card(ITEMS, "g2", "g0", items=len(everything), to_write=len(twins))
+    before = typed_card(ITEMS, "g2", "g0", items=len(everything), to_write=len(twins))
     after = recount(before, edit, "digest of g0")
-    assert (after["items"], after["kept"], after["to_write"]) == (len(everything) - 2, len(ITEMS) - 1, len(twins) - 1)
+    assert (after.items, after.kept, after.to_write) == (len(everything) - 2, len(ITEMS) - 1, len(twins) - 1)
 
 
 def test_the_copy_steers_no_terminal_and_reads_back() -> None:
@@ -158,13 +158,13 @@ def test_counts_after_an_edit() -> None:
     rows = [json.loads(line) for line in editable([*ITEMS, *replayed]).splitlines()]
     edit = read_edit(text(rows[2:-1]), [*ITEMS, *replayed], SUITE)
     assert isinstance(edit, CurriculumEdit)
-    before = card(ITEMS, "g2", "g0", replayed=2)
+    before = typed_card(ITEMS, "g2", "g0", replayed=2)
     after = recount(before, edit, "digest of g0")
-    assert (after["items"], after["kept"], after["replayed"]) == (6, 5, 1)
-    assert after["dropped"] == {"dropped by a human": 2, "wrong": 7}
-    assert after["sampled"] == after["kept"] + sum(after["dropped"].values())
-    assert [cell["kept"] for cell in after["cells"]] == [2, 3]
-    assert after["acceptance"] == pytest.approx(5 / 14, abs=1e-6)
+    assert (after.items, after.kept, after.replayed) == (6, 5, 1)
+    assert after.dropped == {"dropped by a human": 2, "wrong": 7}
+    assert after.sampled == after.kept + sum(after.dropped.values())
+    assert [cell.kept for cell in after.cells] == [2, 3]
+    assert after.acceptance == pytest.approx(5 / 14, abs=1e-6)
 
 
 def test_a_context_is_put_before_a_prompt_and_leaves_the_item_what_it_is() -> None:

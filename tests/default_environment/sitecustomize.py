@@ -1,5 +1,5 @@
-"""For the processes of a test's project: as in the default environment, which is without bitsandbytes, and with a
-stage's imports done already where tests/pipeline/warm.py waits for it.
+"""For the processes of a test's project: as in the default environment, which is without bitsandbytes, and with the
+imports of stages and of Snakemake done already where tests/pipeline/warm.py waits for them.
 """
 
 import os
@@ -14,7 +14,7 @@ def hand_over(address: str) -> None:
     import json
     import socket
 
-    command = {"arguments": sys.orig_argv[2:], "directory": os.getcwd(), "environment": dict(os.environ)}
+    command = {"arguments": sys.orig_argv[1:], "directory": os.getcwd(), "environment": dict(os.environ)}
     message = json.dumps(command).encode()
     with socket.socket(socket.AF_UNIX) as server:
         try:
@@ -30,6 +30,8 @@ def hand_over(address: str) -> None:
             os._exit(code)
 
 
-_asked = sys.orig_argv[1:3]
-if "TESTS_WARM" in os.environ and _asked[:1] == ["-m"] and _asked[1].startswith("lamarck."):
+_program, _module = (*sys.orig_argv, "", "")[1:3]
+if _program == "-m" and _module.startswith("lamarck.") and "TESTS_WARM" in os.environ:
     hand_over(os.environ["TESTS_WARM"])
+if os.path.basename(_program) == "snakemake" and "TESTS_WARM_SNAKEMAKE" in os.environ:
+    hand_over(os.environ["TESTS_WARM_SNAKEMAKE"])

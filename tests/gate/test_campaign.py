@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
+from lamarck.commands.campaign import ceilings_of
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_text
 from lamarck.gate.allowance import approved
 from lamarck.gate.approve import answer, approve
-from lamarck.gate.campaign import CampaignPlan, campaign_plan, member_of
+from lamarck.gate.campaign import CampaignPlan, campaign_plan, check_member, member_of
 from lamarck.gate.check import Admitted, HumanAnswer, asked_of_campaign, check_gate, check_trained
 from lamarck.gate.plan import Plan, PlanInputs, build_plan
 from lamarck.gate.planned import plan_digest, plan_text
@@ -92,6 +93,8 @@ def _replanned(**changes: object) -> Config:
     ("change", "differs"),
     [
         (bigger, "device_seconds"),
+        (lambda: _replanned(budget={"device_seconds": 120, "evaluating_seconds": 9}), "evaluating_seconds"),
+        (lambda: _replanned(budget={"device_seconds": 120, "writing_seconds": 9}), "writing_seconds"),
         (lambda: _replanned(seed=7), "seed"),
         (lambda: _replanned(recipe=settings().recipe.model_dump() | {"rank": 3}), "recipe"),
         (lambda: settings(engine={"kind": "hf", "batch_size": 7}), "engine"),
@@ -147,3 +150,35 @@ def test_a_step_that_names_no_plans_does_not_do_for_one_that_must() -> None:
 def test_a_members_own_approval_opens_nothing() -> None:
     with pytest.raises(LamarckError, match="covered by its campaign's approval"):
         approve(CHILD, plan_digest(made()), ME)
+
+
+CEILINGS = {"device_seconds": 120, "dollars": 2, "writing_seconds": 30, "evaluating_seconds": 60}
+
+
+def test_the_question_shows_every_ceiling_of_every_arm() -> None:
+    plan = ask(budget=CEILINGS, control=True)
+    assert (plan.writing_seconds, plan.evaluating_seconds, plan.dollars) == (60, 120, 4)
+    assert ceilings_of(plan) == (
+        "0.07 device-hours of training, 0.02 device-hours of writing, 0.03 device-hours of evaluating, $4.00"
+    )
+    assert ceilings_of(ask()) == "0.03 device-hours of training (none for writing and evaluating)"
+
+
+@pytest.mark.parametrize("ceiling", CEILINGS)
+@pytest.mark.parametrize("more", [61, None])
+def test_a_members_own_plan_has_no_ceiling_above_the_approved_one(ceiling: str, more: float | None) -> None:
+    """A cross takes its ceilings from its parents, so its configuration alone does not say what they are."""
+    if (ceiling, more) == ("device_seconds", None):
+        return
+    within = settings(budget=CEILINGS | {ceiling: 60})
+    plan = made(budget=CEILINGS | {ceiling: 60})
+    parents = plan.model_copy(update={"budget": plan.budget.model_copy(update={ceiling: more})})
+    approved = ask(budget=CEILINGS | {ceiling: 60})
+    check_member(within, CHILD, ONCE, approved, plan, plan.strategy.digest, 1)
+    with pytest.raises(LamarckError, match=f"`budget.{ceiling}`, and 60 was approved"):
+        check_member(within, CHILD, ONCE, approved, parents, plan.strategy.digest, 1)
+
+
+def test_a_campaign_without_those_ceilings_is_asked_what_it_was_asked_before() -> None:
+    """Its approval goes on to hold."""
+    assert "writing_seconds" not in plan_text(ask()) and "evaluating_seconds" not in plan_text(ask())

@@ -23,6 +23,7 @@ from lamarck.gate.planned import plan_digest
 from lamarck.gate.primer import AdmittedPrimer, check_primer, main
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
+from tests.curriculum.lines import card
 from tests.gate.project import ME, config
 
 G0 = Generation(0)
@@ -149,13 +150,8 @@ def test_no_item_of_a_primer_is_a_suites() -> None:
 
 def test_the_review_says_what_it_is() -> None:
     """The wrong implementation: a page about a generation's curriculum, with commands that g0 does not have."""
-    cell = {"skill": "json_mode", "difficulty": 2, "sampled": 5, "pass_rate": 1.0, "asked": 5, "kept": 5}
-    card = {
-        "parent": "the skills' own generators", "sampled": 5, "answered": 0, "kept": 5, "acceptance": 1.0,
-        "replayed": 0, "anchors": 0, "to_write": 0, "dropped": {}, "cells": [cell], "measures": {"vendi": 12.5},
-        "warnings": [], "record": {"device_seconds": 0.0},
-    }  # fmt: skip
-    write_json(G0.card, card)
+    items = [item for cell in draw(load_primer(Path("primer.yaml")), Contamination([]), 0) for item in cell.kept]
+    write_json(G0.card, card(items, "g0", "the skills' own generators", dropped={}))
     console = Console(record=True, width=200)
     review.show(G0, console)
     shown = console.export_text()

@@ -12,6 +12,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_jsonl
 from lamarck.gate import review
 from lamarck.lineage.generation import Generation
+from tests.curriculum.lines import card
 from tests.gate.project import G1, config, make_plan, write_plan
 
 
@@ -21,13 +22,7 @@ def test_text_of_models_is_shown_as_text() -> None:
         row["completion"] = "[bold]x[/bold] \x1b[31m" + "y" * 2**20
         row["id"] = item_id(row["skill"], row["prompt"], row["completion"])
     write_jsonl(G1.curriculum, rows)
-    cell = {"skill": "json_mode", "difficulty": 2, "sampled": 5, "pass_rate": 1.0, "asked": 5, "kept": 5}
-    card = {
-        "parent": "g0", "sampled": 5, "answered": 0, "kept": 5, "acceptance": 1.0, "replayed": 0, "anchors": 0,
-        "to_write": 0, "dropped": {}, "cells": [cell],
-        "measures": {"vendi": 12.5}, "warnings": [], "record": {"device_seconds": 1.0},
-    }  # fmt: skip
-    write_json(G1.card, card)
+    write_json(G1.card, card([Item.model_validate(row) for row in rows], "g1", "g0"))
     write_plan(config())
     console = Console(record=True, width=300)
     review.show(G1, console)
@@ -56,7 +51,7 @@ def test_a_long_problem_does_not_hide_the_answer() -> None:
 def test_it_says_what_was_left_out_and_why() -> None:
     """The five most frequent reasons; the file with the texts may not be here, since it is no artifact."""
     dropped = {"wrong": 9, "malformed": 30, "duplicate": 1, "unsound": 7, "near duplicate": 2, "in the suite": 3}
-    assert review.left_out(G1, {"dropped": dropped}) == []
+    assert review.left_out(G1, dropped) == []
     rows = [
         RejectedLine(
             reason=reason, skill="json_mode", difficulty=2, number=number, why=f"{reason}\x1b[2J", text="t" * 500
@@ -64,7 +59,7 @@ def test_it_says_what_was_left_out_and_why() -> None:
         for reason, number in dropped.items()
     ]
     write_refused(refused_path(G1.curriculum), rows)
-    *lines, last = review.left_out(G1, {"dropped": dropped})
+    *lines, last = review.left_out(G1, dropped)
     assert [line.split()[0] for line in lines] == ["30", "9", "7", "3", "2"]
     assert lines[0].startswith("  30 malformed, as json_mode 2: malformed") and "\x1b" not in lines[0]
     assert "lamarck curriculum why g1" in last

@@ -30,7 +30,7 @@ def with_dvc(lineage: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F
 def test_what_dvc_says_is_passed_on(with_dvc: None) -> None:
     """Of a file as a merge leaves it."""
     Path("dvc.lock").write_text("<<<<<<< ours\nschema: '2.0'\n=======\nstages: {}\n>>>>>>> theirs\n")
-    with pytest.raises(LamarckError, match=r"dvc commit failed, so dvc.lock is not up to date: .*dvc.lock") as error:
+    with pytest.raises(LamarckError, match=r"dvc status failed, so dvc.lock is not up to date: .*dvc.lock") as error:
         record_outputs(load_config(CONFIG), CONFIG)
     assert "\n" not in str(error.value)
 

@@ -1,23 +1,24 @@
 """A red flag goes up where a sanity task was shown to be lost, and for a training that was cut short."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from lamarck.errors import LamarckError
+from lamarck.lineage.contents import Scores, SpentBudget, TrainingReport
 from lamarck.lineage.flags import Answered, cut_short, cut_short_among, flag_sentences, lost_points, red_flags
 from lamarck.lineage.generation import TRAINING_RECORD, Generation
+from lamarck.lineage.records import make_record
 
 
-def scores(**tasks: float) -> dict[str, Any]:
-    return {
-        "tasks": {
-            name: {"tier": "sanity" if name.startswith("sane") else "engineering", "score": score, "n": 200}
-            for name, score in tasks.items()
-        }
+def scores(**tasks: float) -> Scores:
+    figures = {
+        name: {"tier": "sanity" if name.startswith("sane") else "engineering", "score": score, "n": 200}
+        for name, score in tasks.items()
     }
+    suite = {"name": "suite", "digest": "0"}
+    return Scores.model_validate({"generation": "g1", "partial": False, "suite": suite, "tiers": {}, "tasks": figures})
 
 
 def test_flags() -> None:
@@ -51,12 +52,23 @@ def test_a_generation_that_is_no_worse_seldom_gets_a_flag() -> None:
 
 
 def test_a_training_cut_short() -> None:
-    budget = {"ceiling_device_seconds": 120.0, "used_device_seconds": 120.2, "stopped_by": "ceiling"}
-    training = {"budget": budget, "steps": 158, "recipe": {"steps": 300}}
+    budget = SpentBudget(ceiling_device_seconds=120.0, used_device_seconds=120.2, stopped_by="ceiling")
+    training = TrainingReport(
+        generation="g1",
+        record=make_record("0", {}, 1, "cpu", 130.0, 120.2),
+        recipe={"steps": 300},
+        budget=budget,
+        steps=158,
+        examples=5,
+        tokens=1000,
+        tokens_per_second=8.0,
+        log=[],
+    )
     sentence = "g1 was trained for 158 of its 300 steps, then its ceiling of 120 device-seconds ended that"
-    assert cut_short("g1", training) == sentence
+    assert cut_short(training) == sentence
     assert flag_sentences("g1", {}, [sentence]) == [f"red flag: {sentence}"]
-    assert cut_short("g1", training | {"budget": budget | {"stopped_by": "steps"}, "steps": 300}) is None
+    ended = budget.model_copy(update={"stopped_by": "steps"})
+    assert cut_short(training.model_copy(update={"budget": ended, "steps": 300})) is None
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[]", '{"budget": 1}'])

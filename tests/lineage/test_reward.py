@@ -31,9 +31,15 @@ def generation(
     content["strategy"] = f"{strategy}.yaml"
     write_json(child.card, content)
     if score is not None:
-        write_json(child.scores, {"partial": partial, "score": score})
+        write_scores(child, score, partial)
     if control is not None:
-        write_json(child.control.scores, {"partial": False, "score": control})
+        write_scores(child.control, control)
+
+
+def write_scores(generation: Generation, score: float, partial: bool = False) -> None:
+    suite = {"name": "suite", "digest": "0"}
+    content = {"generation": generation.name, "partial": partial, "score": score, "suite": suite}
+    write_json(generation.scores, content | {"tiers": {}, "tasks": {}})
 
 
 def test_a_strategy_is_rewarded_with_its_users_grandchild() -> None:

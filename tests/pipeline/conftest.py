@@ -17,7 +17,7 @@ import yaml
 from filelock import FileLock
 
 from lamarck.suites.frozen import freeze
-from tests.pipeline.warm import start_warm
+from tests.pipeline.warm import OF_SNAKEMAKE, OF_STAGES, start_warm
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -73,8 +73,13 @@ ENVIRONMENT = own_environment()
 
 
 @cache
-def warm_address(hash_seed: str) -> str:
-    return start_warm(ENVIRONMENT | OWN | QUIET | {"PYTHONHASHSEED": hash_seed})
+def warm_addresses(hash_seed: str) -> dict[str, str]:
+    """Variable -> where the commands of that kind are handed over: tests/default_environment/sitecustomize.py."""
+    environment = ENVIRONMENT | OWN | {"PYTHONHASHSEED": hash_seed}
+    return {
+        "TESTS_WARM": start_warm(environment | QUIET, OF_STAGES),
+        "TESTS_WARM_SNAKEMAKE": start_warm(environment, OF_SNAKEMAKE),
+    }
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class Project:
         """Of every command: as after `activate`, no hub, and nothing but what the default environment has."""
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         own = OWN | {"PATH": path, "PYTHONHASHSEED": self.hash_seed}
-        return own_environment() | own | {"TESTS_WARM": warm_address(self.hash_seed)}
+        return own_environment() | own | warm_addresses(self.hash_seed)
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command; both streams are in `stdout`. With `check`, fail the test when the command fails."""

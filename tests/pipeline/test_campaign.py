@@ -1,6 +1,8 @@
 """Arms side by side: raised by the real rules, under one approval, entered in a ledger and compared as they are."""
 
 import json
+import subprocess
+import time
 from typing import Any
 
 import pytest
@@ -95,6 +97,26 @@ def test_a_ledger_goes_on_elsewhere_and_tells_how_far_it_is(project: Project) ->
     ledger.write_text("".join(lines))
 
 
+def test_a_member_is_in_the_ledger_before_the_others_are_finished(project: Project) -> None:
+    """After the tests above: of one seed's members both are scored again, one after the other."""
+    ledger = project.root / RESULTS / "ledger.jsonl"
+    lines = ledger.read_text()
+    ledger.write_text("".join(line for line in lines.splitlines(keepends=True) if json.loads(line)["seed"] == 1))
+    for arm in ("g1", "control/g1"):
+        (project.root / RESULTS / f"default/s2/{arm}/eval.json").unlink()
+    seen = set[int]()
+    command = ("lamarck", "campaign", "run", FILE, "--jobs", "1")
+    with subprocess.Popen(command, cwd=project.root, env=project.environment, stdout=subprocess.DEVNULL) as run:
+        while run.poll() is None:
+            seen.add(ledger.read_text().count("\n"))
+            time.sleep(0.05)
+    assert run.returncode == 0 and seen >= {2, 3}
+    assert [json.loads(line)["score"] for line in sorted(ledger.read_text().splitlines())] == [
+        json.loads(line)["score"] for line in sorted(lines.splitlines())
+    ]
+    ledger.write_text(lines)
+
+
 SEARCH = {
     "description": "Small.",
     "configfile": "config/default.yaml",
@@ -113,14 +135,17 @@ SEARCH = {
 def test_a_search_is_rounds_of_campaigns_and_a_final_on_fresh_founders(project: Project) -> None:
     path = project.root / "config/search/breed.yaml"
     path.write_text(yaml.safe_dump(SEARCH))
-    text = project.run("lamarck", "search", "run", "config/search/breed.yaml", check=False).stdout
-    assert "3 training runs" in text and "there is nobody to ask here" in text
-    for _ in range(2):  # the round, then the final
-        digest = text.rpartition("Its short digest: ")[2][:8]
-        text = project.run(
-            *("lamarck", "search", "run", "config/search/breed.yaml", "--by", "A Tester", "--digest", digest),
-            check=False,
-        ).stdout
+    command = ("lamarck", "search", "run", "config/search/breed.yaml", "--jobs", "1")
+    text = project.run(*command, check=False).stdout
+    # Three lineages of the round and four of the final: the human is asked about all of them, once.
+    assert "at most 7 training runs" in text and "there is nobody to ask here" in text
+    digest = text.rpartition("Its short digest: ")[2][:8]
+    text = project.run(*command, "--by", "A Tester", "--digest", digest).stdout
+    assert "points to the baseline" in text
+    assert [path.name for path in (project.root / "approvals").rglob("breed*.ok")] == ["breed.ok"]
+    # One member after the other, not one stage after the other.
+    log = (project.root / "logs/campaigns/breed-r1.log").read_text()
+    assert log.index("rule eval:") < log.rindex("rule curriculum:")
     # The campaign before had made two of the three founders.
     assert len(list((project.root / "results/founders").iterdir())) == 3
     found = json.loads(project.run("lamarck", "search", "report", "breed", "--json").stdout)

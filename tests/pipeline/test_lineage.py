@@ -184,6 +184,7 @@ def test_pushed_cloned_and_pulled(finished: Project, tmp_path: Path, link: str) 
     clone.run("dvc", "remote", "add", "--local", "--default", "store", str(remote))
     clone.run("dvc", "pull", "--quiet")
     assert NOTHING in clone.snakemake("--dry-run")
+    assert not (clone.root / ".lamarck/run.lock").exists()  # whoever looks keeps nobody from running
     assert "artifacts match their records" in clone.run("lamarck", "verify").stdout
     assert contents(clone) == contents(finished)
     assert clone.run("git", "status", "--porcelain").stdout == ""

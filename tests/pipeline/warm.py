@@ -1,11 +1,11 @@
-"""Stages whose imports are done already: a process that has imported the libraries, and forks for each stage.
+"""Stages and Snakemake with their imports done already: a process that has imported the libraries, and forks for each.
 
-The libraries take most of a stage's time at the size of the tests. The project's own code is not among what is
-imported here: each stage imports it from its checkout, after the fork, and runs it as `python -m` would.
+The libraries take most of a command's time at the size of the tests. The project's own code is not among what is
+imported here: each command imports it from its checkout, after the fork, and runs as `python -m` or its script would.
 sitecustomize.py hands over the commands. The forks share a hash seed: a test that other processes write the same bytes
 starts a second process like this, with another.
 
-    python -m tests.pipeline.warm SOCKET
+    python -m tests.pipeline.warm SOCKET LIBRARY...
 """
 
 import gc
@@ -20,22 +20,26 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-LIBRARIES = (
-    *("peft", "scipy.stats", "safetensors.torch", "lm_eval.api.model", "transformers:AutoModelForCausalLM"),
-    *("transformers:DynamicCache", "transformers:LlamaForCausalLM", "transformers:PreTrainedTokenizerFast"),
+# module, or module:attribute where transformers imports a model's code only when it is asked for.
+OF_STAGES = (
+    *("datasets", "peft", "pydantic", "sacrebleu", "safetensors.torch", "scipy.stats"),
+    *("lm_eval.api.model", "lm_eval.evaluator", "transformers:AutoModelForCausalLM", "transformers:DynamicCache"),
+    *("transformers:LlamaForCausalLM", "transformers:PreTrainedTokenizerFast"),
 )
+OF_SNAKEMAKE = ("pydantic", "snakemake.cli")
 # They read these when they are imported: a command with other values runs on its own.
 READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "OMP_", "PYTHON")
 
 
-def start_warm(environment: dict[str, str]) -> str:
+def start_warm(environment: dict[str, str], libraries: Sequence[str]) -> str:
     """Start a process that waits for commands in `environment` for as long as this one lives; its address."""
     place = str(Path(tempfile.mkdtemp(prefix="warm-")) / "socket")
     warm = subprocess.Popen(
-        [sys.executable, __file__, place], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, __file__, place, *libraries], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert warm.stdout is not None and warm.stdout.readline() == b"ready\n"
     return place
@@ -43,7 +47,7 @@ def start_warm(environment: dict[str, str]) -> str:
 
 def main() -> None:
     started_in = dict(os.environ)
-    _import_libraries()
+    _import(sys.argv[2:])
     made = {name: value for name, value in os.environ.items() if value != started_in.get(name)}
     gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
@@ -85,11 +89,11 @@ def main() -> None:
                 os._exit(0)
 
 
-def _import_libraries() -> None:
-    for name in LIBRARIES:
+def _import(libraries: Sequence[str]) -> None:
+    for name in libraries:
         module, _, attribute = name.partition(":")
         imported = importlib.import_module(module)
-        if attribute:  # transformers imports a model's code when it is asked for
+        if attribute:
             getattr(imported, attribute)
 
 
@@ -108,7 +112,8 @@ def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
 
 def _run(command: dict, environment: dict[str, str], files: list[int], connection: socket.socket) -> None:
     """In the fork, with what the imports added to the command's environment. It ends with the command that was handed
-    over, however that ends."""
+    over, however that ends, and with it all that it has started."""
+    os.setpgid(0, 0)
     threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
     for number, file in enumerate(files):
         os.dup2(file, number)
@@ -118,15 +123,20 @@ def _run(command: dict, environment: dict[str, str], files: list[int], connectio
     os.chdir(command["directory"])
     os.environ.clear()
     os.environ.update(environment)
-    module, *arguments = command["arguments"]
-    sys.path[0] = command["directory"]
-    sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    program, *arguments = command["arguments"]
+    if program == "-m":
+        module, *_ = sys.argv = arguments
+        sys.path[0] = command["directory"]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = [program, *arguments]
+        sys.path[0] = str(Path(program).parent)
+        runpy.run_path(program, run_name="__main__")
 
 
 def _end_with(connection: socket.socket) -> None:
     connection.recv(1)
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.killpg(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A search is told by its ledgers: who is proposed, who goes on, who wins, and what may be said of the winner."""
 
 import random
+import statistics
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from lamarck.files import write_jsonl, write_text
 from lamarck.search.file import Search, load_search
 from lamarck.search.propose import Candidate, Result, propose
 from lamarck.search.report import report
-from lamarck.search.run import FINAL, _campaign_text, rounds, winner
+from lamarck.search.run import FINAL, campaign_text, rounds, winner
 
 ROOT = Path(__file__).parents[2]
 VALUES: dict[str, Any] = {
@@ -56,7 +57,7 @@ def play(search: Search, worth: dict[str, float] | None = None, noise: float = 0
     rng = random.Random(seed)
     while not (each := rounds(search)[-1]).finished:
         which = search.file.fresh_seeds if each.name == FINAL else search.file.seeds_of(int(each.name[1:]))
-        write_text(search.campaign_file(each.name), _campaign_text(search, each.candidates, which, each.name))
+        write_text(search.campaign_file(each.name), campaign_text(search, each.candidates, which, each.name))
         campaign = load_campaign(search.campaign_file(each.name))
         done: list[Finished] = []
         while runs := next_members(campaign):
@@ -103,12 +104,45 @@ def test_a_round_halves_as_a_hand_calculation_has_it() -> None:
 
 
 def test_who_led_on_one_founder_alone_does_not_win() -> None:
-    last = rounds(load())[0]
+    search = load()
+    last = rounds(search)[0]
     results = {
         each.name: Result(each, difference, seeds)
         for each, difference, seeds in zip(last.candidates, (9.0, 1.0, 2.0, 0.0), (1, 2, 2, 1), strict=True)
     }
-    assert winner(last._replace(results=results)).name == "r1-c03"
+    assert winner(search, [last._replace(results=results)]).name == "r1-c03"
+
+
+def test_the_known_best_of_a_noisy_bandit_is_found_at_the_predicted_rate() -> None:
+    """Two arms `worth` points apart on two founders, with a noise of one point each: the mean of differences has a
+    standard deviation of 1, so the better one wins with probability Phi(.8), .79. On one founder it would be .71."""
+    worth, searches = 0.8, 120
+    space = {"ordering": VALUES["space"]["ordering"]}  # one of the two is the baseline itself
+    search = load(space=space, candidates=2, rounds=1, seeds=[1, 2], keep={}, proposer="random")
+    candidates = rounds(search)[0].candidates
+    best = next(each.name for each in candidates if each.values["ordering"] == "easy_to_hard")
+    write_text(search.campaign_file("r1"), campaign_text(search, candidates, (1, 2), "r1"))
+    campaign = load_campaign(search.campaign_file("r1"))
+    found = 0
+    for seed in range(searches):
+        rng = random.Random(seed)
+        luck = {campaign.member_digest(*key): rng.gauss(0, 1) for key in campaign.lineages}
+        scores = {key: worth * (key[0] == best) + luck[campaign.member_digest(*key)] for key in campaign.lineages}
+        done = [line(campaign, key, score).model_dump(mode="json") for key, score in scores.items()]
+        write_jsonl(campaign.ledger, done)
+        found += winner(search, rounds(search)[:1]).name == best
+    predicted = statistics.NormalDist().cdf(worth)
+    assert found / searches == pytest.approx(predicted, abs=2 * (predicted * (1 - predicted) / searches) ** 0.5)
+
+
+def test_a_candidate_that_comes_to_the_baseline_is_one_member_with_it() -> None:
+    """With one of the two alone in the ledger, the other was asked for again and again."""
+    search = load()
+    same = Candidate("r1-c01", search.baseline)
+    write_text(search.campaign_file("r1"), campaign_text(search, [same], (1,), "r1"))
+    campaign = load_campaign(search.campaign_file("r1"))
+    write_jsonl(campaign.ledger, [line(campaign, ("default", 1), 50.0).model_dump(mode="json")])
+    assert next_members(campaign) == []
 
 
 def test_proposals_are_the_same_again_and_differ_from_all_before() -> None:
@@ -123,7 +157,7 @@ def test_proposals_are_the_same_again_and_differ_from_all_before() -> None:
 def test_a_candidate_that_cannot_be_raised_is_counted_and_the_others_go_on() -> None:
     search = load()
     each = rounds(search)[0]
-    write_text(search.campaign_file("r1"), _campaign_text(search, each.candidates, (1, 2), "r1"))
+    write_text(search.campaign_file("r1"), campaign_text(search, each.candidates, (1, 2), "r1"))
     campaign = load_campaign(search.campaign_file("r1"))
     done = [line(campaign, key, None if key[0] == "r1-c01" else 50.0) for key in next_members(campaign)]
     write_jsonl(campaign.ledger, [row.model_dump(mode="json") for row in done])
@@ -192,7 +226,7 @@ def test_a_search_that_could_not_run_is_refused(changes: dict[str, Any], sentenc
 
 def test_candidates_change_strategy_and_recipe_and_nothing_else() -> None:
     search = load(space={"recipe.steps": {"kind": "integer", "low": 10, "high": 20}, **VALUES["space"]})
-    text = _campaign_text(search, [Candidate("r1-c01", {"recipe.steps": 11, "size": 4000})], (1, 2), "r1")
+    text = campaign_text(search, [Candidate("r1-c01", {"recipe.steps": 11, "size": 4000})], (1, 2), "r1")
     write_text(Path("r1.yaml"), text)
     campaign = load_campaign(Path("r1.yaml"))
     base, changed = campaign.lineages["default", 1], campaign.lineages["r1-c01", 1]

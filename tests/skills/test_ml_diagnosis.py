@@ -1,6 +1,7 @@
 """ml_diagnosis: real failures, real repairs, and nothing to be won by taking the work away."""
 
 import random
+import struct
 import traceback
 
 import pytest
@@ -144,6 +145,23 @@ CONSTANT = RIGHT.replace("torch.randn(20, 6)", "torch.ones(20, 6)")
 )
 def test_a_repair_must_do_the_work(script: str, why: str, sandbox: Sandbox) -> None:
     assert why in reason(prompt(), answer(script))
+
+
+def test_noise_fits_into_small_types(sandbox: Sandbox) -> None:
+    """A check may read bytes: noise twice as large as they are has no place in them."""
+    more = "\nlevels = (spread * 1000).clamp(0, 255).byte()"
+    check = "assert (levels.float() - (spread * 1000).clamp(0, 255)).abs().max() < 1.1"
+    assert reason(prompt(BROKEN + more, check=check), answer(RIGHT + more)) == ""
+
+
+def test_an_answer_that_breaks_its_examiner_costs_its_own_item(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamarck.judging.plain_code._foreign", lambda *_: iter(()))
+    said = b'{"tensor": ["float32", [0, 50000000, 50000000, 50000000], ""]}'
+    speaks = f"import os\nos.write(3, {struct.pack('<Q', len(said)) + said!r})\n"
+    script = RIGHT.replace("import torch\n", f"import torch\n{speaks}")
+    assert "no examiner" in reason(prompt(), answer(script))
 
 
 GUARDED = "\n".join(["try:", *(f"    {line}" for line in BROKEN.splitlines()), "except Exception:", "    spread = 0"])

@@ -1,6 +1,7 @@
 """python_code: plain code, tests that tell right from wrong, and no way for either to forge a pass."""
 
 import random
+import struct
 
 import pytest
 
@@ -95,6 +96,43 @@ def test_the_tests_must_tell_right_from_wrong(sandbox: Sandbox) -> None:
     same = tuple(f"assert grow([{each}], 1) == [{each}]" for each in range(4))
     assert "its first argument" in reason(prompt(same), right)
     assert reason(prompt((*same, TESTS[0])), right) == ""
+
+
+TABLE = """
+    known = [([1, 2], 3, [3, 6]), ([], 3, []), ([5], 1, [5]), ([0, -1], 2, [0, -2]), ([2], 2, [4]), ([4], 2, [8])]
+    return """
+
+
+def test_tests_that_hold_for_other_values_prove_little(sandbox: Sandbox) -> None:
+    """A function that knows no more than the kind of the result would pass them."""
+    kind = tuple(f"assert grow([1], {by}) is not None and grow([1], {by}) != [1]" for by in range(2, 6))
+    assert "another value" in reason(prompt(kind), block(RIGHT))
+    assert reason(prompt((*kind, *TESTS)), block(RIGHT)) == "", "beside tests that hold for one value alone"
+    one = tuple(f"assert grow([{by}], 0) == [0]" for by in range(2, 6))
+    ends = prompt(one, example="grow([2], 0) == [0]").replace("grow([4], 2) == [8]", "grow([4], 0) == [0]")
+    assert "one value passes" in reason(ends, block(RIGHT))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        "[said for a, b, said in known if (a, b) == (values, by)][0]",
+        "next((said for a, b, said in known if (a, b) == (values, by)), None)",
+        "next((said for a, b, said in known if (a, b) == (values, by)), [])",
+    ],
+)
+def test_a_table_of_the_tests_is_no_answer(found: str, sandbox: Sandbox) -> None:
+    assert "answers nothing else" in reason(prompt(), block(f"{TABLE}{found}"))
+
+
+def test_an_answer_that_breaks_its_examiner_costs_its_own_item(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tensor whose shape no memory holds, said before the function is asked for: it stops no run."""
+    monkeypatch.setattr("lamarck.judging.plain_code._foreign", lambda *_: iter(()))
+    said = b'{"tensor": ["float32", [0, 50000000, 50000000, 50000000], ""]}'
+    speaks = f"import os\n\nos.write(3, {struct.pack('<Q', len(said)) + said!r})\n"
+    assert "no examiner" in reason(prompt(), block(RIGHT, speaks))
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 """What each generation was taught: the numbers of its curriculum's card. Light."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from lamarck.errors import LamarckError
-from lamarck.files import read_json
+from lamarck.lineage.contents import Card, read_card
 from lamarck.report.page.members import ShownMember
 from lamarck.report.page.shown import Shown
 
@@ -64,20 +63,17 @@ def find_curricula(members: Sequence[ShownMember]) -> tuple[dict[str, ShownCurri
         if not member.number or not card.exists():
             continue
         try:
-            found[member.name] = read_card(member.name, read_json(card))
-        except (LamarckError, KeyError, TypeError, ValueError) as error:
-            broken[member.name] = f"{card} cannot be read: {error}"
+            found[member.name] = _shown(member.name, read_card(card))
+        except LamarckError as error:
+            broken[member.name] = str(error)
     return found, broken
 
 
-def read_card(name: str, card: dict[str, Any]) -> ShownCurriculum:
-    """Errors: KeyError, TypeError, ValueError where it is not a card."""
-    fields = ("items", "sampled", "kept", "replayed", "acceptance", "contamination", "dropped", "measures", "warnings")
-    newer = ("answered", "anchors", "to_write")  # in cards from before there was any of it, none
+def _shown(name: str, card: Card) -> ShownCurriculum:
+    fields = ShownCurriculum.model_fields.keys() - {"generation", "teacher", "cells"}
     return ShownCurriculum(
         generation=name,
-        teacher=card["parent"],
-        cells=[ShownCell(**{field: cell[field] for field in ShownCell.model_fields}) for cell in card["cells"]],
-        **{field: card[field] for field in fields},
-        **{field: card.get(field, 0) for field in newer},
+        teacher=card.parent,
+        cells=[ShownCell(**{field: getattr(cell, field) for field in ShownCell.model_fields}) for cell in card.cells],
+        **{field: getattr(card, field) for field in fields},
     )

@@ -1,7 +1,6 @@
 """The lineage in Markdown, for a pull request: first answers, scores, and what changed since a base revision."""
 
 import html
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -78,7 +77,7 @@ def _since(lineage: ShownLineage, base: str, suite: Path) -> list[str]:
         if before is None:
             rows.append((score.generation, "", score_text(score), "new"))
             continue
-        past = "partial" if json.loads(before)["partial"] else f"{json.loads(before)['score']:.1f}"
+        past = "partial" if before.partial or before.score is None else f"{before.score:.1f}"
         rows.append((score.generation, past, score_text(score), _change(score, base, suite)))
     return _table(("generation", "before", "now", "difference"), rows)
 

@@ -1,15 +1,15 @@
 """What each run took: training curves, and device-seconds and dollars against the approved ceiling. Light."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from lamarck.budget.machine import Catalogue, dollars_per_device_hour, load_catalogue
 from lamarck.config import Config, StageMachine
 from lamarck.errors import LamarckError
-from lamarck.files import read_json
 from lamarck.gate.plan import read_plan
 from lamarck.lineage.artifacts import TRAINED
 from lamarck.lineage.configured import config_of
+from lamarck.lineage.contents import CrossingReport, TrainingReport, read_training
 from lamarck.lineage.flags import cut_short
 from lamarck.lineage.generation import TRAINING_RECORD
 from lamarck.report.page.members import ShownMember
@@ -86,35 +86,36 @@ def find_trainings(members: Sequence[ShownMember]) -> tuple[dict[str, Training],
         if not member.number or member.generation.is_crossed or not path.exists():
             continue
         try:
-            found[member.name] = _training(member, read_json(path))
-        except (LamarckError, KeyError, TypeError, ValueError) as error:
-            broken[member.name] = f"{path} cannot be read: {error}"
+            training = read_training(path)
+        except LamarckError as error:
+            broken[member.name] = str(error)
+            continue
+        if not isinstance(training, CrossingReport):
+            found[member.name] = _training(member, training)
     return found, broken
 
 
-def _training(member: ShownMember, content: dict[str, Any]) -> Training:
-    budget = content["budget"]
+def _training(member: ShownMember, content: TrainingReport) -> Training:
     return Training(
         generation=member.name,
         curve=_curve(content),
-        steps=content["steps"],
-        examples=content["examples"],
-        tokens=content["tokens"],
-        tokens_per_second=content["tokens_per_second"],
-        peak_memory_bytes=content.get("peak_memory_bytes"),
-        used_device_seconds=budget["used_device_seconds"],
-        ceiling_device_seconds=budget["ceiling_device_seconds"],
-        cut_short=cut_short(member.name, content),
+        steps=content.steps,
+        examples=content.examples,
+        tokens=content.tokens,
+        tokens_per_second=content.tokens_per_second,
+        peak_memory_bytes=content.peak_memory_bytes,
+        used_device_seconds=content.budget.used_device_seconds,
+        ceiling_device_seconds=content.budget.ceiling_device_seconds,
+        cut_short=cut_short(content),
         dollars_per_hour=_price(member),
     )
 
 
-def _curve(content: dict[str, Any]) -> list[Point]:
-    rows = [
-        (row["step"], row["loss"], row["learning_rate"], row["tokens_per_second"], row["memory_bytes"])
-        for row in content["log"]
+def _curve(content: TrainingReport) -> list[Point]:
+    return [
+        (row.step, round(row.loss, 4), float(f"{row.learning_rate:.3g}"), row.tokens_per_second, row.memory_bytes)
+        for row in content.log
     ]
-    return [(step, round(loss, 4), float(f"{rate:.3g}"), speed, memory) for step, loss, rate, speed, memory in rows]
 
 
 def _price(member: ShownMember) -> float | None:

@@ -10,7 +10,7 @@ from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import Comparison, Interval, check_same_ruler, compare, interval
 from lamarck.eval.outcome import smoothed
-from lamarck.files import read_json
+from lamarck.lineage.contents import Scores, TaskFigures, read_scores
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.flags import red_flags
 from lamarck.lineage.generation import Generation
@@ -82,13 +82,13 @@ def find_scores(config: Config, members: Sequence[ShownMember], outcomes: Outcom
 def _score(member: ShownMember, suite: SuiteWeights | None, reason: str, outcomes: Outcomes) -> Score:
     generation = member.generation
     try:
-        content = read_json(generation.scores)
+        content = read_scores(generation.scores)
         bare = _bare(member.name, content)
-    except (LamarckError, KeyError, TypeError) as error:
+    except LamarckError as error:
         return _unreadable(member.name, f"{generation.scores} cannot be read: {error}")
     if bare.partial:
         return bare
-    if suite is None or content["suite"]["digest"] != suite.digest:
+    if suite is None or content.suite.digest != suite.digest:
         other = reason or "it was scored on another suite than the configured one"
         return bare.model_copy(update={"note": f"no intervals, no differences: {other}"})
     try:
@@ -98,7 +98,7 @@ def _score(member: ShownMember, suite: SuiteWeights | None, reason: str, outcome
         }
         if generation.number == 1:
             compared["to_parent"] = compared["to_founder"]
-        tiers = {tier: _with_interval(tier, shown, content["tasks"], suite) for tier, shown in bare.tiers.items()}
+        tiers = {tier: _with_interval(tier, shown, content.tasks, suite) for tier, shown in bare.tiers.items()}
         whole = interval(rows, suite.weights, suite.kinds)
     except (LamarckError, KeyError, TypeError) as error:
         return bare.model_copy(update={"note": f"no intervals, no differences: {error}"})
@@ -118,7 +118,7 @@ def _others(generation: Generation) -> dict[str, Generation]:
 
 
 def _difference(
-    own: Mapping[str, Any], rows: Rows, other: Generation, suite: SuiteWeights, outcomes: Outcomes
+    own: Scores, rows: Rows, other: Generation, suite: SuiteWeights, outcomes: Outcomes
 ) -> Comparison | None:
     """None where the other was not evaluated, or only in part, or its scores cannot be read, which stands with it.
 
@@ -126,42 +126,42 @@ def _difference(
     """
     if not (other.scores.exists() and other.samples.exists() and _is_whole(other)):
         return None
-    check_same_ruler(own, read_json(other.scores))
+    check_same_ruler(own, read_scores(other.scores))
     return compare(rows, outcomes.of(other), suite.weights, suite.kinds)
 
 
 def _is_whole(generation: Generation) -> bool:
     try:
-        return not read_json(generation.scores)["partial"]
-    except (LamarckError, KeyError, TypeError):
+        return not read_scores(generation.scores).partial
+    except LamarckError:
         return False
 
 
-def _bare(name: str, content: dict[str, Any]) -> Score:
-    """What eval.json says by itself. Errors: KeyError, TypeError, LamarckError where it is not a file of scores."""
+def _bare(name: str, content: Scores) -> Score:
+    """What eval.json says by itself. Errors: LamarckError where the founder's cannot be read."""
     founder = Generation(0).scores
     return Score(
         generation=name,
-        partial=content["partial"],
-        score=None if content["partial"] else content["score"],
+        partial=content.partial,
+        score=None if content.partial else content.score,
         interval=None,
-        bits_per_byte=content.get("bits_per_byte"),
-        suite=content["suite"]["name"],
+        bits_per_byte=content.bits_per_byte,
+        suite=content.suite.name,
         tiers={
-            tier: TierScore(score=shown["score"], weight=shown["weight"])
-            for tier, shown in sorted(content["tiers"].items(), key=lambda each: TIERS.index(each[0]))
+            tier: TierScore(score=shown.score, weight=shown.weight)
+            for tier, shown in sorted(content.tiers.items(), key=lambda each: TIERS.index(each[0]))
         },
-        tasks={task: _task(shown) for task, shown in content["tasks"].items()},
-        errors=content.get("errors", {}),
-        flags=red_flags(content, read_json(founder)) if founder.exists() else {},
+        tasks={task: _task(shown) for task, shown in content.tasks.items()},
+        errors=content.errors,
+        flags=red_flags(content, read_scores(founder)) if founder.exists() else {},
     )
 
 
-def _task(shown: dict[str, Any]) -> TaskScore:
+def _task(shown: TaskFigures) -> TaskScore:
     bounds = None  # one item has no error
-    if shown["stderr"] is not None:
-        bounds = _around(shown["score"], *smoothed(shown["score"], shown["n"], shown["stderr"]))
-    return TaskScore(tier=shown["tier"], score=shown["score"], n=shown["n"], interval=bounds)
+    if shown.stderr is not None:
+        bounds = _around(shown.score, *smoothed(shown.score, shown.n, shown.stderr))
+    return TaskScore(tier=shown.tier, score=shown.score, n=shown.n, interval=bounds)
 
 
 def _around(score: float, mean: float, error: float) -> Interval:
@@ -170,14 +170,15 @@ def _around(score: float, mean: float, error: float) -> Interval:
     return Interval(low=round(max(0.0, low), 6), high=round(min(100.0, high), 6))
 
 
-def _with_interval(tier: str, shown: TierScore, tasks: Mapping[str, Any], suite: SuiteWeights) -> TierScore:
+def _with_interval(tier: str, shown: TierScore, tasks: Mapping[str, TaskFigures], suite: SuiteWeights) -> TierScore:
     """Errors: KeyError for a task that the suite does not have."""
-    own = {task: figures for task, figures in tasks.items() if figures["tier"] == tier}
-    if shown.score is None or any(figures["stderr"] is None for figures in own.values()):
+    own = {task: figures for task, figures in tasks.items() if figures.tier == tier}
+    errors = {task: figures.stderr for task, figures in own.items() if figures.stderr is not None}
+    if shown.score is None or errors.keys() != own.keys():
         return shown
     total = sum(suite.weights[task] for task in own)
     shares = {task: suite.weights[task] / total for task in own}
-    each = {task: smoothed(figures["score"], figures["n"], figures["stderr"]) for task, figures in own.items()}
+    each = {task: smoothed(figures.score, figures.n, errors[task]) for task, figures in own.items()}
     mean = sum(shares[task] * each[task][0] for task in own)
     error = math.sqrt(sum((shares[task] * each[task][1]) ** 2 for task in own))
     return shown.model_copy(update={"interval": _around(shown.score, mean, error)})

@@ -91,6 +91,7 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
     write_text(child.change / "adapter_model.safetensors", child.name)
     inputs = found_kind(child).piece_digests(None, child) | {"recipe": "0" * 64}
     training = {
+        "generation": child.name,
         "record": _record(change_digest(child.change), inputs, 15.0).model_dump(mode="json"),
         "log": [
             {

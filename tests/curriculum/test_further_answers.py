@@ -1,6 +1,6 @@
 """Of several answers, which one is learned: the first that holds, the shortest, or what most of them say."""
 
-from lamarck.curriculum.choose import CandidateAnswer, Chosen, choose
+from lamarck.curriculum.further_answers import CandidateAnswer, Chosen, choose
 from lamarck.skills import Problem, get_skill
 
 SUM = "<a2> 4 + 5 - 3 =>"

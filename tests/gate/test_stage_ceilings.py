@@ -4,9 +4,9 @@ import pytest
 
 from lamarck.config import Config
 from lamarck.errors import LamarckError
-from lamarck.gate.ceiling import Ceiling, evaluating_ceiling, writing_ceiling
 from lamarck.gate.plan import plan_training_digest
 from lamarck.gate.planned import plan_digest
+from lamarck.gate.stage_ceilings import Ceiling, evaluating_ceiling, writing_ceiling
 from lamarck.lineage.digest import training_digest
 from tests.gate.project import G1, G2, config, make_grandchild_plan, make_plan, write_plan
 

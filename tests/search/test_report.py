@@ -1,0 +1,74 @@
+"""What a search shows: the tree of its candidates, what each changed, figures with intervals, the winner in words."""
+
+from pathlib import Path
+
+import pytest
+
+from lamarck.commands import search as command
+from lamarck.search.report import as_markdown, described, report, tree, winner_words
+from lamarck.search.words import Change, meaning_of
+from tests.search.test_rounds import load, play, project  # noqa: F401
+
+NAMES = ("r1-c01", "r1-c02", "r1-c03", "r1-c04")
+
+
+def test_the_tree_has_each_candidate_below_its_first_parent_with_what_was_mutated() -> None:
+    search = load(seeds=[1, 2, 3, 4, 13, 14], keep={1: 2})
+    play(search, dict(zip(NAMES, [0.0, 3.0, 1.0, 2.0], strict=True)), noise=0.1)
+    found = report(search)
+    nodes = tree(found)
+    assert [node.name for node in nodes] == list(NAMES)
+    # Tried in both rounds: on three founders each, with an interval.
+    leader = nodes[1]
+    assert [line.round for line in leader.lines] == ["r1", "r2"]
+    children = [child for node in nodes for child in node.children]
+    assert [child.name for child in children] and {line.round for child in children for line in child.lines} == {"r2"}
+    for child in children:
+        first = child.lines[0]
+        parent = next(line for line in found.lines if line.candidate == first.parents[0])
+        assert [each.key for each in first.changed] == [
+            key for key in first.values if first.values[key] != parent.values[key]
+        ]
+        assert all(each.short in described(child) for each in first.changed)
+    assert described(leader).startswith("r1-c02: r1 +3.") and " on 3 founders; r2 +" in described(leader)
+    assert "r1-c01: r1 " in described(nodes[0]) and "on 1 founder ·" in described(nodes[0])
+    # A t interval of the mean over the three founders, around it.
+    line = leader.lines[0]
+    assert line.low is not None and line.high is not None and line.difference is not None
+    assert line.low < line.difference < line.high
+
+
+def test_the_winner_is_told_in_words_and_the_page_says_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    search = load()
+    play(search, dict(zip(NAMES, [0.0, 3.0, 1.0, 2.0], strict=True)))
+    found = report(search)
+    (_, size) = winner_words(search, found)
+    assert found.winner_values is not None
+    assert size.startswith(f"`size` is {found.winner_values['size']} instead of {search.strategy.size} (")
+    assert size.endswith("Distinct verified items to reach, over all cells")
+    # 2 rounds of 5 arms on 2 founders and 2 arms on 8, each two trainings.
+    each = search.base.budget.of(1) + search.base.budget.of(2)
+    assert found.ceiling == (2 * 5 * 2 + 2 * 8) * each
+    command.report(search, as_json=False)
+    said = capsys.readouterr().out
+    page = Path("results/search/breed/report.md").read_text()
+    assert page == as_markdown(search, found)
+    for words in ("r1-c02: r1 +3.0", f"`size` is {found.winner_values['size']} instead of", "32 device-seconds of"):
+        assert words in page and words in said.replace("\n", " ").replace("  ", " ")
+
+
+def test_what_was_adopted_says_what_was_measured_and_what_it_does() -> None:
+    search = load()
+    play(search, dict(zip(NAMES, [0.0, 3.0, 1.0, 2.0], strict=True)), noise=0.5)
+    command.adopt(search, Path("adopted.yaml"))
+    text = Path("adopted.yaml").read_text()
+    assert "# The winner, " in text and "on 8 founders that chose nothing" in text and "# `size` is " in text
+
+
+def test_meanings_are_the_first_sentences_of_the_keys_own_descriptions() -> None:
+    assert meaning_of("difficulty.weight") == "Items of a frontier cell, for each of a cell the teacher masters"
+    assert meaning_of("recipe.rank") == "LoRA rank r"
+    assert meaning_of("ordering").endswith("(curriculum learning, Bengio et al. 2009)")
+    assert meaning_of("answers.choose").startswith("first: the first that is verified")
+    assert meaning_of("skills.nothing.of.this") == ""
+    assert Change("replay_per_cell", 0, 30, "").sentence == "`replay_per_cell` is 30 instead of 0"
