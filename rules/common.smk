@@ -210,7 +210,8 @@ def furthest_first(stage):
         generation = generation_of(wildcards)
         if not generation.campaign_step:
             return 0
-        return generation.number * len(STAGES) + STAGES.index(stage)
+        reached = generation.number * len(STAGES) + STAGES.index(stage)
+        return 2 * reached + generation.is_control  # before a member that is as far
 
     return priority
 

@@ -20,8 +20,9 @@ from lamarck.gate.campaign import CampaignPlan, PlannedMember, campaign_plan, me
 from lamarck.gate.check import asked_of_campaign, check_approval
 from lamarck.gate.plan import read_childs_plan
 from lamarck.gate.planned import plan_text
+from lamarck.lineage.artifacts import PLAN
 from lamarck.lineage.dvc import record_campaign
-from lamarck.lineage.freshness import is_whole_line
+from lamarck.lineage.freshness import examine, is_whole_line
 from lamarck.lineage.generation import ALL_STEPS, CampaignStep, Generation, description_file
 from lamarck.progress import count_up
 
@@ -67,6 +68,7 @@ def _raise(campaign: Campaign, runs: list[Key], jobs: int) -> None:
     def enter_raised() -> None:
         enter([key for key in missing if _is_raised(campaign, key)])
 
+    _restore_plans(campaign, runs, jobs)
     targets = [str(campaign.scores_of(each)) for each in scored]
     if _snakemake(campaign, targets, title, jobs, keep_going=leave_out, after_step=enter_raised):
         enter(list(missing))
@@ -76,6 +78,26 @@ def _raise(campaign: Campaign, runs: list[Key], jobs: int) -> None:
     if len(missing) == len(runs) or any(arm == first for arm, _ in missing):
         raise LamarckError(f"campaign {campaign.name} stopped: {_log(campaign)} says why; run it again to go on")
     append_failed(campaign, missing)
+
+
+def _restore_plans(campaign: Campaign, runs: list[Key], jobs: int) -> None:
+    """Make the plans of children that are there again, where those are stale, before anything is trained.
+
+    Snakemake trains whatever a plan that it makes leads to; one that was there when it began, and is what it was,
+    costs no training. Parents come first: their children's plans name them.
+    """
+    lineages = {campaign.lineages[key].id: campaign.lineages[key] for key in runs}.values()
+    for number in range(1, max(lineage.config.generations for lineage in lineages) + 1):
+        children = [
+            (lineage, child)
+            for lineage in lineages
+            for child in lineage.children()
+            if child.number == number and not lineage.parents and child.change.exists()
+        ]
+        stale = [str(child.plan) for lineage, child in children if examine(PLAN, child, lineage.config).stale]
+        if stale:
+            leave_out = campaign.file.failed_members == "leave out"
+            _snakemake(campaign, stale, f"{campaign.name}: plans that are to be made again", jobs, leave_out)
 
 
 def _is_raised(campaign: Campaign, key: Key) -> bool:

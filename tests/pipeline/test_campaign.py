@@ -98,12 +98,17 @@ def test_a_ledger_goes_on_elsewhere_and_tells_how_far_it_is(project: Project) ->
 
 
 def test_a_member_is_in_the_ledger_before_the_others_are_finished(project: Project) -> None:
-    """After the tests above: of one seed's members both are scored again, one after the other."""
+    """After the tests above: of one seed's members both are scored again, one after the other.
+
+    Their plan is made again, too, and comes out as it was: nothing is trained for that.
+    """
     ledger = project.root / RESULTS / "ledger.jsonl"
     lines = ledger.read_text()
     ledger.write_text("".join(line for line in lines.splitlines(keepends=True) if json.loads(line)["seed"] == 1))
     for arm in ("g1", "control/g1"):
         (project.root / RESULTS / f"default/s2/{arm}/eval.json").unlink()
+    (project.root / RESULTS / "default/s2/g1/plan.json").unlink()
+    trained = {path: path.stat().st_mtime_ns for path in (project.root / RESULTS).rglob("*.safetensors")}
     seen = set[int]()
     command = ("lamarck", "campaign", "run", FILE, "--jobs", "1")
     with subprocess.Popen(command, cwd=project.root, env=project.environment, stdout=subprocess.DEVNULL) as run:
@@ -111,6 +116,7 @@ def test_a_member_is_in_the_ledger_before_the_others_are_finished(project: Proje
             seen.add(ledger.read_text().count("\n"))
             time.sleep(0.05)
     assert run.returncode == 0 and seen >= {2, 3}
+    assert len(trained) == 4 and {path: path.stat().st_mtime_ns for path in trained} == trained
     assert [json.loads(line)["score"] for line in sorted(ledger.read_text().splitlines())] == [
         json.loads(line)["score"] for line in sorted(lines.splitlines())
     ]

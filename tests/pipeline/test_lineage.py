@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lamarck.config import load_config
+from lamarck.lineage.artifacts import SCORES
+from lamarck.lineage.freshness import examine, is_whole_line
+from lamarck.lineage.generation import Generation
 from tests.pipeline.conftest import BIN, Project
 
 NOTHING = "Nothing to be done"
@@ -129,6 +133,14 @@ def test_everything_made_again_is_the_same(finished: Project, tmp_path: Path) ->
     assert contents(project) == before
 
 
+def whole(project: Project) -> tuple[bool, bool]:
+    """Whether the scores of g2 are what their inputs make, and whether all that they come from is, too."""
+    with contextlib.chdir(project.root):
+        config = load_config(Path("config/default.yaml"))
+        scores = examine(SCORES, Generation(2), config)
+        return scores.state == "whole", is_whole_line(SCORES, Generation(2), config)
+
+
 def test_a_changed_recipe_closes_the_gate_and_keeps_what_does_not_depend_on_it(
     finished: Project, tmp_path: Path
 ) -> None:
@@ -142,11 +154,13 @@ def test_a_changed_recipe_closes_the_gate_and_keeps_what_does_not_depend_on_it(
     assert project.read("results/g1/plan.json")["cost"]["steps"] == 31
     kept = [path for path in before if not path.endswith("plan.json")]
     assert all((project.root / path).read_bytes() == before[path] for path in kept)
+    # What was scored is there, and is what it says; what was to be scored no longer is.
+    assert whole(project) == (True, False)
     # The plan comes out as it was: what was trained under it stays.
     (project.root / "config/default.yaml").write_text(config)
     trained = times(project)
     project.snakemake()
-    assert contents(project) == before
+    assert contents(project) == before and whole(project) == (True, True)
     made = {path.partition("/results/")[2] for path, now in times(project).items() if now != trained.get(path)}
     assert "g1/plan.json" in made
     assert not {path for path in made if "adapter" in path or path.endswith(("eval.json", "curriculum.json"))}

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from lamarck.errors import LamarckError
 from lamarck.lineage.contents import Card, read_card
+from lamarck.report.page import Shown
 from lamarck.report.page.members import ShownMember
-from lamarck.report.page.shown import Shown
 
 
 class ShownCell(Shown):

@@ -6,12 +6,12 @@ from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.lineage.generation import CONTROL
 from lamarck.lineage.reward import Routing, route_rewards
+from lamarck.report.page import Shown
 from lamarck.report.page.curricula import ShownCurriculum, find_curricula
 from lamarck.report.page.members import ShownMember, find_members
 from lamarck.report.page.outcomes import Outcomes
 from lamarck.report.page.runs import ShownCost, Training, find_costs, find_trainings
 from lamarck.report.page.scores import Score, find_scores
-from lamarck.report.page.shown import Shown
 from lamarck.report.page.texts import Pack, PackedAnswers, pack_answers, pack_curricula
 
 

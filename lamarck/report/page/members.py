@@ -20,7 +20,7 @@ from lamarck.lineage.freshness import Artifact, State, examine
 from lamarck.lineage.generation import RESULTS, Generation, parse_generation
 from lamarck.lineage.kind import Kind
 from lamarck.lineage.records import Record
-from lamarck.report.page.shown import Shown
+from lamarck.report.page import Shown
 
 GONE = "is not there"
 BROKEN: tuple[State, ...] = ("missing", "altered", "unreadable", "outdated")

@@ -13,10 +13,10 @@ from lamarck.gate.planned import plan_digest
 from lamarck.gate.review import run_rows
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import Generation
+from lamarck.report.page import Shown
 from lamarck.report.page.gather import ShownLineage, Texts, gather
 from lamarck.report.page.members import BROKEN, ShownMember
 from lamarck.report.page.outcomes import Outcomes
-from lamarck.report.page.shown import Shown
 from lamarck.report.page.summary import ShortAnswer
 from lamarck.report.page.texts import pack_curricula, visible
 

@@ -12,8 +12,8 @@ from lamarck.lineage.configured import config_of
 from lamarck.lineage.contents import CrossingReport, TrainingReport, read_training
 from lamarck.lineage.flags import cut_short
 from lamarck.lineage.generation import TRAINING_RECORD
+from lamarck.report.page import Shown
 from lamarck.report.page.members import ShownMember
-from lamarck.report.page.shown import Shown
 
 Point = tuple[int, float, float, float | None, int | None]
 

@@ -14,9 +14,9 @@ from lamarck.lineage.contents import Scores, TaskFigures, read_scores
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.flags import red_flags
 from lamarck.lineage.generation import Generation
+from lamarck.report.page import Shown
 from lamarck.report.page.members import ShownMember
 from lamarck.report.page.outcomes import Outcomes
-from lamarck.report.page.shown import Shown
 from lamarck.suites.suite import TIERS, suite_kinds, suite_weights
 
 Z = 1.959964  # two-sided 95% of a standard normal

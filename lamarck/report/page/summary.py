@@ -5,11 +5,11 @@ from typing import Literal
 
 from lamarck.eval.compare import Comparison, Interval
 from lamarck.lineage.flags import flag_sentences
+from lamarck.report.page import Shown
 from lamarck.report.page.gather import ShownLineage
 from lamarck.report.page.members import BROKEN, ShownMember
 from lamarck.report.page.runs import STAGES
 from lamarck.report.page.scores import Score
-from lamarck.report.page.shown import Shown
 
 Tone = Literal["good", "bad", "open"]
 

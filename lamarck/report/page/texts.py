@@ -15,9 +15,9 @@ from typing import Any
 
 from lamarck.errors import LamarckError
 from lamarck.lineage.generation import CONTROL
+from lamarck.report.page import Shown
 from lamarck.report.page.members import ShownMember
 from lamarck.report.page.outcomes import Key, Outcomes, key_of
-from lamarck.report.page.shown import Shown
 from lamarck.visible import INVISIBLE
 
 LONGEST_TEXT = 2000  # characters of one text that the page holds
