@@ -86,6 +86,7 @@ def test_a_status_of_eighty_columns_can_be_read(lineage: Path) -> None:  # noqa:
     assert max(len(line) for line in lines if "`" not in line) <= 80  # commands are in one piece, to be pasted
     assert "…" not in "".join(lines)
     words = {word.strip(",") for line in lines for word in line.split()}
+    assert "primer" not in words, "a curriculum is called one where no founder has a primer"
     assert {"curriculum", "adapter", "control/g1", "plan", "scores", "strategy", "reward:"} <= words
 
 

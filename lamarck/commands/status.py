@@ -117,12 +117,14 @@ def _cut_short(generation: Generation) -> list[str]:
 def _table(generations: list[dict[str, Any]], kinds: Iterable[Kind]) -> Table:
     """One row a generation, readable at 80 columns: what it has in words instead of a column for every artifact."""
     shown = Table(box=box.SIMPLE_HEAD)
-    # The first wins: weights are a founder's, and a child's that is whole weights.
-    names = {_file(kind): kind.name.replace("_", " ") for kind in reversed(tuple(kinds))}
+    kinds = tuple(kinds)
     for heading in ("", "artifacts", "gate", "score"):
         shown.add_column(heading, justify="right" if heading == "score" else "left")
     for row in generations:
         score = "" if row["score"] is None else f"{row['score']:.1f}"
+        # A primer's items and plan are called as a child's are.
+        own = [kind for kind in kinds if kind.made_for_number(parse_generation(row["generation"]))]
+        names = {_file(kind): kind.name.replace("_", " ") for kind in own}
         made = _made({names[file]: reason for file, reason in row["artifacts"].items()})
         shown.add_row(row["generation"], made, _gate(row["gate"]), "partial" if row["partial"] else score)
     return shown

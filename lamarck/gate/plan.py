@@ -419,7 +419,9 @@ def read_plan(path: Path) -> Plan:
 
 
 def read_childs_plan(path: Path) -> AnyChildsPlan:
-    """The plan of a child, of one parent or of two. Errors: as `read_plan`."""
+    """The plan of a child, of one parent or of two. Errors: as `read_plan`; where there is none, what makes it."""
+    if not path.exists():
+        raise LamarckError(f"{path} does not exist: run `snakemake`, which works up to the next plan")
     content = read_regular(path)
     refusal = f"{path} is not a plan as `lamarck` writes it: delete it and run snakemake again"
     return parse_plan(CrossPlan, content, refusal) if _is_of_cross(content) else parse_plan(Plan, content, refusal)

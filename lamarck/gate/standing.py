@@ -122,9 +122,11 @@ def _options(config_path: str, profile: str | None) -> str:
 
 
 def command(name: str) -> str:
-    """How to call one of the environment's programs from here: by name where the environment is active."""
+    """How to call one of the environment's programs from here: by name where that finds it."""
     program = Path(sys.executable).parent / name
     found = shutil.which(name)
-    if "VIRTUAL_ENV" in os.environ and found:
+    if found and ("VIRTUAL_ENV" in os.environ or os.path.samefile(found, program)):
         return name
-    return shlex.quote(os.path.relpath(program))
+    # The environment may be a link to where it is.
+    here = Path(".venv/bin") / name
+    return shlex.quote(str(here) if here.exists() and here.samefile(program) else os.path.relpath(program))

@@ -3,12 +3,15 @@
 import json
 import re
 
+import pytest
 from rich.console import Console
 
 from lamarck.curriculum.item import Item, item_id
 from lamarck.curriculum.refused import RejectedLine, refused_path, write_refused
+from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_jsonl
 from lamarck.gate import review
+from lamarck.lineage.generation import Generation
 from tests.curriculum.lines import card
 from tests.gate.project import G1, config, make_plan, write_plan
 
@@ -60,3 +63,8 @@ def test_it_says_what_was_left_out_and_why() -> None:
     assert [line.split()[0] for line in lines] == ["30", "9", "7", "3", "2"]
     assert lines[0].startswith("  30 malformed, as json_mode 2: malformed") and "\x1b" not in lines[0]
     assert "lamarck curriculum why g1" in last
+
+
+def test_where_there_is_no_plan_it_says_what_makes_one() -> None:
+    with pytest.raises(LamarckError, match=r"results/g7/plan\.json does not exist: run `snakemake`, which works up to"):
+        review.show(Generation(7))

@@ -1,10 +1,12 @@
 """What a person is told to do next works as it is pasted."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from lamarck.gate.standing import STARTED, go_on_with, remember_start
+from lamarck.gate.standing import STARTED, command, go_on_with, remember_start
 from tests.gate.project import G1
 
 
@@ -20,6 +22,18 @@ def test_who_approves_goes_on_as_the_run_was_started(configfile: str, profile: s
     remember_start(configfile, profile)
     assert go_on_with(G1).endswith(f"snakemake{options}`")
     assert go_on_with(G1, Path("results/a b")).endswith(f"snakemake 'results/a b'{options}`")
+
+
+def test_a_program_is_called_as_it_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By name on the path; else as README has it, also where the environment is a link."""
+    programs = Path(sys.executable).parent
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}/usr/bin")
+    assert command("snakemake") == "snakemake"
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert command("snakemake") == os.path.relpath(programs / "snakemake")
+    Path(".venv").symlink_to(programs.parent)
+    assert command("snakemake") == ".venv/bin/snakemake"
 
 
 @pytest.mark.parametrize("kept", ["", "[]", "{", '{"configfile": null}'])
