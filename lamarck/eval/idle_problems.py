@@ -1,5 +1,5 @@
-"""Problems that take no work: a list that every step leaves as it is, a sum that only goes to nothing and back, a record
-in which a value is written down as it is said.
+"""Problems that take no work: a list that every step leaves as it is, a sum that only goes to nothing and back, a
+record in which a value is written down as it is said.
 
 Each is right and new, and whoever writes them needs no more than a form and a few words to choose from. A suite that
 gives points for problems that are right has to say what these earn (`lamarck suite calibrate`).
