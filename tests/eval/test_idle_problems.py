@@ -17,7 +17,7 @@ def test_every_skill_that_suites_ask_to_be_written_has_them() -> None:
 @pytest.mark.parametrize("difficulty", [2, 4, 6])
 def test_they_hold_and_take_no_work(name: str, difficulty: int) -> None:
     rng = random.Random(0)
-    texts = [IDLE[name](rng, difficulty) for _ in range(40)]
+    texts = [IDLE[name](difficulty, rng) for _ in range(40)]
     judged = judge_writing(texts, get_skill(name), difficulty, lambda prompt: False)
     assert all(rungs["right"] for rungs in judged)
     assert sum(rungs["new"] for rungs in judged) > 15
