@@ -194,7 +194,7 @@ def _cells(suite: Suite) -> list[tuple[str, int]]:
 def _idle_writers(suite: Suite) -> dict[str, Callable[[random.Random], str]]:
     """Request -> who writes what it asks for without any work, for the skills of which that is known."""
     cells = [(name, difficulty) for name, difficulty in _cells(suite) if name in IDLE]
-    return {get_skill(name).ask(each): partial(IDLE[name], difficulty=each) for name, each in cells}
+    return {get_skill(name).ask(each): partial(IDLE[name], each) for name, each in cells}
 
 
 def _one_problem(suite: Suite) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The examination of python_code: runs in the examiner's room. NAME, EXAMPLES, TESTS and FEWEST_TESTS are put before it.
+"""The examination of python_code: runs in the examiner's room. NAME, EXAMPLES, TESTS, FEWEST_TESTS stand before it.
 
 The tests are a model's, so none of them runs: plain_expression.py carries them out, and the function that they call is
 the answer's, in its room, or one of the stubs here.
@@ -58,7 +58,7 @@ def another(value):
 
 
 def varied(value):
-    """Values of the kind of `value`, as a call might be given them: shorter, longer, in another order, other numbers."""
+    """Values of the kind of `value`, as a call might have them: shorter, longer, in another order, other numbers."""
     match value:
         case bool():
             return [not value]

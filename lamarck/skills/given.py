@@ -18,7 +18,7 @@ from lamarck.config.own import Problems
 from lamarck.engine.answer import code_of
 from lamarck.errors import LamarckError, Malformed
 from lamarck.files import read_regular
-from lamarck.judging.examination import examine
+from lamarck.judging.examination import ExaminationBroken, examine
 from lamarck.judging.outer_room import PLAIN
 from lamarck.judging.sandbox import Limits, Sandbox
 from lamarck.skills.base import UNSEEN, Problem, Skill, Verdict
@@ -121,7 +121,10 @@ class GivenProblems(Skill):
         stubs = "".join(STUB.format(name=name) for name in _called(tests))
         body = "\n".join(f"    {line}" for line in tests.splitlines())
         examination = f"from examiner import ask\n\n\n{stubs}def test_program():\n{body}\n"
-        found = examine(self._sandbox, code_of(said), examination, GROUPS, LIMITS, imports=PLAIN)
+        try:
+            found = examine(self._sandbox, code_of(said), examination, GROUPS, LIMITS, imports=PLAIN)
+        except ExaminationBroken as error:  # by what the answer says, or by the time that its tests take
+            return Verdict(False, f"no examiner can decide it: {error}")
         return Verdict(True, "its tests hold") if found.held else Verdict(False, "its tests do not hold")
 
     @cached_property

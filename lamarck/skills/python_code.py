@@ -69,10 +69,10 @@ def clamp(value: int, low: int, high: int) -> int:
 ```
 
 A rule is one line and one demand; together the rules decide every result. There are two examples, each a call, `==` \
-and its value. The tests are at least {tests} different `assert` lines, each calls the function and holds for the right \
-value alone, and a function that returns None or its first argument must fail them. The answer has the signature's \
-name and arguments and may import from {imports} alone; no classes, no `match`, no printing, no files, no names that \
-begin with two underscores. Write nothing else."""
+and its value. The tests are at least {tests} different `assert` lines, each calls the function and holds for the \
+right value alone, and a function that returns None or its first argument must fail them. The answer has the \
+signature's name and arguments and may import from {imports} alone; no classes, no `match`, no printing, no files, no \
+names that begin with two underscores. Write nothing else."""
 
 TRIAL = Path(__file__).with_name("function_trial.py")
 GROUPS = (

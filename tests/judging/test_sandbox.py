@@ -257,3 +257,67 @@ def test_packages_may_lie_under_tmp_behind_a_link_in_a_closed_directory(
         outer_room.outer_room.cache_clear()
         outer_room.close_templates()
     assert run.stdout == "found\n", run
+
+
+BOMB = """
+import os, time
+made = 0
+try:
+    while True:
+        if os.fork() == 0:
+            time.sleep(600)
+        made += 1
+except OSError:
+    print(made, flush=True)
+time.sleep(600)
+"""
+BESIDE = """
+import os
+for _ in range(5):
+    if os.fork() == 0:
+        os._exit(0)
+    os.wait()
+print(os.getuid())
+"""
+HELD = """
+import os, time
+for _ in range(3):
+    if os.fork() == 0:
+        break
+held = b"x" * 2**28
+time.sleep(600)
+"""
+AS_PLAIN_USER = f"""
+import os
+from concurrent.futures import ThreadPoolExecutor
+from lamarck.judging.sandbox import MIB, Limits, Sandbox
+
+sandbox = Sandbox()
+with ThreadPoolExecutor(2) as pool:
+    bombed = pool.submit(sandbox.python, {{"main.py": {BOMB!r}}}, "main.py", Limits(seconds=2, processes=32))
+    beside = pool.submit(sandbox.python, {{"main.py": {BESIDE!r}}}, "main.py", Limits(seconds=60, processes=32))
+memory = sandbox.python({{"main.py": {HELD!r}}}, "main.py", Limits(seconds=20, memory_bytes=600 * MIB))
+print(os.geteuid(), int(bombed.result().stdout) < 40, beside.result().stdout.strip(), memory.stopped_by, sep=", ")
+"""
+
+
+def test_a_plain_user_has_rooms_that_do_not_meet_and_are_limited_as_a_whole(tmp_path: Path) -> None:
+    """By namespaces of users. What lies in directories that only root may enter is mounted where it is again."""
+    if os.geteuid() or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
+        pytest.skip("only root can become a plain user")
+    root = Path(__file__).parents[2]
+    places = {
+        tmp_path / str(number): each for number, each in enumerate((Path(sys.base_prefix), Path(sys.prefix), root))
+    }
+    closed = {parent for place in places.values() for parent in place.parents if not parent.stat().st_mode & 1}
+    outermost = [each for each in closed if closed.isdisjoint(each.parents)]
+    lines = ["set -e", "mount --make-rprivate /"]
+    lines += [f"mkdir {copy} && mount --bind {place} {copy}" for copy, place in places.items()]
+    lines += [f"mount -t tmpfs -o mode=755 none {each}" for each in outermost]
+    lines += [f"mkdir -p {place} && mount --bind {copy} {place}" for copy, place in places.items()]
+    lines += ['exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"']
+    command = ["unshare", "-m", "sh", "-c", "\n".join(lines), "sh", sys.executable, "-c", AS_PLAIN_USER]
+    run = subprocess.run(
+        command, env={**os.environ, "HOME": "/tmp"}, cwd=root, capture_output=True, text=True, check=False
+    )
+    assert run.stdout.strip() == "65534, True, 65534, it held more memory than it may", run.stderr

@@ -1,6 +1,7 @@
 """Problems from a user's file: how it is read, how answers are judged, and what a teacher makes of them."""
 
 import json
+import struct
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,13 @@ def test_a_program_judges_in_the_sandbox(tmp_path: Path, sandbox: Sandbox) -> No
     assert skill.verify(Problem("p", right)).verified
     assert not skill.verify(Problem("p", right.replace("2 * x", "4"))).verified
     assert not skill.verify(Problem("p", "```python\nimport os\nos._exit(0)\n```")).verified
+
+
+def test_an_answer_that_breaks_its_examiner_costs_its_own_item(tmp_path: Path, sandbox: Sandbox) -> None:
+    skill = given(tmp_path, "program", "assert double(2) == 4")
+    said = b'{"tensor": ["float32", [0, 50000000, 50000000, 50000000], ""]}'
+    speaks = f"import os\n\nos.write(3, {struct.pack('<Q', len(said)) + said!r})\n"
+    assert not skill.verify(Problem("p", f"```python\n{speaks}```")).verified
 
 
 def test_an_own_function_judges_and_may_raise(tmp_path: Path) -> None:
