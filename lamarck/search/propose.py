@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from lamarck.errors import LamarckError
+from lamarck.gate.search import PROMPTS
 from lamarck.search.file import SearchFile
 from lamarck.search.sampler import sample
 from lamarck.search.space import Values, cross, draw, mutate
@@ -34,8 +36,10 @@ class Result(NamedTuple):
     seeds: int
 
 
-def propose(file: SearchFile, number: int, before: Mapping[str, Result]) -> list[Candidate]:
-    """The candidates of round `number`, counted from 1.
+def propose(
+    file: SearchFile, number: int, before: Mapping[str, Result], written: Path = Path("prompts")
+) -> list[Candidate]:
+    """The candidates of round `number`, counted from 1; `written` is where rewritten prompts of theirs will lie.
 
     Evolution takes the best of the round before along, to be tried again on the next founders: what leads by luck does
     not stay. Errors: LamarckError where the space has too few different candidates.
@@ -56,7 +60,9 @@ def propose(file: SearchFile, number: int, before: Mapping[str, Result]) -> list
         made = _child(file, elite, rng) if evolved else Candidate("", draw(file.space, rng))
         if _key(made.values) not in known:
             known.add(_key(made.values))
-            found.append(made._replace(name=_name(number, len(found) + 1)))
+            made = made._replace(name=_name(number, len(found) + 1))
+            rewritten = evolved and file.writer is not None and rng.random() < file.writer.share
+            found.append(_rewritten(made, written) if rewritten else made)
     raise LamarckError(
         f"round {number}: the space holds no {file.candidates} candidates that were not tried yet: widen it, or ask "
         "for fewer candidates or rounds"
@@ -82,12 +88,20 @@ def _name(number: int, candidate: int) -> str:
     return f"r{number}-c{candidate:02}"
 
 
+def _rewritten(made: Candidate, written: Path) -> Candidate:
+    values = {**made.values, PROMPTS: str(written / f"{made.name}.yaml")}
+    return made._replace(values=values, how=f"{made.how}, prompts rewritten")
+
+
 def _child(file: SearchFile, elite: list[Candidate], rng: random.Random) -> Candidate:
     first, second = rng.choice(elite), rng.choice(elite)
+    # Prompts are no key of the space: they are handed down whole, by the first parent.
+    handed = {PROMPTS: first.values[PROMPTS]} if PROMPTS in first.values and PROMPTS not in file.space else {}
     if first is second:
-        return Candidate("", mutate(file.space, first.values, rng), (first.name,), "mutated")
-    crossed = cross(first.values, second.values, rng)
-    return Candidate("", mutate(file.space, crossed, rng), (first.name, second.name), "crossed and mutated")
+        return Candidate("", {**mutate(file.space, first.values, rng), **handed}, (first.name,), "mutated")
+    crossed = cross({key: first.values[key] for key in file.space}, second.values, rng)
+    mutated = {**mutate(file.space, crossed, rng), **handed}
+    return Candidate("", mutated, (first.name, second.name), "crossed and mutated")
 
 
 def _key(values: Values) -> tuple[tuple[str, object], ...]:
