@@ -18,7 +18,7 @@ from lamarck.gate.search import PROMPTS
 from lamarck.run_lock import holding
 from lamarck.search.approval import AskOnce, ask_once, largest_final, largest_rounds, search_plan
 from lamarck.search.file import BASELINE, Search, split
-from lamarck.search.propose import Candidate, Result, propose
+from lamarck.search.propose import Candidate, Result, centred, propose
 from lamarck.search.writer import asked, rewrite
 from lamarck.seeds import seed_for
 
@@ -116,28 +116,29 @@ def _evidence(campaigns: Sequence[Campaign], arm: str) -> tuple[list[Refused], d
 def rounds(search: Search) -> list[Round]:
     """Every round as far as its candidates are known; the final comes last, and a study has one of its own."""
     found: list[Round] = []
-    known: dict[str, Result] = {}
     for number in range(1, search.file.rounds + 1):
-        each = _round(search, f"r{number}", propose(search.file, number, known, search.prompts))
+        each = _round(search, f"r{number}", propose(search.file, [each.results for each in found], search.prompts))
         found.append(each)
         if not each.finished:
             return found
         if not each.results:
             raise LamarckError(f"every candidate of round {number} failed: logs/campaigns/{search.name}-r{number}.log")
-        known |= each.results
     if not search.study:
         found.append(_round(search, FINAL, [winner(search, found)]))
     return found
 
 
 def winner(search: Search, found: Sequence[Round]) -> Candidate:
-    """Who leads, of those that went to the end of a round: of any where each round draws anew, else of the last one,
-    into which the leaders of the others were taken along."""
+    """What was found: with CMA-ES the centre of its distribution, else who leads, of those that went to the end of a
+    round: of any where each round draws anew, else of the last one, into which leaders were taken along."""
     asked = found if search.file.proposer == "random" else found[-1:]
     results = [result for each in asked for result in each.results.values()]
     longest = max(result.seeds for result in results)
     staying = [result for result in results if result.seeds == longest]
-    return min(staying, key=lambda result: (-result.difference, result.candidate.name)).candidate
+    leader = min(staying, key=lambda result: (-result.difference, result.candidate.name)).candidate
+    if search.file.proposer != "cma":
+        return leader
+    return centred(search.file, [each.results for each in found], leader)
 
 
 def _round(search: Search, name: str, candidates: list[Candidate]) -> Round:
