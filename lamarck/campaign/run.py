@@ -205,9 +205,9 @@ def describe(campaign: Campaign) -> None:
         own = crossed | {
             "founder": lineage.founder,
             "approved_at_once": step.step == ALL_STEPS,
-            "search": step.search,
             "overlay": _overlay(campaign, lineage),
         }
+        own |= {"search": step.search} if step.search else {}
         write_changed(description_file(lineage.id), _yaml(own))
 
 

@@ -179,6 +179,10 @@ def adopt(search: Search, to: Path) -> None:
     if config:
         recipe = ", ".join(f"{name.removeprefix(RECIPE)} {value}" for name, value in config["recipe"].items())
         lines.append(f"# It was found together with this recipe: {recipe}.")
+    if (written := strategy.get("prompts")) and Path(written).parent == search.prompts:
+        prompts = to.parent.parent / "prompts" / to.name  # what lies in results/ may be deleted
+        write_text(prompts, Path(written).read_text(encoding="utf-8"))
+        whole = whole.model_copy(update={"prompts": str(prompts)})
     text = yaml.safe_dump(whole.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True)
     write_text(to, "\n".join(lines) + f"\n{text}")
     print(f"{to}: name it as `strategy` in a configuration")

@@ -3,14 +3,16 @@
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from lamarck import strict_yaml
 from lamarck.config.optimizer import AdamWSettings, OptimizerSettings
-from lamarck.config.section import Section, load_section
+from lamarck.config.section import Section, check_section
 from lamarck.config.tiny import TinyFounder
+from lamarck.errors import LamarckError
 
 V = TypeVar("V")
 
@@ -388,5 +390,24 @@ def _latest(overrides: Mapping[int, V], generation: int, otherwise: V) -> V:
 
 
 def load_config(path: Path) -> Config:
-    """Read and check a configuration file. Errors: LamarckError with one sentence that names the key."""
-    return load_section(path, Config)
+    """Read and check a configuration file. Errors: LamarckError with one sentence that names the key.
+
+    `founder: {kind: tiny, recipe: FILE}` takes the keys of FILE, a YAML file such as a ratchet improves; those that
+    stand beside `recipe` go before them. They are the founder's own from there on, by value, like any others."""
+    values = strict_yaml.load(path)
+    founder = values.get("founder") if isinstance(values, dict) else None
+    if isinstance(founder, dict) and founder.get("kind") == "tiny" and "recipe" in founder:
+        values = {**values, "founder": _with_recipe(founder, str(path))}
+    return check_section(values, Config, str(path))
+
+
+def _with_recipe(founder: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Errors: LamarckError where the recipe is no file of a founder's keys."""
+    file = founder["recipe"]
+    if not isinstance(file, str):
+        raise LamarckError(f"{source}: founder.recipe: name a file of a tiny founder's keys")
+    recipe = strict_yaml.load(Path(file))
+    keys = set(TinyFounder.model_fields) - {"kind"}
+    if not isinstance(recipe, dict) or set(recipe) - keys:
+        raise LamarckError(f"{file}: a tiny founder's recipe has keys of these alone: {', '.join(sorted(keys))}")
+    return {**recipe, **{key: value for key, value in founder.items() if key != "recipe"}}

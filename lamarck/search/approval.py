@@ -9,7 +9,7 @@ from lamarck.gate.approval import Approver
 from lamarck.gate.approve import answer
 from lamarck.gate.check import asked_of_search, check_approval
 from lamarck.gate.planned import plan_text
-from lamarck.gate.search import Freedom, Round, SearchPlan, fixed_recipe, fixed_strategy, taught
+from lamarck.gate.search import PROMPTS, Freedom, Round, SearchPlan, fixed_recipe, fixed_strategy, taught
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.generation import APPROVALS, SEARCHES
 from lamarck.search.file import Search
@@ -22,6 +22,8 @@ AskOnce = Callable[[SearchPlan], str]
 def search_plan(search: Search, rounds: Iterable[Round]) -> SearchPlan:
     """`rounds`: all that may ever be raised for it, in their order."""
     space = {name: _freedom(key) for name, key in search.file.space.items()}
+    if search.file.writer:
+        space[PROMPTS] = Freedom(written=True)
     rounds = tuple(rounds)
     base = search.base
     return SearchPlan(

@@ -12,11 +12,12 @@ from lamarck.config.section import Section, check_section
 from lamarck.config.strategy import Strategy, load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular
-from lamarck.gate.search import RECIPE
+from lamarck.gate.search import PROMPTS, RECIPE
 from lamarck.lineage.configured import merged, value_at
 from lamarck.lineage.generation import RESULTS, SEARCHES
 from lamarck.search.sampler import numeric
 from lamarck.search.space import Key, Values, nested
+from lamarck.search.writer import Writer
 from lamarck.suites.suite import is_exam
 
 BASELINE = "default"
@@ -37,6 +38,9 @@ class SearchFile(Section):
     proposer: Literal["random", "evolution", "cma"] = Field(
         description="random: independent draws. evolution: later rounds change and cross those that lead. cma: CMA-ES "
         "for numbers, and choices from who leads."
+    )
+    writer: Writer | None = Field(
+        None, description="Of evolution: a model that rewrites prompts from what was refused and lost. None: none does."
     )
     candidates: int = Field(ge=2, description="Of every round.")
     rounds: int = Field(ge=1)
@@ -60,6 +64,8 @@ class SearchFile(Section):
             raise ValueError("fresh_seeds: a founder that chose is not fresh")
         if self.chosen_by == "child" and self.scored == "g1":
             raise ValueError("chosen_by: g1 is a child itself: score a later generation")
+        if self.writer and (self.proposer != "evolution" or PROMPTS in self.space):
+            raise ValueError("writer: it rewrites the prompts of evolution's candidates, which the space leaves alone")
         if self.proposer == "cma" and len(numeric(self.space)) < 2:
             raise ValueError("proposer: cma is for two numbers or more: ask for random or evolution")
         if self.proposer == "cma" and self.candidates < 4:
@@ -93,6 +99,11 @@ class Search:
     @property
     def directory(self) -> Path:
         return RESULTS / SEARCHES / (self.study or self.name)
+
+    @property
+    def prompts(self) -> Path:
+        """Where prompts lie that a model wrote for candidates."""
+        return self.directory / "prompts"
 
     @property
     def baseline(self) -> Values:

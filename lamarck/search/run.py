@@ -9,13 +9,18 @@ import yaml
 from lamarck.campaign.ledger import failed, read_ledger
 from lamarck.campaign.members import Campaign, load_campaign
 from lamarck.campaign.run import Ask, next_members, run_campaign
+from lamarck.config.prompts import Prompts, load_prompts
+from lamarck.curriculum.refused import Refused, read_refused, refused_path
 from lamarck.errors import LamarckError
-from lamarck.files import write_changed
+from lamarck.files import read_json, write_changed, write_text
 from lamarck.gate.approval import Approver
+from lamarck.gate.search import PROMPTS
 from lamarck.run_lock import holding
 from lamarck.search.approval import AskOnce, ask_once, largest_final, largest_rounds, search_plan
 from lamarck.search.file import BASELINE, Search, split
-from lamarck.search.propose import Candidate, Result, propose
+from lamarck.search.propose import Candidate, Result, centred, propose
+from lamarck.search.writer import asked, rewrite
+from lamarck.seeds import seed_for
 
 FINAL = "final"
 FRESH = "The winner, on founders that chose nothing."
@@ -50,38 +55,90 @@ def run_search(
 def raise_round(
     search: Search, each: Round, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int
 ) -> None:
-    """Write down the campaign of one round, and run it to its end."""
+    """Write down the campaign of one round, and prompts where a model has to write some, and run it to its end."""
+    write_prompts(search, each)
     seeds = search.file.fresh_seeds if each.name == FINAL else search.file.seeds_of(int(each.name[1:]))
     path = search.campaign_file(each.name)
     write_changed(path, campaign_text(search, each.candidates, seeds, each.name))
     run_campaign(load_campaign(path), approver, ask, key, jobs)
 
 
+def write_prompts(search: Search, each: Round) -> None:
+    """Have the prompts written that candidates of this round need, and that are not there yet."""
+    missing = {
+        candidate.name: candidate
+        for candidate in each.candidates
+        if candidate.values.get(PROMPTS) == str(search.prompts / f"{candidate.name}.yaml")
+        and not (search.prompts / f"{candidate.name}.yaml").exists()
+    }
+    if not missing or search.file.writer is None:
+        return
+    # torch, where the engine is here, and what reads every suite.
+    from lamarck.curriculum.screen import contaminations, kept_out
+    from lamarck.engine import load_engine, prepare_libraries
+
+    prepare_libraries(search.base.engine.threads)
+    engine = load_engine(search.base.engine, Path(search.file.writer.model), None)
+    held_out = kept_out(contaminations(Path(search.base.suite)))
+    before = [found for found in rounds(search) if found.campaign and found.name != each.name]
+    for name, candidate in missing.items():
+        parent = candidate.parents[0]
+        own = next(found.values for one in before for found in one.candidates if found.name == parent)
+        named = own.get(PROMPTS) or search.strategy.prompts
+        prompts = load_prompts(Path(str(named))) if named else Prompts()
+        request = asked(prompts, *_evidence([one.campaign for one in before if one.campaign], parent))
+        made = rewrite(
+            search.file.writer, engine, prompts, request, held_out, seed_for(search.file.seed, "prompts", name)
+        )
+        values = made.model_dump(mode="json", exclude_defaults=True)
+        write_text(search.prompts / f"{name}.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+def _evidence(campaigns: Sequence[Campaign], arm: str) -> tuple[list[Refused], dict[str, float]]:
+    """What teachers under a candidate had refused, and the points that it lost to the baseline, task by task."""
+    refused: list[Refused] = []
+    lost: dict[str, list[float]] = {}
+    for campaign in campaigns:
+        for name, seed in campaign.lineages:
+            if name != arm:
+                continue
+            own, first = campaign.read_off(arm, seed), campaign.read_off(BASELINE, seed)
+            for taught in own.ancestors:
+                if taught.number and refused_path(taught.curriculum).exists():
+                    refused += read_refused(taught)
+            if campaign.scores_of(own).exists() and campaign.scores_of(first).exists():
+                tasks, others = (read_json(campaign.scores_of(one))["tasks"] for one in (own, first))
+                for task in tasks.keys() & others.keys():
+                    lost.setdefault(task, []).append(tasks[task]["score"] - others[task]["score"])
+    return refused, {task: sum(each) / len(each) for task, each in lost.items()}
+
+
 def rounds(search: Search) -> list[Round]:
     """Every round as far as its candidates are known; the final comes last, and a study has one of its own."""
     found: list[Round] = []
-    known: dict[str, Result] = {}
     for number in range(1, search.file.rounds + 1):
-        each = _round(search, f"r{number}", propose(search.file, number, known))
+        each = _round(search, f"r{number}", propose(search.file, [each.results for each in found], search.prompts))
         found.append(each)
         if not each.finished:
             return found
         if not each.results:
             raise LamarckError(f"every candidate of round {number} failed: logs/campaigns/{search.name}-r{number}.log")
-        known |= each.results
     if not search.study:
         found.append(_round(search, FINAL, [winner(search, found)]))
     return found
 
 
 def winner(search: Search, found: Sequence[Round]) -> Candidate:
-    """Who leads, of those that went to the end of a round: of any where each round draws anew, else of the last one,
-    into which the leaders of the others were taken along."""
+    """What was found: with CMA-ES the centre of its distribution, else who leads, of those that went to the end of a
+    round: of any where each round draws anew, else of the last one, into which leaders were taken along."""
     asked = found if search.file.proposer == "random" else found[-1:]
     results = [result for each in asked for result in each.results.values()]
     longest = max(result.seeds for result in results)
     staying = [result for result in results if result.seeds == longest]
-    return min(staying, key=lambda result: (-result.difference, result.candidate.name)).candidate
+    leader = min(staying, key=lambda result: (-result.difference, result.candidate.name)).candidate
+    if search.file.proposer != "cma":
+        return leader
+    return centred(search.file, [each.results for each in found], leader)
 
 
 def _round(search: Search, name: str, candidates: list[Candidate]) -> Round:

@@ -7,7 +7,8 @@ goes on anywhere.
 
 import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from lamarck.errors import LamarckError
 from lamarck.search.space import Choice, Integer, Number, Space, Value, Values
@@ -27,6 +28,21 @@ def sample(
     worth, in points; None for one that could not be raised. `leading`: whose choices are handed down.
 
     Errors: LamarckError without the package."""
+    _, asked = _told(space, seed, count, told)
+    rng = random.Random(seed_for(seed, "search", "choices", str(len(told))))
+    return [_values(space, point, leading, rng) for point in asked]
+
+
+def centre(space: Space, seed: int, count: int, told: Sequence[Sequence[float | None]], leading: Values) -> Values:
+    """Where all looks together point to: the distribution's mean, with the choices of who leads. One that only led its
+    last round owes more to luck. Errors: as `sample`."""
+    strategy, _ = _told(space, seed, count, told)
+    shares = dict(zip(numeric(space), strategy.result.xfavorite, strict=True))
+    return {name: _at(key, shares[name]) if name in shares else leading[name] for name, key in space.items()}
+
+
+def _told(space: Space, seed: int, count: int, told: Sequence[Sequence[float | None]]) -> tuple[Any, Any]:
+    """CMA-ES after all of these rounds, and what it asks for next: points of 0..1."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # matplotlib is missing: nothing is drawn
@@ -34,10 +50,9 @@ def sample(
         import numpy as np
     except ImportError as error:
         raise LamarckError("proposer: cma needs a package of its own: pip install -r envs/search.txt") from error
-    names = numeric(space)
     draws = np.random.default_rng(seed_for(seed, "search", "cma"))
     strategy = cma.CMAEvolutionStrategy(
-        [0.5] * len(names),
+        [0.5] * len(numeric(space)),
         START,
         {
             "bounds": [0, 1],
@@ -48,23 +63,27 @@ def sample(
         },
     )
     asked = strategy.ask(number=count)
-    for round_worths in told:
-        finite = [worth for worth in round_worths if worth is not None]
-        worst = min(finite, default=0.0) - 1
-        strategy.tell(asked, [-(worst if worth is None else worth) for worth in round_worths])
+    for worths in told:
+        worst = min((worth for worth in worths if worth is not None), default=0.0) - 1
+        strategy.tell(asked, [-(worst if worth is None else worth) for worth in worths])
         asked = strategy.ask(number=count)
-    rng = random.Random(seed_for(seed, "search", "choices", str(len(told))))
-    return [_values(space, dict(zip(names, point, strict=True)), leading, rng) for point in asked]
+    return strategy, asked
 
 
-def _values(space: Space, shares: Mapping[str, float], leading: Values | None, rng: random.Random) -> Values:
+def _values(space: Space, point: Sequence[float], leading: Values | None, rng: random.Random) -> Values:
+    shares = dict(zip(numeric(space), point, strict=True))
     values: dict[str, Value] = {}
     for name, key in space.items():
-        if isinstance(key, Number | Integer):
-            values[name] = key.value_at(min(max(float(shares[name]), 0.0), 1.0))
+        if name in shares:
+            values[name] = _at(key, shares[name])
         elif leading is None:
             values[name] = key.draw(rng)
         else:
             kept = leading[name]
             values[name] = key.mutate(kept, rng) if rng.random() < 1 / len(space) else kept
     return values
+
+
+def _at(key: Number | Integer | Choice, share: float) -> Value:
+    assert not isinstance(key, Choice)  # it has no share
+    return key.value_at(min(max(float(share), 0.0), 1.0))

@@ -123,3 +123,27 @@ def test_a_generation_may_have_a_strategy_of_its_own() -> None:
 def test_a_lower_budget_holds_for_all_that_follow() -> None:
     budget = Budget(device_seconds=100, overrides={3: 50})
     assert [budget.of(generation) for generation in (1, 2, 3, 4)] == [100, 100, 50, 50]
+
+
+def test_a_tiny_founders_recipe_is_a_file_whose_keys_are_its_own(tmp_path: Path) -> None:
+    """By value: the digest is that of a founder whose keys stand in the configuration."""
+    recipe, path = tmp_path / "recipe.yaml", tmp_path / "config.yaml"
+    recipe.write_text("learning_rate: 0.004\nlayers: 3\nsteps: 77\n")
+    skills = {"kind": "tiny", "skills": DEFAULT["founder"]["skills"]}
+    path.write_text(yaml.safe_dump(DEFAULT | {"founder": skills | {"recipe": str(recipe), "steps": 99}}))
+    found = load_config(path).founder
+    path.write_text(yaml.safe_dump(DEFAULT | {"founder": skills | {"learning_rate": 0.004, "layers": 3, "steps": 99}}))
+    assert found == load_config(path).founder and found.digest() == load_config(path).founder.digest()
+
+
+@pytest.mark.parametrize("text", ["learning_rat: 1", "kind: local", "- a list", ""])
+def test_a_recipe_of_anything_else_is_refused(tmp_path: Path, text: str) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(text)
+    founder = DEFAULT["founder"] | {"recipe": str(recipe)}
+    assert "has keys of these alone: batch_size, context" in refused(tmp_path, DEFAULT | {"founder": founder})
+
+
+def test_a_recipe_belongs_to_tiny_founders_and_is_the_name_of_a_file(tmp_path: Path) -> None:
+    assert "name a file" in refused(tmp_path, DEFAULT | {"founder": DEFAULT["founder"] | {"recipe": 3}})
+    assert "unknown key" in refused(tmp_path, DEFAULT | {"founder": {"kind": "local", "path": "x", "recipe": "y"}})

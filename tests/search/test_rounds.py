@@ -147,11 +147,11 @@ def test_a_candidate_that_comes_to_the_baseline_is_one_member_with_it() -> None:
 
 def test_proposals_are_the_same_again_and_differ_from_all_before() -> None:
     file = load(space=VALUES["space"] | {"size": {"kind": "integer", "low": 1, "high": 3}}).file
-    first = propose(file, 1, {})
-    assert first == propose(file, 1, {})
+    first = propose(file, [])
+    assert first == propose(file, [])
     assert len({tuple(each.values.items()) for each in first}) == 4
     with pytest.raises(LamarckError, match="no 4 candidates that were not tried yet"):
-        propose(file, 2, {each.name: Result(each, 0.0, 2) for each in first})
+        propose(file, [{each.name: Result(each, 0.0, 2) for each in first}])
 
 
 def test_a_candidate_that_cannot_be_raised_is_counted_and_the_others_go_on() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from lamarck.errors import LamarckError
 from lamarck.search.propose import Result, propose
-from lamarck.search.sampler import sample
+from lamarck.search.sampler import centre, sample
 from lamarck.search.space import Choice, Integer, Number, Space, Value
 from tests.search.test_rounds import load, project  # noqa: F401
 
@@ -37,6 +37,8 @@ def test_it_moves_to_what_is_better_and_stays_in_range() -> None:
         distances.append(sum(far) / len(far))
         told.append([-each for each in far])
     assert distances[-1] < distances[0] / 3
+    found = centre(SPACE, 1, 11, told, {"a": 0, "b": 1, "c": 0, "d": "y"})
+    assert abs(number(found["a"]) - 0.9) < 0.2 and found["d"] == "y"
 
 
 def test_what_could_not_be_raised_counts_as_worse_than_all_others() -> None:
@@ -59,12 +61,19 @@ def test_a_round_takes_the_leader_along_and_asks_for_the_rest() -> None:
     space = {key: value.model_dump() for key, value in (("size", Integer(kind="integer", low=3000, high=9000)),)}
     space["writing_share"] = {"kind": "number", "low": 0.1, "high": 1}
     search = load(proposer="cma", space=space)
-    first = propose(search.file, 1, {})
+    first = propose(search.file, [])
     assert [each.name for each in first] == ["r1-c01", "r1-c02", "r1-c03", "r1-c04"]
     results = {each.name: Result(each, float(n == 2), 2) for n, each in enumerate(first) if n != 3}
-    second = propose(search.file, 2, results)
+    second = propose(search.file, [results])
     assert second[0] == first[2] and [each.name for each in second[1:]] == ["r2-c02", "r2-c03", "r2-c04"]
-    assert {each.how for each in second[1:]} == {"sampled"} and second == propose(search.file, 2, results)
+    # The leader's second result, however bad, changes nothing of what the first round was told.
+    again = {second[0].name: Result(second[0], -99.0, 2)} | {each.name: Result(each, 0.0, 2) for each in second[1:]}
+    third = propose(search.file, [results, again])
+    other = again | {second[0].name: Result(second[0], 99.0, 2)}
+    assert [dict(each.values) for each in third[1:]] == [
+        dict(each.values) for each in propose(search.file, [results, other])[1:]
+    ]
+    assert {each.how for each in second[1:]} == {"sampled"} and second == propose(search.file, [results])
 
 
 @pytest.mark.parametrize(
