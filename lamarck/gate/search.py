@@ -47,7 +47,7 @@ class Freedom(PlanPart):
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
 
-class Round(PlanPart):
+class PlannedRound(PlanPart):
     """The largest set of members of one round, or of a comparison on fresh founders: it is the campaign `campaign`."""
 
     campaign: str
@@ -74,7 +74,7 @@ class SearchPlan(Planned):
     strategy: str
     recipe: str
     space: dict[str, Freedom]
-    rounds: tuple[Round, ...]
+    rounds: tuple[PlannedRound, ...]
     trainings: int
     device_seconds: float
 

@@ -9,7 +9,7 @@ from lamarck.gate.approval import Approver
 from lamarck.gate.approve import answer
 from lamarck.gate.check import asked_of_search, check_approval
 from lamarck.gate.planned import plan_text
-from lamarck.gate.search import PROMPTS, Freedom, Round, SearchPlan, fixed_recipe, fixed_strategy, taught
+from lamarck.gate.search import PROMPTS, Freedom, PlannedRound, SearchPlan, fixed_recipe, fixed_strategy, taught
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.generation import APPROVALS, SEARCHES
 from lamarck.search.file import Search
@@ -19,7 +19,7 @@ from lamarck.search.space import Key
 AskOnce = Callable[[SearchPlan], str]
 
 
-def search_plan(search: Search, rounds: Iterable[Round]) -> SearchPlan:
+def search_plan(search: Search, rounds: Iterable[PlannedRound]) -> SearchPlan:
     """`rounds`: all that may ever be raised for it, in their order."""
     space = {name: _freedom(key) for name, key in search.file.space.items()}
     if search.file.writer:
@@ -45,7 +45,7 @@ def search_plan(search: Search, rounds: Iterable[Round]) -> SearchPlan:
     )
 
 
-def largest_rounds(search: Search) -> list[Round]:
+def largest_rounds(search: Search) -> list[PlannedRound]:
     """The largest set of members of every round that chooses."""
     file = search.file
     return [
@@ -54,16 +54,16 @@ def largest_rounds(search: Search) -> list[Round]:
     ]
 
 
-def largest_final(search: Search) -> Round:
+def largest_final(search: Search) -> PlannedRound:
     """The winner beside the baseline, on founders that chose nothing."""
     return largest(search, "final", 2, search.file.fresh_seeds, int(search.file.scored[1:]))
 
 
-def largest(search: Search, which: str, arms: int, seeds: tuple[int, ...], generations: int) -> Round:
+def largest(search: Search, which: str, arms: int, seeds: tuple[int, ...], generations: int) -> PlannedRound:
     members = arms * len(seeds)
     each = 1 + search.base.control  # its control arm, too
     ceilings = sum(search.base.budget.of(number) for number in range(1, generations + 1))
-    return Round(
+    return PlannedRound(
         campaign=search.campaign_file(which).stem,
         seeds=seeds,
         members=members,

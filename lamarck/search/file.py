@@ -17,7 +17,7 @@ from lamarck.lineage.configured import merged, value_at
 from lamarck.lineage.generation import RESULTS, SEARCHES
 from lamarck.search.sampler import numeric
 from lamarck.search.space import Key, Values, nested
-from lamarck.search.writer import Writer
+from lamarck.search.writer import PromptWriter
 from lamarck.suites.suite import is_exam
 
 BASELINE = "default"
@@ -39,7 +39,7 @@ class SearchFile(Section):
         description="random: independent draws. evolution: later rounds change and cross those that lead. cma: CMA-ES "
         "for numbers, and choices from who leads."
     )
-    writer: Writer | None = Field(
+    writer: PromptWriter | None = Field(
         None, description="Of evolution: a model that rewrites prompts from what was refused and lost. None: none does."
     )
     candidates: int = Field(ge=2, description="Of every round.")

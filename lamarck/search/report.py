@@ -10,7 +10,7 @@ from lamarck.search.file import BASELINE, Search
 from lamarck.search.proxy import FEWEST, spearman
 from lamarck.search.run import FINAL, Round, rounds
 from lamarck.search.space import Values
-from lamarck.search.words import Change, changes
+from lamarck.search.words import ValueChange, changes
 
 
 class CandidateLine(NamedTuple):
@@ -25,7 +25,7 @@ class CandidateLine(NamedTuple):
     parents: tuple[str, ...]
     how: str
     values: Values
-    changed: tuple[Change, ...]
+    changed: tuple[ValueChange, ...]
     difference: float | None
     low: float | None
     high: float | None

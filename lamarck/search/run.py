@@ -10,7 +10,7 @@ from lamarck.campaign.ledger import failed, read_ledger
 from lamarck.campaign.members import Campaign, load_campaign
 from lamarck.campaign.run import Ask, next_members, run_campaign
 from lamarck.config.prompts import Prompts, load_prompts
-from lamarck.curriculum.refused import Refused, read_refused, refused_path
+from lamarck.curriculum.refused import RejectedLine, read_refused, refused_path
 from lamarck.errors import LamarckError
 from lamarck.files import read_json, write_changed, write_text
 from lamarck.gate.approval import Approver
@@ -94,9 +94,9 @@ def write_prompts(search: Search, each: Round) -> None:
         write_text(search.prompts / f"{name}.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
-def _evidence(campaigns: Sequence[Campaign], arm: str) -> tuple[list[Refused], dict[str, float]]:
+def _evidence(campaigns: Sequence[Campaign], arm: str) -> tuple[list[RejectedLine], dict[str, float]]:
     """What teachers under a candidate had refused, and the points that it lost to the baseline, task by task."""
-    refused: list[Refused] = []
+    refused: list[RejectedLine] = []
     lost: dict[str, list[float]] = {}
     for campaign in campaigns:
         for name, seed in campaign.lineages:

@@ -17,7 +17,7 @@ from lamarck.config.section import Section, check_section
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular, write_changed
 from lamarck.gate.approval import Approver
-from lamarck.gate.search import Round as Largest
+from lamarck.gate.search import PlannedRound
 from lamarck.run_lock import holding
 from lamarck.search.approval import AskOnce, ask_once, largest, largest_rounds, search_plan
 from lamarck.search.file import Search, SearchFile, search_of
@@ -78,7 +78,7 @@ class Study:
         return self.drawn.directory
 
     @cached_property
-    def largest(self) -> list[Largest]:
+    def largest(self) -> list[PlannedRound]:
         """All that may ever be raised."""
         arms = 1 + len(self.file.methods)
         return [
@@ -171,7 +171,7 @@ def winners(study: Study, number: int) -> list[Candidate]:
     ]
 
 
-class Progress(NamedTuple):
+class StudyProgress(NamedTuple):
     """All that has begun: the rounds of every search, and the comparison of each repeat."""
 
     drawn: list[Round]
@@ -185,9 +185,9 @@ class Progress(NamedTuple):
         yield from (each for each in self.finals if each)
 
 
-def progress(study: Study) -> Progress:
+def progress(study: Study) -> StudyProgress:
     paths = [final.campaign_file(FINAL) for final in study.finals]
-    return Progress(
+    return StudyProgress(
         rounds(study.drawn),
         {(part.method, part.repeat): rounds(part.search) for part in study.parts},
         [load_campaign(path) if path.exists() else None for path in paths],
@@ -210,7 +210,7 @@ class Forecast(NamedTuple):
     measured: int
 
 
-def forecast(study: Study, done: Progress) -> Forecast:
+def forecast(study: Study, done: StudyProgress) -> Forecast:
     missing = [(members(study.drawn.file) - spent(done.drawn)[0], study.drawn.file.read_in_rounds)]
     for part in study.parts:
         raised = spent(done.searches[part.method, part.repeat])[0]

@@ -12,10 +12,10 @@ from lamarck.campaign.ledger import read_ledger
 from lamarck.campaign.table import CONFIDENCE, finished
 from lamarck.search.file import BASELINE
 from lamarck.search.proxy import FEWEST, Proxy, proxy
-from lamarck.search.study import Forecast, Progress, Study, forecast, spent, trainings
+from lamarck.search.study import Forecast, Study, StudyProgress, forecast, spent, trainings
 
 
-class Comparison(NamedTuple):
+class MethodComparison(NamedTuple):
     """Of exam scores, in points: `first` less `second`, one value a repeat, the mean over its fresh founders."""
 
     first: str
@@ -35,13 +35,13 @@ class Found(NamedTuple):
     proxy: Proxy | None
     repeats: int
     of: int
-    comparisons: list[Comparison]
+    comparisons: list[MethodComparison]
     cost: dict[str, list[float]]
     trainings: int
     forecast: Forecast
 
 
-def study_report(study: Study, done: Progress) -> Found:
+def study_report(study: Study, done: StudyProgress) -> Found:
     exams = {number: values for number, values in _exams(study, done).items() if values}
     names = [BASELINE, *study.file.methods]
     pairs = [(second, first) for first, second in combinations(names, 2)]
@@ -62,7 +62,7 @@ def _drawn_members(study: Study) -> int:
     return (1 + study.file.correlation.strategies) * len(study.file.correlation.seeds)
 
 
-def _proxy(study: Study, done: Progress) -> Proxy | None:
+def _proxy(study: Study, done: StudyProgress) -> Proxy | None:
     """Over the strategies that were raised on every founder; None where they are too few."""
     campaign = done.drawn[0].campaign
     if campaign is None:
@@ -80,7 +80,7 @@ def _proxy(study: Study, done: Progress) -> Proxy | None:
     return proxy(both[:, :, 0], both[:, :, 1])
 
 
-def _exams(study: Study, done: Progress) -> dict[int, dict[str, float]]:
+def _exams(study: Study, done: StudyProgress) -> dict[int, dict[str, float]]:
     """Repeat -> arm -> its mean exam score over the fresh founders; empty where one is missing."""
     found: dict[int, dict[str, float]] = {}
     for number, (final, campaign) in enumerate(zip(study.finals, done.finals, strict=True), start=1):
@@ -95,17 +95,17 @@ def _exams(study: Study, done: Progress) -> dict[int, dict[str, float]]:
     return found
 
 
-def _comparison(first: str, second: str, exams: Iterable[Mapping[str, float]]) -> Comparison:
+def _comparison(first: str, second: str, exams: Iterable[Mapping[str, float]]) -> MethodComparison:
     values = [scores[first] - scores[second] for scores in exams]
     mean = sum(values) / len(values)
     if len(set(values)) < 2:
-        return Comparison(first, second, values, mean, None, None, None, None)
+        return MethodComparison(first, second, values, mean, None, None, None, None)
     bounds = stats.ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
     p_value = float(stats.wilcoxon(values).pvalue)
-    return Comparison(first, second, values, mean, float(bounds.low), float(bounds.high), p_value, None)
+    return MethodComparison(first, second, values, mean, float(bounds.low), float(bounds.high), p_value, None)
 
 
-def _with_holm(found: Sequence[Comparison]) -> list[Comparison]:
+def _with_holm(found: Sequence[MethodComparison]) -> list[MethodComparison]:
     logs = {f"{each.first}/{each.second}": -float(np.log(each.p_value)) for each in found if each.p_value is not None}
     adjusted = holm(logs, len(found))
     return [each._replace(p_holm=adjusted.get(f"{each.first}/{each.second}")) for each in found]
@@ -143,7 +143,7 @@ def _proxy_sentence(found: Proxy | None) -> str:
     )
 
 
-def _row(each: Comparison) -> str:
+def _row(each: MethodComparison) -> str:
     interval = "" if each.low is None else f"[{each.low:+.1f}, {each.high:+.1f}]"
     p_values = ["" if p is None else f"{p:.3f}" for p in (each.p_value, each.p_holm)]
     ahead = f"{sum(value > 0 for value in each.values)}/{len(each.values)}"

@@ -11,7 +11,7 @@ from lamarck.gate.search import RECIPE
 from lamarck.search.space import Value, Values
 
 
-class Change(NamedTuple):
+class ValueChange(NamedTuple):
     """`meaning` is the first sentence of the key's own description; empty where it has none."""
 
     key: str
@@ -31,10 +31,12 @@ class Change(NamedTuple):
         return f"`{self.key}` is {shown(self.after)} instead of {shown(self.before)}{told}{meaning}"
 
 
-def changes(before: Values, after: Values) -> list[Change]:
+def changes(before: Values, after: Values) -> list[ValueChange]:
     """The keys whose values differ, in the order of `after`."""
     return [
-        Change(key, before.get(key), value, meaning_of(key)) for key, value in after.items() if before.get(key) != value
+        ValueChange(key, before.get(key), value, meaning_of(key))
+        for key, value in after.items()
+        if before.get(key) != value
     ]
 
 

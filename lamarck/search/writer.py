@@ -16,7 +16,7 @@ from lamarck.config.section import Section, check_section
 from lamarck.errors import LamarckError
 
 if TYPE_CHECKING:
-    from lamarck.curriculum.refused import Refused
+    from lamarck.curriculum.refused import RejectedLine
     from lamarck.curriculum.screen import Contamination
     from lamarck.engine import Engine
 
@@ -25,7 +25,7 @@ SHOWN, SHOWN_CHARACTERS = 12, 300  # refused texts, and how much of each
 UNCHANGED = "As its parent's: the writer gave none that could be used."
 
 
-class Writer(Section):
+class PromptWriter(Section):
     """Who rewrites prompts: a model directory, behind the configuration's engine."""
 
     model: str = Field(description="Directory of the model; with the engine `server`, what that serves.")
@@ -36,7 +36,7 @@ class Writer(Section):
 
 
 def rewrite(
-    writer: Writer, engine: "Engine", before: Prompts, request: str, held_out: "Contamination", seed: int
+    writer: PromptWriter, engine: "Engine", before: Prompts, request: str, held_out: "Contamination", seed: int
 ) -> Prompts:
     """The first of `tries` answers to `request` that can be used; else `before`, and its description says so."""
     for attempt in range(writer.tries):
@@ -67,7 +67,7 @@ def read_written(text: str, held_out: "Contamination") -> Prompts:
     return found
 
 
-def asked(before: Prompts, refused: Sequence["Refused"], lost: Mapping[str, float]) -> str:
+def asked(before: Prompts, refused: Sequence["RejectedLine"], lost: Mapping[str, float]) -> str:
     """What the writer is told: the prompts, what was refused with why, and the tasks on which points were lost."""
     values = before.model_dump(mode="json", exclude_defaults=True)
     lines = [

@@ -16,7 +16,7 @@ from lamarck.gate.campaign import campaign_plan, member_of
 from lamarck.gate.check import Admitted, HumanAnswer, asked_of_search, check_gate, check_trained
 from lamarck.gate.plan import PlanInputs, build_plan
 from lamarck.gate.planned import plan_digest, plan_text
-from lamarck.gate.search import Freedom, Round, SearchPlan, fixed_recipe, fixed_strategy, taught
+from lamarck.gate.search import Freedom, PlannedRound, SearchPlan, fixed_recipe, fixed_strategy, taught
 from lamarck.lineage.generation import CampaignStep, Generation, description_file
 from tests.gate.project import G1, ME, write_curriculum
 
@@ -47,7 +47,9 @@ def approve_search(**changes: Any) -> SearchPlan:
     config = settings()
     strategy = load_strategy(Path(config.strategy))
     made = build_plan(config, CHILD, PlanInputs(G1.weights, None, CHILD.curriculum, None, None))
-    first = Round(campaign="breed-r2", seeds=(1,), members=1, trainings=1, device_seconds=made.budget.device_seconds)
+    first = PlannedRound(
+        campaign="breed-r2", seeds=(1,), members=1, trainings=1, device_seconds=made.budget.device_seconds
+    )
     plan = SearchPlan(
         search="breed",
         command="run",

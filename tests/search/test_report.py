@@ -6,7 +6,7 @@ import pytest
 
 from lamarck.commands import search as command
 from lamarck.search.report import as_markdown, described, report, tree, winner_words
-from lamarck.search.words import Change, meaning_of
+from lamarck.search.words import ValueChange, meaning_of
 from tests.search.test_rounds import load, play, project  # noqa: F401
 
 NAMES = ("r1-c01", "r1-c02", "r1-c03", "r1-c04")
@@ -71,4 +71,4 @@ def test_meanings_are_the_first_sentences_of_the_keys_own_descriptions() -> None
     assert meaning_of("ordering").endswith("(curriculum learning, Bengio et al. 2009)")
     assert meaning_of("answers.choose").startswith("first: the first that is verified")
     assert meaning_of("skills.nothing.of.this") == ""
-    assert Change("replay_per_cell", 0, 30, "").sentence == "`replay_per_cell` is 30 instead of 0"
+    assert ValueChange("replay_per_cell", 0, 30, "").sentence == "`replay_per_cell` is 30 instead of 0"

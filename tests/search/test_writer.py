@@ -10,18 +10,18 @@ import yaml
 from lamarck.campaign.members import load_campaign
 from lamarck.campaign.run import next_members
 from lamarck.config.prompts import Prompts, load_prompts
-from lamarck.curriculum.refused import Refused, refused_path, write_refused
+from lamarck.curriculum.refused import RejectedLine, refused_path, write_refused
 from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_jsonl, write_text
 from lamarck.search.file import Search
 from lamarck.search.run import campaign_text, rounds, write_prompts
-from lamarck.search.writer import UNCHANGED, Writer, asked, read_written, rewrite
+from lamarck.search.writer import UNCHANGED, PromptWriter, asked, read_written, rewrite
 from tests.search.test_rounds import VALUES, line, load, play, project  # noqa: F401
 
 PROBLEM = "Sort these eleven words by their length and then by their last letter: pear, fig, plum"
 HELD_OUT = Contamination([PROBLEM])
-ROW = Refused(reason="wrong", skill="list_ops", difficulty=3, number=4, why="7, not 8", text="a text")
+ROW = RejectedLine(reason="wrong", skill="list_ops", difficulty=3, number=4, why="7, not 8", text="a text")
 GOOD = "Some thoughts.\n```yaml\nwrite: 'Short. {request}'\nsolve: 'Slowly. {problem}'\n```\n"
 
 
@@ -61,7 +61,7 @@ def test_what_is_more_than_prompts_is_refused(answer: str, sentence: str) -> Non
 
 def test_a_writer_that_fails_leaves_the_parents_prompts() -> None:
     before = Prompts(write="Before. {request}")
-    writer = Writer(model="m", tries=2)
+    writer = PromptWriter(model="m", tries=2)
     assert rewrite(writer, Scripted("no", GOOD), before, "?", HELD_OUT, 1).write == "Short. {request}"
     kept = rewrite(writer, Scripted("no", "neither"), before, "?", HELD_OUT, 1)
     assert (kept.write, kept.description) == ("Before. {request}", UNCHANGED)
