@@ -180,7 +180,7 @@ def winner_sentence(search: Search, found: Report) -> str:
     ruler = f"the exam {search.file.exam.rstrip('/').rpartition('/')[2]}" if search.file.exam else "the suite"
     return (
         f"The winner, {row.arm}, on {row.pairs} founders that chose nothing, by {ruler}: {row.difference:+.1f} points "
-        f"to the baseline{bounds}: {row.verdict}."
+        f"to the baseline{bounds}: {row.verdict or 'no difference shown'}."
     )
 
 
