@@ -150,8 +150,12 @@ def test_a_search_is_rounds_of_campaigns_and_a_final_on_fresh_founders(project: 
     assert "points to the baseline" in text
     assert [path.name for path in (project.root / "approvals").rglob("breed*.ok")] == ["breed.ok"]
     # One member after the other, not one stage after the other.
-    log = (project.root / "logs/campaigns/breed-r1.log").read_text()
-    assert log.index("rule eval:") < log.rindex("rule curriculum:")
+    members = project.root / "results/campaigns/breed-r1"
+    scored, written = (
+        sorted(path.stat().st_mtime_ns for path in members.glob(f"*/s1/g1/{name}"))
+        for name in ("eval.json", "curriculum.jsonl")
+    )
+    assert len(scored) == len(written) == 3 and scored[0] < written[1] and scored[1] < written[2]
     # The campaign before had made two of the three founders.
     assert len(list((project.root / "results/founders").iterdir())) == 3
     found = json.loads(project.run("lamarck", "search", "report", "breed", "--json").stdout)
