@@ -161,7 +161,7 @@ try:
             # A token that may not write is said now, not after hours of training.
             check_may_write(CONF.publish.repo, CONF.publish.public)
         if STANDING.state != "work":
-            if STANDING.state == "gate" and not workflow.dryrun:
+            if STANDING.state == "gate" and not DRY_RUN:
                 remember_start(CONFIG, PROFILE)
             print(next_step(CONF, CONFIG, STANDING, PROFILE), file=sys.stderr)
 except LamarckError as error:
