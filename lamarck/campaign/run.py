@@ -4,7 +4,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -47,33 +48,42 @@ def run_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask,
     record_campaign(load_config(configfile), configfile, campaign.name)
 
 
+@dataclass
+class _Unfinished:
+    """Members that a run raises, entered as soon as they are finished: one that is cut short leaves them in the ledger.
+
+    `since`: when the last ones were, in seconds of the monotonic clock.
+    """
+
+    campaign: Campaign
+    members: list[Key]
+    since: float
+
+    def enter_raised(self) -> None:
+        self.enter([key for key in self.members if _is_raised(self.campaign, key)])
+
+    def enter(self, raised: Sequence[Key]) -> None:
+        if not raised:
+            return
+        now = time.monotonic()
+        append(self.campaign, raised, round((now - self.since) / len(raised), 1))
+        self.members = [key for key in self.members if key not in raised]
+        self.since = now
+
+
 def _raise(campaign: Campaign, runs: list[Key], jobs: int) -> None:
     scored = [each for key in runs for each in (campaign.read_off(*key), campaign.proxy_of(*key)) if each]
     seeds = ", ".join(map(str, sorted({seed for _, seed in runs})))
     title = f"{campaign.name}, seed {seeds}, {len(read_ledger(campaign))} members done"
     leave_out = campaign.file.failed_members == "leave out"
-    missing = list(runs)
-    entered = time.monotonic()
-
-    def enter(raised: list[Key]) -> None:
-        """As soon as they are finished: a run that is cut short leaves them in the ledger."""
-        nonlocal entered
-        if not raised:
-            return
-        now = time.monotonic()
-        append(campaign, raised, round((now - entered) / len(raised), 1))
-        entered = now
-        missing[:] = [key for key in missing if key not in raised]
-
-    def enter_raised() -> None:
-        enter([key for key in missing if _is_raised(campaign, key)])
-
+    unfinished = _Unfinished(campaign, list(runs), time.monotonic())
     _restore_plans(campaign, runs, jobs)
     targets = [str(campaign.scores_of(each)) for each in scored]
-    if _snakemake(campaign, targets, title, jobs, keep_going=leave_out, after_step=enter_raised):
-        enter(list(missing))
+    if _snakemake(campaign, targets, title, jobs, keep_going=leave_out, after_step=unfinished.enter_raised):
+        unfinished.enter(unfinished.members)
         return
-    enter_raised()
+    unfinished.enter_raised()
+    missing = unfinished.members
     first = campaign.file.arms[0].name
     if len(missing) == len(runs) or any(arm == first for arm, _ in missing):
         raise LamarckError(f"campaign {campaign.name} stopped: {_log(campaign)} says why; run it again to go on")
