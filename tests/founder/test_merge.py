@@ -99,7 +99,7 @@ def test_what_makes_it_again(file: Path, tmp_path: Path, changed: str) -> None:
         ({"models": {}}, "does not say where its models lie"),
         (
             {"models": {"base": "models/base", "first": "models/frist"}},
-            "models/frist, where .* first lies, is no directory",
+            "models/frist, where .* first lies, is not a directory",
         ),
         ({"documents": ["teis.yaml"]}, "teis.yaml, a document of .*, does not exist"),
         ({"dokuments": ["ties.yaml"]}, "unknown key 'dokuments': did you mean 'documents'"),

@@ -57,5 +57,5 @@ def test_a_merge_is_raised(at_gate: Project, tmp_path: Path) -> None:
     assert founder["weights"] == "changed since: merge"
     shutil.rmtree(project.root / "models/first")
     said = project.snakemake(check=False)
-    assert "models/first, where config/merges/founder.yaml says that first lies, is no directory" in said
+    assert "models/first, where config/merges/founder.yaml says that first lies, is not a directory" in said
     assert (project.root / "results/g1/adapter").exists()
