@@ -33,12 +33,16 @@ def opened(browser: Browser, path: Path, size: dict[str, int] = DESK, dark: bool
     assert {url.split("#")[0] for url in requests} == {path.resolve().as_uri()}
 
 
+# What has come into sight is told so after the next frame, and draws itself before the one after that.
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
+
+
 def scroll_through(page: Page) -> None:
     """Parts are drawn when they come into sight."""
     place = 0
     while place < page.evaluate("document.documentElement.scrollHeight"):
         page.evaluate(f"scrollTo(0, {place})")
-        page.wait_for_timeout(60)
+        page.evaluate(DRAWN)
         place += 600
     for browser_id in ("#items", "#outcomes"):
         if page.locator(browser_id).count():
