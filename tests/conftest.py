@@ -33,6 +33,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", type=Path, help="directory for pictures of the pages that the tests open")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def environment_as_it_was() -> Iterator[None]:
+    """What the code under test sets for its process, which ends with it elsewhere, is not another file's."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def sandbox() -> Sandbox:
     """Where it cannot be built, the tests that need it are named as not run; in CI that is a failure."""

@@ -47,6 +47,7 @@ CONSTANTS = ("", "{}", "[]", "0", "0 0 0 0", "yes", "The answer is (A).", "#### 
 
 
 COPIER = "the worked example of the request"
+IDLE_WRITER = "problems that take no work"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def degenerates(suite: Suite) -> Iterator[Degenerate]:
     problems = _by_prompt(partial(_one_problem, suite))
     yield Degenerate("one right problem a cell, over and over", problems, (ENGINEERING, TEACHING))
     if writers := _idle_writers(suite):
-        yield Degenerate("problems that take no work", _on_request(writers), (ENGINEERING, TEACHING))
+        yield Degenerate(IDLE_WRITER, _on_request(writers), (ENGINEERING, TEACHING))
     constants = _by_prompt(partial(_best_constants, suite))
     yield Degenerate("the best constant for each task", constants, (SANITY, ENGINEERING))
     kinds = {task.kind for task in (*suite.tiers.engineering.tasks, *suite.engineering_files)}

@@ -162,7 +162,7 @@ def test_every_damaged_byte_is_seen(tmp_path: Path) -> None:
 
 def test_other_files_are_no_difference(tmp_path: Path) -> None:
     save_file({"w": torch.ones(2)}, tmp_path / "weights")
-    with pytest.raises(LamarckError, match="no difference that lamarck wrote"):
+    with pytest.raises(LamarckError, match="nor a difference that lamarck wrote"):
         read_facts(tmp_path / "weights")
     with pytest.raises(LamarckError, match="does not exist"):
         read_facts(tmp_path / "missing")

@@ -231,7 +231,7 @@ def test_only_the_bytes_of_the_mutable_file_leave_the_agent_s_directory(
         ),
         ("os.remove('train.py'); os.symlink('/etc/passwd', 'train.py')", "a link in the place of train.py"),
         ("os.remove('train.py')", "removed train.py"),
-        ("os.remove('train.py'); os.mkdir('train.py')", "no file in the place of train.py"),
+        ("os.remove('train.py'); os.mkdir('train.py')", "not a file in the place of train.py"),
         ("pathlib.Path('train.py').write_bytes(bytes(2**20 + 1))", "larger than"),
         ("pathlib.Path('train.py').write_text(text + '#' * 200_000)", "larger than the 100,000 bytes"),
         ("pass", "changes nothing"),

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from lamarck.commands.report import write_report
 from lamarck.config import load_config
@@ -65,7 +65,7 @@ def test_a_child_of_two_parents_is_drawn_with_both(lineage: Path, browser: Brows
     assert before and links() == before + 3, "its circle, and a line from each parent"
     with opened(browser, PAGE) as page:
         page.goto(f"{page.url}#record/cross/g3")
-        assert "g2, control/g2" in page.locator("#record").inner_text()
+        expect(page.locator("#record")).to_contain_text("g2, control/g2")
 
 
 def test_nothing_yet(tmp_path: Path, lineage: Path, browser: Browser) -> None:
