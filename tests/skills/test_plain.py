@@ -123,8 +123,10 @@ def without_corpus(suite: Suite) -> Suite:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_who_has_none_of_the_skills_gets_next_to_nothing(name: str) -> None:
-    """The best of them for each task; the teaching tier is in the README's table. Problems that take no work earn more in
-    these suites: what, and why, stands in their ERRATA.md."""
+    """The best of them for each task; the teaching tier is in the README's table.
+
+    Problems that take no work earn more in these suites: how much, and why, stands in their ERRATA.md.
+    """
     suite = without_corpus(load_suite(SUITES / name))
     best: dict[str, float] = {}
     for each in (each for each in degenerates(suite) if each.name != IDLE_WRITER):
