@@ -11,8 +11,7 @@ from scipy import stats
 from lamarck.campaign.evidence import holm
 from lamarck.campaign.ledger import Finished, Key, read_ledger
 from lamarck.campaign.members import Arm, Campaign
-
-CONFIDENCE = 0.95
+from lamarck.campaign.t_interval import CONFIDENCE, t_interval
 
 
 class ArmRow(NamedTuple):
@@ -65,9 +64,8 @@ def _row(campaign: Campaign, arm: Arm, done: Mapping[Key, Finished], first: Arm 
     bare = bare._replace(difference=sum(differences) / len(differences), pairs=len(differences), ahead=ahead)
     if len(set(differences)) < 2:  # one pair, or pairs without any variance, tell nothing about chance
         return bare
-    bounds = stats.ttest_1samp(differences, 0).confidence_interval(CONFIDENCE)
-    p_value = float(stats.wilcoxon(differences).pvalue)
-    return bare._replace(low=float(bounds.low), high=float(bounds.high), p_value=p_value)
+    low, high = t_interval(differences)
+    return bare._replace(low=low, high=high, p_value=float(stats.wilcoxon(differences).pvalue))
 
 
 def _with_holm(compared: list[ArmRow]) -> list[ArmRow]:

@@ -11,6 +11,7 @@ from lamarck import output
 from lamarck.campaign.ledger import read_ledger
 from lamarck.campaign.members import Campaign, load_campaign
 from lamarck.campaign.run import Ask, is_approved, run_campaign, step_plan
+from lamarck.commands.typed_digest import Typed, typed_for
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.gate.approval import Approver
@@ -26,7 +27,7 @@ BEGIN, END = "<!-- {name} -->", "<!-- end of {name} -->"
 def run(
     path: Path,
     approver: Callable[[], Approver],
-    typed_digest: str | Callable[[str], str],
+    typed_digest: Typed,
     key: Path | None,
     jobs: int,
     document: Path | None,
@@ -41,13 +42,12 @@ def run(
     report(campaign, document, as_json)
 
 
-def asking(console: Console, typed_digest: str | Callable[[str], str]) -> Ask:
+def asking(console: Console, typed_digest: Typed) -> Ask:
     """How a human is asked about a step: `typed_digest` is the answer, or a function that shows a question."""
 
     def ask(campaign: Campaign, plan: CampaignPlan) -> str:
         _say(campaign, plan, console)
-        question = f"To approve all of that, type its short digest ({short(plan_digest(plan))}): "
-        return typed_digest if isinstance(typed_digest, str) else typed_digest(question)
+        return typed_for(plan, typed_digest)
 
     return ask
 

@@ -11,6 +11,7 @@ from rich.markdown import Markdown
 
 from lamarck import output
 from lamarck.arch.genome import save_genome
+from lamarck.commands.typed_digest import Typed, typed_for
 from lamarck.errors import LamarckError
 from lamarck.evolve.file import Evolving, evolution_of, load_evolution
 from lamarck.evolve.ledger import Ledger
@@ -25,8 +26,6 @@ from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import short
 from lamarck.output import tell
 from lamarck.run_lock import holding
-
-Typed = str | Callable[[str], str]
 
 
 def run(path: Path, approver: Callable[[], Approver], typed_digest: Typed, key: Path | None, as_json: bool) -> None:
@@ -51,8 +50,7 @@ def _run(
 
     def ask(plan: EvolutionPlan) -> str:
         _say_plan(plan, console)
-        question = f"To approve all of that, type its short digest ({short(plan_digest(plan))}): "
-        return typed_digest if isinstance(typed_digest, str) else typed_digest(question)
+        return typed_for(plan, typed_digest)
 
     def say(line: str) -> None:
         tell(console, f"{time.strftime('%H:%M:%S')} {line}")

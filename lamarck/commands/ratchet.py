@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lamarck import output
+from lamarck.commands.typed_digest import Typed, typed_for
 from lamarck.errors import LamarckError
 from lamarck.gate.approval import Approver
 from lamarck.gate.check import check_approval
@@ -37,7 +38,7 @@ def run(
     path: Path,
     tag: str | None,
     approver: Callable[[], Approver],
-    typed_digest: str | Callable[[str], str],
+    typed_digest: Typed,
     key: Path | None,
     ends: Until,
     as_json: bool,
@@ -49,8 +50,7 @@ def run(
 
     def ask(plan: RatchetPlan) -> str:
         _say_plan(ratchet, plan, console)
-        question = f"To approve all of that, type its short digest ({short(plan_digest(plan))}): "
-        return typed_digest if isinstance(typed_digest, str) else typed_digest(question)
+        return typed_for(plan, typed_digest)
 
     def say(line: str) -> None:
         tell(console, f"{time.strftime('%H:%M:%S')} {line}")

@@ -13,6 +13,7 @@ from rich.tree import Tree
 
 from lamarck import output, strict_yaml
 from lamarck.commands.campaign import asking, write_between
+from lamarck.commands.typed_digest import Typed, typed_for
 from lamarck.config.section import check_section
 from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
@@ -30,8 +31,6 @@ from lamarck.search.run import rounds, run_search
 
 if TYPE_CHECKING:
     from lamarck.search.report import Node
-
-Typed = str | Callable[[str], str]
 
 
 def run(
@@ -65,8 +64,7 @@ def asking_once(console: Console, typed_digest: Typed) -> AskOnce:
             f"{plan.device_seconds / 3600:.1f} device-hours in all. What a round tries hangs on the one before, and "
             f"comes from the space above. Its short digest: {short(plan_digest(plan))}.",
         )
-        question = f"To approve all of that, type its short digest ({short(plan_digest(plan))}): "
-        return typed_digest if isinstance(typed_digest, str) else typed_digest(question)
+        return typed_for(plan, typed_digest)
 
     return ask
 

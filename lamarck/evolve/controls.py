@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from lamarck.arch.costs import cost
 from lamarck.arch.genome import Genome, check_genome
+from lamarck.campaign.t_interval import t_interval
 from lamarck.evolve.ledger import Arm, Compared
-
-CONFIDENCE = 0.95
 
 
 def plain_llama(genome: Genome) -> Genome:
@@ -71,14 +70,5 @@ def differences(rows: Sequence[Compared], candidate: str) -> list[Difference]:
         }
         values = tuple(own[seed] - theirs[seed] for seed in own if seed in theirs)
         if values:
-            found.append(Difference(arm, values, *_interval(values)))
+            found.append(Difference(arm, values, *t_interval(values)))
     return found
-
-
-def _interval(values: Sequence[float]) -> tuple[float | None, float | None]:
-    if len(set(values)) < 2:
-        return None, None
-    from scipy import stats
-
-    bounds = stats.ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
-    return float(bounds.low), float(bounds.high)

@@ -1,14 +1,15 @@
 """What a search came to: its candidates with what was changed, the winner's figure on fresh founders, the proxy."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from lamarck.campaign.ledger import Finished, Key, failed, read_ledger
-from lamarck.campaign.table import CONFIDENCE, ArmRow, rows
+from lamarck.campaign.ledger import failed, read_ledger
+from lamarck.campaign.t_interval import t_interval
+from lamarck.campaign.table import ArmRow, rows
 from lamarck.search.approval import largest_final, largest_rounds
 from lamarck.search.file import BASELINE, Search
 from lamarck.search.proxy import FEWEST, spearman
-from lamarck.search.run import FINAL, Round, rounds
+from lamarck.search.run import FINAL, Round, differences, rounds
 from lamarck.search.space import Values
 from lamarck.search.words import ValueChange, changes
 
@@ -78,7 +79,7 @@ def _lines(search: Search, each: Round, known: dict[str, Values]) -> Iterable[Ca
         before = known.get(candidate.parents[0]) if candidate.parents else None
         known[candidate.name] = candidate.values
         own = differences(done, candidate.name)
-        low, high = _interval(own)
+        low, high = t_interval(own)
         yield CandidateLine(
             each.name,
             candidate.name,
@@ -93,24 +94,6 @@ def _lines(search: Search, each: Round, known: dict[str, Values]) -> Iterable[Ca
             candidate.name in lost,
             sum(row.device_seconds for (arm, _), row in done.items() if arm == candidate.name),
         )
-
-
-def differences(done: Mapping[Key, Finished], arm: str) -> list[float]:
-    """Of the scores of an arm to the baseline's, founder by founder, in points."""
-    return [
-        own.score - first.score
-        for (name, seed), own in done.items()
-        if name == arm and own.score is not None and (first := done.get((BASELINE, seed))) and first.score is not None
-    ]
-
-
-def _interval(values: Sequence[float]) -> tuple[float | None, float | None]:
-    if len(set(values)) < 2:
-        return None, None
-    from scipy import stats
-
-    bounds = stats.ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
-    return float(bounds.low), float(bounds.high)
 
 
 def _proxy_pairs(each: Round) -> list[tuple[float, float]]:

@@ -1,20 +1,21 @@
 """Rounds of candidates, each a campaign against the baseline; then the winner on founders that chose nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from lamarck.campaign.ledger import failed, read_ledger
+from lamarck.campaign.ledger import Finished, Key, failed, read_ledger
 from lamarck.campaign.members import Campaign, load_campaign
 from lamarck.campaign.run import Ask, next_members, run_campaign
 from lamarck.config.prompts import Prompts, load_prompts
 from lamarck.curriculum.refused import RejectedLine, read_refused, refused_path
 from lamarck.errors import LamarckError
-from lamarck.files import read_json, write_changed, write_text
+from lamarck.files import write_changed, write_text
 from lamarck.gate.approval import Approver
 from lamarck.gate.search import PROMPTS
+from lamarck.lineage.contents import read_scores
 from lamarck.run_lock import holding
 from lamarck.search.approval import AskOnce, ask_once, largest_final, largest_rounds, search_plan
 from lamarck.search.file import BASELINE, Search, split
@@ -107,9 +108,9 @@ def _evidence(campaigns: Sequence[Campaign], arm: str) -> tuple[list[RejectedLin
                 if taught.number and refused_path(taught.curriculum).exists():
                     refused += read_refused(taught)
             if campaign.scores_of(own).exists() and campaign.scores_of(first).exists():
-                tasks, others = (read_json(campaign.scores_of(one))["tasks"] for one in (own, first))
+                tasks, others = (read_scores(campaign.scores_of(one)).tasks for one in (own, first))
                 for task in tasks.keys() & others.keys():
-                    lost.setdefault(task, []).append(tasks[task]["score"] - others[task]["score"])
+                    lost.setdefault(task, []).append(tasks[task].score - others[task].score)
     return refused, {task: sum(each) / len(each) for task, each in lost.items()}
 
 
@@ -151,17 +152,19 @@ def _round(search: Search, name: str, candidates: list[Candidate]) -> Round:
     done = read_ledger(campaign)
     results = {}
     for each in candidates:
-        differences = [
-            own.score - first.score
-            for (arm, seed), own in done.items()
-            if arm == each.name
-            and (first := done.get((BASELINE, seed)))
-            and first.score is not None
-            and own.score is not None
-        ]
-        if differences and each.name not in failed(done):
-            results[each.name] = Result(each, sum(differences) / len(differences), len(differences))
+        own = differences(done, each.name)
+        if own and each.name not in failed(done):
+            results[each.name] = Result(each, sum(own) / len(own), len(own))
     return Round(name, candidates, campaign, results, not next_members(campaign))
+
+
+def differences(done: Mapping[Key, Finished], arm: str) -> list[float]:
+    """Of the scores of an arm to the baseline's, founder by founder, in points."""
+    return [
+        own.score - first.score
+        for (name, seed), own in done.items()
+        if name == arm and own.score is not None and (first := done.get((BASELINE, seed))) and first.score is not None
+    ]
 
 
 def campaign_text(search: Search, candidates: Sequence[Candidate], seeds: tuple[int, ...], name: str) -> str:

@@ -9,7 +9,8 @@ from scipy import stats
 
 from lamarck.campaign.evidence import holm
 from lamarck.campaign.ledger import read_ledger
-from lamarck.campaign.table import CONFIDENCE, finished
+from lamarck.campaign.t_interval import t_interval
+from lamarck.campaign.table import finished
 from lamarck.search.file import BASELINE
 from lamarck.search.proxy import FEWEST, Proxy, proxy
 from lamarck.search.study import Forecast, Study, StudyProgress, forecast, spent, trainings
@@ -100,9 +101,8 @@ def _comparison(first: str, second: str, exams: Iterable[Mapping[str, float]]) -
     mean = sum(values) / len(values)
     if len(set(values)) < 2:
         return MethodComparison(first, second, values, mean, None, None, None, None)
-    bounds = stats.ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
     p_value = float(stats.wilcoxon(values).pvalue)
-    return MethodComparison(first, second, values, mean, float(bounds.low), float(bounds.high), p_value, None)
+    return MethodComparison(first, second, values, mean, *t_interval(values), p_value, None)
 
 
 def _with_holm(found: Sequence[MethodComparison]) -> list[MethodComparison]:

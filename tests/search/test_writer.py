@@ -84,6 +84,20 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
     return serve
 
 
+def scored(points: float) -> dict[str, object]:
+    """An eval.json of one task."""
+    task = {"tier": "engineering", "score": points, "n": 1}
+    suite = {"name": "tiny", "digest": "0"}
+    return {
+        "generation": "g2",
+        "partial": False,
+        "score": points,
+        "suite": suite,
+        "tiers": {},
+        "tasks": {"lists": task},
+    }
+
+
 def test_prompts_are_written_once_from_the_parents_refusals_and_handed_down(engine: Callable[..., Scripted]) -> None:
     search = load(writer={"model": "m", "share": 1}, rounds=2)
     play_first_round(search)
@@ -97,7 +111,7 @@ def test_prompts_are_written_once_from_the_parents_refusals_and_handed_down(engi
     refused_path(taught.curriculum).parent.mkdir(parents=True)
     write_refused(refused_path(taught.curriculum), [ROW])
     for arm, score in ((parent, 40.0), ("default", 60.0)):
-        write_json(campaign.scores_of(campaign.read_off(arm, 1)), {"tasks": {"lists": {"score": score}}})
+        write_json(campaign.scores_of(campaign.read_off(arm, 1)), scored(score))
     scripted = engine(*[GOOD] * 3)
     write_prompts(search, second)
     told = scripted.prompts[0]
