@@ -16,7 +16,7 @@ from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.files import write_changed, write_text
 from lamarck.gate.approval import Approver
-from lamarck.gate.approve import answer
+from lamarck.gate.approve import answer_once
 from lamarck.gate.campaign import CampaignPlan, PlannedMember, campaign_plan, member_of
 from lamarck.gate.check import asked_of_campaign, check_approval
 from lamarck.gate.plan import read_childs_plan
@@ -175,9 +175,9 @@ def _ask(
     asked = asked_of_campaign(step, plan)
     if step.search:  # its human was asked when the search began
         check_approval(asked, step.approval)
-    elif not is_approved(step, plan):
-        typed = ask(campaign, plan)
-        answer(asked, typed, step.file, step.approval, approver(), f"campaign {campaign.name}", key)
+    else:
+        note = f"campaign {campaign.name}"
+        answer_once(asked, step.file, step.approval, lambda: ask(campaign, plan), approver, note, key)
     write_text(step.plan, plan_text(plan))
     describe(campaign)
 

@@ -73,7 +73,8 @@ def run_evolution(
         plan = make_plan(evolving, text, corpus.vocab)
         check_same(places, plan)
         asked = asked_of_evolution(plan, evolving.path)
-        answer_once(asked, plan.approval, lambda: ask(plan), approver, f"evolution {evolving.name}", key)
+        note = f"evolution {evolving.name}"
+        answer_once(asked, plan.approval, plan.approval, lambda: ask(plan), approver, note, key)
         allowance = allowed(admitted_evolution(plan, evolving.path))
         write_text(places.file, evolving.content.decode("utf-8"))
         write_text(places.plan, plan_text(plan))

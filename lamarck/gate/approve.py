@@ -88,14 +88,20 @@ def answer(
 
 
 def answer_once(
-    asked: Asked, path: Path, ask: Callable[[], str], approver: Callable[[], Approver], note: str, key: Path | None
+    asked: Asked,
+    plan: Path,
+    path: Path,
+    ask: Callable[[], str],
+    approver: Callable[[], Approver],
+    note: str,
+    key: Path | None,
 ) -> None:
     """Go on under the approval at `path`, or write the one that a human gives now: `ask` shows what is asked, and
-    returns the short digest that was typed. Errors: as `answer`."""
+    returns the short digest that was typed. `plan` is what a wrong digest is said not to be of. Errors: as `answer`."""
     try:
         check_approval(asked, path)
     except LamarckError:
-        answer(asked, ask(), path, path, approver(), note, key)
+        answer(asked, ask(), plan, path, approver(), note, key)
 
 
 def _question(plan: AnyChildsPlan, with_run: bool) -> str:

@@ -69,7 +69,8 @@ def run_night(
         if not files.plan.exists() and subject.repository.branch(branch):
             raise LamarckError(f"there is a branch {branch} already: give another --tag")
         asked = asked_of_ratchet(plan, ratchet.path)
-        answer_once(asked, plan.approval, lambda: ask(plan), approver, f"ratchet {plan.ratchet}", key)
+        note = f"ratchet {plan.ratchet}"
+        answer_once(asked, plan.approval, plan.approval, lambda: ask(plan), approver, note, key)
         session = _begin(ratchet, files, subject, admitted(plan, ratchet.path), say)
         _align_branch(session)
         mark(files, over=False)

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, digest_value, write_text
 from lamarck.gate.approval import Approver
-from lamarck.gate.approve import answer
-from lamarck.gate.check import asked_of_search, check_approval
+from lamarck.gate.approve import answer_once
+from lamarck.gate.check import asked_of_search
 from lamarck.gate.planned import plan_text
 from lamarck.gate.search import PROMPTS, Freedom, PlannedRound, SearchPlan, fixed_recipe, fixed_strategy, taught
 from lamarck.lineage.digest import suite_digest
@@ -79,12 +78,8 @@ def ask_once(
 
     Errors: LamarckError, and nothing written, when the digest typed is not the plan's."""
     path = APPROVALS / f"{SEARCHES}/{plan.search}.ok"
-    asked = asked_of_search(plan)
-    try:
-        check_approval(asked, path)
-    except LamarckError:
-        file = directory / f"{plan.search}.yaml"
-        answer(asked, ask(plan), file, path, approver(), f"search {plan.search}", key)
+    file = directory / f"{plan.search}.yaml"
+    answer_once(asked_of_search(plan), file, path, lambda: ask(plan), approver, f"search {plan.search}", key)
     write_text(directory / "plan.json", plan_text(plan))
 
 
