@@ -12,7 +12,7 @@ from lamarck.cli.campaigns import campaigns
 from lamarck.cli.evolutions import evolutions
 from lamarck.cli.groups import curricula, founders, pods, suites
 from lamarck.cli.merging import merges
-from lamarck.cli.options import DEFAULT, AsJson, ConfigFile
+from lamarck.cli.options import DEFAULT, AsJson, By, ConfigFile, Contact
 from lamarck.cli.ratchets import ratchets
 from lamarck.cli.searches import searches
 from lamarck.cli.serving import chat, serve
@@ -96,8 +96,8 @@ def review(
 @app.command()
 def approve(
     generation: str,
-    by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
-    contact: Annotated[str | None, typer.Option(help="Where you can be reached.")] = None,
+    by: By = None,
+    contact: Contact = None,
     digest: Annotated[str | None, typer.Option(help="The plan's short digest; asked for when left out.")] = None,
     note: Annotated[str, typer.Option(help="Why; kept in the approval.")] = "",
     key: Annotated[Path | None, typer.Option(help="Sign with this ssh key.")] = None,
@@ -144,7 +144,7 @@ def cross(
 def resume(
     generation: str,
     place: Annotated[str, typer.Argument(metavar="PLACE", help="DIRECTORY, or HOST:DIRECTORY, with the copy in it.")],
-    by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
+    by: By = None,
     configfile: ConfigFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:

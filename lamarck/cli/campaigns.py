@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lamarck.cli.asking import approver_of, asked
-from lamarck.cli.options import AsJson
+from lamarck.cli.options import AsJson, By, Contact, Jobs, Key
 
 campaigns = typer.Typer(no_args_is_help=True, help="Many lineages under one plan: arms side by side over seeds.")
 
@@ -18,11 +18,11 @@ Document = Annotated[Path | None, typer.Option("--write", help="Put the table in
 @campaigns.command()
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Its arms and seeds: config/campaigns/parts.yaml.")],
-    by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
-    contact: Annotated[str | None, typer.Option(help="Where you can be reached.")] = None,
+    by: By = None,
+    contact: Contact = None,
     digest: Annotated[str | None, typer.Option(help="The step's short digest; asked for when left out.")] = None,
-    key: Annotated[Path | None, typer.Option(help="Sign the approval with this ssh key.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Stages side by side; all cores when left out.")] = None,
+    key: Key = None,
+    jobs: Jobs = None,
     write: Document = None,
     as_json: AsJson = False,
 ) -> None:

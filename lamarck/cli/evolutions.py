@@ -6,15 +6,12 @@ from typing import Annotated
 import typer
 
 from lamarck.cli.asking import approver_of, asked
-from lamarck.cli.options import AsJson
+from lamarck.cli.options import AsJson, By, Contact, Key
 
 evolutions = typer.Typer(no_args_is_help=True, help="Architectures that are bred: founders, and their controls.")
 
 Name = Annotated[str, typer.Argument(help="Of an evolution that has run here.")]
-By = Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")]
-Contact = Annotated[str | None, typer.Option(help="Where you can be reached.")]
 Digest = Annotated[str | None, typer.Option(help="The plan's short digest; asked for when left out.")]
-Key = Annotated[Path | None, typer.Option(help="Sign the approval with this ssh key.")]
 
 
 @evolutions.command()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lamarck.cli.asking import approver_of, asked
-from lamarck.cli.options import AsJson
+from lamarck.cli.options import AsJson, By, Contact, Key
 
 ratchets = typer.Typer(no_args_is_help=True, help="One mutable file, improved all night, and only by what is real.")
 
@@ -20,10 +20,10 @@ def run(
     experiments: Annotated[int | None, typer.Option(min=1, help="End after so many; the next run goes on.")] = None,
     until: Annotated[str | None, typer.Option(metavar="HH:MM", help="End at that time; the next run goes on.")] = None,
     tag: Annotated[str | None, typer.Option(help="A night of its own; today and this machine when left out.")] = None,
-    by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
-    contact: Annotated[str | None, typer.Option(help="Where you can be reached.")] = None,
+    by: By = None,
+    contact: Contact = None,
     digest: Annotated[str | None, typer.Option(help="The night's short digest; asked for when left out.")] = None,
-    key: Annotated[Path | None, typer.Option(help="Sign the approval with this ssh key.")] = None,
+    key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask once, then experiment until the night is over; the same command goes on after Ctrl-C or a kill."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lamarck.cli.asking import approver_of, asked
-from lamarck.cli.options import AsJson
+from lamarck.cli.options import AsJson, By, Contact, Jobs, Key
 
 searches = typer.Typer(no_args_is_help=True, help="Strategies bred for their grandchildren.")
 
@@ -17,13 +17,13 @@ Name = Annotated[str, typer.Argument(help="Of a search that has run here.")]
 @searches.command()
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Its space: config/search/tiny.yaml.")],
-    by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
-    contact: Annotated[str | None, typer.Option(help="Where you can be reached.")] = None,
+    by: By = None,
+    contact: Contact = None,
     digest: Annotated[
         str | None, typer.Option(help="The short digest of what is asked; asked for when left out.")
     ] = None,
     key: Annotated[Path | None, typer.Option(help="Sign the approvals with this ssh key.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Stages side by side; all cores when left out.")] = None,
+    jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask once (once a step where founders are larger), raise candidates; the same command goes on where it stopped."""
@@ -36,11 +36,11 @@ def run(
 @searches.command()
 def study(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Searches side by side: config/search/breeding.yaml.")],
-    by: Annotated[str | None, typer.Option(help="Your name; asked for, or taken from git, when left out.")] = None,
-    contact: Annotated[str | None, typer.Option(help="Where you can be reached.")] = None,
+    by: By = None,
+    contact: Contact = None,
     digest: Annotated[str | None, typer.Option(help="The study's short digest; asked for when left out.")] = None,
-    key: Annotated[Path | None, typer.Option(help="Sign the approval with this ssh key.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Stages side by side; all cores when left out.")] = None,
+    key: Key = None,
+    jobs: Jobs = None,
     write: Annotated[Path | None, typer.Option(metavar="FILE", help="Also put the tables into this document.")] = None,
     report: Annotated[bool, typer.Option("--report", help="Raise nothing: show what the ledger has.")] = False,
     as_json: AsJson = False,
