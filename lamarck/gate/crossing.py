@@ -24,7 +24,6 @@ from lamarck.gate.plan import (
     PlannedBudget,
     PlannedRecipe,
     PlannedSuite,
-    count_parameters,
     parent_of_plan,
     plan_training_digest,
     read_childs_plan,
@@ -35,6 +34,7 @@ from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import short, suite_digest, weights_digest
 from lamarck.lineage.generation import Generation, parse_generation
 from lamarck.models.change import form_of
+from lamarck.models.parameters import count_parameters
 
 
 @dataclass(frozen=True)

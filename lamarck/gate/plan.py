@@ -2,15 +2,13 @@
 
 import json
 import math
-import struct
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lamarck.config import ADAMW, HERE, Config, Recipe, StageMachine
+from lamarck.config import Config
 from lamarck.config.strategy import Strategy, load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.errors import LamarckError
@@ -18,9 +16,6 @@ from lamarck.files import digest_bytes, read_regular
 from lamarck.gate.planned import Planned, parse_plan, plan_text
 from lamarck.lineage.digest import NOT_OF_TRAINING, model_digest, suite_digest, training_digest
 from lamarck.lineage.generation import Generation
-from lamarck.models.shards import read_shards
-
-TOKENS_PER_WORD = 1.5  # of subwords, in text with code: for hours and dollars, which are estimates anyway. Assumed.
 
 
 class PlanPart(BaseModel):
@@ -212,7 +207,9 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
     exam, or when what was trained of the parent, or its plan, is not given: without them it would pass for a founder,
     which has no ceiling.
     """
-    from lamarck.suites.suite import is_exam  # with every skill, which whoever only reads a plan does without
+    # Estimates and every skill, which whoever only reads a plan does without.
+    from lamarck.gate.cost import planned_cost
+    from lamarck.suites.suite import is_exam
 
     weights = inputs.weights
     previous = read_childs_plan(inputs.previous_plan) if inputs.previous_plan else None
@@ -250,85 +247,6 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
         control=arm,
     )
     return ProposedPlan(plan, strategy, read, previous)
-
-
-def planned_cost(config: Config, generation: Generation, weights: Path, items: Sequence[Item]) -> PlannedCost:
-    """Errors: LamarckError where the run does not fit the GPU that the configuration names."""
-    lengths = [len(f"{item.context} {item.prompt} {item.completion}".split()) for item in items]
-    words = sum(lengths) / len(lengths)
-    examples = config.recipe.steps * config.recipe.batch_size
-    parameters = count_parameters(weights)
-    return PlannedCost(
-        steps=config.recipe.steps,
-        examples=examples,
-        longest_words=max(lengths),
-        parameters=parameters,
-        flops=_rounded(6 * parameters * words * examples),
-        machine=_machine(config, generation, weights, words * TOKENS_PER_WORD * examples),
-        optimizer=_optimizer(config.recipe, weights),
-        then=_then(config, generation),
-    )
-
-
-# What follows estimates, which whoever only reads a plan does without.
-
-
-def _then(config: Config, generation: Generation) -> PlannedThen | None:
-    """From ceilings and prices alone: how long a text will be decides no plan. None where nothing of it is rented."""
-    from lamarck.budget.machine import dollars_per_device_hour, load_catalogue
-
-    catalogue, budget = load_catalogue(), config.budget
-    arms = 2 if config.control and generation.number else 1
-
-    def following(machine: StageMachine, most: float | None) -> PlannedStep:
-        price = dollars_per_device_hour(catalogue, machine)
-        dollars = None if most is None else _rounded(arms * most / 3600 * price)
-        return PlannedStep(gpu=machine.gpu, count=machine.count, dollars=dollars)
-
-    evaluating = following(config.machines.eval, budget.evaluating_seconds)
-    writing = following(config.machines.curriculum, budget.writing_seconds)
-    return None if evaluating.gpu == writing.gpu == HERE else PlannedThen(evaluating=evaluating, writing=writing)
-
-
-def _optimizer(recipe: Recipe, weights: Path) -> Optimizer | None:
-    from lamarck.budget.optimizer_state import optimizer_state, trained_weights_of
-    from lamarck.budget.shape import find_shape
-
-    if recipe.form == "adapter" and recipe.optimizer == ADAMW:
-        return None
-    kind, shape = recipe.optimizer.kind, find_shape(weights)
-    if shape is None:
-        return Optimizer(kind=kind, state_bytes=None, clipped=0)
-    state = optimizer_state(trained_weights_of(shape, recipe), recipe.optimizer)
-    return Optimizer(kind=kind, state_bytes=state.total, clipped=len(state.clipped))
-
-
-def _machine(config: Config, generation: Generation, weights: Path, tokens: float) -> PlannedMachine:
-    """Errors: LamarckError where the run does not fit the GPU that the configuration names."""
-    from lamarck.budget.estimate import estimate_training
-    from lamarck.budget.machine import load_catalogue
-    from lamarck.budget.memory import GIB
-    from lamarck.budget.shape import find_shape
-    from lamarck.budget.work import training_work
-
-    chosen = config.machines.train
-    shape = find_shape(weights)
-    if shape is None:
-        return PlannedMachine(gpu=chosen.gpu, count=chosen.count, memory_gib=None, device_hours=None, dollars=None)
-    most = training_work(config.recipe).tokens
-    estimate = estimate_training(config, load_catalogue(), generation.number, shape, min(round(tokens), most))
-    return PlannedMachine(
-        gpu=chosen.gpu,
-        count=chosen.count,
-        memory_gib=_rounded(estimate.memory.total / GIB),
-        device_hours=_rounded(estimate.device_hours),
-        dollars=_rounded(estimate.dollars),
-    )
-
-
-def _rounded(value: float) -> float:
-    """To three digits: more would be noise."""
-    return float(f"{value:.3g}")
 
 
 def _check_previous(generation: Generation, previous: AnyChildsPlan | None) -> None:
@@ -383,33 +301,6 @@ def _budget(config: Config, generation: Generation, previous: AnyChildsPlan | No
                 f"its parent {most:g}: no generation may have more than its parent; lower it in the configuration"
             )
     return PlannedBudget(device_seconds=asked, parent_device_seconds=allowed, **given)
-
-
-def count_parameters(weights: Path) -> int:
-    """Parameters of a model directory, from the safetensors headers: no tensor is loaded. Of weights on the hub they
-    have been counted.
-
-    Errors: LamarckError where there is no such file, or a broken one.
-    """
-    if (shards := read_shards(weights)) is not None:
-        return shards.parameters
-    files = sorted(weights.glob("*.safetensors"))
-    if not files:
-        raise LamarckError(f"{weights} has no *.safetensors: it is not a model that can be trained")
-    return sum(math.prod(shape) for path in files for shape in _shapes(path))
-
-
-def _shapes(path: Path) -> Iterator[list[int]]:
-    """Format: 8 bytes of little-endian header length, then a JSON header (huggingface/safetensors, README)."""
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            # A broken length may be any number, and reading allocates it.
-            header = json.loads(file.read(min(length, path.stat().st_size)))
-        shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
-    except (struct.error, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise LamarckError(f"{path} is not a valid safetensors file: restore it with `dvc pull`") from error
-    yield from shapes
 
 
 def read_plan(path: Path) -> Plan:

@@ -18,6 +18,7 @@ from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import digest_bytes, read_regular
 from lamarck.gate.approval import Approval
 from lamarck.gate.check import asked_of, check_approval
+from lamarck.gate.cost import planned_cost
 from lamarck.gate.plan import (
     Parent,
     Plan,
@@ -25,7 +26,6 @@ from lamarck.gate.plan import (
     PlannedCurriculum,
     PlannedStrategy,
     PlannedSuite,
-    planned_cost,
     planned_recipe,
     read_plan,
 )

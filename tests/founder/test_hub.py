@@ -12,9 +12,9 @@ import yaml
 from lamarck.config import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.files import digest_file, read_json, write_json
-from lamarck.gate.plan import count_parameters
 from lamarck.lineage.digest import weights_digest
 from lamarck.lineage.generation import WEIGHTS_RECORD
+from lamarck.models.parameters import count_parameters
 from lamarck.models.shards import SHARDS
 from tests.hub.fake import READER, FakeHub, Repository, fake_hub
 

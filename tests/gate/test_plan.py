@@ -10,10 +10,11 @@ import pytest
 
 from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_jsonl
-from lamarck.gate.plan import build_plan, count_parameters
+from lamarck.gate.plan import build_plan
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.review import run_rows
 from lamarck.lineage.generation import Generation
+from lamarck.models.parameters import count_parameters
 from tests.gate.project import (
     G1,
     append_line_end,
