@@ -9,6 +9,7 @@ from lamarck.gate.check import check_trained
 from lamarck.hub.contents import Manifest, members
 from lamarck.hub.shapes import check_json, check_shapes
 from lamarck.lineage.artifacts import SCORES, TABLE
+from lamarck.lineage.contents import ListedFiles, parse_content
 from lamarck.lineage.digest import digest_of_parts, training_digest, weights_digest
 from lamarck.lineage.freshness import hold
 from lamarck.lineage.generation import STUDENT, TRAINING_RECORD, WEIGHTS_RECORD, Generation
@@ -63,7 +64,7 @@ def _model_directory(directory: Path) -> str:
         what, digest = directory, weights_digest(directory)
     else:
         what = directory / WEIGHTS_RECORD
-        digest = digest_value(read_json(what)["files"])
+        digest = digest_value(parse_content(ListedFiles, read_json(what), str(what)).files)
     if record.digest != digest:
         raise LamarckError(f"{what} is not what its record says")
     return record.digest

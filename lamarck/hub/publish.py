@@ -5,10 +5,11 @@ from pathlib import Path
 
 from lamarck.config import Config, load_config
 from lamarck.errors import LamarckError
-from lamarck.files import canonical_json, read_json
+from lamarck.files import canonical_json
 from lamarck.hub.card import model_card
 from lamarck.hub.check import check_lineage
 from lamarck.hub.contents import MANIFEST, Manifest, make_manifest
+from lamarck.lineage.contents import read_source
 from lamarck.lineage.generation import STUDENT, WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import Published
 from lamarck.models.hub import check_may_write, connect, refusals_as_sentences
@@ -48,7 +49,7 @@ def checked_manifest(config: Config, generation: Generation) -> Manifest:
     founder = Generation(0).weights
     try:
         unscored = check_lineage(HERE, generation)
-        kinds = {founder: read_json(founder / WEIGHTS_RECORD)["kind"], STUDENT: student_kind(Path(config.suite))}
+        kinds = {founder: read_source(founder / WEIGHTS_RECORD).kind, STUDENT: student_kind(Path(config.suite))}
         withheld = {directory for directory, kind in kinds.items() if kind not in ("tiny", "shipped")}
         return make_manifest(HERE, generation, unscored, withheld)
     except LamarckError as error:

@@ -9,15 +9,10 @@ from rich.text import Text
 
 from lamarck.config import Config
 from lamarck.eval.compare import Comparison, check_same_ruler, compare, interval
-from lamarck.files import read_jsonl
-from lamarck.lineage.contents import read_scores
+from lamarck.lineage.contents import read_samples, read_scores
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
 from lamarck.lineage.generation import Generation
 from lamarck.suites.suite import suite_kinds, suite_weights
-
-
-def read_samples(path: Path) -> list[dict[str, Any]]:
-    return [row for _, row in read_jsonl(path)]
 
 
 def scored_generations(config: Config) -> list[Generation]:
