@@ -30,6 +30,7 @@ from lamarck.gate.standing import (
     what_they_wait_for,
 )
 from lamarck.lineage.artifacts import (
+    CAMPAIGN_RESULT,
     EXAM_FILES,
     arms,
     exam_kind,
@@ -149,7 +150,18 @@ try:
             ),
         ]
         SUMMARY = Made(SUMMARY_FILES, why_stale(CONF) is not None, (), lambda: False)
-        TIMES = ContentTimes([*(made(each, CONF) for each in ARTIFACTS), SUMMARY])
+        SHOWN = [
+            Made(
+                tuple(CAMPAIGN_RESULT.paths(name).values()),
+                CAMPAIGN_RESULT.why_stale(name) is not None,
+                (),
+                lambda: False,
+            )
+            for name in CAMPAIGN_RESULT.made_here()
+        ]
+        TIMES = ContentTimes(
+            [*(made(each, CONF) for each in ARTIFACTS), SUMMARY, *SHOWN]
+        )
         decide_by(TIMES)
         if not DRY_RUN:
             for edited in keep_edits(ARTIFACTS):
@@ -251,6 +263,18 @@ def made_from(kind):
         return inputs_of(kind, generation_of(wildcards))
 
     return files
+
+
+def results_of_campaigns():
+    """The outputs of the rule that says what a campaign shows."""
+    return {
+        name: str(path) for name, path in CAMPAIGN_RESULT.paths("{campaign}").items()
+    }
+
+
+def result_inputs_of(wildcards):
+    found = CAMPAIGN_RESULT.inputs(wildcards.campaign)
+    return {name: str(path) for name, path in found.items()}
 
 
 def inputs_of(kind, generation):

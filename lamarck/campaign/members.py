@@ -20,14 +20,14 @@ from lamarck.config.section import Section, check_section
 from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, digest_value, read_regular
-from lamarck.lineage.artifacts import SCORES, exam_kind
+from lamarck.lineage.artifacts import LEDGER, SCORES, exam_kind
 from lamarck.lineage.configured import merged
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, CampaignStep, Generation, parse_generation
 from lamarck.lineage.inputs import primer_of
 from lamarck.lineage.kind import Kind
 from lamarck.merge.document import nearest
-from lamarck.suites.suite import is_exam
+from lamarck.suites.suite import check_is_exam
 
 CHANGEABLE = {"recipe", "control", "generations", "budget"}
 OF_ALL = {"founder", "suite", "exams"}  # of all arms alike
@@ -172,7 +172,7 @@ class Campaign:
 
     @property
     def ledger(self) -> Path:
-        return Path(self.file.ledger) if self.file.ledger else self.directory / "ledger.jsonl"
+        return Path(self.file.ledger) if self.file.ledger else self.directory / LEDGER
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.file.arms if arm.name == name)
@@ -275,8 +275,7 @@ def _base(file: CampaignFile, source: str) -> Config:
     if file.exam:
         if file.race or file.keep or file.proxies:
             raise LamarckError(f"{source}: an exam chooses nothing: leave `exam` out, or `race`, `keep` and `proxies`")
-        if not is_exam(Path(file.exam)):
-            raise LamarckError(f"{source}: exam: {file.exam} is not an exam: its suite.yaml does not say so")
+        check_is_exam(Path(file.exam), source)
         changes = {**changes, "exams": [file.exam]}
     return check_section(merged(base.model_dump(mode="json"), changes), Config, source) if changes else base
 

@@ -21,7 +21,7 @@ from lamarck.gate.campaign import CampaignPlan, PlannedMember, campaign_plan, me
 from lamarck.gate.check import asked_of_campaign, check_approval
 from lamarck.gate.plan import read_childs_plan
 from lamarck.gate.planned import plan_text
-from lamarck.lineage.artifacts import PLAN
+from lamarck.lineage.artifacts import CAMPAIGN_RESULT, PLAN
 from lamarck.lineage.dvc import record_campaign
 from lamarck.lineage.freshness import examine, is_whole_line
 from lamarck.lineage.generation import ALL_STEPS, CampaignStep, Generation, description_file
@@ -44,6 +44,8 @@ def run_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask,
         _ask(campaign, step, plan, approver, ask, key)
     while runs := next_members(campaign):
         _raise(campaign, runs, jobs)
+    if CAMPAIGN_RESULT.why_stale(campaign.name):
+        _snakemake(campaign, [str(CAMPAIGN_RESULT.path(campaign.name))], f"{campaign.name}: what it shows", jobs)
     configfile = Path(campaign.file.configfile)
     record_campaign(load_config(configfile), configfile, campaign.name)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich import box
 from rich.table import Table
@@ -11,6 +11,8 @@ from scipy import stats
 from lamarck.campaign.evidence import holm
 from lamarck.campaign.ledger import Finished, Key, read_ledger
 from lamarck.campaign.members import Arm, Campaign
+from lamarck.campaign.race import race_of
+from lamarck.campaign.racing import verdicts
 from lamarck.campaign.t_interval import CONFIDENCE, t_interval
 
 
@@ -94,7 +96,21 @@ def as_sentences(found: list[ArmRow]) -> list[str]:
     return [f"red flag: {sentence}" for row in found for sentence in row.cut_short]
 
 
-def as_markdown(campaign: Campaign, found: list[ArmRow]) -> str:
+def result_of(campaign: Campaign) -> dict[str, Any]:
+    """The table for machines, and where its race stands."""
+    said = {
+        "campaign": campaign.name,
+        "finished": finished(campaign),
+        "arms": [row._asdict() for row in rows(campaign)],
+    }
+    if not campaign.file.race:
+        return said
+    race = race_of(campaign, read_ledger(campaign))
+    return said | {"race": [standing.model_dump(mode="json") for standing in verdicts(race)]}
+
+
+def as_markdown(campaign: Campaign) -> str:
+    found = rows(campaign)
     lines = [
         f"{finished(campaign).capitalize()}.",
         "",

@@ -11,7 +11,7 @@ from lamarck.cli.options import AsJson, By, Contact, Jobs, Key
 
 campaigns = typer.Typer(no_args_is_help=True, help="Many lineages under one plan: arms side by side over seeds.")
 
-Name = Annotated[str, typer.Argument(help="Of a campaign that has run here.")]
+Name = Annotated[str, typer.Argument(help="Of a campaign that has run here, or ships.")]
 Document = Annotated[Path | None, typer.Option("--write", help="Put the table into this document, between its marks.")]
 
 
@@ -39,7 +39,7 @@ def status(name: Name, as_json: AsJson = False) -> None:
     """What is approved, and how many members are finished."""
     from lamarck.commands import campaign
 
-    campaign.status(campaign.named(name), as_json)
+    campaign.status(name, as_json)
 
 
 @campaigns.command()

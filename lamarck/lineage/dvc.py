@@ -14,7 +14,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import write_changed
 from lamarck.lineage.artifacts import trained_kind
 from lamarck.lineage.freshness import members, members_of_crosses
-from lamarck.lineage.generation import CAMPAIGNS, FOUNDERS, RESULTS, Generation
+from lamarck.lineage.generation import CAMPAIGNS, FOUNDERS, RESULTS, Generation, campaigns_here
 from lamarck.lineage.kind import Kind
 
 HEADER = """\
@@ -63,11 +63,6 @@ def stage_name(kind: Kind, generation: Generation) -> str:
     return f"{kind.name}-{generation.name.replace('/', '-')}"
 
 
-def campaigns() -> list[str]:
-    """Names of the campaigns that have run here."""
-    return sorted(path.stem for path in (RESULTS / CAMPAIGNS).glob("*/*.yaml") if path.stem == path.parent.name)
-
-
 def campaign_stage(name: str) -> str:
     return f"campaign-{name}"
 
@@ -75,7 +70,7 @@ def campaign_stage(name: str) -> str:
 def _campaign_stages() -> dict[str, Any]:
     """All of a campaign is one output, because its members come and go together; so are the founders of them all."""
     stages = {}
-    for name in campaigns():
+    for name in campaigns_here():
         directory = RESULTS / CAMPAIGNS / name
         stages[campaign_stage(name)] = _directory(f"lamarck campaign run {directory / name}.yaml", directory)
     # They are made by the campaigns that need them.

@@ -21,6 +21,7 @@ from lamarck.errors import LamarckError
 
 CONTROL = "control"
 CAMPAIGNS = "campaigns"
+SHIPPED_CAMPAIGNS = Path("config/campaigns")
 SEARCHES = "search"
 FOUNDERS = "founders"  # of campaigns: lineages that are nothing but their g0, each named by what decides it
 RESULTS = Path("results")
@@ -256,6 +257,23 @@ class CampaignStep:
     @property
     def approval(self) -> Path:
         return APPROVALS / f"{SEARCHES}/{self.search}.ok" if self.search else APPROVALS / f"{self.name}.ok"
+
+
+def campaigns_here() -> list[str]:
+    """Names of the campaigns that have run here."""
+    return sorted(path.stem for path in (RESULTS / CAMPAIGNS).glob("*/*.yaml") if path.stem == path.parent.name)
+
+
+def campaign_file(name: str) -> Path:
+    """A campaign's file: as it last ran here, else as it ships, whose ledger may be here. Errors: LamarckError."""
+    for path in (CampaignStep(name, ALL_STEPS).file, SHIPPED_CAMPAIGNS / f"{name}.yaml"):
+        if path.exists():
+            return path
+    known = ", ".join(campaigns_here()) or "none"
+    raise LamarckError(
+        f"no campaign {name!r} has run here (there is: {known}), and {SHIPPED_CAMPAIGNS} has none of that name: "
+        "`lamarck campaign run FILE`"
+    )
 
 
 def parse_generation(name: str) -> Generation:

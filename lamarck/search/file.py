@@ -18,7 +18,7 @@ from lamarck.lineage.generation import RESULTS, SEARCHES
 from lamarck.search.sampler import numeric
 from lamarck.search.space import Key, Values, nested
 from lamarck.search.writer import PromptWriter
-from lamarck.suites.suite import is_exam
+from lamarck.suites.suite import check_is_exam
 
 BASELINE = "default"
 
@@ -143,8 +143,8 @@ def search_of(
     for key, kind in file.space.items():
         for end in kind.ends:
             _check(base, strategy, {key: end}, f"{source}: space: {key}")
-    if file.exam and not is_exam(Path(file.exam)):
-        raise LamarckError(f"{source}: exam: {file.exam} is none: its own suite.yaml does not say so")
+    if file.exam:
+        check_is_exam(Path(file.exam), source)
     return Search(name, file, content, base, strategy, study, ledger)
 
 
