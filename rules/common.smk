@@ -306,8 +306,18 @@ def gate_is_open(child):
     return gate.state == "open"
 
 
+# Numbers of the gates that were found open. Snakemake asks for all of them again behind every checkpoint; a plan that it has
+# made is not made twice in one run, and whether the answer to it still holds when a training begins, the trainer asks.
+OPEN = set()
+
+
 def gates_are_open(last):
-    return all(gate_is_open(Generation(number)) for number in GATED if number <= last)
+    for number in GATED:
+        if number <= last and number not in OPEN:
+            if not gate_is_open(Generation(number)):
+                return False
+            OPEN.add(number)
+    return True
 
 
 def scores_of(number, wildcards):
