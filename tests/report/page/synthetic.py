@@ -58,7 +58,7 @@ def write_lineage(generations: int, candidates: int, items: int, outcomes: int) 
         _write_child(suite, Generation(1, f"search/r1/c{candidate:03}"), items // 10, outcomes)
 
 
-def _record(digest: str, inputs: dict[str, str], seconds: float) -> Record:
+def synthetic_record(digest: str, inputs: dict[str, str], seconds: float) -> Record:
     """Without asking git and the packages a thousand times what they are."""
     return Record(
         digest=digest,
@@ -77,7 +77,7 @@ def _write_founder(suite: Suite, outcomes: int) -> None:
         directory.mkdir(parents=True)
         save_file({"a": np.zeros((3, 4), np.float32)}, directory / "model.safetensors")
         write_json(directory / "config.json", LLAMA)
-        record = _record(weights_digest(directory), {}, 100.0)
+        record = synthetic_record(weights_digest(directory), {}, 100.0)
         source = {"kind": "tiny", "files": file_digests(directory), "record": record.model_dump(mode="json")}
         write_json(directory / WEIGHTS_RECORD, source)
     _write_scores(suite, Generation(0), outcomes)
@@ -92,7 +92,7 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
     inputs = found_kind(child).piece_digests(None, child) | {"recipe": "0" * 64}
     training = {
         "generation": child.name,
-        "record": _record(change_digest(child.change), inputs, 15.0).model_dump(mode="json"),
+        "record": synthetic_record(change_digest(child.change), inputs, 15.0).model_dump(mode="json"),
         "log": [
             {
                 "step": step,
@@ -120,7 +120,7 @@ def _write_plan(child: Generation) -> None:
     config = load_config(Path("config/default.yaml"))
     plan = build_plan(config, child, PlanInputs(child.weights, adapter, child.curriculum, previous, None))
     write_json(child.plan, plan.model_dump(mode="json"))
-    record = _record(digest_file(child.plan), PLAN.piece_digests(None, child), 0.1)
+    record = synthetic_record(digest_file(child.plan), PLAN.piece_digests(None, child), 0.1)
     write_json(child.plan.with_name("plan.record.json"), {"record": record.model_dump(mode="json")})
     approve(child, plan_digest(plan), Approver(name="A Tester"))
 
@@ -173,7 +173,7 @@ def _write_curriculum(rng: random.Random, child: Generation, items: int) -> None
         ],
         "measures": {"vendi": rng.uniform(100, 150), "novelty": rng.random()},
         "warnings": [],
-        "record": _record(digest_file(child.curriculum), inputs, 20.0).model_dump(mode="json"),
+        "record": synthetic_record(digest_file(child.curriculum), inputs, 20.0).model_dump(mode="json"),
     }
     write_json(child.card, card)
     write_text(child.dataset_card, f"The curriculum {digest_file(child.curriculum)}.\n")
@@ -214,5 +214,5 @@ def _write_scores(suite: Suite, generation: Generation, outcomes: int) -> None:
     write_json(generation.scores, scores_file)
     write_jsonl(generation.samples, rows)
     digest = scores_digest(digest_file(generation.scores), digest_file(generation.samples))
-    record = _record(digest, SCORES.piece_digests(None, generation), 8.0)
+    record = synthetic_record(digest, SCORES.piece_digests(None, generation), 8.0)
     write_json(generation.scores_record, {"record": record.model_dump(mode="json")})
