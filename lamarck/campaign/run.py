@@ -33,6 +33,10 @@ DONE = re.compile(r"^(\d+) of (\d+) steps \(")
 Ask = Callable[[Campaign, CampaignPlan], str]
 
 
+class CampaignStopped(LamarckError):
+    """A stage failed; the message names the log that says why."""
+
+
 def run_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int) -> None:
     """Go on until every member is in the ledger, `jobs` stages side by side, asking at every step that waits.
 
@@ -86,7 +90,7 @@ def _raise(campaign: Campaign, runs: list[Key], jobs: int) -> None:
     missing = unfinished.members
     first = campaign.file.arms[0].name
     if len(missing) == len(runs) or any(arm == first for arm, _ in missing):
-        raise LamarckError(f"campaign {campaign.name} stopped: {_log(campaign)} says why; run it again to go on")
+        raise CampaignStopped(f"campaign {campaign.name} stopped: {_log(campaign)} says why; run it again to go on")
     append_failed(campaign, missing)
 
 
@@ -272,5 +276,5 @@ def _snakemake(
                 on_step(1)
                 after_step()
     if process.returncode and not keep_going:
-        raise LamarckError(f"campaign {campaign.name} stopped: {log} says why; run it again to go on")
+        raise CampaignStopped(f"campaign {campaign.name} stopped: {log} says why; run it again to go on")
     return process.returncode == 0

@@ -15,11 +15,12 @@ from lamarck import output
 from lamarck.commands.typed_digest import Typed, typed_for
 from lamarck.errors import LamarckError
 from lamarck.gate.approval import Approver
-from lamarck.gate.check import check_approval
+from lamarck.gate.check import asked_of_ratchet, check_approval
 from lamarck.gate.journal import journal_of
+from lamarck.gate.night import RatchetPlan, read_ratchet_plan
 from lamarck.gate.planned import plan_digest
-from lamarck.gate.ratchet import RATCHETS, RatchetPlan, asked_of_ratchet, read_ratchet_plan
 from lamarck.lineage.digest import short
+from lamarck.lineage.generation import RATCHETS
 from lamarck.output import tell
 from lamarck.ratchet.file import Ratchet, load_ratchet
 from lamarck.ratchet.ledger import read_ledger
@@ -215,8 +216,15 @@ def _say_plan(ratchet: Ratchet, plan: RatchetPlan, console: Console) -> None:
     for what, digests in (("may change", plan.subject), ("scores", plan.evaluator), ("data", plan.data)):
         for name, digest in digests.items():
             tell(console, f"  {what:<10} {name} {short(digest)}")
-    tell(console, f"  run        {plan.run_command}")
-    tell(console, f"  evaluated  {plan.eval_command} ({plan.trust})")
+    if file.chain:
+        tell(console, f"  raised     lineages of {file.chain.configfile}, to {file.chain.scored}")
+        for key, freedom in (plan.raised.space if plan.raised else {}).items():
+            tell(console, f"  {key:<28} {freedom}")
+        if plan.raised is None:
+            tell(console, "  its founder is not pretrained here: every training of an experiment asks for itself")
+    else:
+        tell(console, f"  run        {plan.run_command}")
+        tell(console, f"  evaluated  {plan.eval_command} ({plan.trust})")
     tell(console, f"  agent      {plan.agent}")
     tell(
         console,

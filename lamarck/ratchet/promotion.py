@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from lamarck.errors import LamarckError
-from lamarck.gate.ratchet import admitted, read_ratchet_plan
-from lamarck.judging.sandbox import Sandbox
+from lamarck.gate.night import read_ratchet_plan
+from lamarck.gate.ratchet import admitted
 from lamarck.ratchet.file import load_ratchet
+from lamarck.ratchet.laboratory import laboratory_of
 from lamarck.ratchet.ledger import append, read_ledger
-from lamarck.ratchet.night import DecidedLine, Ran
+from lamarck.ratchet.night import PROMOTION, DecidedLine, Ran
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.plan import check_same, make_plan, read_subject
-from lamarck.ratchet.room import ExperimentRoom
 from lamarck.ratchet.verdict import estimate
 from lamarck.seeds import seed_for
 
@@ -73,7 +73,7 @@ def promote(files: NightFiles, say: Callable[[str], None]) -> Promoted:
     plan = make_plan(ratchet, files, subject)
     check_same(files, plan)
     permit = admitted(plan, ratchet.path)
-    laboratory = ExperimentRoom(Sandbox(), ratchet.file, subject.fixed, subject.evaluation)
+    laboratory = laboratory_of(ratchet.file, files, subject)
     after = subject.repository.files(kept[-1], list(ratchet.file.mutable_files))
     path = files.promotion
     done = [line for line in read_ledger(path) if isinstance(line, Ran)]
@@ -85,7 +85,7 @@ def promote(files: NightFiles, say: Callable[[str], None]) -> Promoted:
                 raise LamarckError(
                     f"the {permit.plan.device_seconds:g} device-seconds approved for the night are spent"
                 )
-            seed = seed_for(ratchet.file.seed, "promotion", str(pair))
+            seed = seed_for(ratchet.file.seed, PROMOTION, str(pair))
             files_now = after if candidate else subject.mutable
             with permit.experiment():
                 outcome = laboratory.experiment(files_now, seed, budget, promotion.environment)

@@ -10,7 +10,7 @@ from lamarck.ratchet.ledger import append
 from lamarck.ratchet.night import DecidedLine, Night, Proposed, Ran
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.plan import Subject
-from lamarck.ratchet.room import ExperimentRoom
+from lamarck.ratchet.laboratory import Laboratory
 from lamarck.ratchet.rows import Row, rows
 
 
@@ -22,7 +22,7 @@ class Session:
     files: NightFiles
     subject: Subject
     permit: Permit
-    laboratory: ExperimentRoom
+    laboratory: Laboratory
     agent: Agent
     say: Callable[[str], None]
     lines: list[Ran | Proposed | DecidedLine]

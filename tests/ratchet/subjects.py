@@ -8,8 +8,8 @@ import yaml
 
 from lamarck.files import read_regular
 from lamarck.gate.approval import Approver
+from lamarck.gate.night import RatchetPlan
 from lamarck.gate.planned import plan_digest
-from lamarck.gate.ratchet import RatchetPlan
 from lamarck.ratchet.file import Ratchet, load_ratchet
 from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night_files import NightFiles

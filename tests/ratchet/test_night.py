@@ -19,8 +19,8 @@ from lamarck.commands.ratchet import moment_of
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.gate.approval import Approver
+from lamarck.gate.night import read_ratchet_plan
 from lamarck.gate.planned import plan_digest, plan_text
-from lamarck.gate.ratchet import read_ratchet_plan
 from lamarck.judging.sandbox import Sandbox
 from lamarck.ratchet.agents.proposal import AgentContext, told
 from lamarck.ratchet.branches import compare
