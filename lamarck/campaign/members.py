@@ -80,8 +80,8 @@ class CampaignFile(Section):
     search: str | None = Field(
         None,
         pattern=r"^[\w-]+$|^ratchet/[\w-]+\.[\w-]+$",
-        description="The search of which it is a round, and whose one approval covers all rounds; or a ratchet's night, "
-        "as ratchet/NAME.NIGHT.",
+        description="The search of which it is a round, and whose one approval covers all rounds; or a ratchet's "
+        "night, as ratchet/NAME.NIGHT.",
     )
     ledger: str | None = Field(
         None, description="The file of finished members; under the campaign's results when left out."

@@ -1,4 +1,4 @@
-"""`lamarck ratchet run|status|report|promote|compare`: one question to a human, then a night of experiments."""
+"""`lamarck ratchet run|status|report|promote|adopt|compare`: one question to a human, then a night of experiments."""
 
 import datetime
 import json
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lamarck import output
+from lamarck.commands.campaign import write_between
 from lamarck.commands.typed_digest import Typed, typed_for
 from lamarck.errors import LamarckError
 from lamarck.gate.approval import Approver
@@ -115,8 +116,9 @@ def replayed(ratchet: Ratchet, files: NightFiles) -> Night:
     return night
 
 
-def report(name: str, tag: str | None, as_json: bool) -> None:
-    """Every experiment with what it showed on fresh seeds, and what was kept."""
+def report(name: str, tag: str | None, as_json: bool, document: Path | None = None) -> None:
+    """Every experiment with what it showed on fresh seeds, and what was kept. `document`: also put the table of all
+    nights there, whose proposals are lines of a file beside it."""
     from lamarck.ratchet.verdict import estimate, interval  # numpy
 
     files = last_night(name, tag)
@@ -124,6 +126,11 @@ def report(name: str, tag: str | None, as_json: bool) -> None:
     file = ratchet.file
     plan = read_ratchet_plan(files.plan)
     found = rows(read_ledger(files.ledger), plan.base)
+    if document:
+        from lamarck.ratchet.evidence import write_evidence
+
+        lines = document.with_suffix("") / f"{name}.jsonl"
+        write_between(document, f"ratchet {name}", write_evidence(files, lines))
     if as_json:
         print(json.dumps([_row_json(ratchet, row) for row in found if row.status], indent=2))
         return
@@ -164,6 +171,16 @@ def promote(name: str, tag: str | None, as_json: bool) -> None:
         print(json.dumps(found.as_json(), indent=2))
         return
     tell(console, found.sentence)
+
+
+def adopt(name: str, tag: str | None, to: Path | None) -> None:
+    """Write what was kept, with its evidence, where configurations can name it."""
+    from lamarck.ratchet.adopt import adopt as write
+
+    files = last_night(name, tag)
+    path = write(files, to)
+    as_what = "`strategy: FILE`" if load_ratchet(files.file).file.chain else "`founder: {kind: tiny, recipe: FILE}`"
+    print(f"{path}: name it in a configuration, {as_what}")
 
 
 def compare(first: str, second: str, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""What allows a night of a ratchet: one answer before its first experiment and before its agent is asked anything. Light.
+"""What allows a night of a ratchet: one answer, before its first experiment and before its agent is asked. Light.
 
 The models of experiments lie in no lineage, unless as a founder that somebody names, so they need no approval each. A
 subject that is a strategy raises lineages: this answer lets their trainings through the gate, too, within its space.

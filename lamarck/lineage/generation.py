@@ -52,8 +52,8 @@ class Described(BaseModel):
     search: str = Field(
         "",
         pattern=r"^[\w-]*$|^ratchet/[\w-]+\.[\w-]+$",
-        description="The search whose one approval covers the campaign and its other rounds; or the ratchet's night, as "
-        "ratchet/NAME.NIGHT.",
+        description="The search whose one approval covers the campaign and its other rounds; or the ratchet's night, "
+        "as ratchet/NAME.NIGHT.",
     )
 
 
@@ -262,8 +262,10 @@ class CampaignStep:
 
     @property
     def search_plan(self) -> Path:
-        return RESULTS.joinpath(RATCHETS, *self.night) / "plan.json" if self.night else (
-            RESULTS / SEARCHES / self.search / "plan.json"
+        return (
+            RESULTS.joinpath(RATCHETS, *self.night) / "plan.json"
+            if self.night
+            else (RESULTS / SEARCHES / self.search / "plan.json")
         )
 
     @property

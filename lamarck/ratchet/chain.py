@@ -19,7 +19,7 @@ from lamarck.campaign.members import Campaign, load_campaign
 from lamarck.campaign.run import CampaignStopped, run_campaign
 from lamarck.config import Config, load_config
 from lamarck.config.section import check_section
-from lamarck.config.strategy import Strategy
+from lamarck.config.strategy import Strategy, load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, digest_value, write_changed
 from lamarck.gate.approval import Approver
@@ -54,7 +54,7 @@ def raised_by(file: RatchetFile, night: str, subject: bytes, content: bytes) -> 
     """
     assert file.chain and isinstance(file.agent, MutationAgent)
     base = base_of(file)
-    strategy = _strategy(subject)
+    strategy = _strategy(subject, base)
     for key, kind in file.agent.space.items():
         for end in kind.ends:
             _changed(strategy, key, end, f"{file.name}: agent.space: {key}")
@@ -112,7 +112,8 @@ class ChainRoom:
         started = time.monotonic()
         (content,) = mutable.values()
         try:
-            arm, campaign = self._campaign(_strategy(content), seed)
+            base = base_of(self._file)
+            arm, campaign = self._campaign(_strategy(content, base), seed, base.founder.kind == "tiny")
             run_campaign(campaign, _nobody, _ask_there, None, self._file.cores)
         except (CampaignStopped, StrategyRefused) as error:
             return ExperimentOutcome(None, str(error), time.monotonic() - started, 0.0, str(error))
@@ -122,22 +123,21 @@ class ChainRoom:
         late = f"overrun: it took more than the {budget.limit:g} seconds that it may" if seconds > budget.limit else ""
         return ExperimentOutcome(None if late else score, late, seconds, 0.0, "")
 
-    def _campaign(self, strategy: Strategy, seed: int) -> tuple[str, Campaign]:
-        """The campaign of a seed, with this strategy among its arms, and the name of that arm."""
+    def _campaign(self, strategy: Strategy, seed: int, at_once: bool) -> tuple[str, Campaign]:
+        """The campaign of a seed, with this strategy among its arms, and the name of that arm. `at_once`: the night's
+        approval covers it."""
         assert self._file.chain
         path = self._files.directory / "campaigns" / f"{campaign_name(self._file.name, self._files.tag, seed)}.yaml"
         name = strategy.digest()[:12]
         arms: dict[str, dict[str, Any]] = {}
         if path.exists():
             arms = {each["name"]: each for each in strict_yaml.load(path)["arms"]}
-        why = "a strategy of the night"
         arms[name] = {
             "name": name,
-            "why": why,
+            "why": "a strategy of the night",
             "strategy": strategy.model_dump(mode="json"),
             "scored": self._file.chain.scored,
         }
-        tiny = base_of(self._file).founder.kind == "tiny"
         values = {
             "description": f"Seed {seed} of the night {self._files.tag} of {self._file.name}.",
             "configfile": self._file.chain.configfile,
@@ -145,7 +145,7 @@ class ChainRoom:
             "seeds": [seed],
             "arms": list(arms.values()),
             "ledger": str(self._files.directory / "members.jsonl"),
-            "search": f"{RATCHETS}/{self._file.name}.{self._files.tag}" if tiny else None,
+            "search": f"{RATCHETS}/{self._file.name}.{self._files.tag}" if at_once else None,
         }
         write_changed(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
         return name, load_campaign(path)
@@ -155,13 +155,17 @@ class StrategyRefused(LamarckError):
     """The file is no strategy; the message names the key."""
 
 
-def _strategy(content: bytes) -> Strategy:
+def _strategy(content: bytes, base: Config) -> Strategy:
     """Errors: StrategyRefused."""
     try:
         strategy = check_section(strict_yaml.loads(content, "the strategy"), Strategy, "the strategy")
         strategy.wording()
     except LamarckError as error:
         raise StrategyRefused(str(error)) from error
+    # A campaign's arm says in which keys it differs, so what the configuration's strategy has cannot be taken away.
+    own, others = (each.model_dump(mode="json") for each in (strategy, load_strategy(Path(base.strategy))))
+    if merged(others, own) != own:
+        raise StrategyRefused(f"the strategy: its skills, or another list of names, are not those of {base.strategy}")
     return strategy
 
 

@@ -113,6 +113,8 @@ class Promotion(Section):
 
 
 class RatchetFile(Section):
+    circumstance: ClassVar[frozenset[str]] = frozenset({"founder"})
+
     name: str = Field(pattern=r"^[\w-]+$")
     metric: str = Field(pattern=r"^[\w./-]+$")
     metric_direction: Literal["minimize", "maximize"]
@@ -156,6 +158,11 @@ class RatchetFile(Section):
     simplicity: Simplicity = Simplicity()
     mends: int = Field(2, ge=0, description="How often the agent may mend a crash of a simple kind.")
     promotion: Promotion = Promotion()
+    founder: dict[str, str] = Field(
+        {},
+        description="Key of a tiny founder -> the constants of the Python file that it is made of, such as `WIDTH` or "
+        "`WIDTH * MLP_RATIO`: what `lamarck ratchet adopt` writes down.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "RatchetFile":
@@ -164,7 +171,9 @@ class RatchetFile(Section):
         if self.chain:
             return self._fits_the_chain()
         if not (self.run_command and self.eval_command):
-            raise ValueError("run_command and eval_command are missing: what runs the subject, and what reads its metric")
+            raise ValueError(
+                "run_command and eval_command are missing: what runs the subject, and what reads its metric"
+            )
         if (self.trust == "scored") != bool(self.hand_over):
             raise ValueError("hand_over names what is scored: `trust: scored` needs it, and nothing else has it")
         if self.trust == "printed" and (self.evaluation_files or self.answer_command):
@@ -188,9 +197,13 @@ class RatchetFile(Section):
         if self.trust != "scored" or self.metric_direction != "maximize":
             raise ValueError("chain: the suite scores it, and more is better: set `trust: scored`, `maximize`")
         if not isinstance(self.agent, MutationAgent) or len(self.mutable_files) > 1:
-            raise ValueError("chain: `agent: {kind: mutation}` changes its one file: its space is what a human approves")
+            raise ValueError(
+                "chain: `agent: {kind: mutation}` changes its one file: its space is what a human approves"
+            )
         if self.spending.kind != "wall_seconds" or self.promotion.budget or self.promotion.environment:
-            raise ValueError("chain: its lineages have ceilings of their own; budget_minutes is all there is beside them")
+            raise ValueError(
+                "chain: its lineages have ceilings of their own; budget_minutes is all there is beside them"
+            )
         return self
 
     @property

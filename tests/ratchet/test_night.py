@@ -365,6 +365,8 @@ def test_what_a_subject_says_of_itself_is_promoted_nowhere(project: Path) -> Non
     write_text(files.plan, plan_text(make_plan(made, files, read_subject(made, files))))
     with pytest.raises(LamarckError, match="is promoted nowhere"):
         commands.promote("toy", "night", as_json=True)
+    with pytest.raises(LamarckError, match="is never adopted"):
+        commands.adopt("toy", "night", None)
 
 
 def test_an_agent_s_prompt_fits_one_word_of_a_command_line() -> None:
