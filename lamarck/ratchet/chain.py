@@ -33,6 +33,7 @@ from lamarck.ratchet.night import seeds_of
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.room import ExperimentOutcome
 from lamarck.search.approval import freedom_of
+from lamarck.search.space import Value, nested
 
 SIDES = 2  # a seed is one of a candidate, and of the incumbent beside it
 
@@ -169,10 +170,8 @@ def _strategy(content: bytes, base: Config) -> Strategy:
     return strategy
 
 
-def _changed(strategy: Strategy, key: str, value: object, source: str) -> None:
+def _changed(strategy: Strategy, key: str, value: Value, source: str) -> None:
     """Errors: LamarckError where a strategy has no such key, or it does not take the value."""
-    from lamarck.search.space import nested
-
     check_section(merged(strategy.model_dump(mode="json"), nested({key: value})), Strategy, source)
 
 
