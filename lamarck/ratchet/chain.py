@@ -32,6 +32,7 @@ from lamarck.ratchet.file import ExperimentBudget, MutationAgent, RatchetFile
 from lamarck.ratchet.night import seeds_of
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.room import ExperimentOutcome
+from lamarck.run_lock import check_no_run
 from lamarck.search.approval import freedom_of
 from lamarck.search.space import Value, nested
 
@@ -108,8 +109,9 @@ class ChainRoom:
     def experiment(
         self, mutable: Mapping[str, bytes], seed: int, budget: ExperimentBudget, environment: Mapping[str, str]
     ) -> ExperimentOutcome:
-        """Errors: LamarckError where nobody approved the lineage, or the disk is full; a strategy that is none, or that
+        """Errors: LamarckError where nobody approved the lineage, another run is under way, or the disk is full; a strategy that is none, or that
         cannot be raised, is no error."""
+        check_no_run()  # what fails for that is no strategy's fault
         started = time.monotonic()
         (content,) = mutable.values()
         try:

@@ -26,6 +26,7 @@ from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night import Ran, seeds_of
 from lamarck.ratchet.night_files import NightFiles, machine
 from lamarck.ratchet.run import Until
+from lamarck.run_lock import RUN, holding
 from tests.ratchet.subjects import found, git, run
 
 ROOT = Path(__file__).parents[2]
@@ -162,6 +163,13 @@ def test_what_is_no_strategy_or_cannot_be_raised_is_a_crash(project: Path, raise
     ):
         outcome = room.experiment({"strategy.yaml": content.replace(old, new)}, seed, made.file.spending, {})
         assert outcome.metric is None and words in outcome.failure, outcome
+
+
+def test_another_run_in_this_checkout_is_no_fault_of_a_strategy(project: Path, raised: None) -> None:
+    made = ratchet()
+    with holding(RUN, ""), pytest.raises(LamarckError, match="another run is already advancing"):
+        run(made)
+    assert read_ledger(NIGHT.ledger) == []
 
 
 def test_a_founder_that_is_not_pretrained_here_stops_at_its_own_gates(
