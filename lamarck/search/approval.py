@@ -26,7 +26,7 @@ def search_plan(search: Search, rounds: Iterable[PlannedRound]) -> SearchPlan:
     rounds = tuple(rounds)
     base = search.base
     return SearchPlan(
-        search=search.study or search.name,
+        search=search.whole,
         command="study" if search.study else "run",
         description=search.file.description,
         file=digest_bytes(search.content),
