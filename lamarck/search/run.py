@@ -40,10 +40,11 @@ class Round(NamedTuple):
 def run_search(
     search: Search, approver: Callable[[], Approver], ask: Ask, ask_all: AskOnce, key: Path | None, jobs: int
 ) -> None:
-    """Go on until the winner, and what random draws find at equal cost, have been tried on fresh founders. Everything is
-    told by the ledgers, so a killed search goes on where it was. A human is asked once, `ask_all`, where the founders are pretrained here, and else once a
-    step of a round, `ask`. Errors: those of `run_campaign`; LamarckError where every candidate of a round failed, or
-    another process is at work on it."""
+    """Go on until the winner, and what random draws find at equal cost, have been tried on fresh founders.
+
+    Everything is told by the ledgers, so a killed search goes on where it was. A human is asked once, `ask_all`, where
+    the founders are pretrained here, and else once a step of a round, `ask`. Errors: those of `run_campaign`;
+    LamarckError where every candidate of a round failed, or another process is at work on it."""
     with holding(search.directory / "lock", f"another process is at work on the search {search.name}"):
         write_changed(search.directory / f"{search.name}.yaml", search.content.decode("utf-8"))
         if search.at_once:
