@@ -123,8 +123,6 @@ def test_a_candidate_s_attacks_are_caught_and_nothing_is_kept(project: Path) -> 
     ):
         assert rows[said].metric == 6.0
     assert git(project, "status", "--porcelain") == ""
-    # A run that explodes, or does nothing, does not wait for its end.
-    assert max(rows[said].seconds for said in ("explode", "lose its loss")) < 10
 
 
 def test_the_clock_is_outside_the_room(project: Path) -> None:

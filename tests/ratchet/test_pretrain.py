@@ -117,8 +117,16 @@ def test_the_same_seed_has_the_same_rows_and_another_one_others(
     assert (first < 31).all()
 
 
-def loaded(directory: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("prepare", directory / "prepare.py")
+def test_special_tokens_have_no_bytes_and_are_left_out_of_the_metric() -> None:
+    """By hand: of two targets, each one of two at even odds, the one without bytes counts neither nats nor bytes."""
+    nats_of = loaded(SUBJECT, "evaluate")._nats
+    logits, targets = np.zeros((2, 2)), np.array([0, 1])
+    assert nats_of(logits, targets, np.array([0, 3])) == pytest.approx(np.log(2))
+    assert nats_of(logits, targets, np.array([1, 3])) == pytest.approx(2 * np.log(2))
+
+
+def loaded(directory: Path, name: str = "prepare") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, directory / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

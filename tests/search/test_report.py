@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from lamarck.campaign.t_interval import t_interval
 from lamarck.commands import search as command
 from lamarck.search.report import as_markdown, described, drawn_sentence, report, tree, winner_words
 from lamarck.search.run import rounds
@@ -78,6 +80,13 @@ def test_random_draws_at_equal_cost_are_run_beside_a_search_and_told_with_it() -
     said = drawn_sentence(search, found)
     assert "on the same 8 founders: +" in said and said.endswith("the search beats them.")
     assert said in as_markdown(search, found)
+
+
+def test_a_search_that_is_no_better_than_drawing_is_seldom_said_to_beat_it() -> None:
+    """2,000 searches without any difference, eight fresh founders each: one side of a 95% interval."""
+    draws = np.random.default_rng(3).normal(0, 1.5, (2000, 8))
+    beaten = sum((low := t_interval(list(each))[0]) is not None and low > 0 for each in draws)
+    assert 0 < beaten / len(draws) <= 0.025 + 2 * (0.025 * 0.975 / len(draws)) ** 0.5
 
 
 def test_a_search_that_found_what_random_draws_found_says_so() -> None:
