@@ -20,7 +20,7 @@ from lamarck.ratchet.rows import Row, rows
 from lamarck.ratchet.verdict import estimate, interval
 
 
-class Proposal(BaseModel):
+class ProposalLine(BaseModel):
     """One proposal that is closed; number 0 is the unmodified files. `difference`, with bounds that hold for the whole
     night: to the incumbent, on fresh seeds, more is better. `seconds`: wall seconds of its runs and of those beside."""
 
@@ -58,23 +58,23 @@ def write_evidence(files: NightFiles, path: Path) -> str:
     return as_markdown(file, every)
 
 
-def read_evidence(path: Path) -> list[Proposal]:
+def read_evidence(path: Path) -> list[ProposalLine]:
     """Errors: LamarckError that names a broken line."""
     if not path.exists():
         return []
     found = []
     for number, values in read_jsonl(path):
         try:
-            found.append(Proposal.model_validate(values))
+            found.append(ProposalLine.model_validate(values))
         except ValidationError as error:
             raise LamarckError(f"{path} line {number} is not a proposal: restore it") from error
     return found
 
 
-def _proposal(file: RatchetFile, night: str, machine: str, row: Row, said: str | None) -> Proposal:
+def _proposal(file: RatchetFile, night: str, machine: str, row: Row, said: str | None) -> ProposalLine:
     differences = row.differences(file.sign)
     low, high = interval(differences, file.rigor)
-    return Proposal(
+    return ProposalLine(
         night=night,
         machine=machine.partition(", ")[2],  # its processor and cores; whose it is says nothing
         number=row.number,
@@ -91,7 +91,7 @@ def _proposal(file: RatchetFile, night: str, machine: str, row: Row, said: str |
     )
 
 
-def as_markdown(file: RatchetFile, every: Sequence[Proposal]) -> str:
+def as_markdown(file: RatchetFile, every: Sequence[ProposalLine]) -> str:
     proposals = [each for each in every if each.number]
     nights = list(dict.fromkeys(each.night for each in every))
     lines = [f"{len(proposals)} of {file.experiments} proposals are measured.", ""]
@@ -109,7 +109,7 @@ def as_markdown(file: RatchetFile, every: Sequence[Proposal]) -> str:
     return "\n".join([*lines, forecast(file, every)]) + "\n"
 
 
-def _night(night: str, own: Iterable[Proposal]) -> str:
+def _night(night: str, own: Iterable[ProposalLine]) -> str:
     baseline, *proposals = own
     kept = [each for each in proposals if each.status == "keep"]
     last = (kept or [baseline])[-1]
@@ -132,12 +132,12 @@ def _night(night: str, own: Iterable[Proposal]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _told(each: Proposal) -> str:
+def _told(each: ProposalLine) -> str:
     middle, low, high = ("?" if value is None else f"{value:+.4g}" for value in (each.difference, each.low, each.high))
     return f"{middle} [{low}, {high}]"
 
 
-def forecast(file: RatchetFile, every: Sequence[Proposal]) -> str:
+def forecast(file: RatchetFile, every: Sequence[ProposalLine]) -> str:
     """From the mean of the proposals so far: few of them take most of the time, so a median would say too little."""
     done = [each.seconds for each in every if each.number]
     left = max(0, file.experiments - len(done))
