@@ -73,7 +73,8 @@ def read_evidence(path: Path) -> list[ProposalLine]:
 
 def _proposal(file: RatchetFile, night: str, machine: str, row: Row, said: str | None) -> ProposalLine:
     differences = row.differences(file.sign)
-    low, high = interval(differences, file.rigor)
+    bounds = (estimate(differences), *interval(differences, file.rigor))
+    middle, low, high = (None if value is None else float(f"{value:.6g}") for value in bounds)
     return ProposalLine(
         night=night,
         machine=machine.partition(", ")[2],  # its processor and cores; whose it is says nothing
@@ -81,7 +82,7 @@ def _proposal(file: RatchetFile, night: str, machine: str, row: Row, said: str |
         status=row.status,
         metric=row.metric,
         pairs=len(differences),
-        difference=estimate(differences),
+        difference=middle,
         low=low,
         high=high,
         seconds=round(row.seconds, 1),
