@@ -18,10 +18,13 @@ from lamarck.files import write_text
 from lamarck.gate.check import asked_of_campaign, check_approval
 from lamarck.gate.night import read_ratchet_plan
 from lamarck.gate.planned import plan_text
+from lamarck.gate.search import check_candidate
 from lamarck.ratchet import chain
+from lamarck.ratchet.agents.mutation import Mutation
+from lamarck.ratchet.agents.proposal import AgentContext
 from lamarck.ratchet.chain import ChainRoom
 from lamarck.ratchet.evidence import read_evidence
-from lamarck.ratchet.file import Ratchet, load_ratchet
+from lamarck.ratchet.file import MutationAgent, Ratchet, load_ratchet
 from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night import Ran, seeds_of
 from lamarck.ratchet.night_files import NightFiles, machine
@@ -224,5 +227,11 @@ def test_a_space_that_no_strategy_has_is_refused_before_anybody_is_asked(
 
 def test_the_subject_that_ships_fits_its_space() -> None:
     shipped = load_ratchet(ROOT / SUBJECT / "ratchet.yaml")
-    plan = chain.raised_by(shipped.file, "night", (ROOT / SUBJECT / "strategy.yaml").read_bytes(), b"")
-    assert plan and plan.baseline and len(plan.rounds) == len(seeds_of(shipped.file))
+    content = (ROOT / SUBJECT / "strategy.yaml").read_bytes()
+    plan = chain.raised_by(shipped.file, "night", content, b"")
+    assert plan and len(plan.rounds) == len(seeds_of(shipped.file))
+    assert isinstance(shipped.file.agent, MutationAgent)
+    for number in range(1, 20):
+        context = AgentContext(number, {"strategy.yaml": content}, {}, "", "", "", (), "", "", ())
+        Path("changed.yaml").write_bytes(Mutation(shipped.file.agent).propose(context).files["strategy.yaml"])
+        check_candidate(plan, "a strategy", load_strategy(Path("changed.yaml")), chain.base_of(shipped.file))
