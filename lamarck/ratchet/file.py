@@ -95,7 +95,7 @@ class ExperimentBudget(Section):
         return self.most_seconds if self.most_seconds is not None else self.amount + self.startup_seconds
 
 
-class Chain(Section):
+class ChainSubject(Section):
     """The subject is a teaching strategy: an experiment raises a lineage with it, through the real chain."""
 
     configfile: str = Field(description="The configuration whose strategy is the subject; from the project's root.")
@@ -132,7 +132,7 @@ class RatchetFile(Section):
         "scores with the immutable files alone.",
     )
     hand_over: tuple[FilePath, ...] = Field((), description="scored: what the run leaves for the evaluator.")
-    chain: Chain | None = Field(
+    chain: ChainSubject | None = Field(
         None, description="In the place of run_command and eval_command: the mutable file is a teaching strategy."
     )
     answer_command: str | None = Field(

@@ -10,13 +10,13 @@ from lamarck.ratchet.plan import Subject
 from lamarck.ratchet.room import ExperimentOutcome, ExperimentRoom
 
 
-class Laboratory(Protocol):
+class SubjectLaboratory(Protocol):
     def experiment(
         self, mutable: Mapping[str, bytes], seed: int, budget: ExperimentBudget, environment: Mapping[str, str]
     ) -> ExperimentOutcome: ...
 
 
-def laboratory_of(file: RatchetFile, files: NightFiles, subject: Subject) -> Laboratory:
+def laboratory_of(file: RatchetFile, files: NightFiles, subject: Subject) -> SubjectLaboratory:
     """Errors: SandboxUnavailable."""
     if file.chain:
         from lamarck.ratchet.chain import ChainRoom

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from lamarck.gate.ratchet import Permit
 from lamarck.ratchet.agents.proposal import Agent
 from lamarck.ratchet.file import Ratchet
-from lamarck.ratchet.laboratory import Laboratory
+from lamarck.ratchet.laboratory import SubjectLaboratory
 from lamarck.ratchet.ledger import append
 from lamarck.ratchet.night import DecidedLine, Night, Proposed, Ran
 from lamarck.ratchet.night_files import NightFiles
@@ -22,7 +22,7 @@ class Session:
     files: NightFiles
     subject: Subject
     permit: Permit
-    laboratory: Laboratory
+    laboratory: SubjectLaboratory
     agent: Agent
     say: Callable[[str], None]
     lines: list[Ran | Proposed | DecidedLine]
