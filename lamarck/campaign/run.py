@@ -38,6 +38,13 @@ class CampaignStopped(LamarckError):
 
 
 def run_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int) -> None:
+    """Raise it, and say in dvc.yaml and dvc.lock what is there. Errors: as `raise_campaign`."""
+    raise_campaign(campaign, approver, ask, key, jobs)
+    configfile = Path(campaign.file.configfile)
+    record_campaign(load_config(configfile), configfile, campaign.name)
+
+
+def raise_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int) -> None:
     """Go on until every member is in the ledger, `jobs` stages side by side, asking at every step that waits.
 
     A killed run goes on where it was. Errors: LamarckError where nobody approved, or that names the log of what failed.
@@ -48,8 +55,6 @@ def run_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask,
         _ask(campaign, step, plan, approver, ask, key)
     while runs := next_members(campaign):
         _raise(campaign, runs, jobs)
-    configfile = Path(campaign.file.configfile)
-    record_campaign(load_config(configfile), configfile, campaign.name)
 
 
 @dataclass

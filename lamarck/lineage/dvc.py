@@ -9,12 +9,13 @@ from typing import Any
 
 import yaml
 
+from lamarck import strict_yaml
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import write_changed
 from lamarck.lineage.artifacts import trained_kind
 from lamarck.lineage.freshness import members, members_of_crosses
-from lamarck.lineage.generation import CAMPAIGNS, FOUNDERS, RESULTS, Generation
+from lamarck.lineage.generation import CAMPAIGNS, FOUNDERS, RATCHETS, RESULTS, Generation
 from lamarck.lineage.kind import Kind
 
 HEADER = """\
@@ -64,8 +65,15 @@ def stage_name(kind: Kind, generation: Generation) -> str:
 
 
 def campaigns() -> list[str]:
-    """Names of the campaigns that have run here."""
-    return sorted(path.stem for path in (RESULTS / CAMPAIGNS).glob("*/*.yaml") if path.stem == path.parent.name)
+    """Names of the campaigns that have run here, without the experiments of a ratchet's nights: these are kept nowhere,
+    and dvc.yaml is the user's own."""
+    files = (path for path in (RESULTS / CAMPAIGNS).glob("*/*.yaml") if path.stem == path.parent.name)
+    return sorted(path.stem for path in files if not _is_of_a_night(path))
+
+
+def _is_of_a_night(campaign: Path) -> bool:
+    whole = strict_yaml.load(campaign).get("search") or ""
+    return str(whole).startswith(f"{RATCHETS}/")
 
 
 def campaign_stage(name: str) -> str:

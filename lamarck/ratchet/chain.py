@@ -16,7 +16,7 @@ import yaml
 from lamarck import strict_yaml
 from lamarck.campaign.ledger import read_ledger
 from lamarck.campaign.members import Campaign, load_campaign
-from lamarck.campaign.run import CampaignStopped, run_campaign
+from lamarck.campaign.run import CampaignStopped, raise_campaign
 from lamarck.config import Config, load_config
 from lamarck.config.section import check_section
 from lamarck.config.strategy import Strategy, load_strategy
@@ -117,7 +117,7 @@ class ChainRoom:
         try:
             base = base_of(self._file)
             arm, campaign = self._campaign(_strategy(content, base), seed, base.founder.kind == "tiny")
-            run_campaign(campaign, _nobody, _ask_there, None, self._file.cores)
+            raise_campaign(campaign, _nobody, _ask_there, None, self._file.cores)
         except (CampaignStopped, StrategyRefused) as error:
             return ExperimentOutcome(None, str(error), time.monotonic() - started, 0.0, str(error))
         seconds = time.monotonic() - started

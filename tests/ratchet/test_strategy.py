@@ -19,6 +19,7 @@ from lamarck.gate.check import asked_of_campaign, check_approval
 from lamarck.gate.night import read_ratchet_plan
 from lamarck.gate.planned import plan_text
 from lamarck.gate.search import check_candidate
+from lamarck.lineage.dvc import campaigns
 from lamarck.ratchet import chain
 from lamarck.ratchet.agents.mutation import Mutation
 from lamarck.ratchet.agents.proposal import AgentContext
@@ -79,7 +80,7 @@ def raise_it(campaign: Campaign, *arguments: object) -> None:
 
 @pytest.fixture
 def raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chain, "run_campaign", raise_it)
+    monkeypatch.setattr(chain, "raise_campaign", raise_it)
 
 
 def test_a_better_strategy_is_kept_by_its_grandchildren_under_one_approval(project: Path, raised: None) -> None:
@@ -98,6 +99,8 @@ def test_a_better_strategy_is_kept_by_its_grandchildren_under_one_approval(proje
     pair = next(line.seed for line in runs if line.stage == "confirm")
     campaign = load_campaign(NIGHT.directory / "campaigns" / f"strategy-night-{pair}.yaml")
     assert len(campaign.distinct) == 2 and len({lineage.founder for lineage in campaign.distinct}) == 1
+    # Of all that it described, nothing is a stage of the user's dvc.yaml.
+    assert list(Path("results/campaigns").iterdir()) and campaigns() == []
     # Again the same night: what is in its ledger is not raised again.
     run(made)
     assert [line for line in read_ledger(NIGHT.ledger) if isinstance(line, Ran)] == runs
@@ -182,7 +185,7 @@ def test_a_founder_that_is_not_pretrained_here_stops_at_its_own_gates(
         assert [step.step for step in campaign.steps] == ["g1", "g2"] and not campaign.steps[0].search
         ask(campaign, None)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(chain, "run_campaign", stop)
+    monkeypatch.setattr(chain, "raise_campaign", stop)
     values = yaml.safe_load(Path("config/default.yaml").read_text())
     Path("local.yaml").write_text(yaml.safe_dump(values | {"founder": {"kind": "local", "path": "somewhere"}}))
     made = ratchet(chain={"configfile": "local.yaml", "config": {"control": False}, "scored": "g2"})
