@@ -136,7 +136,7 @@ def test_the_clock_is_outside_the_room(project: Path) -> None:
     sleeping, kills = found(slow)[1:]
     assert sleeping.status == kills.status == "crash"
     assert "overrun" in sleeping.why
-    assert kills.seconds < 60
+    assert kills.seconds < 300  # of the 600 that it would sleep
 
 
 def test_a_run_that_ended_well_but_late_is_an_overrun() -> None:
