@@ -48,6 +48,8 @@ VALUES: dict[str, Any] = {
     "trust": "scored",
     "hand_over": ["model.json"],
     "budget": {"kind": "processor_seconds", "amount": 1, "startup_seconds": 1},
+    # By the clock: on a busy machine six runs of two processor seconds a proposal are not enough.
+    "device_seconds": 3600,
     "memory_mb": 512,
     "processes": 32,
     "threads": 1,
