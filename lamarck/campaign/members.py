@@ -65,7 +65,7 @@ class CampaignFile(Section):
         {}, description="Keys of it that differ for every arm: as an arm's, or founder, suite, exams."
     )
     seeds: tuple[int, ...] = Field(min_length=1)
-    arms: tuple[Arm, ...] = Field(min_length=2, description="The first is what the others are compared with.")
+    arms: tuple[Arm, ...] = Field(min_length=1, description="The first is what the others are compared with.")
     race: Racing | None = Field(None, description="None: nothing is left out early for what it cannot show any more.")
     keep: dict[int, int] = Field(
         {}, description="After so many seeds at most so many arms beside the first go on: those ahead of it on average."
@@ -79,8 +79,9 @@ class CampaignFile(Section):
     )
     search: str | None = Field(
         None,
-        pattern=r"^[\w-]+$",
-        description="The search of which it is a round, and whose one approval covers all rounds.",
+        pattern=r"^[\w-]+$|^ratchet/[\w-]+\.[\w-]+$",
+        description="The search of which it is a round, and whose one approval covers all rounds; or a ratchet's "
+        "night, as ratchet/NAME.NIGHT.",
     )
     ledger: str | None = Field(
         None, description="The file of finished members; under the campaign's results when left out."
