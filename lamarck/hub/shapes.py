@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lamarck.curriculum.item import read_curriculum
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, parse_jsonl, read_regular
-from lamarck.lineage.contents import Card, Scores, TrainingReport
+from lamarck.lineage.contents import Card, CrossingReport, Scores, TrainingReport
 from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.strict_json import finite
 
@@ -46,6 +46,8 @@ def check_shapes(member: Generation) -> None:
     """The files of one generation, as far as they are there. Errors: LamarckError that names the first wrong place."""
     if not member.number:
         _check(member.weights / WEIGHTS_RECORD, _Source)
+    elif member.is_crossed:
+        _check(member.change / TRAINING_RECORD, CrossingReport)
     else:
         for _ in read_curriculum(member.curriculum):
             pass
