@@ -72,7 +72,12 @@ def model_card(config: Config, manifest: Manifest, repo: str) -> str:
         base_model=source.get("repo"),
         base_model_relation=("adapter" if adapts else "finetune") if "repo" in source else None,
         model_name=repo.split("/")[1],
-        tags=["lamarck", *(["lora"] if adapts else []), *(["merge"] if last.is_crossed else []), "synthetic-curriculum"],
+        tags=[
+            "lamarck",
+            *(["lora"] if adapts else []),
+            *(["merge"] if last.is_crossed else []),
+            "synthetic-curriculum",
+        ],
         eval_results=_eval_results(rows, last, manifest) or None,
     )
     sections = [

@@ -32,8 +32,8 @@ MANIFEST = "lamarck.json"
 DATA = r"(README\.md|\w[\w.-]*\.(safetensors|json|jinja|txt|model))"
 NOT_A_PERSONS = (CAMPAIGNS, SEARCHES, FOUNDERS)  # rooms of lineages that programs describe, under plans of their own
 OTHER = rf"(?:(?!(?:{'|'.join(NOT_A_PERSONS)}|{CONTROL})/)[\w-]+/(?:(?!{CONTROL}/)[\w-]+/)*)"
-# Of the configuration, what a description from elsewhere may change: what makes the generations that came with it. Where
-# prompts, weights and results are sent to is for the project to say.
+# Of the configuration, what a description from elsewhere may change: what makes the generations that came with it.
+# Where prompts, weights and results are sent to is for the project to say.
 OVERLAID = {"generations", "control", "seed", "strategy", "strategies", "suite", "exams", "recipe", "budget"}
 
 
@@ -125,7 +125,9 @@ def _older_parents(child: Generation) -> list[Generation]:
     """Errors: LamarckError where a description, which may come from anywhere, would lead round in a circle."""
     for parent in child.parents:
         if parent.number >= child.number:
-            raise LamarckError(f"{description_file(child.planned_by.lineage)} makes {parent.name} a parent of {child.name}")
+            raise LamarckError(
+                f"{description_file(child.planned_by.lineage)} makes {parent.name} a parent of {child.name}"
+            )
     return list(child.parents)
 
 
@@ -134,7 +136,7 @@ def _check_lineage_of(child: Generation) -> None:
         raise LamarckError(f"{child.name} was raised under the plan of a campaign: such lineages are not published")
     said, file = described(child.lineage), description_file(child.lineage)
     if child.founder != Generation(0):
-        raise LamarckError(f"{child.name} has another founder than {Generation(0).name}: publish from a checkout of its own")
+        raise LamarckError(f"{child.name} has another founder than g0: publish from a checkout whose g0 that is")
     recipe = said.overlay.get("recipe")
     circumstances = Recipe.circumstance & recipe.keys() if isinstance(recipe, dict) else set[str]()
     if others := sorted((said.overlay.keys() - OVERLAID) | {f"recipe.{name}" for name in circumstances}):

@@ -29,7 +29,7 @@ def show(generation: Generation, repo: str, public: bool, config_path: Path, as_
 
 
 def publish(config: Config, generation: Generation, repo: str, public: bool) -> Published:
-    """Upload the lineage up to `generation`, everything that leads to it with it. What an interrupted upload has brought there is not sent again.
+    """Upload `generation` and everything that leads to it. What an interrupted upload has brought is not sent again.
 
     Errors: LamarckError, and no commit made, where an artifact is not what its record says, or the hub refuses.
     """

@@ -18,6 +18,7 @@ from lamarck.models.change import DELTA, form_of, lay_out, write_model
 from lamarck.models.delta import Facts, state_digest, tensors_of, write_delta
 from lamarck.models.opening import check_not_tied, open_model
 from lamarck.models.shards import model_directory
+from lamarck.train.context import train_queries_only
 from lamarck.train.liger import with_liger
 
 PARENT, CHILD = "parent", "default"
@@ -47,7 +48,10 @@ def _load_whole(weights: Path, parent: Path | None, recipe: Recipe, device: torc
     if opened.adapter is not None:
         adapted = PeftModel.from_pretrained(model, str(opened.adapter), local_files_only=True)
         model = adapted.merge_and_unload(safe_merge=True)
-    return with_liger(model.requires_grad_(True), recipe, device)
+    model.requires_grad_(True)
+    if recipe.trained == "queries":
+        train_queries_only(model)
+    return with_liger(model, recipe, device)
 
 
 def with_adapter(base: torch.nn.Module, parent_adapter: Path | None, recipe: Recipe) -> PeftModel:

@@ -121,7 +121,10 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
 def write_cross(child: Generation, parents: tuple[str, str], outcomes: int) -> None:
     """A child of two generations that are there, with its plan, a human's yes, and the average of both beside it."""
     overlay = {"generations": child.number}
-    write_text(description_file(child.lineage), yaml.safe_dump({"parents": {child.number: list(parents)}} | {"overlay": overlay}))
+    write_text(
+        description_file(child.lineage),
+        yaml.safe_dump({"parents": {child.number: list(parents)}} | {"overlay": overlay}),
+    )
     config = load_config_of(Path("config/default.yaml"), child)
     first, other = (ParentFiles(each.weights, each.change, each.plan) for each in child.parents)
     plan = propose_cross(config, child, (first, other))
