@@ -163,7 +163,24 @@ def test_an_exam_is_read_and_chooses_nothing(tmp_path: Path) -> None:
         load(tmp_path, exam="config/suites/tiny-v1")
 
 
-def test_the_shipped_campaign_of_crosses(tmp_path: Path) -> None:
-    campaign = load_campaign(Path("config/campaigns/crossing.yaml"))
-    assert len(campaign.file.seeds) >= 8 and campaign.file.exam == "config/suites/tiny-exam-v1"
-    assert len(campaign.distinct) == len(campaign.lineages) == 48
+@pytest.mark.parametrize(
+    ("name", "members", "exam"),
+    [
+        ("crossing", 48, "config/suites/tiny-exam-v1"),
+        ("optimizers", 72, None),
+        ("context", 48, None),
+        ("items", 48, None),
+    ],
+)
+def test_a_shipped_campaign_plans_all_it_counts(name: str, members: int, exam: str | None) -> None:
+    """Wrong: two arms that come to the same settings, of which the table would compare one with itself."""
+    file = Path(f"config/campaigns/{name}.yaml")
+    campaign = load_campaign(file)
+    assert len(campaign.file.seeds) >= 8 and campaign.file.exam == exam
+    assert len(campaign.distinct) == len(campaign.lineages) == members
+    [step] = campaign.steps
+    plan = step_plan(campaign, step)
+    assert len(plan.members) == members and plan.device_seconds > 0
+    document = Path("docs/evidence.md").read_text()
+    assert f"lamarck campaign run {file} --write docs/evidence.md" in document
+    assert f"<!-- campaign {name} -->" in document and f"of {members} members are finished." in document
