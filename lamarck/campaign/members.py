@@ -76,6 +76,9 @@ class CampaignFile(Section):
     exam: str | None = Field(
         None, description="Directory of an exam: read its scores, for what shows something and chooses nothing."
     )
+    costs: bool = Field(
+        False, description="Also a table of bits per byte, the optimizer's memory and the seconds of training."
+    )
     search: str | None = Field(
         None,
         pattern=r"^[\w-]+$",

@@ -11,7 +11,7 @@ import yaml
 from lamarck.campaign.ledger import Finished, Key, read_ledger
 from lamarck.campaign.members import Campaign, load_campaign
 from lamarck.campaign.run import next_members, step_plan
-from lamarck.campaign.table import finished, rows
+from lamarck.campaign.table import as_markdown, finished, rows
 from lamarck.config.crossing import Crossing
 from lamarck.errors import LamarckError
 from lamarck.files import write_jsonl
@@ -161,6 +161,25 @@ def test_an_exam_is_read_and_chooses_nothing(tmp_path: Path) -> None:
             load(tmp_path, exam=exam, **choice)
     with pytest.raises(LamarckError, match="config/suites/tiny-v1 is not an exam"):
         load(tmp_path, exam="config/suites/tiny-v1")
+
+
+def test_what_every_arm_forgets_and_takes(tmp_path: Path) -> None:
+    """By seed: wrong are differences of means over other seeds, and rows from before these figures were kept."""
+    campaign = load(tmp_path, costs=True)
+    enter(campaign, {(arm, seed): 50.0 for seed in (1, 2, 3) for arm in ("first", "more")} | {("less", 1): 40.0})
+    bits = {("first", 1): 1.0, ("first", 2): 2.0, ("more", 1): 1.1, ("more", 2): 2.2, ("more", 3): 9.0}
+    kept = [
+        row.model_copy(update={"bits_per_byte": bits.get((row.arm, row.seed)), "optimizer_bytes": 2_500_000})
+        for row in read_ledger(campaign).values()
+    ]
+    lines = [line.model_dump(mode="json") for line in kept]
+    assert "bits_per_byte" not in next(line for line in lines if line["arm"] == "less")
+    write_jsonl(campaign.ledger, lines)
+    table = as_markdown(campaign, rows(campaign))
+    assert "| first | 1.500 |  |  | 2.50 | 1.0 |" in table
+    assert "| more | 4.100 | +0.150 | [-0.485, +0.785] | 2.50 | 1.0 |" in table
+    assert "| less |  |  |  | 2.50 | 1.0 |" in table
+    assert "bits per byte" not in as_markdown(load(tmp_path), rows(campaign))
 
 
 @pytest.mark.parametrize(
