@@ -18,7 +18,7 @@ from lamarck.config import Config, load_config
 from lamarck.config.crossing import Crossing
 from lamarck.config.section import Section, check_section
 from lamarck.config.strategy import Strategy
-from lamarck.errors import LamarckError
+from lamarck.errors import LamarckError, nearest
 from lamarck.files import digest_bytes, digest_value, read_regular
 from lamarck.lineage.artifacts import LEDGER, SCORES, exam_kind
 from lamarck.lineage.configured import merged
@@ -26,7 +26,6 @@ from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, CampaignStep, Generation, parse_generation
 from lamarck.lineage.inputs import primer_of
 from lamarck.lineage.kind import Kind
-from lamarck.merge.document import nearest
 from lamarck.suites.suite import check_is_exam
 
 CHANGEABLE = {"recipe", "control", "generations", "budget"}
@@ -76,6 +75,9 @@ class CampaignFile(Section):
     proxies: bool = Field(False, description="Also score the parents of what is compared: their score is a proxy.")
     exam: str | None = Field(
         None, description="Directory of an exam: read its scores, for what shows something and chooses nothing."
+    )
+    costs: bool = Field(
+        False, description="Also a table of bits per byte, the optimizer's memory and the seconds of training."
     )
     search: str | None = Field(
         None,

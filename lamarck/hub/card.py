@@ -5,13 +5,15 @@ Format: https://huggingface.co/docs/hub/model-cards; scores as a model-index.
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamarck.config import Config, Form
 from lamarck.eval.leaderboard import BENCHMARKS
 from lamarck.gate.approval import read_approval
-from lamarck.gate.plan import read_plan
-from lamarck.hub.contents import Manifest
+from lamarck.gate.plan import read_childs_plan
+from lamarck.hub.contents import Manifest, members
+from lamarck.lineage.configured import config_of
 from lamarck.lineage.contents import (
     EvolvedSource,
     FounderSource,
@@ -26,8 +28,8 @@ from lamarck.lineage.contents import (
     read_training,
 )
 from lamarck.lineage.digest import model_digest, short
-from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
-from lamarck.report.table import scores_rows, scores_sentences
+from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation, parse_generation
+from lamarck.report.table import rows_of, scores_sentences
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -80,7 +82,12 @@ def model_card(config: Config, manifest: Manifest, repo: str) -> str:
         base_model=source.repo if isinstance(source, HubSource) else None,
         base_model_relation=("adapter" if adapts else "finetune") if isinstance(source, HubSource) else None,
         model_name=repo.split("/")[1],
-        tags=["lamarck", *(["lora"] if adapts else []), "synthetic-curriculum"],
+        tags=[
+            "lamarck",
+            *(["lora"] if adapts else []),
+            *(["merge"] if last.is_crossed else []),
+            "synthetic-curriculum",
+        ],
         eval_results=_eval_results(rows, last, manifest) or None,
     )
     sections = [
@@ -99,39 +106,48 @@ def model_card(config: Config, manifest: Manifest, repo: str) -> str:
 
 
 def _published_rows(config: Config, manifest: Manifest) -> list[dict[str, Any]]:
-    """The rows of `scores_rows` whose scores are published, a control arm's only beside its generation's."""
-    rows = []
-    for row in scores_rows(config.model_copy(update={"generations": manifest.last.number})):
-        generation = Generation(int(row["generation"].removeprefix("g")))
+    """The rows of those whose scores are published, a control arm's only beside its generation's."""
+    scored = [each for each in _members(manifest) if str(each.scores) in manifest.files]
+    rows = rows_of(config_of(config, manifest.last.lineage).model_copy(update={"control": True}), scored)
+    for row, generation in zip(rows, scored, strict=True):
         if str(generation.control.scores) not in manifest.files:
             row.pop("control", None)
-        if str(generation.scores) in manifest.files:
-            rows.append(row)
     return rows
+
+
+def _members(manifest: Manifest) -> list[Generation]:
+    """The founder and what leads to the last generation, control arms left out."""
+    return [each for each in members(Path(), manifest.last) if not each.is_control]
 
 
 def _summary(manifest: Manifest) -> str:
     last = manifest.last
     if not last.number:
         return "The founder of a lineage: nothing has been trained on it yet."
+    names = " and ".join(parent.name for parent in last.parents)
+    crossed = f" a child of {names}, made of both without a curriculum:" if last.is_crossed else ""
     return (
         f"Raised by Lamarck: each generation wrote the training curriculum of the next, a human approved the run, and "
-        f"training on it made the child. {last.name} is {WHAT_IT_IS[last.form]}."
+        f"training on it made the child. {last.name} is{crossed} {WHAT_IT_IS[last.form]}."
     )
 
 
 def _graph(manifest: Manifest, rows: list[dict[str, Any]]) -> str:
     scores = {row["generation"]: row for row in rows}
-    lines = ["graph LR", f'  g0["{_node("g0", scores.get("g0"))}"]']
-    for child in _children(manifest):
-        items = read_card(child.card).items
-        lines.append(f'  {child.name}["{_node(child.name, scores.get(child.name))}"]')
-        lines.append(f'  {child.parent.name} -->|"{items} items"| {child.name}')
+    scores |= {row["control"]["generation"]: row["control"] for row in rows if "control" in row}
+    drawn = {each.name: each for child in _members(manifest) for each in (*child.ancestors, child)}
+    number = {name: name if re.fullmatch(r"g\d+", name) else f"m{place}" for place, name in enumerate(drawn)}
+    lines = ["graph LR"]
+    for name, each in drawn.items():
+        lines.append(f'  {number[name]}["{_node(name, scores.get(name))}"]')
+        for parent in each.parents if each.number else ():
+            items = "" if each.is_crossed else f'|"{read_card(each.card).items} items"|'
+            lines.append(f"  {number[parent.name]} -->{items} {number[name]}")
     return "\n".join(["```mermaid", *lines, "```"])
 
 
 def _children(manifest: Manifest) -> list[Generation]:
-    return [Generation(number) for number in range(1, manifest.last.number + 1)]
+    return [each for each in _members(manifest) if each.number]
 
 
 def _node(name: str, row: dict[str, Any] | None) -> str:
@@ -152,14 +168,14 @@ def _scores(rows: list[dict[str, Any]], last: Generation, manifest: Manifest) ->
             (
                 each["generation"],
                 _score(each),
-                _difference(each.get("to_parent")),
+                "; ".join(filter(None, (_difference(each.get(key)) for key in ("to_parent", "to_other_parent")))),
                 _difference(each.get("to_founder")),
                 f"{each['bits_per_byte']:.3f}" if "bits_per_byte" in each else "",
             )
             for each in every
         ),
     )
-    suite = read_scores(Generation(int(rows[-1]["generation"].removeprefix("g"))).scores).suite
+    suite = read_scores(parse_generation(rows[-1]["generation"]).scores).suite
     notes = [
         f"- suite {suite.name}, sha256 `{suite.digest}`; differences are paired, over the same items",
         *(f"- {_text(sentence)}" for sentence in scores_sentences(rows)),
@@ -238,7 +254,7 @@ def _approvals(manifest: Manifest) -> str:
     rows = []
     for child in _children(manifest):
         approval = read_approval(child.approval, child.name)
-        plan = read_plan(child.plan)
+        plan = read_childs_plan(child.plan)
         training = read_training(child.change / TRAINING_RECORD)
         rows.append(
             (

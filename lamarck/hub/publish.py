@@ -30,14 +30,12 @@ def show(generation: Generation, repo: str, public: bool, config_path: Path, as_
 
 
 def publish(config: Config, generation: Generation, repo: str, public: bool) -> Published:
-    """Upload the lineage up to `generation`. What an interrupted upload has brought there is not sent again.
+    """Upload `generation` and everything that leads to it. What an interrupted upload has brought is not sent again.
 
     Errors: LamarckError, and no commit made, where an artifact is not what its record says, or the hub refuses.
     """
     if generation.is_control:
         raise LamarckError(f"publish {generation.planned_by.name}: its control arm goes with it")
-    if generation.lineage:
-        raise LamarckError(f"{generation.name} is of another lineage: only the main one is published")
     check_may_write(repo, public)
     manifest = checked_manifest(config, generation)
     commit = _upload(repo, manifest, model_card(config, manifest, repo))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from lamarck.curriculum.item import read_curriculum
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, parse_jsonl, read_regular
-from lamarck.lineage.contents import SAMPLE, Card, Scores, TrainingReport, source_kind
+from lamarck.lineage.contents import SAMPLE, Card, CrossingReport, Scores, TrainingReport, source_kind
 from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.strict_json import finite
 
@@ -31,6 +31,8 @@ def check_shapes(member: Generation) -> None:
         path = member.weights / WEIGHTS_RECORD
         content = finite(read_regular(path).decode("utf-8"))
         _check_value(content, source_kind(content).model_validate, str(path))
+    elif member.is_crossed:
+        _check(member.change / TRAINING_RECORD, CrossingReport)
     else:
         for _ in read_curriculum(member.curriculum):
             pass

@@ -228,7 +228,6 @@ CROSS_PLAN = Kind(
     PLAN.record,
     for_both_arms=True,
     before_gate=True,
-    published=False,  # crosses belong to lineages beside the main one, which alone is published
 )
 CROSSED = Kind(
     "crossed",
@@ -237,7 +236,6 @@ CROSSED = Kind(
     (PLANNED, PARENT, OTHER_PARENT),
     lambda child: change_digest(child.directory / ADAPTER),
     f"{ADAPTER}/{TRAINING_RECORD}",
-    published=False,
     dvc={"child": "out"},
     form=ADAPTER,
 )

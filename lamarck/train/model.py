@@ -18,6 +18,7 @@ from lamarck.models.change import DELTA, form_of, lay_out, write_model
 from lamarck.models.delta import Facts, state_digest, tensors_of, write_delta
 from lamarck.models.opening import adapter_settings, check_not_tied, open_adapter, open_model
 from lamarck.models.shards import model_directory
+from lamarck.train.context import train_queries_only
 from lamarck.train.liger import with_liger
 
 PARENT, CHILD = "parent", "default"
@@ -46,7 +47,10 @@ def _load_whole(weights: Path, parent: Path | None, recipe: Recipe, device: torc
     model = open_model(opened.directory, dtype=getattr(torch, recipe.dtype)).to(device)
     if opened.adapter is not None:
         model = open_adapter(model, opened.adapter).merge_and_unload(safe_merge=True)
-    return with_liger(model.requires_grad_(True), recipe, device)
+    model.requires_grad_(True)
+    if recipe.trained == "queries":
+        train_queries_only(model)
+    return with_liger(model, recipe, device)
 
 
 def with_adapter(base: torch.nn.Module, parent_adapter: Path | None, recipe: Recipe) -> PeftModel:

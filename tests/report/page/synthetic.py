@@ -17,11 +17,13 @@ from lamarck.curriculum.item import item_id
 from lamarck.files import digest_file, file_digests, write_json, write_jsonl, write_text
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
+from lamarck.gate.crossing import ParentFiles, propose_cross
 from lamarck.gate.plan import PlanInputs, build_plan
 from lamarck.gate.planned import plan_digest
-from lamarck.lineage.artifacts import CURRICULUM, PLAN, SCORES, found_kind, scores_digest
+from lamarck.lineage.artifacts import CROSS_PLAN, CROSSED, CURRICULUM, PLAN, SCORES, found_kind, scores_digest
+from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import change_digest, suite_digest, weights_digest
-from lamarck.lineage.generation import STUDENT, TRAINING_RECORD, WEIGHTS_RECORD, Generation
+from lamarck.lineage.generation import STUDENT, TRAINING_RECORD, WEIGHTS_RECORD, Generation, description_file
 from lamarck.lineage.records import Code, Record
 from lamarck.skills import get_skill
 from lamarck.suites.suite import Suite, load_suite
@@ -88,6 +90,7 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
     _write_curriculum(rng, child, items)
     if not child.is_control:
         _write_plan(child)
+    write_json(child.change / "adapter_config.json", {"r": 16})
     write_text(child.change / "adapter_model.safetensors", child.name)
     inputs = found_kind(child).piece_digests(None, child) | {"recipe": "0" * 64}
     training = {
@@ -113,6 +116,36 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
     }
     write_json(child.change / TRAINING_RECORD, training)
     _write_scores(suite, child, outcomes)
+
+
+def write_cross(child: Generation, parents: tuple[str, str], outcomes: int) -> None:
+    """A child of two generations that are there, with its plan, a human's yes, and the average of both beside it."""
+    overlay = {"generations": child.number}
+    write_text(
+        description_file(child.lineage),
+        yaml.safe_dump({"parents": {child.number: list(parents)}} | {"overlay": overlay}),
+    )
+    config = load_config_of(Path("config/default.yaml"), child)
+    first, other = (ParentFiles(each.weights, each.change, each.plan) for each in child.parents)
+    plan = propose_cross(config, child, (first, other))
+    write_json(child.plan, plan.model_dump(mode="json"))
+    record = synthetic_record(digest_file(child.plan), CROSS_PLAN.piece_digests(None, child), 0.1)
+    write_json(child.plan.with_name("plan.record.json"), {"record": record.model_dump(mode="json")})
+    approve(child, plan_digest(plan), Approver(name="A Tester"))
+    for arm in (child, child.control):
+        write_text(arm.change / "adapter_model.safetensors", arm.name)
+        write_text(arm.change / "README.md", arm.name)
+        training = {
+            "generation": arm.name,
+            "record": synthetic_record(change_digest(arm.change), CROSSED.piece_digests(None, arm), 1.0).model_dump(mode="json"),
+            "parents": [parent.model_dump(mode="json") for parent in plan.parents],
+            "crossing": arm.crossing.model_dump(mode="json"),
+            "rank": 32,
+            "residual": None,
+            "budget": {"ceiling_device_seconds": 120.0, "used_device_seconds": 1.0, "stopped_by": "end"},
+        }
+        write_json(arm.change / TRAINING_RECORD, training)
+        _write_scores(load_suite(SUITE), arm, outcomes)
 
 
 def _write_plan(child: Generation) -> None:
