@@ -37,63 +37,67 @@ ROUND = {0, 10}  # to add to these is to write the digit down
 
 
 @dataclass(frozen=True)
-class Part:
+class ProblemPart:
     kind: str
     works: bool
 
 
-def _of_list(values: list[int], names: Sequence[str], operations: Mapping[str, Callable[..., list[int]]]) -> list[Part]:
+def _of_list(
+    values: list[int], names: Sequence[str], operations: Mapping[str, Callable[..., list[int]]]
+) -> list[ProblemPart]:
     seen, parts = [values], []
     for name in names:
         values = operations[name](values)
-        parts.append(Part(name, values not in seen and len(set(values)) >= FEWEST_DIGITS))
+        parts.append(ProblemPart(name, values not in seen and len(set(values)) >= FEWEST_DIGITS))
         seen.append(values)
     return parts
 
 
-def _of_sum(total: int, changes: Sequence[int]) -> list[Part]:
+def _of_sum(total: int, changes: Sequence[int]) -> list[ProblemPart]:
     seen, parts = {total}, []
     for change in changes:
         before, total = total, total + change
         works = abs(change) > 1 and total not in seen and not ROUND & {before, total}
-        parts.append(Part(f"{change:+}", works))
+        parts.append(ProblemPart(f"{change:+}", works))
         seen.add(total)
     return parts
 
 
-def _arithmetic(prompt: str) -> list[Part]:
+def _arithmetic(prompt: str) -> list[ProblemPart]:
     first, *rest = prompt.split()[1:-1]
     return _of_sum(int(first), [int(sign + digit) for sign, digit in zip(rest[::2], rest[1::2], strict=True)])
 
 
-def _list_ops(prompt: str) -> list[Part]:
+def _list_ops(prompt: str) -> list[ProblemPart]:
     words = prompt.split()[1:-1]
     return _of_list([int(word) for word in words[: lists.LENGTH]], words[lists.LENGTH + 1 :], lists.OPERATIONS)
 
 
-def _json_mode(prompt: str) -> list[Part]:
+def _json_mode(prompt: str) -> list[ProblemPart]:
     values = [field.split()[1:] for field in JsonMode().fields(prompt.split()[1:-1])]
-    return [Part("list" if len(value) > 1 else "digit" if value[0] in DIGITS else "word", True) for value in values]
+    return [
+        ProblemPart("list" if len(value) > 1 else "digit" if value[0] in DIGITS else "word", True) for value in values
+    ]
 
 
-def _plain_sums(prompt: str) -> list[Part]:
+def _plain_sums(prompt: str) -> list[ProblemPart]:
     changes = [change.split() for change in PlainSums().read(prompt)[0]]
     return _of_sum(int(prompt.split()[3]), [int(number) * (1 if verb == "gets" else -1) for verb, number in changes])
 
 
-def _plain_steps(prompt: str) -> list[Part]:
+def _plain_steps(prompt: str) -> list[ProblemPart]:
     digits = prompt.removeprefix(f"{steps.HEAD} ").partition(".")[0].split()
     return _of_list([int(digit) for digit in digits], steps.PlainSteps().read(prompt)[0], steps.STEPS)
 
 
-def _plain_record(prompt: str) -> list[Part]:
+def _plain_record(prompt: str) -> list[ProblemPart]:
     fields = [field.split(" ", 2) for field in PlainRecord().read(prompt)[0]]
     shapes = [type(SAID[key][said]).__name__ if key in SHAPED else said for key, _, said in fields]
-    return [Part(shape, True) for shape in sorted(shapes)]
+    return [ProblemPart(shape, True) for shape in sorted(shapes)]
 
 
 # Skill -> how many kinds of part it has, and what a problem of it is made of.
-SKILLS: dict[str, tuple[int, Callable[[str], list[Part]]]] = {
+SKILLS: dict[str, tuple[int, Callable[[str], list[ProblemPart]]]] = {
     "arithmetic": (18, _arithmetic),
     "list_ops": (len(lists.OPERATIONS), _list_ops),
     "json_mode": (3, _json_mode),
