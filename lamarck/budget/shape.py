@@ -12,6 +12,8 @@ from lamarck.config.section import Section, load_section
 from lamarck.config.tiny import TinyFounder
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
+from lamarck.lineage.generation import WEIGHTS_RECORD
+from lamarck.lineage.records import read_record
 
 KNOWN_SHAPES = Path("config/shapes.yaml")
 # Architectures whose layers are those of Llama, apart from biases and norms of heads: below a ten-thousandth.
@@ -87,13 +89,13 @@ class KnownShapes(Section):
 
 
 def shape_of_founder(founder: Founder, weights: Path) -> Shape:
-    """The founder's shape: from `weights` where it lies there already, else from what describes it.
+    """The founder's shape: from `weights` where this founder lies there already, else from what describes it.
 
     Errors: LamarckError for an architecture that is not Llama's, a GGUF founder that is not unpacked yet, or a hub
     founder that config/shapes.yaml lacks.
     """
     for lies in (weights, weights.parent / "unprimed"):  # the second until its primer is allowed
-        if (lies / "config.json").exists():
+        if _is_made_of(lies, founder):
             return shape_of_directory(lies)
     if isinstance(founder, LocalFounder | EvolvedFounder):
         return shape_of_directory(Path(founder.path))
@@ -110,6 +112,15 @@ def shape_of_founder(founder: Founder, weights: Path) -> Shape:
             )
         return known[founder.repo]
     return _shape_of_tiny(founder)
+
+
+def _is_made_of(weights: Path, founder: Founder) -> bool:
+    """Whether this founder lies there: another configuration's lineage may have been raised in this checkout."""
+    record = weights / WEIGHTS_RECORD
+    if not record.exists():
+        return False
+    unprimed = founder.model_copy(update={"primer": None})
+    return read_record(record).inputs.get("founder") in (founder.digest(), unprimed.digest())
 
 
 def find_shape(model: Path) -> Shape | None:

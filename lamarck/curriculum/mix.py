@@ -2,8 +2,10 @@
 
 import random
 from collections import Counter
+from contextlib import suppress
 
 from lamarck.curriculum.item import Item, item_id
+from lamarck.errors import Malformed
 from lamarck.seeds import seed_for
 from lamarck.skills import get_skill
 from lamarck.skills.given import GivenProblems
@@ -34,19 +36,26 @@ def as_written(items: list[Item], share: float, seed: int, number: int | None = 
     """A share of the items, drawn by `seed`, as their teacher wrote them: asked for a problem, the child writes it with
     its answer. A child that learns to answer alone forgets how to ask. Problems that a user gave, no teacher wrote.
 
-    `number`: exactly so many, for a control arm: the curriculum that it matches may be one that a human has edited.
+    `number`: so many, where there are, for a control arm: the curriculum that it matches may be one that a human has
+    edited. Nothing is verified there: texts that are no problems of their skill are passed over.
     """
     rng = random.Random(seed)
     own = [item for item in items if not isinstance(get_skill(item.skill), GivenProblems)]
     drawn = [(rng.random() < share, item) for item in own]
     chosen = [item for is_drawn, item in drawn if is_drawn]
-    if number is not None:
-        chosen = [*chosen, *(item for is_drawn, item in drawn if not is_drawn)][:number]
-    return [to_write(item) for item in chosen]
+    if number is None:
+        return [to_write(item) for item in chosen]
+    rewritten: list[Item] = []
+    for item in (*chosen, *(item for is_drawn, item in drawn if not is_drawn)):
+        if len(rewritten) == number:
+            break
+        with suppress(Malformed):
+            rewritten.append(to_write(item))
+    return rewritten
 
 
 def to_write(item: Item) -> Item:
-    """The item that teaches to write this one's problem."""
+    """The item that teaches to write this one's problem. Errors: Malformed where it is none of its skill's."""
     asked, line = get_skill(item.skill).written(item.prompt, item.completion)
     return item.model_copy(
         update={

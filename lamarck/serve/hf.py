@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lamarck.config import Config
 from lamarck.serve.address import Address
+from lamarck.serve.held_back import held_back
 from lamarck.serve.model import Servable, load
 from lamarck.serve.watched import Watched
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 def answer(model: Servable, config: Config, address: Address, idle_seconds: float | None) -> None:
     """Blocks until SIGINT or SIGTERM, or until nobody has asked anything for `idle_seconds`."""
+    with held_back((signal.SIGINT, signal.SIGTERM)):
+        import torch  # noqa: F401
     engine = load(model, config)
 
     import uvicorn

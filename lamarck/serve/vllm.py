@@ -19,6 +19,7 @@ from lamarck.errors import LamarckError
 from lamarck.models.change import LaidOut, lay_out
 from lamarck.progress import LINE_EVERY_SECONDS
 from lamarck.serve.address import Address
+from lamarck.serve.held_back import held_back
 from lamarck.serve.model import Servable
 
 PROGRAM = Path(__file__).with_name("vllm_server.py")
@@ -64,7 +65,9 @@ def answer(model: Servable, config: Config, address: Address, idle_seconds: floa
     with suppress(KeyboardInterrupt):
         server = Helper(vllm_python(engine), PROGRAM, environment(engine) | CLOSED | key)
         try:
-            server.tell(_settings(model, opened, engine, address))
+            with held_back(ENDING):
+                settings = _settings(model, opened, engine, address)
+            server.tell(settings)
             _watch(server, model, address, idle_seconds)
         finally:
             server.end()

@@ -128,7 +128,7 @@ class OwnSkill(Skill):
         return Problem(*self._reads("parse", asked, text))
 
     def written(self, prompt: str, completion: str) -> tuple[str, str]:
-        asked, text = self._must("written", prompt, completion)
+        asked, text = self._reads("written", prompt, completion)
         return asked, text
 
     def difficulty(self, prompt: str) -> int:

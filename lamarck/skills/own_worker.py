@@ -14,9 +14,10 @@ import os
 import random
 import sys
 from collections.abc import Callable, Mapping
+from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from lamarck.config.own import entry_point
@@ -58,8 +59,16 @@ def _shown(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
+class _Uncached(SourceFileLoader):
+    """Bytecode counts as its source's by the second and the size: a file changed twice within one would stay old."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _module(path: Path) -> ModuleType:
-    spec = spec_from_file_location(path.stem, path)
+    spec = spec_from_file_location(path.stem, path, loader=_Uncached(path.stem, str(path)))
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")
     module = module_from_spec(spec)

@@ -1,5 +1,6 @@
 """What fits where, and what the refusal says; hours and dollars follow from the assumptions that are named."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,11 @@ from lamarck.budget.estimate import duration, estimate_generation, estimate_trai
 from lamarck.budget.machine import load_catalogue, training_speed
 from lamarck.budget.memory import GIB, ROOM, recomputed_layers, training_memory
 from lamarck.budget.shape import shape_of_founder
-from lamarck.config import Config, HubFounder, StageMachine, load_config
+from lamarck.config import Config, Founder, HubFounder, StageMachine, load_config
 from lamarck.errors import LamarckError
+from lamarck.files import write_json
+from lamarck.lineage.generation import WEIGHTS_RECORD
+from lamarck.lineage.records import make_record
 
 NOWHERE = Path("nowhere")
 SHAPE_8B, SHAPE_70B = (f"deepseek-ai/DeepSeek-R1-Distill-Llama-{size}" for size in ("8B", "70B"))
@@ -237,3 +241,20 @@ def test_a_founder_whose_shape_nobody_wrote_down_is_refused() -> None:
 @pytest.mark.parametrize(("hours", "said"), [(0.01, "36 s"), (0.5, "30 min"), (28.5, "28.5 h")])
 def test_durations_are_for_people(hours: float, said: str) -> None:
     assert duration(hours) == said
+
+
+def test_the_founder_of_another_configuration_that_lies_in_the_checkout_is_not_taken_for_this_one(
+    tmp_path: Path,
+) -> None:
+    two_layers = {"model_type": "llama", "hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128}
+    two_layers |= {"num_hidden_layers": 2, "vocab_size": 300, "max_position_embeddings": 96}
+    (tmp_path / "config.json").write_text(json.dumps(two_layers))
+
+    def lay_down(founder: Founder) -> None:
+        record = make_record("0" * 64, {"founder": founder.digest()}, 0, "cpu", 1.0, 1.0)
+        write_json(tmp_path / WEIGHTS_RECORD, {"record": record.model_dump(mode="json")})
+
+    lay_down(load_config(Path("config/default.yaml")).founder)
+    assert shape_of_founder(BIG.founder, tmp_path) == SHAPE
+    lay_down(BIG.founder)
+    assert shape_of_founder(BIG.founder, tmp_path).layers == 2

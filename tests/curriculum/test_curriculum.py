@@ -13,13 +13,13 @@ from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.anchor import draw_anchors
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.describe import describe
-from lamarck.curriculum.item import DATA, Item, Teacher
+from lamarck.curriculum.item import DATA, Item, ItemVerdict, Teacher, item_id
 from lamarck.curriculum.mix import as_written, replay
 from lamarck.curriculum.propose import Author, CurriculumInMaking
 from lamarck.curriculum.screen import Contamination
 from lamarck.engine import Engine
 from lamarck.engine.rule import RuleEngine
-from lamarck.errors import LamarckError
+from lamarck.errors import LamarckError, Malformed
 from lamarck.skills import Problem, Verdict, get_skill, get_tagged_skill
 from lamarck.skills.math_word import HEAD
 
@@ -54,6 +54,19 @@ def scripted(odds: dict[str, float]) -> RuleEngine:
 def proposal(engine: Engine, seed: int = 0, held_out: Iterable[str] = (), **changes: Any) -> CurriculumInMaking:
     strategy = STRATEGY.model_validate(STRATEGY.model_dump() | changes)
     return CurriculumInMaking(engine, strategy, AUTHOR, Contamination(held_out), seed, lambda samples: None)
+
+
+def item_of_text(skill: str, prompt: str, completion: str) -> Item:
+    return Item(
+        id=item_id(skill, prompt, completion),
+        skill=skill,
+        difficulty=2,
+        prompt=prompt,
+        completion=completion,
+        teacher=AUTHOR.teacher,
+        verdict=ItemVerdict(verified=False, by="none", score=0.0),
+        strategy="s",
+    )
 
 
 def kept(cells: list[Cell]) -> list[Item]:
@@ -279,6 +292,22 @@ def test_a_share_of_the_items_is_also_learned_as_a_teacher_writes_it() -> None:
     for number in (0, len(written) - 1, len(written), len(written) + 1, len(items)):
         assert len(as_written(items, 0.5, 1, number)) == number
     assert as_written(items, 0.5, 1, len(written)) == written
+
+
+def test_in_the_control_arm_what_is_no_problem_is_passed_over_and_the_next_taken() -> None:
+    """A real model's texts: a record that names a field twice reads as a problem and is none."""
+
+    def item(prompt: str) -> Item:
+        return item_of_text("plain_record", prompt, '{"price": 2}')
+
+    head = "Write this as one line of JSON, with digits for numbers and true or false for yes or no:"
+    broken = [item(f"{head} price is {word}, price is two.") for word in ("two", "three", "four")]
+    sound = [item(f"{head} price is {word}, animals are fox and cat.") for word in ("two", "three", "four")]
+    rewritten = as_written(broken + sound, 0.5, 1, 2)
+    assert len(rewritten) == 2 and {each.task for each in rewritten} == {"write"}
+    assert len(as_written(broken + sound, 0.5, 1, 6)) == 3, "there are no more"
+    with pytest.raises(Malformed):
+        as_written(broken, 1.0, 1)
 
 
 def test_worked_examples_are_shown_and_never_counted_as_the_teachers() -> None:

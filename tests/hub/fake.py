@@ -57,6 +57,7 @@ class FakeHub:
     puts: Counter[str] = field(default_factory=Counter)  # sha256 -> how often its content was sent
     statuses: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # operation -> next answers
     hold_after: int | None = None  # PUTs that are answered, before one is not
+    one_put: threading.Lock = field(default_factory=threading.Lock)
     held: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
     log: list[str] = field(default_factory=list)
@@ -183,15 +184,16 @@ class FakeHub:
 
     def _put(self, request: Request, body: bytes) -> Response:
         oid = request.path_params["oid"]
-        if self.hold_after is not None and self.puts.total() >= self.hold_after:
-            self.held.set()
-            self.go_on.wait(60)
-            return Response(status_code=503)
         if hashlib.sha256(body).hexdigest() != oid:
             return Response(status_code=400)
-        self.puts[oid] += 1
-        self.objects[oid] = body
-        return Response()
+        with self.one_put:  # several arrive side by side, and exactly `hold_after` are taken
+            if self.hold_after is None or self.puts.total() < self.hold_after:
+                self.puts[oid] += 1
+                self.objects[oid] = body
+                return Response()
+        self.held.set()
+        self.go_on.wait(60)
+        return Response(status_code=503)
 
     def _verify(self, request: Request, body: bytes) -> Response:
         asked = json.loads(body)
