@@ -130,12 +130,13 @@ def test_who_writes_what_counts_has_all_of_it() -> None:
 
 
 @pytest.mark.parametrize("name", ASK)
-def test_no_tier_of_a_suite_that_asks_for_work_has_a_floor_above_five(name: str) -> None:
+def test_a_floor_above_five_is_in_the_errata(name: str) -> None:
     suite = load_suite(SUITES / name)
     assert suite.scorers["lamarck"] == WORK_ASKED
     floors = re.findall(r"^- Floor of (\w+): ([0-9.]+), by", (suite.path / "README.md").read_text(), re.MULTILINE)
     assert {tier for tier, _ in floors} == {"sanity", "engineering", "teaching"}
-    assert max(float(floor) for _, floor in floors) <= 5
+    errata = (suite.path / "ERRATA.md").read_text()
+    assert all(float(floor) <= 5 or f"{floor} of 100" in errata for _, floor in floors)
 
 
 @pytest.mark.parametrize(
