@@ -59,7 +59,7 @@ def show_calibration(
     prepare_libraries(config.engine.threads)
     # torch and lm-eval: seconds
     from lamarck.eval.calibrate import calibrate, cells, floor_sentences, task_points, tier_scores, write_table
-    from lamarck.eval.run import evaluate
+    from lamarck.eval.measure import evaluate
 
     path = suite_path(name)
     suite = load_suite(path)
@@ -131,7 +131,7 @@ def show_scores(
             raise LamarckError(f"{directory} does not exist")
     config = load_config(config_path)
     prepare_libraries(config.engine.threads)
-    from lamarck.eval.run import evaluate  # torch and lm-eval: seconds
+    from lamarck.eval.measure import evaluate  # torch and lm-eval: seconds
     from lamarck.eval.scoring import ruler
 
     engine = load_engine(config.engine, model, adapter, config.machines.eval)

@@ -101,7 +101,7 @@ def _measure(
     suite: Suite, engine: Engine, student: Path, ceiling: Ceiling, devices: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]], float]:
     """Scores, samples, and the seconds that it took, loading left out."""
-    from lamarck.eval.run import evaluate  # lm-eval and datasets: seconds
+    from lamarck.eval.measure import evaluate  # lm-eval and datasets: seconds
 
     started = time.perf_counter()
     title = f"{suite.name} asks"

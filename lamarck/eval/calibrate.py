@@ -1,6 +1,7 @@
 """The floor and the ceiling of a suite: what one gets who has none of its skills, and who knows every answer."""
 
 import random
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 from lamarck.engine.rule import RuleEngine
 from lamarck.eval.degenerate import COPIER, Degenerate, degenerates
 from lamarck.eval.engineering_tier import run_engineering
+from lamarck.eval.measure import evaluate
 from lamarck.eval.outcome import TierOutcome
-from lamarck.eval.run import evaluate
 from lamarck.eval.sanity import run_sanity
 from lamarck.eval.teaching import run_teaching
+from lamarck.eval.work import SKILLS, form_of, judged_engine, most_of_a_form, takes_work
 from lamarck.files import write_text
-from lamarck.skills import get_skill
+from lamarck.skills import Skill, get_skill
+from lamarck.suites.sections import WORK_ASKED, WritingTask
 from lamarck.suites.suite import CORPUS, ENGINEERING, SANITY, TEACHING, TIERS, Suite, held_out_prompts
 
 BEGIN, END = "<!-- calibration: made by `lamarck suite calibrate` -->", "<!-- end of calibration -->"
@@ -31,13 +34,23 @@ def _references(suite: Suite) -> dict[str, str]:
 
 
 class _Writer:
-    """Writes problems straight from the skills' generators, none of them twice and none that is held out."""
+    """Writes problems straight from the skills' generators, none of them twice, none that is held out, and where work
+    is asked for such as count."""
 
     def __init__(self, suite: Suite) -> None:
-        teaching = suite.tiers.teaching
-        asked = [(task.skill, task.difficulty) for task in suite.tiers.engineering.tasks]
-        asked += [(teaching.skill, difficulty) for difficulty in teaching.writes]
-        self._cells = {get_skill(name).ask(difficulty): (get_skill(name), difficulty) for name, difficulty in asked}
+        tiers = suite.tiers
+        written = [task for task in tiers.engineering.tasks if isinstance(task, WritingTask)]
+        asked = [(task.skill, task.difficulty, task.samples) for task in written]
+        # In the order in which an evaluation asks: what counts of a form is counted anew for the student.
+        asked += [(tiers.teaching.skill, difficulty, tiers.teaching.samples) for difficulty in tiers.teaching.writes]
+        self._cells: dict[str, tuple[Skill, int]] = {}
+        self._rounds: dict[str, list[int]] = defaultdict(list)
+        for name, difficulty, samples in asked:
+            request = get_skill(name).ask(difficulty)
+            self._cells[request] = get_skill(name), difficulty
+            self._rounds[request].append(samples)
+        self._asks_for_work = suite.scorers.get("lamarck") == WORK_ASKED
+        self._forms: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
         self._taken = set(held_out_prompts(suite))
 
     def write(self, prompt: str, rng: random.Random) -> str:
@@ -46,11 +59,26 @@ class _Writer:
             return ""
         skill, difficulty = self._cells[prompt]
         drawn = (skill.sample(rng, difficulty) for _ in range(MOST_DRAWS))
-        problem = next((problem for problem in drawn if problem.prompt not in self._taken), None)
+        fresh = (problem for problem in drawn if problem.prompt not in self._taken)
+        problem = next((problem for problem in fresh if self._counts(prompt, problem.prompt)), None)
         if problem is None:
             return ""
         self._taken.add(problem.prompt)
         return skill.written(problem.prompt, problem.completion)[1]
+
+    def _counts(self, asked: str, prompt: str) -> bool:
+        """Whether the problem would count, should it be written next; then it is counted."""
+        skill, difficulty = self._cells[asked]
+        if not self._asks_for_work or skill.name not in SKILLS:
+            return True
+        rounds, forms = self._rounds[asked], self._forms[asked]
+        if len(rounds) > 1 and forms.total() == rounds[0]:
+            rounds.pop(0)
+            forms.clear()
+        form = form_of(skill.name, prompt)
+        counts = takes_work(skill.name, prompt) and forms[form] < most_of_a_form(skill.name, difficulty, rounds[0])
+        forms[form] += counts
+        return counts
 
 
 @dataclass(frozen=True)
@@ -77,8 +105,8 @@ def calibrate(suite: Suite, student: Path, answerers: Sequence[Degenerate] | Non
     asked = replace(suite, lm_eval_tasks={name: it for name, it in suite.lm_eval_tasks.items() if name != CORPUS})
     runs = {
         SANITY: lambda engine: run_sanity(asked, engine),
-        ENGINEERING: lambda engine: run_engineering(asked, engine),
-        TEACHING: lambda engine: run_teaching(asked, engine, student),
+        ENGINEERING: lambda engine: run_engineering(asked, judged_engine(suite, engine)),
+        TEACHING: lambda engine: run_teaching(asked, judged_engine(suite, engine), student),
     }
     found: dict[str, dict[str, float | None]] = {}
     tasks: dict[str, dict[str, float]] = {COMPOSED: {}}

@@ -7,11 +7,12 @@ answers for a constant; it may not work out what is asked.
 
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
+from lamarck.eval.filled_forms import FORMS, one_form, one_kind
 from lamarck.eval.idle_problems import IDLE
 from lamarck.eval.ladders import JUDGES
 from lamarck.eval.outcome import scored
@@ -48,6 +49,7 @@ CONSTANTS = ("", "{}", "[]", "0", "0 0 0 0", "yes", "The answer is (A).", "#### 
 
 COPIER = "the worked example of the request"
 IDLE_WRITER = "problems that take no work"
+ONE_FORM, ONE_KIND = "one form a cell, filled anew", "one kind of part, over and over"
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,9 @@ def degenerates(suite: Suite) -> Iterator[Degenerate]:
     yield Degenerate("the answer to another question", lambda prompt, rng: rng.choice(pool))
     problems = _by_prompt(partial(_one_problem, suite))
     yield Degenerate("one right problem a cell, over and over", problems, (ENGINEERING, TEACHING))
-    if writers := _idle_writers(suite):
-        yield Degenerate(IDLE_WRITER, _on_request(writers), (ENGINEERING, TEACHING))
+    for name, writer, skills in WRITERS:
+        if writers := _writers(suite, writer, skills):
+            yield Degenerate(name, _on_request(writers), (ENGINEERING, TEACHING))
     constants = _by_prompt(partial(_best_constants, suite))
     yield Degenerate("the best constant for each task", constants, (SANITY, ENGINEERING))
     kinds = {task.kind for task in (*suite.tiers.engineering.tasks, *suite.engineering_files)}
@@ -192,10 +195,22 @@ def _cells(suite: Suite) -> list[tuple[str, int]]:
     return [(task.skill, task.difficulty) for task in tasks] + [(teaching.skill, each) for each in teaching.writes]
 
 
-def _idle_writers(suite: Suite) -> dict[str, Callable[[random.Random], str]]:
-    """Request -> who writes what it asks for without any work, for the skills of which that is known."""
-    cells = [(name, difficulty) for name, difficulty in _cells(suite) if name in IDLE]
-    return {get_skill(name).ask(each): partial(IDLE[name], each) for name, each in cells}
+def _idle(name: str, difficulty: int, rng: random.Random) -> str:
+    return IDLE[name](difficulty, rng)
+
+
+Writer = Callable[[str, int, random.Random], str]
+WRITERS: tuple[tuple[str, Writer, Container[str]], ...] = (
+    (IDLE_WRITER, _idle, IDLE),
+    (ONE_FORM, one_form, FORMS),
+    (ONE_KIND, one_kind, FORMS),
+)
+
+
+def _writers(suite: Suite, writer: Writer, skills: Container[str]) -> dict[str, Callable[[random.Random], str]]:
+    """Request -> what writes the problem that it asks for, where that knows the skill."""
+    cells = [(name, difficulty) for name, difficulty in _cells(suite) if name in skills]
+    return {get_skill(name).ask(each): partial(writer, name, each) for name, each in cells}
 
 
 def _one_problem(suite: Suite) -> dict[str, str]:

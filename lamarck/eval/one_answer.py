@@ -10,6 +10,7 @@ from lamarck.errors import LamarckError
 from lamarck.eval.engineering_tier import run_engineering
 from lamarck.eval.outcome import sample_row
 from lamarck.eval.sanity import run_sanity
+from lamarck.eval.work import judged_engine
 from lamarck.lineage.records import SANITY
 from lamarck.skills import Problem, get_skill
 from lamarck.suites.suite import ENGINEERING, TEACHING, Suite, check_scorers
@@ -30,7 +31,7 @@ def judge(suite: Suite, name: str, index: int, text: str) -> dict[str, Any]:
         return _of_the_student(suite, name, index, text)
     engine = RuleEngine(lambda prompt, rng: text)
     alone = _alone(suite, tier, name, index)
-    outcome = run_sanity(alone, engine) if tier == SANITY else run_engineering(alone, engine)
+    outcome = run_sanity(alone, engine) if tier == SANITY else run_engineering(alone, judged_engine(suite, engine))
     if outcome.errors:
         raise LamarckError(f"{name} could not be judged: {next(iter(outcome.errors.values()))}")
     return outcome.samples[0] | {"index": index}

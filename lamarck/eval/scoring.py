@@ -15,7 +15,7 @@ from typing import Any
 from lamarck.files import digest_value
 from lamarck.lineage.digest import suite_digest, weights_digest
 from lamarck.skills import get_skill
-from lamarck.suites.sections import BenchmarkTask
+from lamarck.suites.sections import WORK_ASKED, BenchmarkTask
 from lamarck.suites.suite import Suite
 
 PACKAGE = Path(__file__).parents[1]
@@ -27,6 +27,7 @@ EVERY_SUITE = (
 )
 # Where answers are run: the rooms, and every kind of task.
 RUNS_ANSWERS = ("judging/*.py", "suites/tasks/*.py", "suites/tasks/examinations/*.py")
+JUDGES_WORK = ("eval/measure.py", "eval/work.py")
 LIBRARIES = ("lm_eval", "torch", "transformers", "peft")
 
 
@@ -44,6 +45,7 @@ def module_digests(suite: Suite) -> dict[str, str]:
     """Path below lamarck/ -> digest of its syntax tree, for every module that decides the suite's scores."""
     patterns = [*EVERY_SUITE, *(f"skills/{name}.py" for name in sorted(_skills(suite)))]
     patterns += (file for name in _skills(suite) for file in _bases(name))
+    patterns += JUDGES_WORK if suite.scorers.get("lamarck") == WORK_ASKED else ()
     patterns += RUNS_ANSWERS if suite.runs_answers else ()
     files = sorted({path for pattern in patterns for path in PACKAGE.glob(pattern)})
     return {path.relative_to(PACKAGE).as_posix(): syntax_digest(path.read_text(encoding="utf-8")) for path in files}

@@ -79,7 +79,7 @@ def _own_outcomes(config: Config, generation: Generation) -> list[SampleRow]:
 
 
 def _score(config: Config, directory: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    from lamarck.eval.run import evaluate  # lm-eval: seconds
+    from lamarck.eval.measure import evaluate  # lm-eval: seconds
 
     suite = load_suite(Path(config.suite))
     engine = load_engine(config.engine, directory, None, config.machines.eval)

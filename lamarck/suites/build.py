@@ -105,7 +105,7 @@ def _tiers(
     asked: Mapping[Cell, list[ProblemItem]],
     teaching: Mapping[Cell, list[ProblemItem]],
 ) -> Tiers:
-    """Within engineering each kind of task weighs the same, however many tasks it has."""
+    """Within engineering each kind of task weighs what the design says, however many tasks it has."""
     roles, lessons, limits = design.roles, design.lessons, design.limits
     of = {name: [cell for cell in asked if cell[0].name == name] for name in (roles.sanity, roles.trace, roles.record)}
 
@@ -126,7 +126,7 @@ def _tiers(
             domain="curriculum design",
             skill=cell[0].name,
             difficulty=cell[1],
-            weight=_share(cells),
+            weight=_share(cells, design.writing_weight),
             max_new_tokens=limits.writing,
             samples=design.samples,
         )
@@ -170,8 +170,8 @@ def _name(cell: Cell, role: str = "") -> str:
     return f"{role}_{skill.name}_{difficulty}" if role else f"{skill.name}_{difficulty}"
 
 
-def _share(cells: Sequence[Cell]) -> float:
-    return round(1 / len(cells), 6)
+def _share(cells: Sequence[Cell], weight: float = 1.0) -> float:
+    return round(weight / len(cells), 6)
 
 
 def _take(pool: list[ProblemItem], number: int) -> list[ProblemItem]:

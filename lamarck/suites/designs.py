@@ -1,7 +1,7 @@
 """What the suites that are made here ask: which cells, how many items, and who is taught what. Light."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lamarck.config.tiny import SkillShare, TinyFounder
 
@@ -55,6 +55,7 @@ class Design:
     points: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: POINTS)
     lessons: Lessons = field(default_factory=Lessons)
     roles: Roles = field(default_factory=Roles)
+    writing_weight: float = 1.0  # of what is written, beside what is traced, and beside the records
     limits: TextLimits = field(default_factory=TextLimits)
     ships: bool = False  # whether the student's weights lie in the suite
     exam: bool = False
@@ -112,4 +113,15 @@ DESIGNS = {
         ships=True,
         exam=True,
     ),
+}
+# The same questions, under scoring that asks for work: what is written weighs less there than what is answered, for
+# whoever knows a part of a skill writes right problems without end.
+DESIGNS |= {
+    new: replace(DESIGNS[old], writing_weight=0.5)
+    for new, old in {
+        "tiny-v3": "tiny-v2",
+        "tiny-exam-v2": "tiny-exam-v1",
+        "small-v2": "small-v1",
+        "small-exam-v2": "small-exam-v1",
+    }.items()
 }

@@ -9,8 +9,10 @@ from lamarck.config.section import Section
 from lamarck.suites.tasks.base import Domain
 
 # Of our own rules for what an answer is worth. 1: every rung of an engineering task counts alike, whatever the others
-# are. 2: a rung counts where all before it hold, and is worth the points that the suite gives it.
-SCORING, EACH_RUNG_ALONE = "2", "1"
+# are. 2: a rung counts where all before it hold, and is worth the points that the suite gives it. 3: of the problems
+# that a model writes, moreover, only those count that take work, for judges and student: lamarck/eval/work.py.
+EACH_RUNG_ALONE, RUNGS_IN_ORDER, WORK_ASKED = "1", "2", "3"
+SCORING = WORK_ASKED
 OF_A_CHILD = {"inherit", "quantize", "steps", "writing_share", "checkpoint_every"}
 # What is judged of an answer, in the order in which each rung builds on the one before: lamarck/eval/ladders.py.
 RUNGS = {

@@ -28,6 +28,7 @@ from lamarck.skills.plain import MARK
 from lamarck.suites.sections import (
     EACH_RUNG_ALONE,
     RUNGS,
+    RUNGS_IN_ORDER,
     SCORING,
     BenchmarkTask,
     CorpusLine,
@@ -141,8 +142,8 @@ def scorers() -> dict[str, str]:
 def check_scorers(suite: Suite) -> None:
     """Errors: LamarckError where another version would score than the one that the suite was frozen with."""
     for name, installed in scorers().items():
-        old = name == "lamarck" and suite.scorers.get(name) == EACH_RUNG_ALONE
-        if suite.scorers.get(name) != installed and not old:
+        earlier = name == "lamarck" and suite.scorers.get(name) in (EACH_RUNG_ALONE, RUNGS_IN_ORDER)
+        if suite.scorers.get(name) != installed and not earlier:
             raise LamarckError(
                 f"{suite.name} is scored by {name} {suite.scorers.get(name)}, and here is {installed}: its scores "
                 "would not compare with others; install envs/cpu.txt"

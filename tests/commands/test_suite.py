@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-SUITES = ("small-exam-v1", "small-v1", "tiny-exam-v1", "tiny-v1", "tiny-v2", "v1r2", "v2")
+SUITES = (
+    *("small-exam-v1", "small-exam-v2", "small-v1", "small-v2", "tiny-exam-v1", "tiny-exam-v2"),
+    *("tiny-v1", "tiny-v2", "tiny-v3", "v1r2", "v2"),
+)
 ROOT = Path(__file__).parents[2]
 LAMARCK = Path(sys.executable).with_name("lamarck")
 

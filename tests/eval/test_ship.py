@@ -45,6 +45,18 @@ def test_the_student_lies_in_the_suite(shipped: Suite, tmp_path: Path) -> None:
     assert digest_directory(tmp_path) == digest_directory(shipped.student)
 
 
+def test_a_suite_that_asks_the_same_may_have_the_same_student(shipped: Suite, tmp_path: Path) -> None:
+    design = Design(CELLS, items=20, lessons=Lessons(steps=6), ships=True, writing_weight=0.5)
+    same = build_suite(tmp_path / "same", 7, WORLD, design).path
+    other = build_suite(tmp_path / "other", 8, WORLD, design).path
+    with pytest.raises(LamarckError, match="leave out --like"):
+        ship(other, like=shipped.path)  # it was raised on what that suite holds out
+    ship(same, like=shipped.path)
+    students = [load_suite(path).student for path in (same, shipped.path)]
+    assert students[0] and students[1]
+    assert digest_directory(students[0]) == digest_directory(students[1])
+
+
 def test_another_student_is_not_taught(shipped: Suite, tmp_path: Path) -> None:
     make_student(shipped, tmp_path, threads=1)
     nothing = RuleEngine(lambda prompt, rng: "")
@@ -75,7 +87,15 @@ def test_the_shipped_suites_hold_a_small_student(name: str) -> None:
     assert suite.tiers.teaching.writes == design.lessons.writes
 
 
-@pytest.mark.parametrize("names", [("tiny-v2", "tiny-exam-v1"), ("small-v1", "small-exam-v1")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("tiny-v3", "tiny-exam-v2"),
+        ("small-v2", "small-exam-v2"),
+        ("tiny-v2", "tiny-exam-v1"),
+        ("small-v1", "small-exam-v1"),
+    ],
+)
 def test_suite_and_exam_share_no_cell(names: tuple[str, str]) -> None:
     """What is selected on the one has never been asked, nor asked to write, what the other asks."""
     suite, exam = (load_suite(SUITES / name) for name in names)

@@ -9,16 +9,17 @@ import pytest
 
 from lamarck.engine.rule import RuleEngine
 from lamarck.eval.calibrate import _references, _Writer
-from lamarck.eval.degenerate import COPIER, IDLE_WRITER, degenerates
+from lamarck.eval.degenerate import COPIER, degenerates
 from lamarck.eval.engineering_tier import run_engineering
 from lamarck.eval.sanity import run_sanity
+from lamarck.eval.work import judged_engine
 from lamarck.skills import PLAIN, Malformed, Problem, get_skill, words_of
 from lamarck.skills.plain import PlainSkill
 from lamarck.suites.designs import DESIGNS
 from lamarck.suites.suite import CORPUS, ENGINEERING, SANITY, Suite, load_suite, prompt_of
 
 SUITES = Path(__file__).parents[2] / "config/suites"
-SMALL = ("small-v1", "small-exam-v1")
+SMALL = ("small-v2", "small-exam-v2")
 CELLS = [(skill, difficulty) for skill in PLAIN for difficulty in skill.difficulties]
 MOST_OF_A_TIER = 5.0
 
@@ -123,14 +124,11 @@ def without_corpus(suite: Suite) -> Suite:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_who_has_none_of_the_skills_gets_next_to_nothing(name: str) -> None:
-    """The best of them for each task; the teaching tier is in the README's table.
-
-    Problems that take no work earn more in these suites: how much, and why, stands in their ERRATA.md.
-    """
+    """The best of them for each task; the teaching tier is in the README's table."""
     suite = without_corpus(load_suite(SUITES / name))
     best: dict[str, float] = {}
-    for each in (each for each in degenerates(suite) if each.name != IDLE_WRITER):
-        engine = RuleEngine(each.answer)
+    for each in degenerates(suite):
+        engine = judged_engine(suite, RuleEngine(each.answer))
         tasks = dict(run_sanity(suite, engine).tasks) if SANITY in each.tiers else {}
         tasks |= run_engineering(suite, engine).tasks if ENGINEERING in each.tiers else {}
         best |= {task: max(best.get(task, 0.0), figures["score"]) for task, figures in tasks.items()}
@@ -144,7 +142,8 @@ def test_who_has_none_of_the_skills_gets_next_to_nothing(name: str) -> None:
 def test_who_knows_everything_gets_everything() -> None:
     suite = without_corpus(load_suite(SUITES / SMALL[0]))
     references, writer = _references(suite), _Writer(suite)
-    engine = RuleEngine(lambda prompt, rng: references.get(prompt) or writer.write(prompt, rng))
+    knows = RuleEngine(lambda prompt, rng: references.get(prompt) or writer.write(prompt, rng))
+    engine = judged_engine(suite, knows)
     for tier, run in ((SANITY, run_sanity), (ENGINEERING, run_engineering)):
         assert run(suite, engine).score(suite.weights[tier]) == 100
 
