@@ -137,7 +137,9 @@ def write_cross(child: Generation, parents: tuple[str, str], outcomes: int) -> N
         write_text(arm.change / "README.md", arm.name)
         training = {
             "generation": arm.name,
-            "record": synthetic_record(change_digest(arm.change), CROSSED.piece_digests(None, arm), 1.0).model_dump(mode="json"),
+            "record": synthetic_record(change_digest(arm.change), CROSSED.piece_digests(None, arm), 1.0).model_dump(
+                mode="json"
+            ),
             "parents": [parent.model_dump(mode="json") for parent in plan.parents],
             "crossing": arm.crossing.model_dump(mode="json"),
             "rank": 32,
