@@ -42,8 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: a third of their time files wait, for a clock or for one another."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Two more than there are processors: a third of their time files wait, for a clock or for one another."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 def pytest_configure(config: pytest.Config) -> None:
