@@ -87,6 +87,8 @@ bench: .venv/developer
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python benchmarks/merge.py
 	$(BIN)/python benchmarks/ratchet.py
+	$(BIN)/python benchmarks/evolve_training.py
+	$(BIN)/python benchmarks/evolve_overhead.py
 	[ ! -e .venv-vllm/installed ] || $(BIN)/python benchmarks/vllm_vs_direct.py
 
 .venv/installed: envs/cpu.txt pyproject.toml $(RUNPOD)/pyproject.toml

@@ -14,6 +14,7 @@ include: "rules/gate.smk"
 include: "rules/train.smk"
 include: "rules/eval.smk"
 include: "rules/hub.smk"
+include: "rules/campaign.smk"
 include: "rules/report.smk"
 
 
@@ -25,6 +26,7 @@ localrules:
     cross_plan,
     cross,
     dataset_card,
+    campaign_result,
     lineage,
     publish,
     publish_scores,

@@ -1,7 +1,8 @@
-"""The exception that a user is meant to read, the one place that prints it, and what is wrong with a text."""
+"""The exception that a user is meant to read, the one place that prints it, and what is wrong with a text or a name."""
 
+import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from lamarck.output import guard_output
 
@@ -12,6 +13,14 @@ class LamarckError(Exception):
 
 class Malformed(ValueError):
     """A model's text that is not what it was asked for; the message says why."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a name that there is not: the nearest one that there is, or all."""
+    names = sorted(known)
+    lowered = {each.lower(): each for each in names}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    return f"did you mean {lowered[near[0]]!r}?" if near else f"there are {', '.join(names) or 'none'}"
 
 
 def exit_with_sentence(command: Callable[[], object]) -> None:

@@ -50,6 +50,16 @@ def check_writable(directory: Path) -> None:
         raise LamarckError(f"{at.absolute()} cannot be written, and Snakemake always writes there: {OWN_CHECKOUT}")
 
 
+RUN = Path(".lamarck/run.lock")
+ANOTHER_RUN = "another run is already advancing the lineages of this checkout"
+
+
 def take_run_lock() -> None:
     """The lock of a whole pipeline run in this checkout."""
-    take_lock(Path(".lamarck/run.lock"), "another run is already advancing the lineages of this checkout")
+    take_lock(RUN, ANOTHER_RUN)
+
+
+def check_no_run() -> None:
+    """Errors: as `take_lock`, where a run is under way."""
+    with holding(RUN, ANOTHER_RUN):
+        pass

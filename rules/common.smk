@@ -30,6 +30,7 @@ from lamarck.gate.standing import (
     what_they_wait_for,
 )
 from lamarck.lineage.artifacts import (
+    CAMPAIGN_RESULT,
     EXAM_FILES,
     arms,
     exam_kind,
@@ -149,7 +150,18 @@ try:
             ),
         ]
         SUMMARY = Made(SUMMARY_FILES, why_stale(CONF) is not None, (), lambda: False)
-        TIMES = ContentTimes([*(made(each, CONF) for each in ARTIFACTS), SUMMARY])
+        SHOWN = [
+            Made(
+                tuple(CAMPAIGN_RESULT.paths(name).values()),
+                CAMPAIGN_RESULT.why_stale(name) is not None,
+                (),
+                lambda: False,
+            )
+            for name in CAMPAIGN_RESULT.made_here()
+        ]
+        TIMES = ContentTimes(
+            [*(made(each, CONF) for each in ARTIFACTS), SUMMARY, *SHOWN]
+        )
         decide_by(TIMES)
         if not DRY_RUN:
             for edited in keep_edits(ARTIFACTS):
@@ -253,6 +265,18 @@ def made_from(kind):
     return files
 
 
+def results_of_campaigns():
+    """The outputs of the rule that says what a campaign shows."""
+    return {
+        name: str(path) for name, path in CAMPAIGN_RESULT.paths("{campaign}").items()
+    }
+
+
+def result_inputs_of(wildcards):
+    found = CAMPAIGN_RESULT.inputs(wildcards.campaign)
+    return {name: str(path) for name, path in found.items()}
+
+
 def inputs_of(kind, generation):
     """Every file that a generation's artifact of a kind is made from, by the names of the table."""
     kind = kind_of(kind) if isinstance(kind, str) else kind
@@ -282,8 +306,18 @@ def gate_is_open(child):
     return gate.state == "open"
 
 
+# Numbers of the gates that were found open. Snakemake asks for all of them again behind every checkpoint; a plan that it has
+# made is not made twice in one run, and whether the answer to it still holds when a training begins, the trainer asks.
+OPEN = set()
+
+
 def gates_are_open(last):
-    return all(gate_is_open(Generation(number)) for number in GATED if number <= last)
+    for number in GATED:
+        if number <= last and number not in OPEN:
+            if not gate_is_open(Generation(number)):
+                return False
+            OPEN.add(number)
+    return True
 
 
 def scores_of(number, wildcards):

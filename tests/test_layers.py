@@ -43,6 +43,9 @@ ORDER: tuple[tuple[str, ...], ...] = (
 )
 # What a room may not import although that lies lower: a suite's ruler must not move when the trainer of children does.
 APART = {"eval": "train"}
+# The one room that opens models and adapters. A suite's ruler has an opening of its own that must not move either.
+OPENER = "models"
+OPENED_APART = {"eval/student_training.py", "suites/tasks/training_check.py"}
 # The gate reads curricula, and the stage that writes them asks it for the ceiling: that one file stands above it.
 STAGES = {"curriculum/__main__.py": "gate"}
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
@@ -79,6 +82,12 @@ def upward(path: Path, source: str) -> list[str]:
     return found
 
 
+def openings(source: str) -> list[int]:
+    """Lines of a source that have a library open a model, a tokenizer, an adapter or their settings."""
+    names = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute))
+    return [node.lineno for node in names if node.attr == "from_pretrained"]
+
+
 def test_every_room_has_its_place() -> None:
     rooms = {
         path.name.removesuffix(".py") for path in ROOT.iterdir() if path.name[0] != "." and path.name != "__init__.py"
@@ -103,3 +112,22 @@ def test_an_import_upwards_is_found(source: str) -> None:
 def test_the_examiner_does_without_the_trainer_of_children() -> None:
     assert upward(ROOT / "eval" / "new.py", "from lamarck.train.loop import train")
     assert not upward(ROOT / "report" / "new.py", "from lamarck.train.log import StepRow")
+
+
+def test_one_room_opens_models() -> None:
+    """What is checked there, every tensor in its place and no code of others, is checked of every model."""
+    opening = {
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*.py")
+        if path.relative_to(ROOT).parts[0] != OPENER and openings(path.read_text(encoding="utf-8"))
+    }
+    assert opening == OPENED_APART
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["model = AutoModel.from_pretrained(weights)", "def later():\n    load = peft.PeftModel.from_pretrained"],
+)
+def test_an_opening_elsewhere_is_found(source: str) -> None:
+    assert openings(source)
+    assert not openings("from lamarck.models.opening import open_model\nopen_model(weights).save_pretrained('there')")

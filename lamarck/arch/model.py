@@ -4,12 +4,10 @@ Importing this module registers the model type, so that AutoModelForCausalLM ope
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
@@ -182,18 +180,3 @@ def build_model(genome: Genome, seed: int) -> GenomeForCausalLM:
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         return GenomeForCausalLM(GenomeConfig.of(genome)).eval()
-
-
-def load_model(directory: Path, genome: Genome | None = None) -> GenomeForCausalLM:
-    """Open a saved model. Errors: LamarckError when it is not one, or is one of another genome than `genome`."""
-    if not (directory / "config.json").exists():
-        raise LamarckError(f"{directory} is not a model directory: it has no config.json")
-    config = AutoConfig.from_pretrained(directory)
-    if not isinstance(config, GenomeConfig):
-        raise LamarckError(f"{directory} is a {config.model_type} model and has no genome")
-    if genome is not None and check_genome(config.genome, str(directory)).model != genome.model:
-        raise LamarckError(f"{directory} holds weights of another genome: train this one anew, or inherit from it")
-    try:
-        return GenomeForCausalLM.from_pretrained(directory, config=config).eval()
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise LamarckError(f"cannot load the weights in {directory}: {str(error).splitlines()[0]}") from error

@@ -13,8 +13,7 @@ from lamarck.arch.operators_extras import EXTRAS
 from lamarck.arch.operators_ffn import FFN
 from lamarck.arch.origins import Origin, Origins
 from lamarck.arch.preserves import preserves
-from lamarck.arch.refusal import nearest
-from lamarck.errors import LamarckError
+from lamarck.errors import LamarckError, nearest
 
 SINGLE: dict[str, tuple[str, Propose]] = DEPTH | ATTENTION | FFN | EXTRAS
 COMPOSED: dict[str, str] = {

@@ -1,19 +1,12 @@
 """Why a genome is refused: one sentence with the place, what is wrong there, and the nearest valid name."""
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """Advice for a name that is unknown: the nearest valid one, or all."""
-    names = sorted(valid)
-    lowered = {each.lower(): each for each in names}
-    near = difflib.get_close_matches(name.lower(), lowered, n=1)
-    return f"did you mean {lowered[near[0]]!r}?" if near else f"valid: {', '.join(names)}"
+from lamarck.errors import nearest
 
 
 def sentence(error: ValidationError, kind: type[BaseModel]) -> str:

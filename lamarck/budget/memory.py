@@ -130,7 +130,8 @@ def training_bytes(shape: Shape, recipe: Recipe) -> float:
     if recipe.form == "adapter":
         return kept + (3 if recipe.inherit == "stack" else 2) * _lora_parameters(shape, recipe) * FLOAT32
     largest = 0 if recipe.dtype == "float32" else max(weight.numbers for weight in weights)
-    return kept + shape.parameters * stream_bytes(recipe) + 2 * largest * FLOAT32
+    gradients = sum(weight.numbers for weight in weights) * stream_bytes(recipe)
+    return kept + gradients + 2 * largest * FLOAT32
 
 
 def _lora_parameters(shape: Shape, recipe: Recipe) -> int:

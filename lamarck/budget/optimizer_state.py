@@ -8,6 +8,7 @@ from lamarck.config import Recipe
 from lamarck.config.optimizer import AdamWSettings, ApolloMiniSettings, ApolloSettings, GroupName
 
 FLOAT32, BFLOAT16 = 4, 2
+QUERIES = "q_proj"  # the query projection, as transformers calls it in Llama-like models
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def trained_weights_of(shape: Shape, recipe: Recipe) -> list[TrainedWeight]:
     """What a recipe trains of a founder of this shape."""
     if recipe.form == "adapter":
         return adapter_weights(shape, recipe)
-    return whole_weights(shape, FLOAT32 if recipe.dtype == "float32" else BFLOAT16)
+    weights = whole_weights(shape, FLOAT32 if recipe.dtype == "float32" else BFLOAT16)
+    return [each for each in weights if recipe.trained == "all" or each.name.endswith(f".{QUERIES}")]
 
 
 def whole_weights(shape: Shape, element_bytes: int) -> list[TrainedWeight]:

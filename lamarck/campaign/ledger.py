@@ -9,12 +9,12 @@ import platform
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from lamarck.campaign.members import Campaign
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, read_jsonl, write_jsonl
-from lamarck.lineage.contents import read_scores
+from lamarck.lineage.contents import TrainingReport, read_scores, read_training
 from lamarck.lineage.flags import cut_short_among
 from lamarck.lineage.generation import TRAINING_RECORD, Generation
 from lamarck.lineage.records import code_state, read_record
@@ -26,7 +26,8 @@ class Finished(BaseModel):
     """One member's score; None where it could not be raised. `member` is its digest, `scores` that of its eval.json;
     `device_seconds` are those of all trainings of its line, `cut_short` the sentences about those that their ceiling
     ended; `proxy` is its parent's score, where the campaign asks for it. `wall_seconds` passed for each of those that
-    were raised with it, founders and the starts of programs included: what is still to come takes about as long."""
+    were raised with it, founders and the starts of programs included: what is still to come takes about as long.
+    `bits_per_byte` and `optimizer_bytes` are what its evaluation and its own training say, where they do."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,6 +40,8 @@ class Finished(BaseModel):
     scores: str | None
     device_seconds: FiniteFloat
     wall_seconds: FiniteFloat | None = None
+    bits_per_byte: FiniteFloat | None = Field(None, exclude_if=lambda value: value is None)
+    optimizer_bytes: int | None = Field(None, exclude_if=lambda value: value is None)
     cut_short: tuple[str, ...]
     machine: str
     commit: str | None
@@ -111,6 +114,8 @@ def _finished(campaign: Campaign, arm: str, seed: int) -> Finished:
         score=scores.score,
         proxy=read_scores(proxy.scores).score if proxy else None,
         scores=digest_file(path),
+        bits_per_byte=scores.bits_per_byte,
+        optimizer_bytes=_optimizer_bytes(generation),
         device_seconds=_trained_seconds(generation),
         cut_short=tuple(cut_short_among(generation.ancestors)),
     )
@@ -123,6 +128,8 @@ def _row(
     score: float | None,
     scores: str | None,
     proxy: float | None = None,
+    bits_per_byte: float | None = None,
+    optimizer_bytes: int | None = None,
     device_seconds: float = 0.0,
     cut_short: tuple[str, ...] = (),
 ) -> Finished:
@@ -134,6 +141,8 @@ def _row(
         score=score,
         proxy=proxy,
         scores=scores,
+        bits_per_byte=bits_per_byte,
+        optimizer_bytes=optimizer_bytes,
         device_seconds=device_seconds,
         cut_short=cut_short,
         machine=processor(),
@@ -145,6 +154,14 @@ def _row(
 def _trained_seconds(generation: Generation) -> float:
     records = [read_record(each.change / TRAINING_RECORD) for each in generation.ancestors if each.number]
     return round(sum(record.device_seconds for record in records), 3)
+
+
+def _optimizer_bytes(generation: Generation) -> int | None:
+    """What the optimizer held of it in its own training; None for a founder, and for a child of two parents."""
+    if not generation.number or generation.is_crossed:
+        return None
+    training = read_training(generation.change / TRAINING_RECORD)
+    return training.optimizer_bytes if isinstance(training, TrainingReport) else None
 
 
 def processor() -> str:

@@ -18,16 +18,15 @@ from lamarck.config import Config, load_config
 from lamarck.config.crossing import Crossing
 from lamarck.config.section import Section, check_section
 from lamarck.config.strategy import Strategy
-from lamarck.errors import LamarckError
+from lamarck.errors import LamarckError, nearest
 from lamarck.files import digest_bytes, digest_value, read_regular
-from lamarck.lineage.artifacts import SCORES, exam_kind
+from lamarck.lineage.artifacts import LEDGER, SCORES, exam_kind
 from lamarck.lineage.configured import merged
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, CampaignStep, Generation, parse_generation
 from lamarck.lineage.inputs import primer_of
 from lamarck.lineage.kind import Kind
-from lamarck.merge.document import nearest
-from lamarck.suites.suite import is_exam
+from lamarck.suites.suite import check_is_exam
 
 CHANGEABLE = {"recipe", "control", "generations", "budget"}
 OF_ALL = {"founder", "suite", "exams"}  # of all arms alike
@@ -65,7 +64,7 @@ class CampaignFile(Section):
         {}, description="Keys of it that differ for every arm: as an arm's, or founder, suite, exams."
     )
     seeds: tuple[int, ...] = Field(min_length=1)
-    arms: tuple[Arm, ...] = Field(min_length=2, description="The first is what the others are compared with.")
+    arms: tuple[Arm, ...] = Field(min_length=1, description="The first is what the others are compared with.")
     race: Racing | None = Field(None, description="None: nothing is left out early for what it cannot show any more.")
     keep: dict[int, int] = Field(
         {}, description="After so many seeds at most so many arms beside the first go on: those ahead of it on average."
@@ -77,10 +76,14 @@ class CampaignFile(Section):
     exam: str | None = Field(
         None, description="Directory of an exam: read its scores, for what shows something and chooses nothing."
     )
+    costs: bool = Field(
+        False, description="Also a table of bits per byte, the optimizer's memory and the seconds of training."
+    )
     search: str | None = Field(
         None,
-        pattern=r"^[\w-]+$",
-        description="The search of which it is a round, and whose one approval covers all rounds.",
+        pattern=r"^[\w-]+$|^ratchet/[\w-]+\.[\w-]+$",
+        description="The search of which it is a round, and whose one approval covers all rounds; or a ratchet's "
+        "night, as ratchet/NAME.NIGHT.",
     )
     ledger: str | None = Field(
         None, description="The file of finished members; under the campaign's results when left out."
@@ -172,7 +175,7 @@ class Campaign:
 
     @property
     def ledger(self) -> Path:
-        return Path(self.file.ledger) if self.file.ledger else self.directory / "ledger.jsonl"
+        return Path(self.file.ledger) if self.file.ledger else self.directory / LEDGER
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.file.arms if arm.name == name)
@@ -275,8 +278,7 @@ def _base(file: CampaignFile, source: str) -> Config:
     if file.exam:
         if file.race or file.keep or file.proxies:
             raise LamarckError(f"{source}: an exam chooses nothing: leave `exam` out, or `race`, `keep` and `proxies`")
-        if not is_exam(Path(file.exam)):
-            raise LamarckError(f"{source}: exam: {file.exam} is not an exam: its suite.yaml does not say so")
+        check_is_exam(Path(file.exam), source)
         changes = {**changes, "exams": [file.exam]}
     return check_section(merged(base.model_dump(mode="json"), changes), Config, source) if changes else base
 

@@ -21,7 +21,7 @@ from lamarck.gate.campaign import CampaignPlan, PlannedMember, campaign_plan, me
 from lamarck.gate.check import asked_of_campaign, check_approval
 from lamarck.gate.plan import read_childs_plan
 from lamarck.gate.planned import plan_text
-from lamarck.lineage.artifacts import PLAN
+from lamarck.lineage.artifacts import CAMPAIGN_RESULT, PLAN
 from lamarck.lineage.dvc import record_campaign
 from lamarck.lineage.freshness import examine, is_whole_line
 from lamarck.lineage.generation import ALL_STEPS, CampaignStep, Generation, description_file
@@ -33,7 +33,20 @@ DONE = re.compile(r"^(\d+) of (\d+) steps \(")
 Ask = Callable[[Campaign, CampaignPlan], str]
 
 
+class CampaignStopped(LamarckError):
+    """A stage failed; the message names the log that says why."""
+
+
 def run_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int) -> None:
+    """Raise it, and say in dvc.yaml and dvc.lock what is there. Errors: as `raise_campaign`."""
+    raise_campaign(campaign, approver, ask, key, jobs)
+    if CAMPAIGN_RESULT.why_stale(campaign.name):
+        _snakemake(campaign, [str(CAMPAIGN_RESULT.path(campaign.name))], f"{campaign.name}: what it shows", jobs)
+    configfile = Path(campaign.file.configfile)
+    record_campaign(load_config(configfile), configfile, campaign.name)
+
+
+def raise_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int) -> None:
     """Go on until every member is in the ledger, `jobs` stages side by side, asking at every step that waits.
 
     A killed run goes on where it was. Errors: LamarckError where nobody approved, or that names the log of what failed.
@@ -44,8 +57,6 @@ def run_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: Ask,
         _ask(campaign, step, plan, approver, ask, key)
     while runs := next_members(campaign):
         _raise(campaign, runs, jobs)
-    configfile = Path(campaign.file.configfile)
-    record_campaign(load_config(configfile), configfile, campaign.name)
 
 
 @dataclass
@@ -86,7 +97,7 @@ def _raise(campaign: Campaign, runs: list[Key], jobs: int) -> None:
     missing = unfinished.members
     first = campaign.file.arms[0].name
     if len(missing) == len(runs) or any(arm == first for arm, _ in missing):
-        raise LamarckError(f"campaign {campaign.name} stopped: {_log(campaign)} says why; run it again to go on")
+        raise CampaignStopped(f"campaign {campaign.name} stopped: {_log(campaign)} says why; run it again to go on")
     append_failed(campaign, missing)
 
 
@@ -272,5 +283,5 @@ def _snakemake(
                 on_step(1)
                 after_step()
     if process.returncode and not keep_going:
-        raise LamarckError(f"campaign {campaign.name} stopped: {log} says why; run it again to go on")
+        raise CampaignStopped(f"campaign {campaign.name} stopped: {log} says why; run it again to go on")
     return process.returncode == 0

@@ -1,8 +1,8 @@
 """What a campaign shows so far: every arm's scores over the seeds, and its paired difference to the first arm."""
 
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 from rich import box
 from rich.table import Table
@@ -11,6 +11,8 @@ from scipy import stats
 from lamarck.campaign.evidence import holm
 from lamarck.campaign.ledger import Finished, Key, read_ledger
 from lamarck.campaign.members import Arm, Campaign
+from lamarck.campaign.race import race_of
+from lamarck.campaign.racing import verdicts
 from lamarck.campaign.t_interval import CONFIDENCE, t_interval
 
 
@@ -94,7 +96,21 @@ def as_sentences(found: list[ArmRow]) -> list[str]:
     return [f"red flag: {sentence}" for row in found for sentence in row.cut_short]
 
 
-def as_markdown(campaign: Campaign, found: list[ArmRow]) -> str:
+def result_of(campaign: Campaign) -> dict[str, Any]:
+    """The table for machines, and where its race stands."""
+    said = {
+        "campaign": campaign.name,
+        "finished": finished(campaign),
+        "arms": [row._asdict() for row in rows(campaign)],
+    }
+    if not campaign.file.race:
+        return said
+    race = race_of(campaign, read_ledger(campaign))
+    return said | {"race": [standing.model_dump(mode="json") for standing in verdicts(race)]}
+
+
+def as_markdown(campaign: Campaign) -> str:
+    found = rows(campaign)
     lines = [
         f"{finished(campaign).capitalize()}.",
         "",
@@ -104,9 +120,39 @@ def as_markdown(campaign: Campaign, found: list[ArmRow]) -> str:
     for row in found:
         cells = [row.arm, row.generation, str(len(row.scores)), _mean(row), *_cells(row), row.verdict, row.why]
         lines.append(f"| {' | '.join(cells)} |")
+    if campaign.file.costs:
+        lines += ["", *_costs(campaign)]
     if flags := as_sentences(found):
         lines += ["", *(f"- {sentence}" for sentence in flags)]
     return "\n".join(lines) + "\n"
+
+
+def _costs(campaign: Campaign) -> list[str]:
+    """What every arm forgets, in bits per byte of held-out text, and what it takes; differences are paired by seed."""
+    done, first = read_ledger(campaign), campaign.file.arms[0].name
+    lines = [
+        "| arm | bits per byte | to the first | 95% interval | optimizer, MB | training, s |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for arm in campaign.file.arms:
+        own = {seed: row for (name, seed), row in done.items() if name == arm.name and row.score is not None}
+        bits = {seed: row.bits_per_byte for seed, row in own.items() if row.bits_per_byte is not None}
+        theirs = {seed: row.bits_per_byte for (name, seed), row in done.items() if name == first}
+        pairs = [value - other for seed, value in bits.items() if (other := theirs.get(seed)) is not None]
+        low, high = t_interval(pairs)
+        cells = [
+            _average(bits.values(), ".3f"),
+            _average(pairs if arm.name != first else [], "+.3f"),
+            "" if low is None else f"[{low:+.3f}, {high:+.3f}]",
+            _average([row.optimizer_bytes / 1e6 for row in own.values() if row.optimizer_bytes is not None], ".2f"),
+            _average([row.device_seconds for row in own.values()], ".1f"),
+        ]
+        lines.append(f"| {' | '.join([arm.name, *cells])} |")
+    return lines
+
+
+def _average(values: Collection[float], form: str) -> str:
+    return format(sum(values) / len(values), form) if values else ""
 
 
 def _mean(row: ArmRow) -> str:

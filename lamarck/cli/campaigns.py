@@ -7,12 +7,11 @@ from typing import Annotated
 import typer
 
 from lamarck.cli.asking import approver_of, asked
-from lamarck.cli.options import AsJson, By, Contact, Jobs, Key
+from lamarck.cli.options import AsJson, By, Contact, Document, Jobs, Key
 
 campaigns = typer.Typer(no_args_is_help=True, help="Many lineages under one plan: arms side by side over seeds.")
 
-Name = Annotated[str, typer.Argument(help="Of a campaign that has run here.")]
-Document = Annotated[Path | None, typer.Option("--write", help="Put the table into this document, between its marks.")]
+Name = Annotated[str, typer.Argument(help="Of a campaign that has run here, or ships.")]
 
 
 @campaigns.command()
@@ -39,7 +38,7 @@ def status(name: Name, as_json: AsJson = False) -> None:
     """What is approved, and how many members are finished."""
     from lamarck.commands import campaign
 
-    campaign.status(campaign.named(name), as_json)
+    campaign.status(name, as_json)
 
 
 @campaigns.command()

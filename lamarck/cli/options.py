@@ -11,4 +11,5 @@ By = Annotated[str | None, typer.Option(help="Your name; asked for, or taken fro
 Contact = Annotated[str | None, typer.Option(help="Where you can be reached.")]
 Key = Annotated[Path | None, typer.Option(help="Sign the approval with this ssh key.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Stages side by side; all cores when left out.")]
+Document = Annotated[Path | None, typer.Option("--write", help="Put the table into this document, between its marks.")]
 DEFAULT = Path("config/default.yaml")

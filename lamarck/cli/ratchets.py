@@ -1,4 +1,4 @@
-"""Commands on ratchets: `lamarck ratchet run CONFIG`, `lamarck ratchet status|report|promote NAME`, `compare`."""
+"""Commands on ratchets: `lamarck ratchet run CONFIG`, `lamarck ratchet status|report|promote|adopt NAME`, `compare`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lamarck.cli.asking import approver_of, asked
-from lamarck.cli.options import AsJson, By, Contact, Key
+from lamarck.cli.options import AsJson, By, Contact, Document, Key
 
 ratchets = typer.Typer(no_args_is_help=True, help="One mutable file, improved all night, and only by what is real.")
 
@@ -42,11 +42,16 @@ def status(name: Name, tag: Tag = None, as_json: AsJson = False) -> None:
 
 
 @ratchets.command()
-def report(name: Name, tag: Tag = None, as_json: AsJson = False) -> None:
+def report(
+    name: Name,
+    tag: Tag = None,
+    write: Document = None,
+    as_json: AsJson = False,
+) -> None:
     """Every experiment with what it showed on fresh seeds, and what was kept."""
     from lamarck.commands import ratchet
 
-    ratchet.report(name, tag, as_json)
+    ratchet.report(name, tag, as_json, write)
 
 
 @ratchets.command()
@@ -55,6 +60,18 @@ def promote(name: Name, tag: Tag = None, as_json: AsJson = False) -> None:
     from lamarck.commands import ratchet
 
     ratchet.promote(name, tag, as_json)
+
+
+@ratchets.command()
+def adopt(
+    name: Name,
+    tag: Tag = None,
+    to: Annotated[Path | None, typer.Option(help="File to write; config/strategies/NAME.yaml for a strategy.")] = None,
+) -> None:
+    """Write what was kept, with its evidence, as a strategy or as the recipe of a tiny founder."""
+    from lamarck.commands import ratchet
+
+    ratchet.adopt(name, tag, to)
 
 
 @ratchets.command()

@@ -18,7 +18,7 @@ from lamarck.gate.approval import Approver
 from lamarck.gate.campaign import CEILINGS, CampaignPlan
 from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import short
-from lamarck.lineage.generation import CAMPAIGNS, RESULTS
+from lamarck.lineage.generation import campaign_file
 from lamarck.output import tell
 
 BEGIN, END = "<!-- {name} -->", "<!-- end of {name} -->"
@@ -53,16 +53,13 @@ def asking(console: Console, typed_digest: Typed) -> Ask:
 
 
 def named(name: str) -> Campaign:
-    """The campaign as it last ran. Errors: LamarckError where none of that name has."""
-    path = RESULTS / CAMPAIGNS / name / f"{name}.yaml"
-    if not path.exists():
-        known = ", ".join(sorted(each.name for each in (RESULTS / CAMPAIGNS).glob("*"))) or "none"
-        raise LamarckError(f"no campaign {name!r} has run here (there is: {known}): `lamarck campaign run FILE`")
-    return load_campaign(path)
+    """The campaign as it last ran here, or as it ships. Errors: LamarckError where there is none of that name."""
+    return load_campaign(campaign_file(name))
 
 
-def status(campaign: Campaign, as_json: bool) -> None:
-    """What is approved, and how far it is."""
+def status(name: str, as_json: bool) -> None:
+    """What is approved, how far it is, and how it goes on: also where nothing but its ledger is here."""
+    campaign = named(name)
     done = read_ledger(campaign)
     spent = sum(row.device_seconds for row in done.values())
     steps: list[dict[str, Any]] = []
@@ -82,6 +79,7 @@ def status(campaign: Campaign, as_json: bool) -> None:
         "lineages": len(campaign.distinct),
         "device_seconds_of_finished": round(spent, 3),
         "steps": steps,
+        "goes_on": f"lamarck campaign run {campaign_file(name)}",
     }
     if as_json:
         print(json.dumps(whole, indent=2))
@@ -92,29 +90,24 @@ def status(campaign: Campaign, as_json: bool) -> None:
         ceiling = f", ceilings of {each['ceilings']}" if "ceilings" in each else ""
         tell(console, f"  step {each['step']}: {each['state']}{ceiling}")
     tell(console, f"  finished members were trained for {spent:.0f} device-seconds")
+    if len(done) < len(campaign.lineages):
+        tell(console, f"  `{whole['goes_on']}` goes on")
 
 
 def report(campaign: Campaign, document: Path | None, as_json: bool) -> None:
     """Print the table as the ledger has it; write it between its marks in `document`, if one is named."""
-    from lamarck.campaign.table import as_markdown, as_sentences, as_table, finished, rows  # scipy: half a second
+    from lamarck.campaign import table  # scipy: half a second
 
-    found = rows(campaign)
     if document:
-        write_between(document, f"campaign {campaign.name}", as_markdown(campaign, found))
+        write_between(document, f"campaign {campaign.name}", table.as_markdown(campaign))
     if as_json:
-        said = {"campaign": campaign.name, "finished": finished(campaign), "arms": [row._asdict() for row in found]}
-        if campaign.file.race:
-            from lamarck.campaign.race import race_of
-            from lamarck.campaign.racing import verdicts
-
-            race = race_of(campaign, read_ledger(campaign))
-            said["race"] = [standing.model_dump(mode="json") for standing in verdicts(race)]
-        print(json.dumps(said, indent=2))
+        print(json.dumps(table.result_of(campaign), indent=2))
         return
+    found = table.rows(campaign)
     console = output.console()
-    console.print(as_table(found))
-    tell(console, f"{finished(campaign)}; {campaign.ledger} has them")
-    for sentence in as_sentences(found):
+    console.print(table.as_table(found))
+    tell(console, f"{table.finished(campaign)}; {campaign.ledger} has them")
+    for sentence in table.as_sentences(found):
         console.print(sentence, style="red", markup=False, highlight=False)
     if campaign.file.race:
         _say_race(campaign, console)

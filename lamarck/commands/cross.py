@@ -10,7 +10,7 @@ import yaml
 from lamarck.commands.named_values import named_values
 from lamarck.config.crossing import Crossing
 from lamarck.config.section import check_section
-from lamarck.errors import LamarckError
+from lamarck.errors import LamarckError, nearest
 from lamarck.files import write_text
 from lamarck.gate.crossing import ParentFiles, check_parents, propose_cross
 from lamarck.gate.plan import CrossPlan
@@ -29,7 +29,6 @@ from lamarck.lineage.generation import (
     description_file,
     parse_generation,
 )
-from lamarck.merge.document import nearest
 
 
 def cross(

@@ -7,6 +7,7 @@ from lamarck.config import load_config
 from lamarck.engine import prepare_libraries
 from lamarck.errors import LamarckError
 from lamarck.files import write_json
+from lamarck.lineage.contents import Sat, parse_content
 from lamarck.lineage.digest import model_digest
 from lamarck.lineage.generation import Generation
 
@@ -38,7 +39,7 @@ def sit(generation: Generation, data: Path, keys: list[str], config_path: Path, 
     engine = HFEngine(settings, weights, change, config.machines.eval)
     found = run(engine.model, engine.tokenizer, data, keys or [benchmark.key for benchmark in BENCHMARKS])
     result = {"generation": generation.name, "model": model_digest(weights, change)} | found
-    write_json(generation.leaderboard, result)
+    write_json(generation.leaderboard, parse_content(Sat, result, "what was measured").written())
     if as_json:
         print(json.dumps(result, indent=2, sort_keys=True))
         return

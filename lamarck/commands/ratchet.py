@@ -1,4 +1,4 @@
-"""`lamarck ratchet run|status|report|promote|compare`: one question to a human, then a night of experiments."""
+"""`lamarck ratchet run|status|report|promote|adopt|compare`: one question to a human, then a night of experiments."""
 
 import datetime
 import json
@@ -12,14 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from lamarck import output
+from lamarck.commands.campaign import write_between
 from lamarck.commands.typed_digest import Typed, typed_for
 from lamarck.errors import LamarckError
 from lamarck.gate.approval import Approver
-from lamarck.gate.check import check_approval
+from lamarck.gate.check import asked_of_ratchet, check_approval
 from lamarck.gate.journal import journal_of
+from lamarck.gate.night import RatchetPlan, read_ratchet_plan
 from lamarck.gate.planned import plan_digest
-from lamarck.gate.ratchet import RATCHETS, RatchetPlan, asked_of_ratchet, read_ratchet_plan
 from lamarck.lineage.digest import short
+from lamarck.lineage.generation import RATCHETS
 from lamarck.output import tell
 from lamarck.ratchet.file import Ratchet, load_ratchet
 from lamarck.ratchet.ledger import read_ledger
@@ -114,8 +116,9 @@ def replayed(ratchet: Ratchet, files: NightFiles) -> Night:
     return night
 
 
-def report(name: str, tag: str | None, as_json: bool) -> None:
-    """Every experiment with what it showed on fresh seeds, and what was kept."""
+def report(name: str, tag: str | None, as_json: bool, document: Path | None = None) -> None:
+    """Every experiment with what it showed on fresh seeds, and what was kept. `document`: also put the table of all
+    nights there, whose proposals are lines of a file beside it."""
     from lamarck.ratchet.verdict import estimate, interval  # numpy
 
     files = last_night(name, tag)
@@ -123,6 +126,11 @@ def report(name: str, tag: str | None, as_json: bool) -> None:
     file = ratchet.file
     plan = read_ratchet_plan(files.plan)
     found = rows(read_ledger(files.ledger), plan.base)
+    if document:
+        from lamarck.ratchet.evidence import write_evidence
+
+        lines = document.with_suffix("") / f"{name}.jsonl"
+        write_between(document, f"ratchet {name}", write_evidence(files, lines))
     if as_json:
         print(json.dumps([_row_json(ratchet, row) for row in found if row.status], indent=2))
         return
@@ -163,6 +171,16 @@ def promote(name: str, tag: str | None, as_json: bool) -> None:
         print(json.dumps(found.as_json(), indent=2))
         return
     tell(console, found.sentence)
+
+
+def adopt(name: str, tag: str | None, to: Path | None) -> None:
+    """Write what was kept, with its evidence, where configurations can name it."""
+    from lamarck.ratchet.adopt import adopt as write
+
+    files = last_night(name, tag)
+    path = write(files, to)
+    as_what = "`strategy: FILE`" if load_ratchet(files.file).file.chain else "`founder: {kind: tiny, recipe: FILE}`"
+    print(f"{path}: name it in a configuration, {as_what}")
 
 
 def compare(first: str, second: str, as_json: bool) -> None:
@@ -215,8 +233,15 @@ def _say_plan(ratchet: Ratchet, plan: RatchetPlan, console: Console) -> None:
     for what, digests in (("may change", plan.subject), ("scores", plan.evaluator), ("data", plan.data)):
         for name, digest in digests.items():
             tell(console, f"  {what:<10} {name} {short(digest)}")
-    tell(console, f"  run        {plan.run_command}")
-    tell(console, f"  evaluated  {plan.eval_command} ({plan.trust})")
+    if file.chain:
+        tell(console, f"  raised     lineages of {file.chain.configfile}, to {file.chain.scored}")
+        for key, freedom in (plan.raised.space if plan.raised else {}).items():
+            tell(console, f"  {key:<28} {freedom}")
+        if plan.raised is None:
+            tell(console, "  its founder is not pretrained here: every training of an experiment asks for itself")
+    else:
+        tell(console, f"  run        {plan.run_command}")
+        tell(console, f"  evaluated  {plan.eval_command} ({plan.trust})")
     tell(console, f"  agent      {plan.agent}")
     tell(
         console,

@@ -26,7 +26,7 @@ from lamarck.lineage.digest import short
 from lamarck.lineage.generation import RESULTS, SEARCHES
 from lamarck.output import tell
 from lamarck.search.approval import AskOnce
-from lamarck.search.file import Search, load_search, split
+from lamarck.search.file import DRAWN, Search, load_search, split
 from lamarck.search.run import rounds, run_search
 
 if TYPE_CHECKING:
@@ -82,11 +82,12 @@ def status(search: Search, as_json: bool) -> None:
     """How far it is, round by round."""
     found = [
         {
-            "round": each.name,
+            "round": each.name if part is search else f"{DRAWN} {each.name}",
             "candidates": len(each.candidates),
             "state": "finished" if each.finished else "under way" if each.campaign else "to come",
         }
-        for each in rounds(search)
+        for part in search.parts
+        for each in rounds(part)
     ]
     if as_json:
         print(json.dumps({"search": search.name, "rounds": found}, indent=2))
@@ -94,7 +95,7 @@ def status(search: Search, as_json: bool) -> None:
     console = output.console()
     tell(console, f"{search.name}: {search.file.rounds} rounds, then the winner on fresh founders")
     for each in found:
-        tell(console, f"  {each['round']:<6} {each['candidates']} candidates, {each['state']}")
+        tell(console, f"  {each['round']:<12} {each['candidates']} candidates, {each['state']}")
 
 
 def report(search: Search, as_json: bool) -> None:
@@ -113,6 +114,7 @@ def report(search: Search, as_json: bool) -> None:
     console.print(drawn)
     tell(console, made.FLATTERED)
     tell(console, made.winner_sentence(search, found))
+    tell(console, made.drawn_sentence(search, found))
     for sentence in made.winner_words(search, found):
         tell(console, f"  {sentence}")
     tell(console, made.proxy_sentence(found))

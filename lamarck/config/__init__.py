@@ -120,6 +120,12 @@ class Recipe(Section):
         description="Of the answer's tokens. context-frozen: keys and values of the prompt are constants, so that how "
         "a prompt is read is not trained, only what is made of it.",
     )
+    trained: Literal["all", "queries"] = Field(
+        "all",
+        exclude_if=lambda value: value == "all",
+        description="Of a delta or whole weights. queries: the query projections alone, so that what is looked for "
+        "changes, and nothing that is found there. (Of an adapter, `target_modules: [q_proj]` says the same.)",
+    )
     optimizer: OptimizerSettings = Field(
         ADAMW, exclude_if=lambda value: value == ADAMW, description="AdamW, APOLLO or APOLLO-Mini: docs/optimizers.md."
     )
@@ -147,6 +153,8 @@ class Recipe(Section):
             "quantize: nf4": self.quantize == "nf4",
             "dropout": self.dropout > 0,
         }
+        if self.form == "adapter" and self.trained == "queries":
+            raise ValueError("`trained: queries` is for `form: delta` or `weights`: name target_modules: [q_proj]")
         for setting, wrong in alone.items():
             if self.form != "adapter" and wrong:
                 raise ValueError(f"`{setting}` is LoRA's, and `form: {self.form}` trains the weights: leave it out")

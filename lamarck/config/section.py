@@ -1,13 +1,12 @@
 """A part of a configuration file, typed: unknown keys are refused with the nearest valid name. Light: no torch here."""
 
-import difflib
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lamarck import strict_yaml
-from lamarck.errors import LamarckError
+from lamarck.errors import LamarckError, nearest
 from lamarck.files import digest_value
 
 S = TypeVar("S", bound=BaseModel)
@@ -60,9 +59,7 @@ def _sentence(error: ValidationError, kind: type[BaseModel]) -> str:
     if first["type"] != "extra_forbidden":
         return f"{place}: {first['msg']}"
     valid = _keys_at(kind, tuple(str(part) for part in first["loc"][:-1]))
-    near = difflib.get_close_matches(str(first["loc"][-1]), valid, n=1)
-    advice = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(sorted(valid))}"
-    return f"unknown key {place!r}: {advice}"
+    return f"unknown key {place!r}: {nearest(str(first['loc'][-1]), valid)}"
 
 
 def _keys_at(kind: type[BaseModel], place: tuple[str, ...]) -> list[str]:

@@ -21,7 +21,7 @@ from lamarck.errors import LamarckError
 from lamarck.models.change import lay_out
 from lamarck.models.chat import opened_reasoning
 from lamarck.models.device import device_of
-from lamarck.models.opening import open_model, open_tokenizer
+from lamarck.models.opening import open_adapter, open_model, open_tokenizer
 from lamarck.models.tokens import prompt_tokens, text_tokens
 from lamarck.seeds import seed_for
 
@@ -235,9 +235,7 @@ def _load(weights: Path, adapter: Path | None, dtype: torch.dtype) -> tuple[PreT
     tokenizer, model = open_tokenizer(weights), open_model(weights, dtype=dtype)
     if adapter is None:
         return tokenizer, model
-    from peft import PeftModel  # seconds to import: only where there is an adapter
-
-    adapted = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
+    adapted = open_adapter(model, adapter)
     # In float32 the merged product equals the sum to rounding and saves two products a layer; in 16 bits the small
     # update would drown in the weights' rounding, so there the adapter stays beside them, as it was trained.
     if dtype == torch.float32:

@@ -1,8 +1,6 @@
 """Where texts begin and end, as every engine on this machine must see it."""
 
-from pathlib import Path
-
-from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from lamarck.errors import LamarckError
 
@@ -21,10 +19,3 @@ def start_token(tokenizer: PreTrainedTokenizerBase, end: list[int]) -> int:
     """The token that stands before a text to score: where a model has none, the one that ended the text before."""
     start: int | None = tokenizer.bos_token_id
     return end[0] if start is None else start
-
-
-def generation_config(weights: Path) -> GenerationConfig:
-    """What transformers gives the model of this directory, without loading it."""
-    if (weights / "generation_config.json").exists():
-        return GenerationConfig.from_pretrained(weights, local_files_only=True)
-    return GenerationConfig.from_model_config(AutoConfig.from_pretrained(weights, local_files_only=True))

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from lamarck.config import HERE, THIS_MACHINE, StageMachine, VLLMEngineConfig
-from lamarck.engine.tokens import end_tokens, generation_config, start_token
+from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.engine.vllm_process import environment, model_settings, vllm_python
 from lamarck.engine.worker import Refused, Worker
 from lamarck.errors import LamarckError
 from lamarck.models.change import lay_out
 from lamarck.models.chat import BEFORE_ANSWER, ends_reasoning, opened_reasoning
 from lamarck.models.device import without_gpu
-from lamarck.models.opening import does_not_open, open_tokenizer
+from lamarck.models.opening import does_not_open, generation_config, open_tokenizer
 from lamarck.models.tokens import prompt_tokens, text_tokens
 from lamarck.seeds import seed_for
 

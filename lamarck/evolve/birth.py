@@ -58,7 +58,7 @@ def bear(
     birth = None
     for attempt in range(TRIES):
         birth = _draw(evolving, generation, place, attempt, known, choose, vocab)
-        too_large = why_too_large(birth.genome, evolving.file.limits)
+        too_large = why_too_large(birth.genome, evolving.file.limits, evolving.file.machine)
         twin = "it is the twin of an earlier one" if birth.genome.digest() in twins else None
         if too_large is None and twin is None:
             return birth

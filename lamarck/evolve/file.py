@@ -9,10 +9,9 @@ from pydantic import Field, model_validator
 from lamarck import strict_yaml
 from lamarck.arch.genome import Data, Evolution, Genome, load_genome
 from lamarck.arch.operators import OPERATORS
-from lamarck.arch.refusal import nearest
 from lamarck.config import THIS_MACHINE, StageMachine
 from lamarck.config.section import Section, check_section
-from lamarck.errors import LamarckError
+from lamarck.errors import LamarckError, nearest
 from lamarck.files import digest_value, read_regular
 
 Objective = Literal[

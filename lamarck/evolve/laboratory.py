@@ -9,7 +9,7 @@ import torch
 from lamarck.arch.breed import Child, crossing, mutant
 from lamarck.arch.costs import cost
 from lamarck.arch.genome import Genome, save_genome
-from lamarck.arch.model import GenomeForCausalLM, build_model, load_model
+from lamarck.arch.model import GenomeForCausalLM, build_model
 from lamarck.errors import LamarckError
 from lamarck.evolve.birth import dice, mutated
 from lamarck.evolve.file import Evolving
@@ -22,6 +22,7 @@ from lamarck.files import atomic_directory, digest_directory, digest_file
 from lamarck.founder.evolved import MODEL, Descended, write_descent
 from lamarck.gate.allowance import Allowance
 from lamarck.models.device import device_of
+from lamarck.models.opening import open_genome_model
 from lamarck.seeds import seed_for
 
 BACKWARD = 3  # times the FLOPs of a forward pass: what a step of training takes
@@ -64,7 +65,7 @@ class Laboratory:
                 losses = (child.descent.loss_before, child.descent.loss_after)
         else:
             directory = self._checked(born.candidate, "short", before.weights)
-            model, moments = load_model(directory, genome), read_moments(directory)
+            model, moments = open_genome_model(directory, genome), read_moments(directory)
         total = file.evolution.rung2_tokens
         until = file.evolution.rung1_tokens if name == "short" else total
         seed = seed_for(file.seed, f"generation {born.generation}")
@@ -205,7 +206,8 @@ class Laboratory:
             return build_model(genome, seed)
         named = {each.candidate: each for each in parents}
         trained = [
-            (models or {}).get(name) or load_model(self._finished(name), named[name].read()) for name in born.parents
+            (models or {}).get(name) or open_genome_model(self._finished(name), named[name].read())
+            for name in born.parents
         ]
         trained = [each.cpu() for each in trained]
         probe = self.corpus.blocks[0].ids

@@ -16,7 +16,7 @@ def make_plan(evolving: Evolving, text: str, vocab: int) -> EvolutionPlan:
     read. Errors: LamarckError for a seed that is too large."""
     file = evolving.file
     for path, genome in zip(file.seeds, evolving.seeds, strict=True):
-        if why := why_too_large(evolving.adapted(genome, vocab), file.limits):
+        if why := why_too_large(evolving.adapted(genome, vocab), file.limits, file.machine):
             raise LamarckError(f"{path} is too large: {why}")
     return EvolutionPlan(
         evolution=evolving.name,

@@ -1,9 +1,12 @@
 """The static rung: what a genome would cost, before it is built. Nothing is trained here. Light."""
 
 import os
+from functools import cache
 
 from lamarck.arch.costs import cost
 from lamarck.arch.genome import Genome
+from lamarck.budget.machine import load_catalogue
+from lamarck.config import HERE, StageMachine
 from lamarck.evolve.file import GenomeLimits
 
 TRAINING_BYTES = 16  # a parameter: itself, its gradient and two moments, in 32 bits
@@ -26,22 +29,28 @@ def training_bytes(genome: Genome) -> int:
     return TRAINING_BYTES * cost(genome, 1).parameters + 4 * rows * tokens * kept
 
 
-def machine_bytes() -> int:
-    """Of this machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+@cache
+def memory_of(kind: str) -> int:
+    """Bytes of a kind of GPU, or of this machine. Errors: LamarckError for a kind that is not known."""
+    gpu = None if kind == HERE else load_catalogue().gpu(kind)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if gpu is None else gpu.memory
 
 
-def why_too_large(genome: Genome, limits: GenomeLimits) -> str | None:
-    """One phrase; None where it fits."""
+def why_too_large(genome: Genome, limits: GenomeLimits, machine: StageMachine) -> str | None:
+    """One phrase; None where it fits, and the memory of `machine`, a GPU's where it names one, as well.
+
+    Errors: LamarckError for a kind of GPU that config/machines.yaml does not know.
+    """
     parameters = cost(genome, 1).parameters
     if parameters > limits.parameters:
         return f"it has {parameters:,} parameters, and limits.parameters allows {limits.parameters:,}"
     needed = training_bytes(genome)
     if needed > limits.memory_mb * 1e6:
         return f"its training takes about {needed / 1e6:,.0f} MB, and limits.memory_mb allows {limits.memory_mb:,g}"
-    if needed > machine_bytes():
+    where, there = "this machine" if machine.gpu == HERE else machine.gpu, memory_of(machine.gpu)
+    if needed > there:
         return (
-            f"its training takes about {needed / 1e9:,.1f} GB, and this machine has {machine_bytes() / 1e9:,.1f}: take "
+            f"its training takes about {needed / 1e9:,.1f} GB, and {where} has {there / 1e9:,.1f}: take "
             "a larger one, or a smaller data.batch_size"
         )
     return None

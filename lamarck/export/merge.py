@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import torch
-from peft import PeftModel
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.models.change import lay_out
-from lamarck.models.opening import open_model, open_tokenizer
+from lamarck.models.opening import open_adapter, open_model, open_tokenizer
 
 DTYPE = torch.bfloat16
 
@@ -34,9 +33,7 @@ def merge(weights: Path, change: Path | None, output: Path) -> None:
     try:
         model, tokenizer = open_model(opened.directory, dtype=DTYPE), open_tokenizer(weights)
         if opened.adapter is not None:
-            model = PeftModel.from_pretrained(model, str(opened.adapter), local_files_only=True).merge_and_unload(
-                safe_merge=True
-            )
+            model = open_adapter(model, opened.adapter).merge_and_unload(safe_merge=True)
     except (OSError, ValueError) as error:
         raise LamarckError(f"{weights} cannot be merged: {str(error).splitlines()[0]}") from error
     model.save_pretrained(output)

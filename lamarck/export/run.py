@@ -12,13 +12,13 @@ from lamarck.eval.compare import Comparison, compare
 from lamarck.export.gguf import convert, find_converter
 from lamarck.files import atomic_directory, file_digests, write_json
 from lamarck.lineage.artifacts import SCORES
-from lamarck.lineage.contents import read_scores
+from lamarck.lineage.contents import SampleRow, read_samples, read_scores
 from lamarck.lineage.digest import generation_digest
 from lamarck.lineage.freshness import examine
 from lamarck.lineage.generation import Generation
 from lamarck.lineage.inputs import student_of
 from lamarck.progress import count_up
-from lamarck.report.table import comparison_sentences, comparison_table, read_samples
+from lamarck.report.table import comparison_sentences, comparison_table
 from lamarck.serve.model import Servable, servable
 from lamarck.suites.suite import load_suite, suite_kinds, suite_weights
 
@@ -60,7 +60,7 @@ def export(generation: Generation, to: Path, gguf: bool, config_path: Path, as_j
     console.print(f"{to}: {model.name}, merged in bfloat16; {RECORD} holds digests and scores", markup=False)
 
 
-def _own_outcomes(config: Config, generation: Generation) -> list[dict[str, Any]]:
+def _own_outcomes(config: Config, generation: Generation) -> list[SampleRow]:
     """What the generation itself answered, on the suite and through the engine that score the merged model, too.
 
     Errors: LamarckError where there is nothing to compare with.

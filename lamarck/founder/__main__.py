@@ -14,6 +14,7 @@ from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json
 from lamarck.lineage.artifacts import UNPRIMED, WEIGHTS
 from lamarck.lineage.configured import load_config_of
+from lamarck.lineage.contents import parse_source
 from lamarck.lineage.digest import weights_digest
 from lamarck.lineage.generation import WEIGHTS_RECORD, parse_generation
 from lamarck.lineage.inputs import primer_of
@@ -40,7 +41,7 @@ def main() -> None:
         inputs = kind.input_digests(config, founder)
         record = make_record(digest, inputs, config.seed, "cpu", wall_seconds, device_seconds)
         source = origin | {"files": file_digests(directory), "record": record.model_dump(mode="json")}
-        write_json(directory / WEIGHTS_RECORD, source)
+        write_json(directory / WEIGHTS_RECORD, parse_source(source, WEIGHTS_RECORD).written())
     print(f"g0: {digest[:8]}, {origin}")
 
 

@@ -18,9 +18,9 @@ def unpack_gguf(source: Path, output: Path) -> dict[str, Any]:
     check_gguf(source)
     import torch
     from gguf import GGUFReader, GGUFValueType
-    from transformers import AutoTokenizer, GgufConfig
+    from transformers import GgufConfig
 
-    from lamarck.models.opening import first_line, open_model
+    from lamarck.models.opening import first_line, open_gguf_tokenizer, open_model
 
     try:
         reader = GGUFReader(source)
@@ -31,7 +31,7 @@ def unpack_gguf(source: Path, output: Path) -> dict[str, Any]:
         }
         types = {tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) > 1}
         dtype = torch.float32 if "F32" in types else torch.float16 if types == {"F16"} else torch.bfloat16
-        tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name, local_files_only=True)
+        tokenizer = open_gguf_tokenizer(source)
     except Exception as error:  # the reader's own asserts, transformers' classes: all are about this file
         raise LamarckError(f"{source} does not open as a GGUF model: {first_line(error)}") from error
     unpacked = {"quantization_config": GgufConfig(dequantize=True), "gguf_file": source.name}

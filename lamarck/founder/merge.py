@@ -4,9 +4,8 @@ import shutil
 from pathlib import Path
 
 from lamarck import merge
-from lamarck.errors import LamarckError
+from lamarck.errors import LamarckError, nearest
 from lamarck.lineage.digest import source_digest
-from lamarck.merge.document import nearest
 from lamarck.merge.licence import common_licence, forbids, licence_of
 from lamarck.merge.sources import Sources, sources_of
 from lamarck.progress import count_up

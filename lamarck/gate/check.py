@@ -12,6 +12,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_regular
 from lamarck.gate.approval import Approval, parse_approval, today
 from lamarck.gate.campaign import CampaignPlan, check_member, listed_in, read_campaign_plan
+from lamarck.gate.night import RatchetPlan, read_ratchet_plan
 from lamarck.gate.plan import (
     AnyChildsPlan,
     Plan,
@@ -74,14 +75,34 @@ def asked_of(name: str, plan: AnyChildsPlan) -> Asked:
     )
 
 
-def asked_of_campaign(step: CampaignStep, plan: CampaignPlan, whole: SearchPlan | None = None) -> Asked:
-    """`whole`: the plan of the search of which it is a round, where there is one; read here when left out.
+@dataclass(frozen=True)
+class Whole:
+    """What was asked once for a whole search, or for a ratchet's night that raises lineages: `rounds` bound them."""
 
-    Errors: LamarckError where it is a round that this plan does not allow."""
-    if step.search:
-        whole = whole or read_search_plan(step.search_plan)
-        check_round(whole, plan)
-        return asked_of_search(whole)
+    asked: Asked
+    rounds: SearchPlan
+
+
+def whole_of(step: CampaignStep) -> Whole | None:
+    """None: the campaign is no part of anything. Read once. Errors: LamarckError for what is not such a plan."""
+    if not step.search:
+        return None
+    if step.night is None:
+        whole = read_search_plan(step.search_plan)
+        return Whole(asked_of_search(whole), whole)
+    night = read_ratchet_plan(step.search_plan)
+    if night.raised is None:
+        raise LamarckError(f"{step.search_plan} is of a night that raises no lineage: {step.name} is not approved")
+    return Whole(asked_of_ratchet(night, Path(night.config)), night.raised)
+
+
+def asked_of_campaign(step: CampaignStep, plan: CampaignPlan, whole: Whole | None = None) -> Asked:
+    """`whole`: what it is a part of, where there is such a thing; read here when left out.
+
+    Errors: LamarckError where it is a round that this does not allow."""
+    if whole := whole or whole_of(step):
+        check_round(whole.rounds, plan)
+        return whole.asked
     run = f"lamarck campaign run {step.file}"
     return Asked(step.name, plan_digest(plan), plan.device_seconds, f"lamarck campaign status {step.campaign}", run)
 
@@ -91,6 +112,11 @@ def asked_of_search(plan: SearchPlan) -> Asked:
     run = f"lamarck search {plan.command} {RESULTS}/{name}/{plan.search}.yaml"
     status = f"{run} --report" if plan.command == "study" else f"lamarck search status {plan.search}"
     return Asked(name, plan_digest(plan), plan.device_seconds, status, run)
+
+
+def asked_of_ratchet(plan: RatchetPlan, file: Path) -> Asked:
+    run = f"lamarck ratchet run {file}"
+    return Asked(plan.name, plan_digest(plan), plan.device_seconds, f"lamarck ratchet status {plan.ratchet}", run)
 
 
 def check_approval(asked: Asked, path: Path, *beside: Path) -> Approval:
@@ -208,8 +234,8 @@ def check_gate(
         check_member(
             config, planned, own.step, own.plan, made_plan, made_plan.strategy.digest, made_plan.cost.parameters
         )
-        if own.search:
-            check_candidate(own.search, name, made.strategy, config)
+        if own.whole:
+            check_candidate(own.whole.rounds, name, made.strategy, config)
     arm = _arm(approved, generation)
     return Admitted(
         approved, approval, made.strategy, made.items[generation.name], arm.curriculum.digest, arm.parent.digest
@@ -230,12 +256,12 @@ def check_rebuilt(name: str, file: Path, approved: Planned, made: Planned) -> No
 
 @dataclass(frozen=True)
 class Question:
-    """What was asked about a generation: its own plan, a step of its campaign, or a whole search."""
+    """What was asked about a generation: its own plan, a step of its campaign, or the whole that this is a part of."""
 
     asked: Asked
     step: CampaignStep | None = None
     plan: CampaignPlan | None = None
-    search: SearchPlan | None = None
+    whole: Whole | None = None
 
 
 def question_of(planned: Generation, plan: AnyChildsPlan, answer: HumanAnswer) -> Question:
@@ -248,7 +274,7 @@ def question_of(planned: Generation, plan: AnyChildsPlan, answer: HumanAnswer) -
     if not answer.campaign_plan.exists():
         raise LamarckError(f"{step.name} is not approved: `lamarck campaign run {step.file}` asks")
     approved = read_campaign_plan(answer.campaign_plan)
-    whole = read_search_plan(step.search_plan) if step.search else None
+    whole = whole_of(step)
     return Question(asked_of_campaign(step, approved, whole), step, approved, whole)
 
 

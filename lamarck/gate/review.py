@@ -160,7 +160,8 @@ def _crossed(part: PlannedRecipe) -> str:
 
 def _trained(recipe: dict[str, Any]) -> str:
     form = recipe.get("form", "adapter")
-    what = f"LoRA r{recipe['rank']}" if form == "adapter" else f"all weights, kept as {form}"
+    which = "query projections alone" if recipe.get("trained") == "queries" else "all weights"
+    what = f"LoRA r{recipe['rank']}" if form == "adapter" else f"{which}, kept as {form}"
     return f"{recipe['inherit']} {what}"
 
 

@@ -58,12 +58,12 @@ class PlannedRound(PlanPart):
 
 
 class SearchPlan(Planned):
-    """What a human is asked, by `lamarck search` with `command`: all but numbers and names are digests. `baseline` is
-    that of the base's strategy and recipe, whose values may lie outside of the ranges; `strategy` and `recipe` are the
-    same without the keys of the space."""
+    """What a human is asked, by `lamarck search` with `command`, or as a part of a ratchet's `night`: all but numbers
+    and names are digests. `baseline` is that of the base's strategy and recipe, whose values may lie outside of the
+    ranges; `strategy` and `recipe` are the same without the keys of the space."""
 
     search: str
-    command: Literal["run", "study"]
+    command: Literal["run", "study", "night"]
     description: str
     file: str
     founder: str

@@ -5,19 +5,31 @@ Format: https://huggingface.co/docs/hub/model-cards; scores as a model-index.
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamarck.config import Config, Form
 from lamarck.eval.leaderboard import BENCHMARKS
-from lamarck.files import read_json
 from lamarck.gate.approval import read_approval
-from lamarck.gate.plan import read_plan
-from lamarck.hub.contents import Manifest
-from lamarck.lineage.contents import read_card, read_scores, read_training
+from lamarck.gate.plan import read_childs_plan
+from lamarck.hub.contents import Manifest, members
+from lamarck.lineage.configured import config_of
+from lamarck.lineage.contents import (
+    EvolvedSource,
+    FounderSource,
+    GgufSource,
+    HubSource,
+    MergeSource,
+    PrimedSource,
+    read_card,
+    read_sat,
+    read_scores,
+    read_source,
+    read_training,
+)
 from lamarck.lineage.digest import model_digest, short
-from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
-from lamarck.lineage.records import read_record
-from lamarck.report.table import scores_rows, scores_sentences
+from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation, parse_generation
+from lamarck.report.table import rows_of, scores_sentences
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -60,17 +72,22 @@ def model_card(config: Config, manifest: Manifest, repo: str) -> str:
     from huggingface_hub import ModelCard, ModelCardData
 
     last = manifest.last
-    source = read_json(Generation(0).weights / WEIGHTS_RECORD)
+    source = read_source(Generation(0).weights / WEIGHTS_RECORD)
     adapts = last.number == 0 or last.form == "adapter"
     rows = _published_rows(config, manifest)
     data = ModelCardData(
         license=_licence(source),
         library_name="peft" if adapts else "transformers",
         pipeline_tag="text-generation",
-        base_model=source.get("repo"),
-        base_model_relation=("adapter" if adapts else "finetune") if "repo" in source else None,
+        base_model=source.repo if isinstance(source, HubSource) else None,
+        base_model_relation=("adapter" if adapts else "finetune") if isinstance(source, HubSource) else None,
         model_name=repo.split("/")[1],
-        tags=["lamarck", *(["lora"] if adapts else []), "synthetic-curriculum"],
+        tags=[
+            "lamarck",
+            *(["lora"] if adapts else []),
+            *(["merge"] if last.is_crossed else []),
+            "synthetic-curriculum",
+        ],
         eval_results=_eval_results(rows, last, manifest) or None,
     )
     sections = [
@@ -89,39 +106,48 @@ def model_card(config: Config, manifest: Manifest, repo: str) -> str:
 
 
 def _published_rows(config: Config, manifest: Manifest) -> list[dict[str, Any]]:
-    """The rows of `scores_rows` whose scores are published, a control arm's only beside its generation's."""
-    rows = []
-    for row in scores_rows(config.model_copy(update={"generations": manifest.last.number})):
-        generation = Generation(int(row["generation"].removeprefix("g")))
+    """The rows of those whose scores are published, a control arm's only beside its generation's."""
+    scored = [each for each in _members(manifest) if str(each.scores) in manifest.files]
+    rows = rows_of(config_of(config, manifest.last.lineage).model_copy(update={"control": True}), scored)
+    for row, generation in zip(rows, scored, strict=True):
         if str(generation.control.scores) not in manifest.files:
             row.pop("control", None)
-        if str(generation.scores) in manifest.files:
-            rows.append(row)
     return rows
+
+
+def _members(manifest: Manifest) -> list[Generation]:
+    """The founder and what leads to the last generation, control arms left out."""
+    return [each for each in members(Path(), manifest.last) if not each.is_control]
 
 
 def _summary(manifest: Manifest) -> str:
     last = manifest.last
     if not last.number:
         return "The founder of a lineage: nothing has been trained on it yet."
+    names = " and ".join(parent.name for parent in last.parents)
+    crossed = f" a child of {names}, made of both without a curriculum:" if last.is_crossed else ""
     return (
         f"Raised by Lamarck: each generation wrote the training curriculum of the next, a human approved the run, and "
-        f"training on it made the child. {last.name} is {WHAT_IT_IS[last.form]}."
+        f"training on it made the child. {last.name} is{crossed} {WHAT_IT_IS[last.form]}."
     )
 
 
 def _graph(manifest: Manifest, rows: list[dict[str, Any]]) -> str:
     scores = {row["generation"]: row for row in rows}
-    lines = ["graph LR", f'  g0["{_node("g0", scores.get("g0"))}"]']
-    for child in _children(manifest):
-        items = read_card(child.card).items
-        lines.append(f'  {child.name}["{_node(child.name, scores.get(child.name))}"]')
-        lines.append(f'  {child.parent.name} -->|"{items} items"| {child.name}')
+    scores |= {row["control"]["generation"]: row["control"] for row in rows if "control" in row}
+    drawn = {each.name: each for child in _members(manifest) for each in (*child.ancestors, child)}
+    number = {name: name if re.fullmatch(r"g\d+", name) else f"m{place}" for place, name in enumerate(drawn)}
+    lines = ["graph LR"]
+    for name, each in drawn.items():
+        lines.append(f'  {number[name]}["{_node(name, scores.get(name))}"]')
+        for parent in each.parents if each.number else ():
+            items = "" if each.is_crossed else f'|"{read_card(each.card).items} items"|'
+            lines.append(f"  {number[parent.name]} -->{items} {number[name]}")
     return "\n".join(["```mermaid", *lines, "```"])
 
 
 def _children(manifest: Manifest) -> list[Generation]:
-    return [Generation(number) for number in range(1, manifest.last.number + 1)]
+    return [each for each in _members(manifest) if each.number]
 
 
 def _node(name: str, row: dict[str, Any] | None) -> str:
@@ -142,14 +168,14 @@ def _scores(rows: list[dict[str, Any]], last: Generation, manifest: Manifest) ->
             (
                 each["generation"],
                 _score(each),
-                _difference(each.get("to_parent")),
+                "; ".join(filter(None, (_difference(each.get(key)) for key in ("to_parent", "to_other_parent")))),
                 _difference(each.get("to_founder")),
                 f"{each['bits_per_byte']:.3f}" if "bits_per_byte" in each else "",
             )
             for each in every
         ),
     )
-    suite = read_scores(Generation(int(rows[-1]["generation"].removeprefix("g"))).scores).suite
+    suite = read_scores(parse_generation(rows[-1]["generation"]).scores).suite
     notes = [
         f"- suite {suite.name}, sha256 `{suite.digest}`; differences are paired, over the same items",
         *(f"- {_text(sentence)}" for sentence in scores_sentences(rows)),
@@ -203,8 +229,8 @@ def _leaderboard_results(last: Generation) -> "list[EvalResult]":
 
     if not last.leaderboard.exists():
         return []
-    sat = read_json(last.leaderboard)
-    if sat["model"] != model_digest(last.weights, last.change if last.number else None):
+    sat = read_sat(last.leaderboard)
+    if sat.model != model_digest(last.weights, last.change if last.number else None):
         return []
     return [
         EvalResult(
@@ -215,10 +241,10 @@ def _leaderboard_results(last: Generation) -> "list[EvalResult]":
             dataset_args={"num_few_shot": benchmark.shots},
             metric_type=" and ".join(benchmark.metrics),
             metric_name=benchmark.metric,
-            metric_value=round(sat["benchmarks"][benchmark.key]["value"], 2),
+            metric_value=round(sat.benchmarks[benchmark.key].value, 2),
         )
         for benchmark in BENCHMARKS
-        if benchmark.key in sat["benchmarks"]
+        if benchmark.key in sat.benchmarks
     ]
 
 
@@ -228,7 +254,7 @@ def _approvals(manifest: Manifest) -> str:
     rows = []
     for child in _children(manifest):
         approval = read_approval(child.approval, child.name)
-        plan = read_plan(child.plan)
+        plan = read_childs_plan(child.plan)
         training = read_training(child.change / TRAINING_RECORD)
         rows.append(
             (
@@ -244,58 +270,58 @@ def _approvals(manifest: Manifest) -> str:
     return _table(columns, rows)
 
 
-def _base(source: dict[str, Any]) -> str:
-    digest = read_record(Generation(0).weights / WEIGHTS_RECORD).digest
-    if source["kind"] == "hub":
-        where = f"[{source['repo']}](https://huggingface.co/{source['repo']}), revision `{source['revision']}`"
+def _base(source: FounderSource) -> str:
+    digest = source.record.digest
+    if isinstance(source, HubSource):
+        where = f"[{source.repo}](https://huggingface.co/{source.repo}), revision `{source.revision}`"
         return f"{where}. Not repeated here: `results/g0/weights/source.json` lists its files, digest `{digest}`."
-    if source["kind"] == "local":
+    if source.kind == "local":
         return f"A local model directory that is not published, digest `{digest}`: `results/g0/weights/source.json`."
-    if source["kind"] == "primed":
-        return f"A {source['from']['kind']} founder after a primer, which is not published, digest `{digest}`."
-    if source["kind"] == "evolved":
-        line = " -> ".join(source["line"])
-        return f"Bred by this project ({source['evolution']}: {line}), digest `{digest}`: `results/g0/weights`."
-    if source["kind"] == "merge":
-        return f"{source['result']}, a merge that is not published, digest `{digest}`. Made of:\n\n{_merged(source)}"
-    if source["kind"] == "gguf":
-        return f"{source['name'] or 'A model'}, from a GGUF file that is not published, digest `{digest}`."
+    if isinstance(source, PrimedSource):
+        return f"A {source.came.kind} founder after a primer, which is not published, digest `{digest}`."
+    if isinstance(source, EvolvedSource):
+        line = " -> ".join(source.line)
+        return f"Bred by this project ({source.evolution}: {line}), digest `{digest}`: `results/g0/weights`."
+    if isinstance(source, MergeSource):
+        return f"{source.result}, a merge that is not published, digest `{digest}`. Made of:\n\n{_merged(source)}"
+    if isinstance(source, GgufSource):
+        return f"{source.name or 'A model'}, from a GGUF file that is not published, digest `{digest}`."
     return f"Pretrained by this project from nothing, digest `{digest}`: `results/g0/weights`."
 
 
-def _merged(source: dict[str, Any]) -> str:
+def _merged(source: MergeSource) -> str:
     """The models that a founder was merged of."""
-    rows = [(_text(each["name"]), f"`{each['digest']}`", _text(each["license"] or "-")) for each in source["parents"]]
+    rows = [(_text(each.name), f"`{each.digest}`", _text(each.license or "-")) for each in source.parents]
     return _table(("model", "digest", "licence"), rows)
 
 
-def _loading(source: dict[str, Any], repo: str, last: Generation) -> str:
+def _loading(source: FounderSource, repo: str, last: Generation) -> str:
     base = 'f"{lineage}/results/g0/weights"'
-    if source["kind"] == "hub":
-        base = f'"{source["repo"]}", revision="{source["revision"]}"'
-    elif source["kind"] in ("local", "gguf", "merge", "primed"):
+    if isinstance(source, HubSource):
+        base = f'"{source.repo}", revision="{source.revision}"'
+    elif source.kind in ("local", "gguf", "merge", "primed"):
         base = '"the founder\'s directory"'
     if not last.number:
         return f"The weights are {base}."
     return LOADING[last.form].format(repo=repo, base=base, change=last.change, name=last.name)
 
 
-def _licence(source: dict[str, Any]) -> str:
-    if source["kind"] == "tiny":
+def _licence(source: FounderSource) -> str:
+    if source.kind == "tiny":
         return "apache-2.0"
-    return source.get("license") or "unknown"
+    return source.license or "unknown"
 
 
-def _licence_sentence(source: dict[str, Any]) -> str:
-    if source["kind"] == "tiny":
+def _licence_sentence(source: FounderSource) -> str:
+    if source.kind == "tiny":
         return "Apache-2.0: the founder was pretrained by this project, on problems of its own generators."
-    if source["kind"] == "hub":
-        return f"That of {source['repo']} decides, which names its licence as {_licence(source)}."
-    if source["kind"] == "merge":
-        said = " ".join(_text(sentence) for sentence in source["said"])
+    if isinstance(source, HubSource):
+        return f"That of {source.repo} decides, which names its licence as {_licence(source)}."
+    if isinstance(source, MergeSource):
+        said = " ".join(_text(sentence) for sentence in source.said)
         return f"Those of the models that the founder was merged of decide. {said}".strip()
-    if source["kind"] in ("gguf", "primed", "evolved"):
-        origin = source.get("origin") or "a place that it does not name"
+    if source.kind in ("gguf", "primed", "evolved"):
+        origin = source.origin or "a place that it does not name"
         return f"That of the founder decides, which is from {origin}, and whose licence is {_licence(source)}."
     return "That of the founder decides, which is a local model directory: ask who published this."
 

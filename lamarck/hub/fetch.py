@@ -55,14 +55,15 @@ def fetch(repo: str, revision: str, into: Path) -> tuple[Manifest, list[str]]:
         raise LamarckError(f"{repo} at {revision[:8]} is refused: {error}") from error
     _download(repo, revision, list(manifest.files), staging)
     try:
-        _check(staging, manifest)
+        found = _check(staging, manifest)
         placed = _place(staging, into, manifest)
     except LamarckError as error:
         raise LamarckError(f"{repo} at {revision[:8]} is refused, and nothing was changed: {error}") from error
     finally:
         shutil.rmtree(staging)
-    for number in range(manifest.last.number + 1):
-        _record(Generation(number), manifest, Published(repo=repo, commit=revision, files={}), into)
+    for generation in found:
+        if not generation.lineage:  # the others are published by hand alone
+            _record(generation, manifest, Published(repo=repo, commit=revision, files={}), into)
     return manifest, placed
 
 
@@ -71,14 +72,15 @@ def _download(repo: str, revision: str, names: list[str], staging: Path) -> None
         connect(repo).snapshot_download(repo, revision=revision, local_dir=staging, allow_patterns=names)
 
 
-def _check(staging: Path, manifest: Manifest) -> None:
+def _check(staging: Path, manifest: Manifest) -> list[Generation]:
+    """The generations that came, each of them whole. Errors: LamarckError that names what is not as it should be."""
     for name, digest in manifest.files.items():
         if not (staging / name).exists():
             raise LamarckError(f"{name} is missing")
         if digest_file(staging / name) != digest:
             raise LamarckError(f"{name} is not what {MANIFEST} says")
     check_lineage(staging, manifest.last)
-    check_content(staging, manifest)
+    return check_content(staging, manifest)
 
 
 def _place(staging: Path, into: Path, manifest: Manifest) -> list[str]:

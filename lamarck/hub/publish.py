@@ -5,10 +5,11 @@ from pathlib import Path
 
 from lamarck.config import Config, load_config
 from lamarck.errors import LamarckError
-from lamarck.files import canonical_json, read_json
+from lamarck.files import canonical_json
 from lamarck.hub.card import model_card
 from lamarck.hub.check import check_lineage
 from lamarck.hub.contents import MANIFEST, Manifest, make_manifest
+from lamarck.lineage.contents import read_source
 from lamarck.lineage.generation import STUDENT, WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import Published
 from lamarck.models.hub import check_may_write, connect, refusals_as_sentences
@@ -29,14 +30,12 @@ def show(generation: Generation, repo: str, public: bool, config_path: Path, as_
 
 
 def publish(config: Config, generation: Generation, repo: str, public: bool) -> Published:
-    """Upload the lineage up to `generation`. What an interrupted upload has brought there is not sent again.
+    """Upload `generation` and everything that leads to it. What an interrupted upload has brought is not sent again.
 
     Errors: LamarckError, and no commit made, where an artifact is not what its record says, or the hub refuses.
     """
     if generation.is_control:
         raise LamarckError(f"publish {generation.planned_by.name}: its control arm goes with it")
-    if generation.lineage:
-        raise LamarckError(f"{generation.name} is of another lineage: only the main one is published")
     check_may_write(repo, public)
     manifest = checked_manifest(config, generation)
     commit = _upload(repo, manifest, model_card(config, manifest, repo))
@@ -48,7 +47,7 @@ def checked_manifest(config: Config, generation: Generation) -> Manifest:
     founder = Generation(0).weights
     try:
         unscored = check_lineage(HERE, generation)
-        kinds = {founder: read_json(founder / WEIGHTS_RECORD)["kind"], STUDENT: student_kind(Path(config.suite))}
+        kinds = {founder: read_source(founder / WEIGHTS_RECORD).kind, STUDENT: student_kind(Path(config.suite))}
         withheld = {directory for directory, kind in kinds.items() if kind not in ("tiny", "shipped")}
         return make_manifest(HERE, generation, unscored, withheld)
     except LamarckError as error:

@@ -1,34 +1,17 @@
 """What the records of a fetched lineage must look like, as far as commands read them: digests say that nobody changed a
 file since it was published, not that whoever published it wrote it in earnest."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lamarck.curriculum.item import read_curriculum
 from lamarck.errors import LamarckError
 from lamarck.files import canonical_json, parse_jsonl, read_regular
-from lamarck.lineage.contents import Card, Scores, TrainingReport
+from lamarck.lineage.contents import SAMPLE, Card, CrossingReport, Scores, TrainingReport, source_kind
 from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.strict_json import finite
-
-
-class _Source(BaseModel):
-    """Of a founder: what publishing asks of it."""
-
-    kind: str
-
-
-class _Sample(BaseModel):
-    """What is needed of a line of samples.jsonl; what stands there beside it is left alone."""
-
-    model_config = ConfigDict(strict=True)
-
-    task: str
-    index: int
-    item: str
-    answer: str
-    score: float
 
 
 def check_json(path: Path) -> None:
@@ -45,7 +28,11 @@ def check_json(path: Path) -> None:
 def check_shapes(member: Generation) -> None:
     """The files of one generation, as far as they are there. Errors: LamarckError that names the first wrong place."""
     if not member.number:
-        _check(member.weights / WEIGHTS_RECORD, _Source)
+        path = member.weights / WEIGHTS_RECORD
+        content = finite(read_regular(path).decode("utf-8"))
+        _check_value(content, source_kind(content).model_validate, str(path))
+    elif member.is_crossed:
+        _check(member.change / TRAINING_RECORD, CrossingReport)
     else:
         for _ in read_curriculum(member.curriculum):
             pass
@@ -54,16 +41,16 @@ def check_shapes(member: Generation) -> None:
     if member.scores.exists():
         _check(member.scores, Scores)
         for number, row in parse_jsonl(read_regular(member.samples), member.samples, finite):
-            _check_value(row, _Sample, f"{member.samples} line {number}")
+            _check_value(row, SAMPLE.validate_python, f"{member.samples} line {number}")
 
 
 def _check(path: Path, shape: type[BaseModel]) -> None:
-    _check_value(finite(read_regular(path).decode("utf-8")), shape, str(path))
+    _check_value(finite(read_regular(path).decode("utf-8")), shape.model_validate, str(path))
 
 
-def _check_value(value: object, shape: type[BaseModel], where: str) -> None:
+def _check_value(value: object, validated: Callable[[object], object], where: str) -> None:
     try:
-        shape.model_validate(value)
+        validated(value)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -6,14 +6,23 @@ and a rule that makes it.
 
 from pathlib import Path
 
-from lamarck.config import Config, Form
+from lamarck import strict_yaml
+from lamarck.config import Config, Form, load_config
 from lamarck.files import digest_file, digest_value
 from lamarck.lineage.digest import (
     change_digest,
     suite_digest,
     weights_digest,
 )
-from lamarck.lineage.generation import STUDENT, TRAINING_RECORD, WEIGHTS_RECORD, Generation
+from lamarck.lineage.generation import (
+    ALL_STEPS,
+    STUDENT,
+    TRAINING_RECORD,
+    WEIGHTS_RECORD,
+    CampaignStep,
+    Generation,
+    campaign_file,
+)
 from lamarck.lineage.inputs import (
     ADAPTER,
     CHILDS_CURRICULUM,
@@ -41,7 +50,7 @@ from lamarck.lineage.inputs import (
     student_of,
     unprimed,
 )
-from lamarck.lineage.kind import Kind, Piece, Setting
+from lamarck.lineage.kind import CampaignKind, Kind, Piece, Setting
 from lamarck.lineage.records import read_published
 
 
@@ -219,7 +228,6 @@ CROSS_PLAN = Kind(
     PLAN.record,
     for_both_arms=True,
     before_gate=True,
-    published=False,  # crosses belong to lineages beside the main one, which alone is published
 )
 CROSSED = Kind(
     "crossed",
@@ -228,7 +236,6 @@ CROSSED = Kind(
     (PLANNED, PARENT, OTHER_PARENT),
     lambda child: change_digest(child.directory / ADAPTER),
     f"{ADAPTER}/{TRAINING_RECORD}",
-    published=False,
     dvc={"child": "out"},
     form=ADAPTER,
 )
@@ -341,6 +348,28 @@ TABLE: tuple[Kind, ...] = (
     SCORES,
     PUBLICATION_OF_SCORES,
 )
+
+
+def _of_result(campaign: str) -> dict[str, Path]:
+    """All that decides which lines of the ledger count, and what they show."""
+    path = campaign_file(campaign)
+    said = strict_yaml.load(path)
+    configfile = Path(said["configfile"])
+    config = load_config(configfile)
+    own = CampaignStep(campaign, ALL_STEPS).directory / LEDGER
+    found = {
+        "file": path,
+        "ledger": Path(said.get("ledger") or own),
+        "config": configfile,
+        "strategy": Path(config.strategy),
+        "suite": Path((said.get("config") or {}).get("suite", config.suite)) / "suite.yaml",
+    }
+    return found | ({"exam": Path(said["exam"]) / "suite.yaml"} if said.get("exam") else {})
+
+
+LEDGER = "ledger.jsonl"  # of a campaign whose file names no other
+# What the ledger of a campaign shows: of a search's round, and of a final, as of every other.
+CAMPAIGN_RESULT = CampaignKind("campaign_result", {"result": "result.json", "table": "result.md"}, _of_result)
 
 
 def exam_files(generation: Generation, name: str) -> tuple[Path, Path]:

@@ -1,16 +1,19 @@
-"""What stands in eval.json, curriculum.json and training.json: typed where it is written, and where it is read. Light.
+"""What stands in eval.json, samples.jsonl, curriculum.json, training.json, source.json and leaderboard.json. Light.
+
+Typed where it is written, and where it is read.
 
 Fields with a default are missing in files from before they were written down. What stands there beside the fields that
 are named here is left as it is.
 """
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, NotRequired, TypeVar
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict  # the one that pydantic reads before Python 3.12
 
 from lamarck.errors import LamarckError
-from lamarck.files import read_json
+from lamarck.files import parse_jsonl, read_json, read_regular
 from lamarck.lineage.records import Record
 
 
@@ -19,7 +22,7 @@ class Content(BaseModel):
 
     def written(self) -> dict[str, Any]:
         """What goes into the file: no field that was not given."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        return self.model_dump(mode="json", exclude_unset=True, by_alias=True)
 
 
 class NamedDigest(Content):
@@ -65,6 +68,25 @@ class Scores(Content):
     tasks: dict[str, TaskFigures]
     errors: dict[str, str] = {}
     interval: Bounds | None = None
+
+
+@with_config(ConfigDict(extra="allow", strict=True))
+class SampleRow(TypedDict):
+    """A line of a samples.jsonl: one answer to one item. `score`: 0..1; `rungs`: which of its steps it climbed.
+
+    Two rows are of the same item when task, index and item agree."""
+
+    task: str
+    index: int
+    item: str
+    prompt: str
+    target: str
+    answer: str
+    score: FiniteFloat
+    rungs: NotRequired[dict[str, bool]]
+
+
+SAMPLE = TypeAdapter(SampleRow)
 
 
 class CardCell(Content):
@@ -156,6 +178,100 @@ class CrossingReport(Content):
     budget: SpentBudget
 
 
+class ListedFiles(Content):
+    """A source.json, the student's too. `files`: name -> digest, of all in its directory but this one."""
+
+    files: dict[str, str]
+    record: Record
+
+
+class FounderSource(ListedFiles):
+    """A founder's: where its weights are from. `tiny`: pretrained here; `local`: copied; None where nobody knows the
+    licence, or the place."""
+
+    kind: Literal["tiny", "local", "hub", "gguf", "merge", "evolved", "primed"]
+    license: str | None = None
+    origin: str | None = None
+
+
+class HubSource(FounderSource):
+    repo: str
+    revision: str
+
+
+class GgufSource(FounderSource):
+    name: str | None
+
+
+class MergedModel(Content):
+    name: str
+    digest: str
+    license: str | None
+
+
+class MergeSource(FounderSource):
+    """`result`: the model in words; `said`: what the licences of its models forbid."""
+
+    result: str
+    parents: list[MergedModel]
+    said: list[str]
+
+
+class EvolvedSource(FounderSource):
+    """`line`: the candidates that it descends from, the first one first."""
+
+    evolution: str
+    line: list[str]
+
+
+class Unprimed(Content):
+    """What source.json said of a founder before its primer, without files and record."""
+
+    kind: str
+
+
+class PrimedSource(FounderSource):
+    came: Unprimed = Field(alias="from")
+    primer: dict[str, Any]
+
+
+SOURCES: dict[str, type[FounderSource]] = {
+    "hub": HubSource,
+    "gguf": GgufSource,
+    "merge": MergeSource,
+    "evolved": EvolvedSource,
+    "primed": PrimedSource,
+}
+
+
+class SatTask(Content):
+    """`value`: lm-eval's own metric, 0..1, over `n` items."""
+
+    value: FiniteFloat
+    n: int
+
+
+class SatBenchmark(Content):
+    """`value`: points of 0..100."""
+
+    value: FiniteFloat
+    tasks: dict[str, SatTask]
+
+
+class Sat(Content):
+    """A leaderboard.json: what `generation`, whose digest is `model`, scored on public benchmarks.
+
+    `errors`: benchmark -> why it did not run; `data`: digest of the items."""
+
+    generation: str
+    model: str
+    benchmarks: dict[str, SatBenchmark]
+    errors: dict[str, str]
+    partial: bool
+    chat_template: bool
+    data: str
+
+
 AnyContent = TypeVar("AnyContent", bound=Content)
 
 
@@ -164,12 +280,16 @@ def parse_content(kind: type[AnyContent], content: Any, source: str) -> AnyConte
     try:
         return kind.model_validate(content)
     except (ValidationError, RecursionError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "nested too deep"}
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise LamarckError(
-            f"{source} is not as `lamarck` writes it ({place}: {first['msg']}): restore it with `dvc pull`, or delete "
-            "it and rerun"
-        ) from error
+        raise _not_as_written(source, error) from error
+
+
+def _not_as_written(source: str, error: ValidationError | RecursionError) -> LamarckError:
+    first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "nested too deep"}
+    place = ".".join(map(str, first["loc"])) or "the file"
+    return LamarckError(
+        f"{source} is not as `lamarck` writes it ({place}: {first['msg']}): restore it with `dvc pull`, or delete it "
+        "and rerun"
+    )
 
 
 def read_scores(path: Path) -> Scores:
@@ -186,3 +306,37 @@ def read_training(path: Path) -> TrainingReport | CrossingReport:
     crossed = isinstance(content, dict) and "crossing" in content
     kind: type[TrainingReport] | type[CrossingReport] = CrossingReport if crossed else TrainingReport
     return parse_content(kind, content, str(path))
+
+
+def source_kind(content: Any) -> type[FounderSource]:
+    """What a source.json must be, by the kind of founder that it names."""
+    kind = content.get("kind") if isinstance(content, dict) else None
+    return SOURCES.get(kind, FounderSource) if isinstance(kind, str) else FounderSource
+
+
+def parse_source(content: Any, source: str) -> FounderSource:
+    return parse_content(source_kind(content), content, source)
+
+
+def read_source(path: Path) -> FounderSource:
+    return parse_source(read_json(path), str(path))
+
+
+def read_sat(path: Path) -> Sat:
+    return parse_content(Sat, read_json(path), str(path))
+
+
+def read_samples(path: Path) -> list[SampleRow]:
+    """Errors: LamarckError where the file is missing, or with the first line that is not valid."""
+    return parse_samples(read_regular(path), path)
+
+
+def parse_samples(content: bytes, source: Path) -> list[SampleRow]:
+    """`read_samples` where the bytes have been read already; errors name `source`."""
+    rows = []
+    for number, row in parse_jsonl(content, source):
+        try:
+            rows.append(SAMPLE.validate_python(row))
+        except (ValidationError, RecursionError) as error:
+            raise _not_as_written(f"{source}, line {number},", error) from error
+    return rows

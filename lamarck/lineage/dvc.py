@@ -9,12 +9,22 @@ from typing import Any
 
 import yaml
 
+from lamarck import strict_yaml
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import write_changed
 from lamarck.lineage.artifacts import trained_kind
 from lamarck.lineage.freshness import members, members_of_crosses
-from lamarck.lineage.generation import CAMPAIGNS, FOUNDERS, RESULTS, Generation
+from lamarck.lineage.generation import (
+    ALL_STEPS,
+    CAMPAIGNS,
+    FOUNDERS,
+    RATCHETS,
+    RESULTS,
+    CampaignStep,
+    Generation,
+    campaigns_here,
+)
 from lamarck.lineage.kind import Kind
 
 HEADER = """\
@@ -63,9 +73,15 @@ def stage_name(kind: Kind, generation: Generation) -> str:
     return f"{kind.name}-{generation.name.replace('/', '-')}"
 
 
-def campaigns() -> list[str]:
-    """Names of the campaigns that have run here."""
-    return sorted(path.stem for path in (RESULTS / CAMPAIGNS).glob("*/*.yaml") if path.stem == path.parent.name)
+def kept_campaigns() -> list[str]:
+    """Those that have run here, without the experiments of a ratchet's nights: these are kept nowhere, and dvc.yaml is
+    the user's own."""
+    return [name for name in campaigns_here() if not _is_of_a_night(CampaignStep(name, ALL_STEPS).file)]
+
+
+def _is_of_a_night(campaign: Path) -> bool:
+    whole = strict_yaml.load(campaign).get("search") or ""
+    return str(whole).startswith(f"{RATCHETS}/")
 
 
 def campaign_stage(name: str) -> str:
@@ -75,7 +91,7 @@ def campaign_stage(name: str) -> str:
 def _campaign_stages() -> dict[str, Any]:
     """All of a campaign is one output, because its members come and go together; so are the founders of them all."""
     stages = {}
-    for name in campaigns():
+    for name in kept_campaigns():
         directory = RESULTS / CAMPAIGNS / name
         stages[campaign_stage(name)] = _directory(f"lamarck campaign run {directory / name}.yaml", directory)
     # They are made by the campaigns that need them.

@@ -21,7 +21,9 @@ from lamarck.errors import LamarckError
 
 CONTROL = "control"
 CAMPAIGNS = "campaigns"
+SHIPPED_CAMPAIGNS = Path("config/campaigns")
 SEARCHES = "search"
+RATCHETS = "ratchet"
 FOUNDERS = "founders"  # of campaigns: lineages that are nothing but their g0, each named by what decides it
 RESULTS = Path("results")
 APPROVALS = Path("approvals")
@@ -49,7 +51,10 @@ class Described(BaseModel):
         False, description="Of a campaign's lineage: one approval covers all of its steps, not each step its own."
     )
     search: str = Field(
-        "", pattern=r"^[\w-]*$", description="The search whose one approval covers the campaign and its other rounds."
+        "",
+        pattern=r"^[\w-]*$|^ratchet/[\w-]+\.[\w-]+$",
+        description="The search whose one approval covers the campaign and its other rounds; or the ratchet's night, "
+        "as ratchet/NAME.NIGHT.",
     )
 
 
@@ -225,7 +230,7 @@ ALL_STEPS = "all"
 class CampaignStep:
     """What one approval of a campaign covers: `step` is gN, the trainings of every member's gN, or all of them.
 
-    `search`: the search of which the campaign is a round, where one approval covers all rounds.
+    `search`: the search of which the campaign is a round, where one approval covers all rounds; or a ratchet's night.
     """
 
     campaign: str
@@ -250,12 +255,42 @@ class CampaignStep:
         return self.directory / f"{self.step}.plan.json"
 
     @property
+    def night(self) -> tuple[str, str] | None:
+        """Name and night of the ratchet that it is a part of; None: of none."""
+        room, _, rest = self.search.partition("/")
+        name, _, tag = rest.partition(".")
+        return (name, tag) if room == RATCHETS and rest else None
+
+    @property
     def search_plan(self) -> Path:
-        return RESULTS / SEARCHES / self.search / "plan.json"
+        return (
+            RESULTS.joinpath(RATCHETS, *self.night) / "plan.json"
+            if self.night
+            else (RESULTS / SEARCHES / self.search / "plan.json")
+        )
 
     @property
     def approval(self) -> Path:
-        return APPROVALS / f"{SEARCHES}/{self.search}.ok" if self.search else APPROVALS / f"{self.name}.ok"
+        if not self.search:
+            return APPROVALS / f"{self.name}.ok"
+        return APPROVALS / (f"{self.search}.ok" if self.night else f"{SEARCHES}/{self.search}.ok")
+
+
+def campaigns_here() -> list[str]:
+    """Names of the campaigns that have run here."""
+    return sorted(path.stem for path in (RESULTS / CAMPAIGNS).glob("*/*.yaml") if path.stem == path.parent.name)
+
+
+def campaign_file(name: str) -> Path:
+    """A campaign's file: as it last ran here, else as it ships, whose ledger may be here. Errors: LamarckError."""
+    for path in (CampaignStep(name, ALL_STEPS).file, SHIPPED_CAMPAIGNS / f"{name}.yaml"):
+        if path.exists():
+            return path
+    known = ", ".join(campaigns_here()) or "none"
+    raise LamarckError(
+        f"no campaign {name!r} has run here (there is: {known}), and {SHIPPED_CAMPAIGNS} has none of that name: "
+        "`lamarck campaign run FILE`"
+    )
 
 
 def parse_generation(name: str) -> Generation:

@@ -7,8 +7,8 @@ from typing import Literal
 
 from lamarck.config import Config, Form
 from lamarck.errors import LamarckError
-from lamarck.files import digest_file, file_digests
-from lamarck.lineage.generation import Generation
+from lamarck.files import digest_file, file_digests, read_json
+from lamarck.lineage.generation import CAMPAIGNS, RESULTS, Generation
 
 Files = Mapping[str, tuple[Path, ...]]  # name of a rule's input or output -> its files
 
@@ -137,3 +137,40 @@ class Kind:
 
 def _replaced(files: Files, given: Files) -> Files:
     return {name: given.get(name, paths) for name, paths in files.items()}
+
+
+@dataclass(frozen=True)
+class CampaignKind:
+    """A kind of artifact that a campaign has. Paths are relative to the campaign's directory; the first file is the
+    artifact itself, and says under `made_from` of which bytes it is made."""
+
+    name: str
+    files: Mapping[str, str]
+    inputs: Callable[[str], Mapping[str, Path]]
+
+    def paths(self, campaign: str) -> dict[str, Path]:
+        """Name of the rule's output -> its file."""
+        return {name: RESULTS / CAMPAIGNS / campaign / path for name, path in self.files.items()}
+
+    def path(self, campaign: str) -> Path:
+        """The artifact itself."""
+        return next(iter(self.paths(campaign).values()))
+
+    def made_here(self) -> list[str]:
+        """Names of the campaigns of which there is one."""
+        return sorted(path.parent.name for path in (RESULTS / CAMPAIGNS).glob(f"*/{next(iter(self.files.values()))}"))
+
+    def made_from(self, campaign: str) -> dict[str, str]:
+        """Name of an input -> its digest. Errors: OSError for one that is missing."""
+        return {name: digest_file(path) for name, path in self.inputs(campaign).items()}
+
+    def why_stale(self, campaign: str) -> str | None:
+        """Why the rule has to make it again; None when it is fresh."""
+        if not all(path.exists() for path in self.paths(campaign).values()):
+            return "missing"
+        try:
+            said = read_json(self.path(campaign))
+            stated = said.get("made_from") if isinstance(said, dict) else None
+            return None if stated == self.made_from(campaign) else "made from older results"
+        except (LamarckError, OSError) as error:
+            return str(error)

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamarck.config.section import Section
-from lamarck.errors import LamarckError
+from lamarck.errors import LamarckError, nearest
 from lamarck.files import atomic_directory, read_json, write_json
-from lamarck.merge.document import nearest
 from lamarck.merge.methods import get_method
 from lamarck.merge.methods.base import Inputs, MergeMethod
 

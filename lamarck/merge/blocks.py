@@ -40,15 +40,15 @@ def gram(vectors: Sequence[Tensor]) -> dict[tuple[int, int], float]:
     Products, and sums of ROW of them by one thread each, are float32; their sum is made without rounding.
     """
     pairs = list(combinations_with_replacement(range(len(vectors)), 2))
-    sums: dict[tuple[int, int], list[float]] = {pair: [] for pair in pairs}
-    for part in blocks(len(vectors[0])):
+    sums: dict[tuple[int, int], list[Tensor]] = {pair: [] for pair in pairs}
+    whole = len(vectors[0]) // ROW * ROW
+    # Small blocks: several stay in a core's cache together, as wide copies and products. What is left has one row.
+    for part in (*blocks(whole, 8 * ROW), slice(whole, None)):
         wide = [vector[part].to(torch.float32) for vector in vectors]
-        whole = len(wide[0]) // ROW * ROW
+        rows = [each.view(-1, ROW) if part.stop else each.view(1, -1) for each in wide]
         for i, j in pairs:
-            products = wide[i] * wide[j]
-            sums[i, j] += products[:whole].view(-1, ROW).sum(dim=1).tolist()
-            sums[i, j].append(products[whole:].sum().item())
-    return {pair: math.fsum(values) for pair, values in sums.items()}
+            sums[i, j].append((rows[i] * rows[j]).sum(dim=1))
+    return {pair: math.fsum(torch.cat(values).tolist()) for pair, values in sums.items()}
 
 
 def absolute_sum(flat: Tensor) -> float:
@@ -58,7 +58,8 @@ def absolute_sum(flat: Tensor) -> float:
 
 def is_finite(tensor: Tensor) -> bool:
     """Whether no element is NaN or infinite; no temporary is made."""
-    if tensor.numel() == 0:
+    # A finite sum has finite terms, and is the quicker one to make; that of large terms need not be finite.
+    if tensor.numel() == 0 or math.isfinite(tensor.sum().item()):
         return True
     smallest, largest = torch.aminmax(tensor)
     return math.isfinite(smallest.item()) and math.isfinite(largest.item())

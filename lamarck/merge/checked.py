@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lamarck.errors import LamarckError
+from lamarck.errors import LamarckError, nearest
 from lamarck.files import digest_value
-from lamarck.merge.document import Note, nearest
+from lamarck.merge.document import Note
 from lamarck.merge.layout import Layout, lay_out
 from lamarck.merge.load import Merge
 from lamarck.merge.weights import ModelView, open_model, planned_model, read_vocabulary

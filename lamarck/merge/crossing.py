@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamarck.config.crossing import CONCATENATE, Crossing
-from lamarck.errors import LamarckError
+from lamarck.errors import LamarckError, nearest
 from lamarck.merge.adapters import Residual, concatenate, merge_products, rank_of
-from lamarck.merge.document import nearest
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """The records of a merge file: what a document says, typed. Light."""
 
-import difflib
-from collections.abc import Collection
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -113,9 +111,3 @@ class MergeFile(Section):
     )
     variables: dict[str, Any] = Field({}, description="Name -> what stands for ${name} in the documents.")
     seed: int = Field(0, ge=0, description="Everything random descends from this number.")
-
-
-def nearest(name: str, known: Collection[str]) -> str:
-    """The end of a sentence about an unknown name."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"

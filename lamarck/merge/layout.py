@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lamarck.errors import LamarckError
-from lamarck.merge.document import Document, Slice, SliceSource, nearest
+from lamarck.errors import LamarckError, nearest
+from lamarck.merge.document import Document, Slice, SliceSource
 from lamarck.merge.methods import get_method
 from lamarck.merge.methods.base import MergeMethod, Parameter, Value
 from lamarck.merge.parameters import Level, lookup, values_of

@@ -12,8 +12,8 @@ from typing import Any, get_args
 import yaml
 
 from lamarck.config.section import check_section
-from lamarck.errors import LamarckError
-from lamarck.merge.document import Compat, Document, MergeFile, Note, nearest
+from lamarck.errors import LamarckError, nearest
+from lamarck.merge.document import Compat, Document, MergeFile, Note
 from lamarck.merge.reading import read_document
 
 VARIABLE = re.compile(r"\$\{([^{}]*)\}")

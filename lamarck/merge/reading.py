@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lamarck.config.section import check_section
-from lamarck.errors import LamarckError
-from lamarck.merge.document import Compat, Document, Note, nearest
+from lamarck.errors import LamarckError, nearest
+from lamarck.merge.document import Compat, Document, Note
 from lamarck.merge.methods import METHODS, get_method
 from lamarck.merge.methods.base import MergeMethod
 

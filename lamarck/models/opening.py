@@ -13,7 +13,11 @@ from lamarck.errors import LamarckError
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
+    from peft import LoraConfig, PeftModel
+    from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+    from lamarck.arch.genome import Genome
+    from lamarck.arch.model import GenomeForCausalLM
 
 # What a template that prints the day is told: a model is asked tomorrow as it was taught today.
 PINNED_DATE = (2026, 1, 1)
@@ -81,6 +85,54 @@ def open_tokenizer(directory: Path) -> "PreTrainedTokenizerBase":
     if tokenizer.chat_template:
         tokenizer.chat_template = with_pinned_date(tokenizer.chat_template, directory)
     return tokenizer
+
+
+def open_gguf_tokenizer(file: Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer in a GGUF file, its template as it stands there. Errors: as transformers has them."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True)
+
+
+def open_genome_model(directory: Path, genome: "Genome | None" = None) -> "GenomeForCausalLM":
+    """The model of a genome that lies in `directory`, in the type of its files.
+
+    Errors: LamarckError when it is not one, or is one of another genome than `genome`.
+    """
+    from lamarck.arch.genome import check_genome
+    from lamarck.arch.model import GenomeForCausalLM
+
+    if not (directory / "config.json").exists():
+        raise LamarckError(f"{directory} is not a model directory: it has no config.json")
+    model = open_model(directory)
+    if not isinstance(model, GenomeForCausalLM):
+        raise LamarckError(f"{directory} is a {model.config.model_type} model and has no genome")
+    if genome is not None and check_genome(model.config.genome, str(directory)).model != genome.model:
+        raise LamarckError(f"{directory} holds weights of another genome: train this one anew, or inherit from it")
+    return model.eval()
+
+
+def open_adapter(model: "torch.nn.Module", adapter: Path, **settings: Any) -> "PeftModel":
+    """`model` with the PEFT adapter that lies in `adapter` laid on it; `settings` as `PeftModel.from_pretrained`'s."""
+    from peft import PeftModel  # seconds to import: only where there is an adapter
+
+    return PeftModel.from_pretrained(model, str(adapter), local_files_only=True, **settings)
+
+
+def adapter_settings(adapter: Path) -> "LoraConfig":
+    """What the PEFT adapter in `adapter` says of itself."""
+    from peft import LoraConfig
+
+    return LoraConfig.from_pretrained(str(adapter))
+
+
+def generation_config(weights: Path) -> "GenerationConfig":
+    """What transformers gives the model of this directory, without loading it."""
+    from transformers import AutoConfig, GenerationConfig
+
+    if (weights / "generation_config.json").exists():
+        return GenerationConfig.from_pretrained(weights, local_files_only=True)
+    return GenerationConfig.from_model_config(AutoConfig.from_pretrained(weights, local_files_only=True))
 
 
 def with_pinned_date(template: Any, directory: Path) -> Any:

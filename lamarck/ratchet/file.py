@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -95,6 +95,14 @@ class ExperimentBudget(Section):
         return self.most_seconds if self.most_seconds is not None else self.amount + self.startup_seconds
 
 
+class ChainSubject(Section):
+    """The subject is a teaching strategy: an experiment raises a lineage with it, through the real chain."""
+
+    configfile: str = Field(description="The configuration whose strategy is the subject; from the project's root.")
+    config: dict[str, Any] = Field({}, description="Keys of it that differ: recipe, control, budget, founder, suite.")
+    scored: str = Field("g2", pattern=r"^g[1-9][0-9]*$", description="The generation whose score is the metric.")
+
+
 class Promotion(Section):
     """How what was kept is tried again, on seeds that chose nothing: `lamarck ratchet promote NAME`. As it is: at the
     same size."""
@@ -105,13 +113,15 @@ class Promotion(Section):
 
 
 class RatchetFile(Section):
+    circumstance: ClassVar[frozenset[str]] = frozenset({"founder"})
+
     name: str = Field(pattern=r"^[\w-]+$")
     metric: str = Field(pattern=r"^[\w./-]+$")
     metric_direction: Literal["minimize", "maximize"]
     mutable_files: tuple[FilePath, ...] = Field(min_length=1)
     immutable_files: tuple[FilePath, ...] = ()
-    run_command: str
-    eval_command: str
+    run_command: str = ""
+    eval_command: str = ""
     budget_minutes: float | None = Field(None, gt=0)
     branch_prefix: str = Field("autoresearch", pattern=r"^[\w-]+(/[\w-]+)*$")
     rules: tuple[str, ...] = Field((), description="What the agent is told beside program.md.")
@@ -122,6 +132,9 @@ class RatchetFile(Section):
         "scores with the immutable files alone.",
     )
     hand_over: tuple[FilePath, ...] = Field((), description="scored: what the run leaves for the evaluator.")
+    chain: ChainSubject | None = Field(
+        None, description="In the place of run_command and eval_command: the mutable file is a teaching strategy."
+    )
     answer_command: str | None = Field(
         None,
         description="scored: runs the candidate's files in a room of their own, and answers the evaluator's questions "
@@ -135,6 +148,7 @@ class RatchetFile(Section):
     device_seconds: float | None = Field(None, gt=0, description="Ceiling of a night; 6 runs a proposal by default.")
     budget: ExperimentBudget | None = None
     threads: int | None = Field(None, ge=1, description="Cores of an experiment; all when left out.")
+    gpu: bool = Field(False, description="The candidate's rooms have this machine's GPUs. The evaluator's has none.")
     memory_mb: int = Field(4096, ge=64)
     disk_mb: int = Field(256, ge=1)
     processes: int = Field(256, ge=1)
@@ -145,11 +159,22 @@ class RatchetFile(Section):
     simplicity: Simplicity = Simplicity()
     mends: int = Field(2, ge=0, description="How often the agent may mend a crash of a simple kind.")
     promotion: Promotion = Promotion()
+    founder: dict[str, str] = Field(
+        {},
+        description="Key of a tiny founder -> the constants of the Python file that it is made of, such as `WIDTH` or "
+        "`WIDTH * MLP_RATIO`: what `lamarck ratchet adopt` writes down.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "RatchetFile":
         if self.budget is None and self.budget_minutes is None:
             raise ValueError("budget_minutes, or a typed budget, is missing")
+        if self.chain:
+            return self._fits_the_chain()
+        if not (self.run_command and self.eval_command):
+            raise ValueError(
+                "run_command and eval_command are missing: what runs the subject, and what reads its metric"
+            )
         if (self.trust == "scored") != bool(self.hand_over):
             raise ValueError("hand_over names what is scored: `trust: scored` needs it, and nothing else has it")
         if self.trust == "printed" and (self.evaluation_files or self.answer_command):
@@ -162,6 +187,24 @@ class RatchetFile(Section):
             raise ValueError("files lie below the directory of this file: `..` leads out")
         if isinstance(self.agent, MutationAgent) and len(self.mutable_files) > 1:
             raise ValueError("agent: mutation changes one mutable file")
+        return self
+
+    def _fits_the_chain(self) -> "RatchetFile":
+        own = {"trust", "chain", "agent", "mutable_files"}
+        rooms = {"run_command", "eval_command", "answer_command", "hand_over", "immutable_files", "data_files",
+                 "evaluation_files", "environment"}  # fmt: skip
+        if given := sorted(name for name in rooms - own if getattr(self, name)):
+            raise ValueError(f"{given[0]} is of subjects that run in a room: `chain` raises lineages instead")
+        if self.trust != "scored" or self.metric_direction != "maximize":
+            raise ValueError("chain: the suite scores it, and more is better: set `trust: scored`, `maximize`")
+        if not isinstance(self.agent, MutationAgent) or len(self.mutable_files) > 1:
+            raise ValueError(
+                "chain: `agent: {kind: mutation}` changes its one file: its space is what a human approves"
+            )
+        if self.spending.kind != "wall_seconds" or self.promotion.budget or self.promotion.environment:
+            raise ValueError(
+                "chain: its lineages have ceilings of their own; budget_minutes is all there is beside them"
+            )
         return self
 
     @property

@@ -10,11 +10,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
 from lamarck.errors import LamarckError
+from lamarck.ratchet.file import RatchetFile
 from lamarck.ratchet.verdict import Claim, Finding, Rigor, Simplicity, confirm, passes_screen
 from lamarck.seeds import seed_for
 
 Status = Literal["keep", "discard", "crash"]
 Stage = Literal["baseline", "screen", "confirm", "again"]
+PROMOTION = "promotion"  # what its seeds are drawn for, beside the stages
 MOST_LOST = 2  # runs of the incumbent that may fail in a row: it ran before
 
 FEWEST_TO_TELL = 3  # runs that are all alike, before that means something
@@ -290,7 +292,23 @@ class Night:
         return said
 
     def _seed(self, *names: object) -> int:
-        return seed_for(self.seed, *map(str, names))
+        return _seed_of(self.seed, *names)
+
+
+def seeds_of(file: RatchetFile) -> set[int]:
+    """All seeds that a night and its promotion can ever ask for."""
+    rigor, proposals = file.rigor, range(1, file.experiments + 1)
+    names: list[tuple[object, ...]] = [
+        *(("baseline", pair, lost) for pair in range(rigor.baseline_runs) for lost in range(MOST_LOST + 1)),
+        *(("screen", number) for number in proposals),
+        *(("confirm", number, pair) for number in proposals for pair in range(rigor.pairs)),
+        *((PROMOTION, pair) for pair in range(file.promotion.pairs)),
+    ]
+    return {_seed_of(file.seed, *each) for each in names}
+
+
+def _seed_of(seed: int, *names: object) -> int:
+    return seed_for(seed, *map(str, names))
 
 
 def _luck_is_fixed(current: Open) -> bool:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular, write_text
-from lamarck.gate.ratchet import RATCHETS
-from lamarck.lineage.generation import RESULTS
+from lamarck.lineage.generation import RATCHETS, RESULTS
 
 TAG = re.compile(r"[\w-]+")
 

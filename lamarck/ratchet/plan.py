@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from lamarck.campaign.ledger import processor
 from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, digest_value, read_regular
+from lamarck.gate.night import RatchetPlan, read_ratchet_plan
 from lamarck.gate.planned import differing_fields
-from lamarck.gate.ratchet import RatchetPlan, read_ratchet_plan
-from lamarck.ratchet.file import Ratchet, agent_of
+from lamarck.gate.search import SearchPlan
+from lamarck.lineage.digest import suite_digest
+from lamarck.ratchet.file import Ratchet, RatchetFile, agent_of
 from lamarck.ratchet.night_files import NightFiles, machine
 from lamarck.ratchet.subject import Repository, repository_of
 
@@ -81,7 +84,7 @@ def make_plan(ratchet: Ratchet, files: NightFiles, subject: Subject) -> RatchetP
         base=subject.base,
         file=file.digest(),
         subject=digests_of(subject.mutable),
-        evaluator=digests_of({**subject.immutable, **subject.evaluation}),
+        evaluator=_evaluator(file, subject),
         data=digests_of(subject.data),
         run_command=file.run_command,
         eval_command=file.eval_command,
@@ -89,7 +92,24 @@ def make_plan(ratchet: Ratchet, files: NightFiles, subject: Subject) -> RatchetP
         agent=f"{agent.kind} {called}".strip(),
         experiments=file.experiments,
         device_seconds=file.ceiling,
+        raised=_raised(ratchet, files, subject) if file.chain else None,
     )
+
+
+def _evaluator(file: RatchetFile, subject: Subject) -> dict[str, str]:
+    if not file.chain:
+        return digests_of({**subject.immutable, **subject.evaluation})
+    from lamarck.ratchet.chain import base_of
+
+    suite = base_of(file).suite
+    return {suite: suite_digest(Path(suite))}
+
+
+def _raised(ratchet: Ratchet, files: NightFiles, subject: Subject) -> SearchPlan | None:
+    from lamarck.ratchet.chain import raised_by
+
+    (content,) = subject.mutable.values()
+    return raised_by(ratchet.file, files.tag, content, ratchet.content)
 
 
 def digests_of(contents: Mapping[str, bytes]) -> dict[str, str]:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from lamarck.errors import LamarckError
-from lamarck.gate.ratchet import admitted, read_ratchet_plan
-from lamarck.judging.sandbox import Sandbox
+from lamarck.gate.night import read_ratchet_plan
+from lamarck.gate.ratchet import admitted
 from lamarck.ratchet.file import load_ratchet
+from lamarck.ratchet.laboratory import laboratory_of
 from lamarck.ratchet.ledger import append, read_ledger
-from lamarck.ratchet.night import DecidedLine, Ran
+from lamarck.ratchet.night import PROMOTION, DecidedLine, Ran
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.plan import check_same, make_plan, read_subject
-from lamarck.ratchet.room import ExperimentRoom
 from lamarck.ratchet.verdict import estimate
 from lamarck.seeds import seed_for
 
@@ -64,17 +64,13 @@ def promote(files: NightFiles, say: Callable[[str], None]) -> Promoted:
             f"{ratchet.path} has `trust: printed`: what a subject says of itself is promoted nowhere; let it hand over "
             "what an evaluator scores (`trust: scored`)"
         )
-    kept = [
-        line.commit for line in read_ledger(files.ledger) if isinstance(line, DecidedLine) and line.status == "keep"
-    ]
-    if not kept:
-        raise LamarckError(f"the night {files.tag} kept nothing, so there is nothing to promote")
+    kept = kept_commit(files)
     subject = read_subject(ratchet, files)
     plan = make_plan(ratchet, files, subject)
     check_same(files, plan)
     permit = admitted(plan, ratchet.path)
-    laboratory = ExperimentRoom(Sandbox(), ratchet.file, subject.fixed, subject.evaluation)
-    after = subject.repository.files(kept[-1], list(ratchet.file.mutable_files))
+    laboratory = laboratory_of(ratchet.file, files, subject)
+    after = subject.repository.files(kept, list(ratchet.file.mutable_files))
     path = files.promotion
     done = [line for line in read_ledger(path) if isinstance(line, Ran)]
     for pair in range(promotion.pairs):
@@ -85,7 +81,7 @@ def promote(files: NightFiles, say: Callable[[str], None]) -> Promoted:
                 raise LamarckError(
                     f"the {permit.plan.device_seconds:g} device-seconds approved for the night are spent"
                 )
-            seed = seed_for(ratchet.file.seed, "promotion", str(pair))
+            seed = seed_for(ratchet.file.seed, PROMOTION, str(pair))
             files_now = after if candidate else subject.mutable
             with permit.experiment():
                 outcome = laboratory.experiment(files_now, seed, budget, promotion.environment)
@@ -96,6 +92,24 @@ def promote(files: NightFiles, say: Callable[[str], None]) -> Promoted:
             shown = outcome.failure or f"{outcome.metric:.6f}"
             say(f"pair {pair + 1}, {'kept' if candidate else 'unmodified'}: {shown} ({outcome.seconds:.1f} s)")
     return _told(ratchet.file.metric, ratchet.file.sign, promotion.pairs, done)
+
+
+def kept_commit(files: NightFiles) -> str:
+    """The last commit that a night kept. Errors: LamarckError where it kept nothing."""
+    lines = read_ledger(files.ledger)
+    kept = [line.commit for line in lines if isinstance(line, DecidedLine) and line.status == "keep"]
+    if not kept:
+        raise LamarckError(f"the night {files.tag} kept nothing, so there is nothing to promote")
+    return kept[-1]
+
+
+def promoted(files: NightFiles) -> Promoted | None:
+    """What that came to, by its ledger; None before all of its pairs are done."""
+    file = load_ratchet(files.file).file
+    done = [line for line in read_ledger(files.promotion) if isinstance(line, Ran)]
+    if len(done) < 2 * file.promotion.pairs:
+        return None
+    return _told(file.metric, file.sign, file.promotion.pairs, done)
 
 
 def _told(metric: str, sign: int, pairs: int, done: list[Ran]) -> Promoted:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from lamarck.errors import LamarckError
 from lamarck.judging.outer_room import INTERPRETER
 from lamarck.judging.sandbox import MIB, Job, Limits, Run, Sandbox
 from lamarck.ratchet.file import ExperimentBudget, RatchetFile
@@ -41,13 +42,16 @@ class ExperimentOutcome:
 
 
 class ExperimentRoom:
-    """Where experiments run. `fixed`: immutable and data files; `hidden`: of the evaluator alone."""
+    """Where experiments run. `fixed`: immutable and data files; `hidden`: of the evaluator alone.
+
+    Errors, on construction: LamarckError where a GPU is asked for, and there is none."""
 
     def __init__(self, sandbox: Sandbox, file: RatchetFile, fixed: Mapping[str, bytes], hidden: Mapping[str, bytes]):
         self._sandbox = sandbox
         self._file = file
         self._fixed = fixed
         self._hidden = hidden
+        self._devices = gpu_devices() if file.gpu else ()
 
     def experiment(
         self, mutable: Mapping[str, bytes], seed: int, budget: ExperimentBudget, environment: Mapping[str, str]
@@ -94,7 +98,8 @@ class ExperimentRoom:
             "channel": False,
         }
         seconds = budget.limit * (self._file.cores if by_clock else 1)
-        return self._sandbox.run_job(self._job(spec, {**self._fixed, **mutable}, seconds, archived=True))
+        job = self._job(spec, {**self._fixed, **mutable}, seconds, archived=True, devices=self._devices)
+        return self._sandbox.run_job(job)
 
     def _evaluate(self, mutable: Mapping[str, bytes], environment: Mapping[str, str], handed: bytes) -> Run:
         """Of two rooms side by side, where the candidate answers the evaluator: how the evaluator's ended."""
@@ -119,6 +124,7 @@ class ExperimentRoom:
             EVALUATOR_SECONDS,
             handed=handed,
             channel=other,
+            devices=self._devices,
         )
         return self._sandbox.run_job(evaluator, candidate)
 
@@ -131,6 +137,7 @@ class ExperimentRoom:
         handed: bytes | None = None,
         archived: bool = False,
         channel: socket.socket | None = None,
+        devices: tuple[str, ...] = (),
     ) -> Job:
         given: dict[str, str | bytes] = {f"subject/{name}": content for name, content in files.items()}
         given |= {"spec.json": json.dumps(spec), "runner.py": RUNNER.read_bytes()}
@@ -143,7 +150,15 @@ class ExperimentRoom:
             processes=self._file.processes,
         )
         command = (str(INTERPRETER), "-I", "/task/runner.py")
-        return Job(given, limits, command=command, archived=archived, channel=channel)
+        return Job(given, limits, command=command, archived=archived, channel=channel, devices=devices)
+
+
+def gpu_devices(directory: Path = Path("/dev")) -> tuple[str, ...]:
+    """NVIDIA's device files. Errors: LamarckError where there are none."""
+    found = sorted(str(path) for path in directory.glob("nvidia*") if path.is_char_device())
+    if not found:
+        raise LamarckError(f"the file says `gpu: true`, and {directory} has no NVIDIA device: run it where one is")
+    return tuple(found)
 
 
 class Said(BaseModel):

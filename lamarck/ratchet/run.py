@@ -9,9 +9,10 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_regular, write_changed, write_text
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import answer_once
+from lamarck.gate.check import asked_of_ratchet
+from lamarck.gate.night import RatchetPlan
 from lamarck.gate.planned import plan_text
-from lamarck.gate.ratchet import Permit, RatchetPlan, admitted, asked_of_ratchet
-from lamarck.judging.sandbox import Sandbox
+from lamarck.gate.ratchet import Permit, admitted
 from lamarck.ratchet import night as nights
 from lamarck.ratchet.agents.branch import Branch
 from lamarck.ratchet.agents.command import Command, redacted
@@ -21,11 +22,11 @@ from lamarck.ratchet.agents.proposal import Agent, AgentContext, AgentFailed, No
 from lamarck.ratchet.agents.server import Server
 from lamarck.ratchet.check import checked, digest_of
 from lamarck.ratchet.file import BranchAgent, CommandAgent, MutationAgent, PatchesAgent, Ratchet, agent_of
+from lamarck.ratchet.laboratory import laboratory_of
 from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night import DecidedLine, Mend, NextExperiment, Night, Propose, Proposed, Ran, Stop
 from lamarck.ratchet.night_files import NightFiles, machine, mark
 from lamarck.ratchet.plan import Subject, check_same, make_plan, place_of, read_subject
-from lamarck.ratchet.room import ExperimentRoom
 from lamarck.ratchet.rows import intervals_tsv, near_misses, plain, results_tsv
 from lamarck.ratchet.session import Session
 from lamarck.ratchet.verdict import estimate, interval
@@ -85,7 +86,7 @@ def _begin(
 ) -> Session:
     file = ratchet.file
     agent = agent_with(ratchet, subject)
-    laboratory = ExperimentRoom(Sandbox(), file, subject.fixed, subject.evaluation)
+    laboratory = laboratory_of(file, files, subject)
     write_text(files.file, ratchet.content.decode("utf-8"))
     write_text(files.plan, plan_text(permit.plan))
     night = Night(file.rigor, file.simplicity, file.sign, file.seed, file.mends)

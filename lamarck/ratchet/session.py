@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from lamarck.gate.ratchet import Permit
 from lamarck.ratchet.agents.proposal import Agent
 from lamarck.ratchet.file import Ratchet
+from lamarck.ratchet.laboratory import SubjectLaboratory
 from lamarck.ratchet.ledger import append
 from lamarck.ratchet.night import DecidedLine, Night, Proposed, Ran
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.plan import Subject
-from lamarck.ratchet.room import ExperimentRoom
 from lamarck.ratchet.rows import Row, rows
 
 
@@ -22,7 +22,7 @@ class Session:
     files: NightFiles
     subject: Subject
     permit: Permit
-    laboratory: ExperimentRoom
+    laboratory: SubjectLaboratory
     agent: Agent
     say: Callable[[str], None]
     lines: list[Ran | Proposed | DecidedLine]

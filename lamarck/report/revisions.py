@@ -2,23 +2,19 @@
 
 import re
 import subprocess
-from typing import Any
 
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import check_same_ruler
-from lamarck.files import parse_json, parse_jsonl
+from lamarck.files import parse_json
 from lamarck.lineage.artifacts import exam_files
-from lamarck.lineage.contents import Scores, parse_content, read_scores
+from lamarck.lineage.contents import SampleRow, Scores, parse_content, parse_samples, read_samples, read_scores
 from lamarck.lineage.generation import Generation, parse_generation
 from lamarck.lineage.records import distrust
-from lamarck.report.table import read_samples
 
 IS_HERE = re.compile(r"(?:[\w-]+/)*g\d+")  # a generation of this checkout, not of a revision
 
 
-def outcomes_of_both(
-    first: str, second: str, exam: str | None = None
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def outcomes_of_both(first: str, second: str, exam: str | None = None) -> tuple[list[SampleRow], list[SampleRow]]:
     """Per-item outcomes of two of `g2`, `control/g2`, `REVISION:g2`, or `REVISION` (its last generation): on the
     lineage's own suite, or those of this checkout on an exam, by name.
 
@@ -29,7 +25,7 @@ def outcomes_of_both(
     return ours, theirs
 
 
-def _evaluation(name: str, exam: str | None) -> tuple[Scores, list[dict[str, Any]]]:
+def _evaluation(name: str, exam: str | None) -> tuple[Scores, list[SampleRow]]:
     """(eval.json, outcomes) of one of these."""
     if IS_HERE.fullmatch(name):
         generation = parse_generation(name)
@@ -88,7 +84,7 @@ def _why_not_here() -> str:
     return ": this clone is shallow, and `git fetch --unshallow` brings the older ones" if shallow else ""
 
 
-def _samples_at(revision: str, generation: Generation) -> list[dict[str, Any]]:
+def _samples_at(revision: str, generation: Generation) -> list[SampleRow]:
     """The outcomes that a revision names: git has the digest (dvc.lock), DVC the bytes."""
     import dvc.api
     from dvc.exceptions import DvcException
@@ -99,7 +95,7 @@ def _samples_at(revision: str, generation: Generation) -> list[dict[str, Any]]:
         raise LamarckError(
             f"the outcomes of {generation.name} at {revision} are not in DVC's cache: run `dvc fetch --all-commits`"
         ) from error
-    return [row for _, row in parse_jsonl(text.encode(), generation.samples)]
+    return parse_samples(text.encode(), generation.samples)
 
 
 def _git(*arguments: str) -> str | None:

@@ -9,15 +9,10 @@ from rich.text import Text
 
 from lamarck.config import Config
 from lamarck.eval.compare import Comparison, check_same_ruler, compare, interval
-from lamarck.files import read_jsonl
-from lamarck.lineage.contents import read_scores
+from lamarck.lineage.contents import read_samples, read_scores
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
 from lamarck.lineage.generation import Generation
 from lamarck.suites.suite import suite_kinds, suite_weights
-
-
-def read_samples(path: Path) -> list[dict[str, Any]]:
-    return [row for _, row in read_jsonl(path)]
 
 
 def scored_generations(config: Config) -> list[Generation]:
@@ -28,21 +23,29 @@ def scored_generations(config: Config) -> list[Generation]:
 
 def scores_rows(config: Config) -> list[dict[str, Any]]:
     """The table's content, for machines: one row a generation, its control arm's in `control`."""
+    return rows_of(config, scored_generations(config))
+
+
+def rows_of(config: Config, generations: list[Generation]) -> list[dict[str, Any]]:
+    """The same of any generations that have scores on the configuration's suite, as their parents and g0 have."""
     weights, kinds = suite_weights(Path(config.suite)), suite_kinds(Path(config.suite))
-    founder = Generation(0)
     rows = []
-    for generation in scored_generations(config):
-        row = _row(generation, weights, kinds)
-        if generation.number:
-            row["to_parent"] = _difference(generation, generation.parent, weights, kinds)
-            row["to_founder"] = _difference(generation, founder, weights, kinds)
-            if config.control and generation.control.samples.exists():
-                control = generation.control
-                row["control"] = _row(control, weights, kinds)
-                row["control"]["to_parent"] = _difference(control, control.parent, weights, kinds)
-                row["control"]["to_founder"] = _difference(control, founder, weights, kinds)
+    for generation in generations:
+        row = _compared(generation, weights, kinds)
+        if generation.number and config.control and generation.control.samples.exists():
+            row["control"] = _compared(generation.control, weights, kinds)
         rows.append(row)
     return rows
+
+
+def _compared(generation: Generation, weights: dict[str, float], kinds: dict[str, str]) -> dict[str, Any]:
+    """The row of one generation, with how it differs from its parents, as far as it has them, and from the founder."""
+    row = _row(generation, weights, kinds)
+    if generation.number:
+        for key, parent in zip(("to_parent", "to_other_parent"), generation.parents, strict=False):
+            row[key] = _difference(generation, parent, weights, kinds)
+        row["to_founder"] = _difference(generation, Generation(0), weights, kinds)
+    return row
 
 
 def _row(generation: Generation, weights: dict[str, float], kinds: dict[str, str]) -> dict[str, Any]:
@@ -59,10 +62,12 @@ def _row(generation: Generation, weights: dict[str, float], kinds: dict[str, str
 def _difference(
     child: Generation, parent: Generation, weights: dict[str, float], kinds: dict[str, str]
 ) -> dict[str, Any] | None:
-    """The paired comparison, or None where one side is partial: errors are never compared.
+    """The paired comparison, or None where one side is partial, or the parent not scored: errors are never compared.
 
     Errors: LamarckError where the two were not measured alike.
     """
+    if not parent.samples.exists():
+        return None
     ours, theirs = (read_scores(side.scores) for side in (child, parent))
     if ours.partial or theirs.partial:
         return None

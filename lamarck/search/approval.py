@@ -20,13 +20,13 @@ AskOnce = Callable[[SearchPlan], str]
 
 def search_plan(search: Search, rounds: Iterable[PlannedRound]) -> SearchPlan:
     """`rounds`: all that may ever be raised for it, in their order."""
-    space = {name: _freedom(key) for name, key in search.file.space.items()}
+    space = {name: freedom_of(key) for name, key in search.file.space.items()}
     if search.file.writer:
         space[PROMPTS] = Freedom(written=True)
     rounds = tuple(rounds)
     base = search.base
     return SearchPlan(
-        search=search.study or search.name,
+        search=search.whole,
         command="study" if search.study else "run",
         description=search.file.description,
         file=digest_bytes(search.content),
@@ -83,5 +83,5 @@ def ask_once(
     write_text(directory / "plan.json", plan_text(plan))
 
 
-def _freedom(key: Key) -> Freedom:
+def freedom_of(key: Key) -> Freedom:
     return Freedom(of=key.of) if key.kind == "choice" else Freedom(low=key.low, high=key.high)

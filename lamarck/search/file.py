@@ -1,6 +1,6 @@
 """A search: which keys of a strategy vary, how candidates are proposed, and on which founders they are tried. Light."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +18,10 @@ from lamarck.lineage.generation import RESULTS, SEARCHES
 from lamarck.search.sampler import numeric
 from lamarck.search.space import Key, Values, nested
 from lamarck.search.writer import PromptWriter
-from lamarck.suites.suite import is_exam
+from lamarck.suites.suite import check_is_exam
 
 BASELINE = "default"
+DRAWN = "random"
 
 
 class SearchFile(Section):
@@ -86,7 +87,8 @@ class SearchFile(Section):
 @dataclass(frozen=True)
 class Search:
     """`base`: the configuration as it holds for every candidate. `study`: the study of which it is a part, if any,
-    which has the one approval, tries the winner, and has one `ledger` for all of its parts."""
+    which has the one approval, tries the winner, and has one `ledger` for all of its parts. `beside`: the search beside
+    which it only draws, if any, and whose approval and ledger are its own."""
 
     name: str
     file: SearchFile
@@ -95,10 +97,31 @@ class Search:
     strategy: Strategy
     study: str = ""
     ledger: str | None = None
+    beside: str = ""
+
+    @property
+    def whole(self) -> str:
+        """What a human is asked about: itself, or what it is a part of."""
+        return self.study or self.beside or self.name
+
+    @property
+    def drawn(self) -> "Search | None":
+        """What any search has to beat: as many candidates in as many rounds on the same founders, each drawn by itself.
+        None where it does that itself, and in a study, which compares by itself. Its first draws are the search's own,
+        and the baseline is: members that both have are raised once."""
+        if self.study or self.file.proposer == "random":
+            return None
+        file = self.file.model_copy(update={"proposer": "random", "writer": None})
+        return replace(self, name=f"{self.name}-{DRAWN}", file=file, beside=self.name)
+
+    @property
+    def parts(self) -> tuple["Search", ...]:
+        """Itself, and what is drawn beside it."""
+        return (self, self.drawn) if self.drawn else (self,)
 
     @property
     def directory(self) -> Path:
-        return RESULTS / SEARCHES / (self.study or self.name)
+        return RESULTS / SEARCHES / self.whole
 
     @property
     def prompts(self) -> Path:
@@ -143,8 +166,10 @@ def search_of(
     for key, kind in file.space.items():
         for end in kind.ends:
             _check(base, strategy, {key: end}, f"{source}: space: {key}")
-    if file.exam and not is_exam(Path(file.exam)):
-        raise LamarckError(f"{source}: exam: {file.exam} is none: its own suite.yaml does not say so")
+    if file.exam:
+        check_is_exam(Path(file.exam), source)
+    if not study and file.proposer != "random":
+        ledger = str(RESULTS / SEARCHES / name / "ledger.jsonl")
     return Search(name, file, content, base, strategy, study, ledger)
 
 

@@ -35,6 +35,20 @@ class CandidateLine(NamedTuple):
     device_seconds: float
 
 
+class DrawnLine(NamedTuple):
+    """What random draws found at equal cost. `difference`: of the search's winner to theirs, in points, founder by
+    founder on those that chose nothing, with a t interval and the p of Wilcoxon's signed-rank test; None before both
+    are tried, and where they found the same."""
+
+    winner: ArmRow | None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    pairs: int = 0
+    same: bool = False
+
+
 class Report(NamedTuple):
     """`winner` is its row on fresh founders, the only figure of a search that may be quoted; None before the final.
 
@@ -50,6 +64,7 @@ class Report(NamedTuple):
     proxy: float | None
     proxy_pairs: int
     finished: bool
+    drawn: DrawnLine | None  # None: the search itself draws
 
 
 def report(search: Search) -> Report:
@@ -59,17 +74,48 @@ def report(search: Search) -> Report:
     known: dict[str, Values] = {}
     lines = [line for each in choosing for line in _lines(search, each, known)]
     pairs = [pair for each in choosing for pair in _proxy_pairs(each)]
-    row = rows(final.campaign)[1] if final and final.campaign else None
+    row = _winner_row(final)
+    values = final.candidates[0].values if final else None
     return Report(
         lines,
-        row if row and row.difference is not None else None,
-        final.candidates[0].values if final else None,
-        sum(line.device_seconds for each in found if each.campaign for line in read_ledger(each.campaign).values()),
-        sum(each.device_seconds for each in [*largest_rounds(search), largest_final(search)]),
+        row,
+        values,
+        _spent(search, found),
+        sum(each.device_seconds for part in search.parts for each in (*largest_rounds(part), largest_final(part))),
         spearman(*zip(*pairs, strict=True)) if len(pairs) >= FEWEST else None,
         len(pairs),
         bool(final and final.finished),
+        _drawn(search.drawn, row, values) if search.drawn else None,
     )
+
+
+def _winner_row(final: Round | None) -> ArmRow | None:
+    row = rows(final.campaign)[1] if final and final.campaign else None
+    return row if row and row.difference is not None else None
+
+
+def _spent(search: Search, found: list[Round]) -> float:
+    """Device-seconds of all members, those of the random draws included; one that several rounds have counts once."""
+    every = [*found, *(rounds(search.drawn) if search.drawn else [])]
+    ledgers = [read_ledger(each.campaign) for each in every if each.campaign]
+    members = {row.member: row.device_seconds for done in ledgers for row in done.values()}
+    return sum(members.values())
+
+
+def _drawn(search: Search, winner: ArmRow | None, values: Values | None) -> DrawnLine:
+    from scipy import stats
+
+    last = rounds(search)[-1]
+    final = last if last.name == FINAL else None
+    own = _winner_row(final)
+    if own is None or winner is None or final is None:
+        return DrawnLine(own)
+    gains = [winner.scores[seed] - own.scores[seed] for seed in winner.scores if seed in own.scores]
+    if final.candidates[0].values == values or not gains:
+        return DrawnLine(own, same=bool(gains), pairs=len(gains))
+    low, high = t_interval(gains)
+    p_value = float(stats.wilcoxon(gains).pvalue) if len(set(gains)) > 1 else None
+    return DrawnLine(own, sum(gains) / len(gains), low, high, p_value, len(gains))
 
 
 def _lines(search: Search, each: Round, known: dict[str, Values]) -> Iterable[CandidateLine]:
@@ -167,6 +213,25 @@ def winner_sentence(search: Search, found: Report) -> str:
     )
 
 
+def drawn_sentence(search: Search, found: Report) -> str:
+    """Whether the search did better than drawing at random, at equal cost."""
+    own = found.drawn
+    if own is None:
+        return "The search draws at random itself: there is nothing beside it to beat."
+    if own.same:
+        return f"Random draws at equal cost found the same strategy ({own.pairs} founders)."
+    if own.difference is None:
+        return "Random draws at equal cost are still to be raised: whether the search beats them is not known."
+    bounds = (
+        "" if own.low is None or own.p_value is None else f" [{own.low:+.1f}, {own.high:+.1f}], p {own.p_value:.3f}"
+    )
+    shown = own.low is not None and own.low > 0
+    return (
+        f"To what random draws found at equal cost, on the same {own.pairs} founders: {own.difference:+.1f} points"
+        f"{bounds}: {'the search beats them' if shown else 'the search is not shown to beat them'}."
+    )
+
+
 def winner_words(search: Search, found: Report) -> list[str]:
     """What the winner does differently from the configuration's own strategy, in words."""
     if found.winner_values is None:
@@ -192,7 +257,7 @@ def as_markdown(search: Search, found: Report) -> str:
     lines = [f"# {search.name}", "", search.file.description, "", budget_sentence(found), "", "## Candidates", ""]
     lines += ["Points to the baseline, below the candidate that each comes from. " + FLATTERED, ""]
     lines += _list(tree(found), 0)
-    lines += ["", "## The winner", "", winner_sentence(search, found), ""]
+    lines += ["", "## The winner", "", winner_sentence(search, found), "", drawn_sentence(search, found), ""]
     lines += [f"- {each}." for each in winner_words(search, found)]
     lines += ["", "## Child and grandchild", "", proxy_sentence(found)]
     return "\n".join(lines) + "\n"
@@ -211,6 +276,7 @@ def as_json(search: Search, found: Report) -> dict[str, Any]:
         "candidates": [line._asdict() | {"changed": [each._asdict() for each in line.changed]} for line in found.lines],
         "winner": None if found.winner is None else found.winner._asdict() | {"verdict": found.winner.verdict},
         "winner_values": found.winner_values,
+        "drawn": found.drawn and found.drawn._asdict(),
         "winner_words": winner_words(search, found),
         "proxy_correlation": found.proxy,
         "proxy_pairs": found.proxy_pairs,

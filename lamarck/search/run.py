@@ -40,17 +40,19 @@ class Round(NamedTuple):
 def run_search(
     search: Search, approver: Callable[[], Approver], ask: Ask, ask_all: AskOnce, key: Path | None, jobs: int
 ) -> None:
-    """Go on until the winner has been tried on fresh founders. Everything is told by the ledgers, so a killed search
-    goes on where it was. A human is asked once, `ask_all`, where the founders are pretrained here, and else once a
-    step of a round, `ask`. Errors: those of `run_campaign`; LamarckError where every candidate of a round failed, or
-    another process is at work on it."""
+    """Go on until the winner, and what random draws find at equal cost, have been tried on fresh founders.
+
+    Everything is told by the ledgers, so a killed search goes on where it was. A human is asked once, `ask_all`, where
+    the founders are pretrained here, and else once a step of a round, `ask`. Errors: those of `run_campaign`;
+    LamarckError where every candidate of a round failed, or another process is at work on it."""
     with holding(search.directory / "lock", f"another process is at work on the search {search.name}"):
         write_changed(search.directory / f"{search.name}.yaml", search.content.decode("utf-8"))
         if search.at_once:
-            plan = search_plan(search, [*largest_rounds(search), largest_final(search)])
-            ask_once(plan, search.directory, approver, ask_all, key)
-        while not (each := rounds(search)[-1]).finished:
-            raise_round(search, each, approver, ask, key, jobs)
+            largest = [each for part in search.parts for each in (*largest_rounds(part), largest_final(part))]
+            ask_once(search_plan(search, largest), search.directory, approver, ask_all, key)
+        for part in search.parts:
+            while not (each := rounds(part)[-1]).finished:
+                raise_round(part, each, approver, ask, key, jobs)
 
 
 def raise_round(
@@ -189,7 +191,7 @@ def campaign_text(search: Search, candidates: Sequence[Candidate], seeds: tuple[
         "proxies": not final,
         "exam": search.file.exam if final else None,
         "ledger": search.ledger,
-        "search": (search.study or search.name) if search.at_once else None,
+        "search": search.whole if search.at_once else None,
     }
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 

@@ -18,6 +18,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_regular, write_changed
 from lamarck.gate.approval import Approver
 from lamarck.gate.search import PlannedRound
+from lamarck.lineage.configured import merged
 from lamarck.run_lock import holding
 from lamarck.search.approval import AskOnce, ask_once, largest, largest_rounds, search_plan
 from lamarck.search.file import Search, SearchFile, search_of
@@ -40,6 +41,7 @@ class Repeat(Section):
 class StudyFile(Section):
     description: str
     search: str = Field(description="A search's file: its configuration, its space, and the generation that is scored.")
+    config: dict[str, Any] = Field({}, description="Keys of that configuration in which the study's is another.")
     ledger: str = Field(description="The file of finished members, of all parts.")
     correlation: Correlation
     methods: dict[str, dict[str, Any]] = Field(
@@ -93,6 +95,7 @@ def load_study(path: Path) -> Study:
     content = read_regular(path)
     file = check_section(strict_yaml.loads(content, str(path)), StudyFile, str(path))
     base = strict_yaml.load(Path(file.search)) | {"description": file.description, "exam": file.exam}
+    base["config"] = merged(base.get("config", {}), file.config)
 
     def search(part: str, **changes: Any) -> Search:
         source = f"{path}: {part}"

@@ -178,6 +178,12 @@ def is_exam(path: Path) -> bool:
     return isinstance(values, dict) and values.get("exam") is True
 
 
+def check_is_exam(path: Path, source: str) -> None:
+    """Errors: LamarckError where the suite that `source` names as its `exam` does not say that it is one."""
+    if not is_exam(path):
+        raise LamarckError(f"{source}: exam: {path} is not an exam: its suite.yaml does not say so")
+
+
 def student_kind(path: Path) -> str:
     """tiny: the suite's student is pretrained here. shipped: it lies in the suite. hub: it is fetched from there."""
     return load_section(path / "suite.yaml", SuiteFile).tiers.teaching.student.kind

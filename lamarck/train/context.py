@@ -19,6 +19,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from lamarck.budget.optimizer_state import QUERIES
 from lamarck.errors import LamarckError
 from lamarck.models.logits import logits_at
 from lamarck.train.causal import causal_of
@@ -26,7 +27,6 @@ from lamarck.train.causal import causal_of
 ATTENTION = "lamarck_context"
 IGNORED = -100  # The label that torch's cross-entropy leaves out.
 ATTENTION_LAYERS = {"full_attention", "sliding_attention"}  # whose whole state is keys and values
-QUERIES = "q_proj"
 PLAIN = "train it with the plain loss"
 
 

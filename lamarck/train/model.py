@@ -16,8 +16,9 @@ from lamarck.files import read_json, write_json
 from lamarck.models.adapters import fuse_adapters
 from lamarck.models.change import DELTA, form_of, lay_out, write_model
 from lamarck.models.delta import Facts, state_digest, tensors_of, write_delta
-from lamarck.models.opening import check_not_tied, open_model
+from lamarck.models.opening import adapter_settings, check_not_tied, open_adapter, open_model
 from lamarck.models.shards import model_directory
+from lamarck.train.context import train_queries_only
 from lamarck.train.liger import with_liger
 
 PARENT, CHILD = "parent", "default"
@@ -45,9 +46,11 @@ def _load_whole(weights: Path, parent: Path | None, recipe: Recipe, device: torc
     opened = lay_out(weights, parent)
     model = open_model(opened.directory, dtype=getattr(torch, recipe.dtype)).to(device)
     if opened.adapter is not None:
-        adapted = PeftModel.from_pretrained(model, str(opened.adapter), local_files_only=True)
-        model = adapted.merge_and_unload(safe_merge=True)
-    return with_liger(model.requires_grad_(True), recipe, device)
+        model = open_adapter(model, opened.adapter).merge_and_unload(safe_merge=True)
+    model.requires_grad_(True)
+    if recipe.trained == "queries":
+        train_queries_only(model)
+    return with_liger(model, recipe, device)
 
 
 def with_adapter(base: torch.nn.Module, parent_adapter: Path | None, recipe: Recipe) -> PeftModel:
@@ -64,19 +67,15 @@ def with_adapter(base: torch.nn.Module, parent_adapter: Path | None, recipe: Rec
     if parent_adapter is None or recipe.inherit == "fresh":
         model = get_peft_model(base, fresh)
     elif recipe.inherit == "continue":
-        parent = LoraConfig.from_pretrained(str(parent_adapter))
+        parent = adapter_settings(parent_adapter)
         _check_fits(parent, recipe, _layers(base, parent.target_modules) == layers)
         # Dropout belongs to this run, not to the parent's tensors: here the recipe wins.
         parent.lora_dropout = recipe.dropout
-        model = PeftModel.from_pretrained(
-            base, str(parent_adapter), config=parent, is_trainable=True, local_files_only=True
-        )
+        model = open_adapter(base, parent_adapter, config=parent, is_trainable=True)
     else:
-        parent = LoraConfig.from_pretrained(str(parent_adapter))
+        parent = adapter_settings(parent_adapter)
         parent.lora_dropout = 0.0  # the frozen parent is the model that the child adds to: no noise on it
-        model = PeftModel.from_pretrained(
-            base, str(parent_adapter), adapter_name=PARENT, config=parent, local_files_only=True
-        )
+        model = open_adapter(base, parent_adapter, config=parent, adapter_name=PARENT)
         model.add_adapter(CHILD, fresh)
         # Both take part in every forward pass; only the child's is trained.
         model.base_model.set_adapter([PARENT, CHILD])

@@ -19,6 +19,7 @@ from lamarck.gate.allowance import approved
 from lamarck.gate.primer import check_primer
 from lamarck.lineage.artifacts import WEIGHTS
 from lamarck.lineage.configured import load_config_of
+from lamarck.lineage.contents import parse_source, read_source
 from lamarck.lineage.digest import model_directory_files, weights_digest
 from lamarck.lineage.generation import WEIGHTS_RECORD, parse_generation
 from lamarck.lineage.records import make_record
@@ -82,12 +83,13 @@ def main() -> None:
         record = make_record(
             weights_digest(directory), inputs, seed, next(model.parameters()).device.type, wall_seconds, progress.spent
         ).model_copy(update={"resumed": progress.resumed})
-        came = read_json(arguments.weights / WEIGHTS_RECORD)
+        came = read_source(arguments.weights / WEIGHTS_RECORD)
+        said = came.written()
         source = {
             "kind": "primed",
-            "from": {name: value for name, value in came.items() if name not in ("record", "files")},
-            "license": came.get("license"),
-            "origin": came.get("origin") or came.get("repo"),
+            "from": {name: value for name, value in said.items() if name not in ("record", "files")},
+            "license": came.license,
+            "origin": came.origin or said.get("repo"),
             "primer": {
                 "plan": admitted.pieces["plan"],
                 "steps": progress.step,
@@ -99,7 +101,7 @@ def main() -> None:
             "files": file_digests(directory),
             "record": record.model_dump(mode="json"),
         }
-        write_json(directory / WEIGHTS_RECORD, source)
+        write_json(directory / WEIGHTS_RECORD, parse_source(source, WEIGHTS_RECORD).written())
     shutil.rmtree(arguments.checkpoint)
     print(f"{founder.name}: primed in {progress.step} steps, final loss {progress.log[-1].loss:.4f}")
 

@@ -9,9 +9,10 @@ from transformers import AutoModelForCausalLM
 
 from lamarck.arch import memory
 from lamarck.arch.context import Context
-from lamarck.arch.model import build_model, load_model, shifted_loss
+from lamarck.arch.model import build_model, shifted_loss
 from lamarck.arch.pattern import Pattern
 from lamarck.errors import LamarckError
+from lamarck.models.opening import open_genome_model
 from tests.arch.checks import (
     NEAR,
     cache_error,
@@ -156,14 +157,14 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 def test_a_checkpoint_of_another_genome_is_refused(tmp_path: Path) -> None:
     build_model(plain(), 0).save_pretrained(tmp_path / "model")
-    assert load_model(tmp_path / "model", plain()).genome == plain()
+    assert open_genome_model(tmp_path / "model", plain()).genome == plain()
     with pytest.raises(LamarckError, match="weights of another genome"):
-        load_model(tmp_path / "model", plain(2))
+        open_genome_model(tmp_path / "model", plain(2))
     with pytest.raises(LamarckError, match="not a model directory"):
-        load_model(tmp_path / "nothing")
+        open_genome_model(tmp_path / "nothing")
     (tmp_path / "model" / "model.safetensors").write_bytes(b"cut off")
-    with pytest.raises(LamarckError, match="cannot load the weights"):
-        load_model(tmp_path / "model")
+    with pytest.raises(LamarckError, match="does not open as a model: a safetensors file is damaged"):
+        open_genome_model(tmp_path / "model")
 
 
 def test_what_is_saved_has_no_code(tmp_path: Path) -> None:

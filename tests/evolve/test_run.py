@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from lamarck.arch.genome import load_genome
-from lamarck.arch.model import load_model
 from lamarck.commands import evolve as commands
 from lamarck.errors import LamarckError
 from lamarck.evolve.ablation import variants
@@ -23,6 +22,7 @@ from lamarck.evolve.report import report
 from lamarck.evolve.run import chooser
 from lamarck.files import file_digests, read_json
 from lamarck.gate.journal import journal_of
+from lamarck.models.opening import open_genome_model
 from lamarck.run_lock import holding
 from tests.arch.kinds import genome_of
 from tests.evolve.small import ATTENTION, FFN, SEED, evolution, ledger, run
@@ -91,7 +91,7 @@ def test_weights_are_handed_down(copied: Evolving) -> None:
         if each.exact:
             assert each.loss_after == pytest.approx(each.loss_before, abs=1e-4)
     parent = children[0].parents[0]
-    assert load_model(SMALL.model(parent, "full"), found.birth(parent).read())
+    assert open_genome_model(SMALL.model(parent, "full"), found.birth(parent).read())
 
 
 def test_a_run_that_is_over_does_nothing_again(copied: Evolving) -> None:
@@ -208,7 +208,7 @@ def test_weights_that_are_not_the_ledgers_are_refused(copied: Evolving, project:
 def test_a_checkpoint_of_another_genome_is_refused(copied: Evolving) -> None:
     other = genome_of({"attn": ATTENTION, "ffn": {**FFN, "hidden": 24}}, emb={"dim": 16, "vocab": 257})
     with pytest.raises(LamarckError, match="another genome"):
-        load_model(SMALL.model("g0-c00", "full"), other)
+        open_genome_model(SMALL.model("g0-c00", "full"), other)
 
 
 def test_all_that_diverge_are_an_error(project: Path) -> None:

@@ -13,7 +13,8 @@ from lamarck.errors import LamarckError
 from lamarck.files import digest_value, write_json, write_text
 from lamarck.gate.approve import answer
 from lamarck.gate.campaign import campaign_plan, member_of
-from lamarck.gate.check import Admitted, HumanAnswer, asked_of_search, check_gate, check_trained
+from lamarck.gate.check import Admitted, HumanAnswer, asked_of_ratchet, asked_of_search, check_gate, check_trained
+from lamarck.gate.night import RatchetPlan
 from lamarck.gate.plan import PlanInputs, build_plan
 from lamarck.gate.planned import plan_digest, plan_text
 from lamarck.gate.search import Freedom, PlannedRound, SearchPlan, fixed_recipe, fixed_strategy, taught
@@ -43,14 +44,14 @@ def member() -> None:
     write_curriculum(CHILD.curriculum, 5)
 
 
-def approve_search(**changes: Any) -> SearchPlan:
+def planned_search(**changes: Any) -> SearchPlan:
     config = settings()
     strategy = load_strategy(Path(config.strategy))
     made = build_plan(config, CHILD, PlanInputs(G1.weights, None, CHILD.curriculum, None, None))
     first = PlannedRound(
         campaign="breed-r2", seeds=(1,), members=1, trainings=1, device_seconds=made.budget.device_seconds
     )
-    plan = SearchPlan(
+    return SearchPlan(
         search="breed",
         command="run",
         description="Small.",
@@ -67,9 +68,29 @@ def approve_search(**changes: Any) -> SearchPlan:
         trainings=1,
         device_seconds=made.budget.device_seconds,
     )
+
+
+def approve_search(**changes: Any) -> SearchPlan:
+    plan = planned_search(**changes)
     write_text(STEP.search_plan, plan_text(plan))
     answer(asked_of_search(plan), plan_digest(plan), STEP.search_plan, STEP.approval, ME, "", None)
     return plan
+
+
+def approve_night(raised: SearchPlan | None) -> RatchetPlan:
+    """A ratchet's night that raises the same lineage."""
+    nothing: dict[str, dict[str, str]] = {name: {} for name in ("subject", "evaluator", "data")}
+    unsaid = dict.fromkeys(("machine", "base", "file", "run_command", "eval_command", "trust", "agent"), "")
+    named = {"ratchet": "breed", "night": "night", "config": "r.yaml", "experiments": 1, "device_seconds": 120}
+    night = RatchetPlan.model_validate(nothing | unsaid | named | {"raised": raised})
+    described = {"approved_at_once": True, "search": "ratchet/breed.night"}
+    write_text(description_file(CHILD.lineage), yaml.safe_dump(described))
+    step = CHILD.campaign_step
+    assert step and step.search_plan == Path("results/ratchet/breed/night/plan.json")
+    write_text(step.search_plan, plan_text(night))
+    asked = asked_of_ratchet(night, Path(night.config))
+    answer(asked, plan_digest(night), step.search_plan, step.approval, ME, "", None)
+    return night
 
 
 def check(config: Config) -> Admitted:
@@ -92,6 +113,21 @@ def test_a_candidate_of_the_space_is_admitted_whatever_its_values() -> None:
     assert check(settings()).approval.plan == plan_digest(plan)
     assert check(settings(taught={"size": 500}, recipe=recipe(rank=8))).approval.plan == plan_digest(plan)
     assert check_trained(CHILD).plan == plan_digest(plan)
+
+
+def test_a_night_s_approval_covers_its_lineages_within_its_space_and_nothing_else() -> None:
+    night = approve_night(planned_search())
+    assert Path("approvals/ratchet/breed.night.ok") == CHILD.approval
+    assert check(settings(taught={"size": 500}, recipe=recipe(rank=8))).approval.plan == plan_digest(night)
+    assert check_trained(CHILD).plan == plan_digest(night)
+    with pytest.raises(LamarckError, match=r"size of .* is 901"):
+        check(settings(taught={"size": 901}, recipe=recipe(rank=8)))
+    approve_night(planned_search(seeds=(7,)))
+    with pytest.raises(LamarckError, match="the seed of"):
+        check(settings())
+    approve_night(None)
+    with pytest.raises(LamarckError, match="a night that raises no lineage"):
+        check(settings())
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from lamarck.files import digest_file
 from lamarck.lineage.artifacts import CURRICULUM
+from lamarck.lineage.digest import source_digest
 from lamarck.lineage.freshness import Artifact, keep_edits
 from lamarck.lineage.generation import Generation
 
@@ -26,3 +27,17 @@ def test_a_curriculum_edited_by_hand_is_kept_beside_the_one_that_is_made_again(
     kept = Path(f"results/g1/curriculum.edited-{found[:8]}.jsonl")
     assert kept.read_text() == "edited\n"
     assert str(kept) in sentence and "lamarck review g1 --edit" in sentence
+
+
+def test_of_a_founders_directory_only_what_is_copied_counts(tmp_path: Path) -> None:
+    """The fault: a README, or a cache that the hub's client leaves, had a whole lineage trained again."""
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (tmp_path / name).write_text("{}")
+    before = source_digest(tmp_path)
+    (tmp_path / ".cache/huggingface").mkdir(parents=True)
+    (tmp_path / ".cache/huggingface/config.json").write_text("{}")
+    for name in ("README.md", "modeling.py", "pytorch_model.bin", ".gitattributes"):
+        (tmp_path / name).write_text("more")
+    assert source_digest(tmp_path) == before
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    assert source_digest(tmp_path) != before

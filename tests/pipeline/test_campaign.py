@@ -70,12 +70,17 @@ def test_arms_are_raised_under_one_approval_and_compared_by_seed(project: Projec
     assert f"| unverified | control/g1 | 2 | {found['unverified']['mean']:.1f} |" in text
     assert "4 of 4 members are finished" in text and "4 of 4 members" in campaign(project, "status", "small")
 
-    assert "campaign-small" in yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"]
+    # What comes back by `dvc pull`: the members, and what they show, which a rule made.
+    outs = yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"]["campaign-small"]["outs"]
+    assert [list(each) for each in outs] == [[RESULTS]]
+    assert project.read(f"{RESULTS}/result.json")["arms"] == list(found.values())
+    made = (project.root / RESULTS / "result.json").stat().st_mtime_ns
 
     # Run again it asks and does nothing: every member is in the ledger.
     trained = {path: path.stat().st_mtime_ns for path in (project.root / RESULTS).rglob("*.safetensors")}
     campaign(project, *run)
     assert rows_of(project) == found
+    assert (project.root / RESULTS / "result.json").stat().st_mtime_ns == made
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
 
 

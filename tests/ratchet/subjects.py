@@ -8,8 +8,8 @@ import yaml
 
 from lamarck.files import read_regular
 from lamarck.gate.approval import Approver
+from lamarck.gate.night import RatchetPlan
 from lamarck.gate.planned import plan_digest
-from lamarck.gate.ratchet import RatchetPlan
 from lamarck.ratchet.file import Ratchet, load_ratchet
 from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night_files import NightFiles
@@ -48,6 +48,8 @@ VALUES: dict[str, Any] = {
     "trust": "scored",
     "hand_over": ["model.json"],
     "budget": {"kind": "processor_seconds", "amount": 1, "startup_seconds": 1},
+    # By the clock: on a busy machine six runs of two processor seconds a proposal are not enough.
+    "device_seconds": 3600,
     "memory_mb": 512,
     "processes": 32,
     "threads": 1,

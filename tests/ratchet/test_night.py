@@ -19,8 +19,8 @@ from lamarck.commands.ratchet import moment_of
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.gate.approval import Approver
+from lamarck.gate.night import read_ratchet_plan
 from lamarck.gate.planned import plan_digest, plan_text
-from lamarck.gate.ratchet import read_ratchet_plan
 from lamarck.judging.sandbox import Sandbox
 from lamarck.ratchet.agents.proposal import AgentContext, told
 from lamarck.ratchet.branches import compare
@@ -130,20 +130,20 @@ def test_ctrl_c_ends_a_session_cleanly_and_the_next_goes_on(
     thread = threading.Thread(target=interrupt)
     thread.start()
     digest = plan_digest(make_plan(made, NIGHT, read_subject(made, NIGHT)))
-    started = time.monotonic()
     commands.run(made.path, "night", lambda: Approver(name="Tester"), digest, None, Until(), False)
     thread.join()
-    assert time.monotonic() - started < 25
     assert "night ended: you ended it" in capsys.readouterr().out
     assert isinstance(read_ledger(NIGHT.ledger)[-1], Proposed)
     assert run(made, until=Until(moment=0.0)) == "it is the time that it was to end"
 
 
 def test_the_ceiling_is_of_all_runs_together(project: Path, sandbox: Sandbox) -> None:
-    made = subject(project, agent=edits(WORSE, BETTER), device_seconds=2.5)
+    """An experiment may take two seconds and takes more than half of one, however fast the machine is: one fits."""
+    slow = SCORED["train.py"].replace("# here", "import time\ntime.sleep(0.6)")
+    made = subject(project, SCORED | {"train.py": slow}, agent=edits(WORSE, BETTER), device_seconds=2.5)
     assert run(made) == "the 2.5 device-seconds approved for the night are spent"
     assert run(made) == "the 2.5 device-seconds approved for the night are spent"
-    assert len(read_ledger(NIGHT.ledger)) <= 4
+    assert [line.kind for line in read_ledger(NIGHT.ledger)] == ["run"]
     commands.status("toy", None, as_json=True)
 
 
@@ -365,6 +365,8 @@ def test_what_a_subject_says_of_itself_is_promoted_nowhere(project: Path) -> Non
     write_text(files.plan, plan_text(make_plan(made, files, read_subject(made, files))))
     with pytest.raises(LamarckError, match="is promoted nowhere"):
         commands.promote("toy", "night", as_json=True)
+    with pytest.raises(LamarckError, match="is never adopted"):
+        commands.adopt("toy", "night", None)
 
 
 def test_an_agent_s_prompt_fits_one_word_of_a_command_line() -> None:

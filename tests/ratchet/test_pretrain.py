@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +11,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from lamarck.errors import LamarckError
 from lamarck.judging.sandbox import Sandbox
+from lamarck.ratchet.adopt import founder_of
 from lamarck.ratchet.agents.mutation import Mutation
 from lamarck.ratchet.agents.proposal import AgentContext
 from lamarck.ratchet.file import ExperimentBudget, MutationAgent, load_ratchet
@@ -114,8 +117,16 @@ def test_the_same_seed_has_the_same_rows_and_another_one_others(
     assert (first < 31).all()
 
 
-def loaded(directory: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("prepare", directory / "prepare.py")
+def test_special_tokens_have_no_bytes_and_are_left_out_of_the_metric() -> None:
+    """By hand: of two targets, each one of two at even odds, the one without bytes counts neither nats nor bytes."""
+    nats_of = loaded(SUBJECT, "evaluate")._nats
+    logits, targets = np.zeros((2, 2)), np.array([0, 1])
+    assert nats_of(logits, targets, np.array([0, 3])) == pytest.approx(np.log(2))
+    assert nats_of(logits, targets, np.array([1, 3])) == pytest.approx(2 * np.log(2))
+
+
+def loaded(directory: Path, name: str = "prepare") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, directory / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -133,6 +144,29 @@ def test_every_key_of_its_space_is_a_constant_of_the_file() -> None:
         ast.parse(changed)
         different = [line for line in changed.splitlines() if line not in source().splitlines()]
         assert len(different) == proposal.description.count("->")
+
+
+def test_the_shape_of_a_find_is_one_of_a_tiny_founder() -> None:
+    """`WIDTH * MLP_RATIO` of the file as it is kept; what a Llama cannot have stays behind."""
+    changed = source().replace("MLP_RATIO = 4.0", "MLP_RATIO = 1.0").encode()
+    found = founder_of(RATCHET.file.founder, changed, "here")
+    assert found == {"layers": 2, "hidden_size": 64, "head_size": 32, "heads": 2, "intermediate_size": 64}
+    for keys, words in (
+        ({}, "names no `founder`"),
+        ({"layers": "NOTHING"}, "has no constant NOTHING"),
+        ({"layers": "open('x')"}, "their products and their quotients alone"),
+        ({"layers": "MATRIX_LR"}, "layers: Input should be a valid integer"),
+        ({"layer": "DEPTH"}, "did you mean 'layers'"),
+    ):
+        with pytest.raises(LamarckError, match=re.escape(words)):
+            founder_of(keys, changed, "here")
+
+
+def test_the_setting_for_a_gpu_is_the_same_subject_for_five_minutes() -> None:
+    other = load_ratchet(SUBJECT / "gpu.yaml").file
+    assert other.gpu and (other.spending.kind, other.spending.amount) == ("wall_seconds", 300)
+    same = ("mutable_files", "immutable_files", "data_files", "evaluation_files", "run_command", "eval_command")
+    assert all(getattr(other, name) == getattr(RATCHET.file, name) for name in same)
 
 
 def test_what_it_names_is_in_the_repository() -> None:

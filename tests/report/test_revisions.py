@@ -25,7 +25,10 @@ def measured(number: int, **changes: object) -> None:
         generation.scores,
         {"generation": generation.name, "partial": False, "tiers": {}, "tasks": {}, **RULER, **changes},
     )
-    write_jsonl(generation.samples, [{"task": "a", "index": 0, "item": "i", "answer": "", "score": number}])
+    write_jsonl(
+        generation.samples,
+        [{"task": "a", "index": 0, "item": "i", "prompt": "", "target": "", "answer": "", "score": number}],
+    )
 
 
 @pytest.mark.parametrize("change", [{"suite": {"name": "s", "digest": "0"}}, {"scoring": "0"}, {"student": "0"}])

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from lamarck.campaign.t_interval import t_interval
 from lamarck.commands import search as command
-from lamarck.search.report import as_markdown, described, report, tree, winner_words
+from lamarck.search.report import as_markdown, described, drawn_sentence, report, tree, winner_words
+from lamarck.search.run import rounds
+from lamarck.search.study import trainings
 from lamarck.search.words import ValueChange, meaning_of
 from tests.search.test_rounds import load, play, project  # noqa: F401
 
@@ -46,15 +50,51 @@ def test_the_winner_is_told_in_words_and_the_page_says_the_budget(capsys: pytest
     assert found.winner_values is not None
     assert size.startswith(f"`size` is {found.winner_values['size']} instead of {search.strategy.size} (")
     assert size.endswith("Distinct verified items to reach, over all cells")
-    # 2 rounds of 5 arms on 2 founders and 2 arms on 8, each two trainings.
+    # 2 rounds of 5 arms on 2 founders and 2 arms on 8, each two trainings; and as much for random draws.
     each = search.base.budget.of(1) + search.base.budget.of(2)
-    assert found.ceiling == (2 * 5 * 2 + 2 * 8) * each
+    assert found.ceiling == 2 * (2 * 5 * 2 + 2 * 8) * each
     command.report(search, as_json=False)
     said = capsys.readouterr().out
     page = Path("results/search/breed/report.md").read_text()
     assert page == as_markdown(search, found)
     for words in ("r1-c02: r1 +3.0", f"`size` is {found.winner_values['size']} instead of", "32 device-seconds of"):
         assert words in page and words in said.replace("\n", " ").replace("  ", " ")
+
+
+def test_random_draws_at_equal_cost_are_run_beside_a_search_and_told_with_it() -> None:
+    search = load()
+    drawn = search.drawn
+    assert drawn and load(proposer="random").drawn is None and drawn.drawn is None
+    play(search, {"r1-c02": 3.0, **{f"r2-c{n:02}": 9.0 for n in range(2, 5)}}, noise=0.5)
+    found = report(search)
+    assert found.drawn and "are still to be raised" in drawn_sentence(search, found)
+    spent = found.device_seconds
+    # Its first round is the search's own, so nothing of that is raised again; the cost that it may have is the same.
+    first, again = rounds(search)[0], rounds(drawn)[0]
+    assert [each.values for each in first.candidates] == [each.values for each in again.candidates]
+    assert sum(map(trainings, search.parts)) == 2 * trainings(search)
+    play(drawn, {"r1-c02": 3.0}, noise=0.5)
+    found = report(search)
+    assert found.device_seconds == spent + 4 + 2 + 8  # its second round, and its winner, beside the same defaults
+    assert found.drawn.pairs == 8 and found.drawn.difference == pytest.approx(6.0, abs=1)
+    said = drawn_sentence(search, found)
+    assert "on the same 8 founders: +" in said and said.endswith("the search beats them.")
+    assert said in as_markdown(search, found)
+
+
+def test_a_search_that_is_no_better_than_drawing_is_seldom_said_to_beat_it() -> None:
+    """2,000 searches without any difference, eight fresh founders each: one side of a 95% interval."""
+    draws = np.random.default_rng(3).normal(0, 1.5, (2000, 8))
+    beaten = sum((low := t_interval(list(each))[0]) is not None and low > 0 for each in draws)
+    assert 0 < beaten / len(draws) <= 0.025 + 2 * (0.025 * 0.975 / len(draws)) ** 0.5
+
+
+def test_a_search_that_found_what_random_draws_found_says_so() -> None:
+    search = load()
+    assert search.drawn
+    for part in search.parts:
+        play(part, {"r1-c02": 9.0})
+    assert "found the same strategy (8 founders)" in drawn_sentence(search, report(search))
 
 
 def test_what_was_adopted_says_what_was_measured_and_what_it_does() -> None:

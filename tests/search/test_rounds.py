@@ -2,6 +2,7 @@
 
 import random
 import statistics
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from lamarck.campaign.members import Campaign, load_campaign
 from lamarck.campaign.run import next_members
 from lamarck.campaign.table import rows
 from lamarck.errors import LamarckError
-from lamarck.files import write_jsonl, write_text
+from lamarck.files import read_jsonl, write_jsonl, write_text
 from lamarck.search.file import Search, load_search
 from lamarck.search.propose import Candidate, Result, propose
 from lamarck.search.report import report
@@ -59,10 +60,15 @@ def play(search: Search, worth: dict[str, float] | None = None, noise: float = 0
         which = search.file.fresh_seeds if each.name == FINAL else search.file.seeds_of(int(each.name[1:]))
         write_text(search.campaign_file(each.name), campaign_text(search, each.candidates, which, each.name))
         campaign = load_campaign(search.campaign_file(each.name))
-        done: list[Finished] = []
         while runs := next_members(campaign):
-            done += [line(campaign, key, 50 + (worth or {}).get(key[0], 0) + rng.gauss(0, noise)) for key in runs]
-            write_jsonl(campaign.ledger, [row.model_dump(mode="json") for row in done])
+            enter(campaign, [(key, 50 + (worth or {}).get(key[0], 0) + rng.gauss(0, noise)) for key in runs])
+
+
+def enter(campaign: Campaign, scores: Sequence[tuple[tuple[str, int], float | None]]) -> None:
+    """Add members to the ledger, which the campaigns of a search share."""
+    rows = [line(campaign, key, score).model_dump(mode="json") for key, score in scores]
+    before = [values for _, values in read_jsonl(campaign.ledger)] if campaign.ledger.exists() else []
+    write_jsonl(campaign.ledger, [*before, *rows])
 
 
 def line(campaign: Campaign, key: tuple[str, int], score: float | None) -> Finished:

@@ -150,7 +150,7 @@ def test_a_study_that_is_interrupted_comes_to_the_same(raised: list[str], monkey
         ({"methods": STUDY["methods"] | {"by child": {"chosen_by": "child", "rounds": 1}}}, "compared at equal cost"),
         ({"repeats": [deepcopy(STUDY["repeats"][0]) for _ in range(2)]}, "a founder's seed is used twice"),
         ({"methods": {"a": {"budget": 1}, "b": {}}}, "budget"),
-        ({"exam": "config/suites/tiny-v2"}, "is none"),
+        ({"exam": "config/suites/tiny-v2"}, "is not an exam"),
     ],
 )
 def test_a_study_that_could_show_nothing_is_refused(changes: dict[str, Any], sentence: str) -> None:

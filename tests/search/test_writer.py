@@ -13,11 +13,11 @@ from lamarck.config.prompts import Prompts, load_prompts
 from lamarck.curriculum.refused import RejectedLine, refused_path, write_refused
 from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError
-from lamarck.files import write_json, write_jsonl, write_text
+from lamarck.files import write_json, write_text
 from lamarck.search.file import Search
 from lamarck.search.run import campaign_text, rounds, write_prompts
 from lamarck.search.writer import UNCHANGED, PromptWriter, asked, read_written, rewrite
-from tests.search.test_rounds import VALUES, line, load, play, project  # noqa: F401
+from tests.search.test_rounds import VALUES, enter, load, play, project  # noqa: F401
 
 PROBLEM = "Sort these eleven words by their length and then by their last letter: pear, fig, plum"
 HELD_OUT = Contamination([PROBLEM])
@@ -129,10 +129,8 @@ def play_first_round(search: Search) -> None:
     path = search.campaign_file("r1")
     write_text(path, campaign_text(search, each.candidates, search.file.seeds_of(1), "r1"))
     campaign = load_campaign(path)
-    done: list[Any] = []
     while runs := next_members(campaign):
-        done += [line(campaign, key, 50.0) for key in runs]
-        write_jsonl(campaign.ledger, [row.model_dump(mode="json") for row in done])
+        enter(campaign, [(key, 50.0) for key in runs])
 
 
 @pytest.mark.parametrize("changes", [{"proposer": "random"}, {"writer": {"model": "m", "share": 2}}])

@@ -218,3 +218,12 @@ def test_what_was_made_to_open_a_delta_goes_with_it(trainer: Trainer) -> None:
 def test_what_only_an_adapter_has_is_refused_with_whole_weights(settings: dict[str, Any]) -> None:
     with pytest.raises(LamarckError, match=r"is LoRA's, and `form: weights` trains the weights"):
         check_section({"form": "weights", **settings}, Recipe, "a test")
+
+
+def test_query_projections_alone_are_trained(trainer: Trainer) -> None:
+    child = trainer.child("queries", recipe(steps=2, form="weights", trained="queries", loss="context-frozen"))
+    before, after = tensors_of(trainer.weights), tensors_of(child)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if ".q_proj." in name} != set()
+    with pytest.raises(LamarckError, match=r"name target_modules: \[q_proj\]"):
+        check_section({"trained": "queries"}, Recipe, "a test")

@@ -1,8 +1,6 @@
 """The merge methods by name."""
 
-import difflib
-
-from lamarck.errors import LamarckError
+from lamarck.errors import LamarckError, nearest
 from lamarck.merge.methods.base import MergeMethod
 from lamarck.merge.methods.linear import Linear, Passthrough
 from lamarck.merge.methods.model_stock import ModelStock
@@ -31,8 +29,4 @@ def get_method(name: str) -> MergeMethod:
     """Errors: LamarckError with the nearest name where there is no such method."""
     if name in METHODS:
         return METHODS[name]
-    near = difflib.get_close_matches(name, METHODS, n=1)
-    raise LamarckError(
-        f"there is no merge method {name!r}: "
-        + (f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(METHODS)}")
-    )
+    raise LamarckError(f"there is no merge method {name!r}: {nearest(name, METHODS)}")

@@ -22,7 +22,7 @@ class Mutation:
         ((name, content),) = context.files.items()
         python = name.endswith(".py")
         try:
-            before = (_constants if python else _keys)(content, tuple(self._settings.space))
+            before = (constants if python else _keys)(content, tuple(self._settings.space))
         except (ValueError, KeyError) as error:
             raise AgentFailed(f"mutation: {name} has no {error.args[0]}") from error
         rng = random.Random(seed_for(self._settings.seed, "mutation", str(context.number)))
@@ -33,8 +33,8 @@ class Mutation:
         return Proposal({name: made}, said)
 
 
-def _constants(content: bytes, names: tuple[str, ...]) -> dict[str, Value]:
-    """Values of `NAME = literal` at the top level. Errors: KeyError, ValueError."""
+def constants(content: bytes, names: tuple[str, ...]) -> dict[str, Value]:
+    """Values of `NAME = literal` at the top level of a Python file. Errors: KeyError, ValueError."""
     found = {name: ast.literal_eval(node) for name, node in _assigned(content).items() if name in names}
     return {name: found[name] for name in names}
 

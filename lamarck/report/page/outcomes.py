@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lamarck.files import read_jsonl
+from lamarck.lineage.contents import read_samples
 from lamarck.lineage.generation import Generation
 
 
@@ -16,7 +16,7 @@ class Key(NamedTuple):
 
 
 class Outcomes:
-    """Errors of every method: LamarckError, KeyError or TypeError where the file is not what it should be."""
+    """Errors of every method: LamarckError where the file is not what it should be."""
 
     def __init__(self) -> None:
         self._rows: dict[str, list[dict[str, Any]]] = {}
@@ -26,7 +26,7 @@ class Outcomes:
         """task, index, item, score, answer, and `missed`: the rungs that an answer did not climb."""
         if generation.name not in self._rows:
             rows = []
-            for _, row in read_jsonl(generation.samples):
+            for row in read_samples(generation.samples):
                 # Prompt and target are the same for everybody: fifty generations fit into memory once.
                 self._texts.setdefault(key_of(row), (row["prompt"], row["target"]))
                 missed = [rung for rung, climbed in row.get("rungs", {}).items() if not climbed]

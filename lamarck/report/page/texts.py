@@ -154,8 +154,8 @@ def pack_answers(members: Sequence[ShownMember], outcomes: Outcomes) -> tuple[Pa
             continue
         try:
             rows[member.name] = {key_of(row): row for row in outcomes.of(member.generation)}
-        except (LamarckError, KeyError, TypeError) as error:
-            broken[member.name] = f"{path} cannot be read: {error}"
+        except LamarckError as error:
+            broken[member.name] = str(error)
     keys = list(dict.fromkeys(key for own in rows.values() for key in own))
     if not keys:
         return None, broken

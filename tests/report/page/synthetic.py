@@ -17,11 +17,13 @@ from lamarck.curriculum.item import item_id
 from lamarck.files import digest_file, file_digests, write_json, write_jsonl, write_text
 from lamarck.gate.approval import Approver
 from lamarck.gate.approve import approve
+from lamarck.gate.crossing import ParentFiles, propose_cross
 from lamarck.gate.plan import PlanInputs, build_plan
 from lamarck.gate.planned import plan_digest
-from lamarck.lineage.artifacts import CURRICULUM, PLAN, SCORES, found_kind, scores_digest
+from lamarck.lineage.artifacts import CROSS_PLAN, CROSSED, CURRICULUM, PLAN, SCORES, found_kind, scores_digest
+from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import change_digest, suite_digest, weights_digest
-from lamarck.lineage.generation import STUDENT, TRAINING_RECORD, WEIGHTS_RECORD, Generation
+from lamarck.lineage.generation import STUDENT, TRAINING_RECORD, WEIGHTS_RECORD, Generation, description_file
 from lamarck.lineage.records import Code, Record
 from lamarck.skills import get_skill
 from lamarck.suites.suite import Suite, load_suite
@@ -58,7 +60,7 @@ def write_lineage(generations: int, candidates: int, items: int, outcomes: int) 
         _write_child(suite, Generation(1, f"search/r1/c{candidate:03}"), items // 10, outcomes)
 
 
-def _record(digest: str, inputs: dict[str, str], seconds: float) -> Record:
+def synthetic_record(digest: str, inputs: dict[str, str], seconds: float) -> Record:
     """Without asking git and the packages a thousand times what they are."""
     return Record(
         digest=digest,
@@ -77,7 +79,7 @@ def _write_founder(suite: Suite, outcomes: int) -> None:
         directory.mkdir(parents=True)
         save_file({"a": np.zeros((3, 4), np.float32)}, directory / "model.safetensors")
         write_json(directory / "config.json", LLAMA)
-        record = _record(weights_digest(directory), {}, 100.0)
+        record = synthetic_record(weights_digest(directory), {}, 100.0)
         source = {"kind": "tiny", "files": file_digests(directory), "record": record.model_dump(mode="json")}
         write_json(directory / WEIGHTS_RECORD, source)
     _write_scores(suite, Generation(0), outcomes)
@@ -88,11 +90,12 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
     _write_curriculum(rng, child, items)
     if not child.is_control:
         _write_plan(child)
+    write_json(child.change / "adapter_config.json", {"r": 16})
     write_text(child.change / "adapter_model.safetensors", child.name)
     inputs = found_kind(child).piece_digests(None, child) | {"recipe": "0" * 64}
     training = {
         "generation": child.name,
-        "record": _record(change_digest(child.change), inputs, 15.0).model_dump(mode="json"),
+        "record": synthetic_record(change_digest(child.change), inputs, 15.0).model_dump(mode="json"),
         "log": [
             {
                 "step": step,
@@ -115,12 +118,44 @@ def _write_child(suite: Suite, child: Generation, items: int, outcomes: int) -> 
     _write_scores(suite, child, outcomes)
 
 
+def write_cross(child: Generation, parents: tuple[str, str], outcomes: int) -> None:
+    """A child of two generations that are there, with its plan, a human's yes, and the average of both beside it."""
+    overlay = {"generations": child.number}
+    write_text(
+        description_file(child.lineage),
+        yaml.safe_dump({"parents": {child.number: list(parents)}} | {"overlay": overlay}),
+    )
+    config = load_config_of(Path("config/default.yaml"), child)
+    first, other = (ParentFiles(each.weights, each.change, each.plan) for each in child.parents)
+    plan = propose_cross(config, child, (first, other))
+    write_json(child.plan, plan.model_dump(mode="json"))
+    record = synthetic_record(digest_file(child.plan), CROSS_PLAN.piece_digests(None, child), 0.1)
+    write_json(child.plan.with_name("plan.record.json"), {"record": record.model_dump(mode="json")})
+    approve(child, plan_digest(plan), Approver(name="A Tester"))
+    for arm in (child, child.control):
+        write_text(arm.change / "adapter_model.safetensors", arm.name)
+        write_text(arm.change / "README.md", arm.name)
+        training = {
+            "generation": arm.name,
+            "record": synthetic_record(change_digest(arm.change), CROSSED.piece_digests(None, arm), 1.0).model_dump(
+                mode="json"
+            ),
+            "parents": [parent.model_dump(mode="json") for parent in plan.parents],
+            "crossing": arm.crossing.model_dump(mode="json"),
+            "rank": 32,
+            "residual": None,
+            "budget": {"ceiling_device_seconds": 120.0, "used_device_seconds": 1.0, "stopped_by": "end"},
+        }
+        write_json(arm.change / TRAINING_RECORD, training)
+        _write_scores(load_suite(SUITE), arm, outcomes)
+
+
 def _write_plan(child: Generation) -> None:
     adapter, previous = (child.parent.change, child.parent.plan) if child.parent.number else (None, None)
     config = load_config(Path("config/default.yaml"))
     plan = build_plan(config, child, PlanInputs(child.weights, adapter, child.curriculum, previous, None))
     write_json(child.plan, plan.model_dump(mode="json"))
-    record = _record(digest_file(child.plan), PLAN.piece_digests(None, child), 0.1)
+    record = synthetic_record(digest_file(child.plan), PLAN.piece_digests(None, child), 0.1)
     write_json(child.plan.with_name("plan.record.json"), {"record": record.model_dump(mode="json")})
     approve(child, plan_digest(plan), Approver(name="A Tester"))
 
@@ -173,7 +208,7 @@ def _write_curriculum(rng: random.Random, child: Generation, items: int) -> None
         ],
         "measures": {"vendi": rng.uniform(100, 150), "novelty": rng.random()},
         "warnings": [],
-        "record": _record(digest_file(child.curriculum), inputs, 20.0).model_dump(mode="json"),
+        "record": synthetic_record(digest_file(child.curriculum), inputs, 20.0).model_dump(mode="json"),
     }
     write_json(child.card, card)
     write_text(child.dataset_card, f"The curriculum {digest_file(child.curriculum)}.\n")
@@ -214,5 +249,5 @@ def _write_scores(suite: Suite, generation: Generation, outcomes: int) -> None:
     write_json(generation.scores, scores_file)
     write_jsonl(generation.samples, rows)
     digest = scores_digest(digest_file(generation.scores), digest_file(generation.samples))
-    record = _record(digest, SCORES.piece_digests(None, generation), 8.0)
+    record = synthetic_record(digest, SCORES.piece_digests(None, generation), 8.0)
     write_json(generation.scores_record, {"record": record.model_dump(mode="json")})
