@@ -54,10 +54,10 @@ class TemplateFailed(Exception):
 class Template:
     """A template process: it lives as long as this object is open. Errors: TemplateFailed, on construction."""
 
-    def __init__(self, imports: tuple[str, ...], devices: tuple[str, ...]) -> None:
+    def __init__(self, imports: tuple[str, ...]) -> None:
         self._control, theirs = socket.socketpair()
         self._lock = threading.Lock()
-        command = [*outer_room(devices), str(INTERPRETER), "-P", "-B", "-c", PROGRAM.read_text(encoding="utf-8")]
+        command = [*outer_room(), str(INTERPRETER), "-P", "-B", "-c", PROGRAM.read_text(encoding="utf-8")]
         # Not to be ended with the thread that starts it: it ends when this end of the socket is closed.
         with theirs, tempfile.TemporaryFile() as complaints:
             self._process = subprocess.Popen(
@@ -101,33 +101,32 @@ class Template:
 
 
 _starting = threading.Lock()
-_templates: dict[tuple[int, tuple[str, ...], tuple[str, ...]], Template] = {}
+_templates: dict[tuple[int, tuple[str, ...]], Template] = {}
 
 
-def template(imports: tuple[str, ...], devices: tuple[str, ...] = ()) -> Template:
-    """The one template of this process with these imports, in a room with these devices, such as /dev/nvidia0; started
-    when it is first needed, or again where it ended.
+def template(imports: tuple[str, ...]) -> Template:
+    """The one template of this process with these imports, started when it is first needed, or again where it ended.
 
     Errors: TemplateFailed.
     """
-    key = (os.getpid(), imports, devices)  # a forked child must not share its parent's
+    key = (os.getpid(), imports)  # a forked child must not share its parent's
     with _starting:
         if key not in _templates or _templates[key].ended():
-            _templates[key] = Template(imports, devices)
+            _templates[key] = Template(imports)
         return _templates[key]
 
 
 @atexit.register
 def close_templates() -> None:
-    for (owner, *_), each in _templates.items():
+    for (owner, _), each in _templates.items():
         if owner == os.getpid():
             each.close()
     _templates.clear()
 
 
 @cache
-def outer_room(devices: tuple[str, ...] = ()) -> list[str]:
-    """bwrap's command line, up to the program that it starts. `devices` are there beside null, zero and their like."""
+def outer_room() -> list[str]:
+    """bwrap's command line, up to the program that it starts."""
     as_root = os.geteuid() == 0
     shared = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     # Root needs no user namespace, and without one it can give up being root for good.
@@ -144,8 +143,6 @@ def outer_room(devices: tuple[str, ...] = ()) -> list[str]:
     for name, value in environment.items():
         room += ["--setenv", name, value]
     room += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/usr", "/usr", "--perms", "0755", "--dir", str(ROOM)]
-    for device in devices:
-        room += ["--dev-bind", device, device]
     for name in ("bin", "lib", "lib64", "sbin"):
         room += ["--symlink", f"usr/{name}", f"/{name}"]
     for place, path in places.items():

@@ -85,7 +85,6 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict)
     archived: bool = False
     channel: socket.socket | None = None  # to another room; there descriptor 3
-    devices: tuple[str, ...] = ()  # a GPU's: what opens it may take any address space, and its memory is still counted
 
 
 class Sandbox:
@@ -168,13 +167,12 @@ class _Room:
             "user": 2**30 + secrets.randbelow(2**29) if os.geteuid() == 0 else None,
             "seconds": limits.seconds,
             "memory_bytes": limits.memory_bytes,
-            "any_address_space": bool(job.devices),
             "disk_bytes": limits.disk_bytes,
             "processes": limits.processes,
             "filter": base64.b64encode(room_filter()).decode(),
         }
         try:
-            self.connection = template(job.imports, job.devices).connect()
+            self.connection = template(job.imports).connect()
             try:
                 body = json.dumps(values | {"files": _encoded(job.files)}).encode()
                 socket.send_fds(self.connection, [struct.pack("<Q", len(body))], given)

@@ -291,8 +291,6 @@ def run(request: dict[str, Any]) -> NoReturn:
         resource.RLIMIT_NOFILE: 256,
         resource.RLIMIT_CORE: 0,
     }
-    if request["any_address_space"]:  # a GPU's driver reserves far more of it than anybody has
-        del limits[resource.RLIMIT_AS]
     for limit, value in limits.items():
         resource.setrlimit(limit, (value, value))
     code = 127

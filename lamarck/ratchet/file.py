@@ -148,7 +148,6 @@ class RatchetFile(Section):
     device_seconds: float | None = Field(None, gt=0, description="Ceiling of a night; 6 runs a proposal by default.")
     budget: ExperimentBudget | None = None
     threads: int | None = Field(None, ge=1, description="Cores of an experiment; all when left out.")
-    gpu: bool = Field(False, description="The candidate's rooms have this machine's GPUs. The evaluator's has none.")
     memory_mb: int = Field(4096, ge=64)
     disk_mb: int = Field(256, ge=1)
     processes: int = Field(256, ge=1)

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from lamarck.errors import LamarckError
 from lamarck.judging.outer_room import INTERPRETER
 from lamarck.judging.sandbox import MIB, Job, Limits, Run, Sandbox
 from lamarck.ratchet.file import ExperimentBudget, RatchetFile
@@ -42,16 +41,13 @@ class ExperimentOutcome:
 
 
 class ExperimentRoom:
-    """Where experiments run. `fixed`: immutable and data files; `hidden`: of the evaluator alone.
-
-    Errors, on construction: LamarckError where a GPU is asked for, and there is none."""
+    """Where experiments run. `fixed`: immutable and data files; `hidden`: of the evaluator alone."""
 
     def __init__(self, sandbox: Sandbox, file: RatchetFile, fixed: Mapping[str, bytes], hidden: Mapping[str, bytes]):
         self._sandbox = sandbox
         self._file = file
         self._fixed = fixed
         self._hidden = hidden
-        self._devices = gpu_devices() if file.gpu else ()
 
     def experiment(
         self, mutable: Mapping[str, bytes], seed: int, budget: ExperimentBudget, environment: Mapping[str, str]
@@ -98,7 +94,7 @@ class ExperimentRoom:
             "channel": False,
         }
         seconds = budget.limit * (self._file.cores if by_clock else 1)
-        job = self._job(spec, {**self._fixed, **mutable}, seconds, archived=True, devices=self._devices)
+        job = self._job(spec, {**self._fixed, **mutable}, seconds, archived=True)
         return self._sandbox.run_job(job)
 
     def _evaluate(self, mutable: Mapping[str, bytes], environment: Mapping[str, str], handed: bytes) -> Run:
@@ -124,7 +120,6 @@ class ExperimentRoom:
             EVALUATOR_SECONDS,
             handed=handed,
             channel=other,
-            devices=self._devices,
         )
         return self._sandbox.run_job(evaluator, candidate)
 
@@ -137,7 +132,6 @@ class ExperimentRoom:
         handed: bytes | None = None,
         archived: bool = False,
         channel: socket.socket | None = None,
-        devices: tuple[str, ...] = (),
     ) -> Job:
         given: dict[str, str | bytes] = {f"subject/{name}": content for name, content in files.items()}
         given |= {"spec.json": json.dumps(spec), "runner.py": RUNNER.read_bytes()}
@@ -150,15 +144,7 @@ class ExperimentRoom:
             processes=self._file.processes,
         )
         command = (str(INTERPRETER), "-I", "/task/runner.py")
-        return Job(given, limits, command=command, archived=archived, channel=channel, devices=devices)
-
-
-def gpu_devices(directory: Path = Path("/dev")) -> tuple[str, ...]:
-    """NVIDIA's device files. Errors: LamarckError where there are none."""
-    found = sorted(str(path) for path in directory.glob("nvidia*") if path.is_char_device())
-    if not found:
-        raise LamarckError(f"the file says `gpu: true`, and {directory} has no NVIDIA device: run it where one is")
-    return tuple(found)
+        return Job(given, limits, command=command, archived=archived, channel=channel)
 
 
 class Said(BaseModel):

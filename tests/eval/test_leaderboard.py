@@ -93,6 +93,7 @@ def test_a_model_card_takes_what_this_very_model_scored(
     founder = Generation(0)
     shutil.copytree(model, founder.weights)
     sat = {"generation": "g0", "benchmarks": {"bbh": {"value": 12.3456, "tasks": {}}}, "errors": {"math": "no data"}}
+    sat |= {"partial": True, "chat_template": False, "data": "0" * 64}
     write_json(founder.leaderboard, sat | {"model": model_digest(founder.weights, None)})
     data = ModelCardData(model_name="m", eval_results=_leaderboard_results(founder))
     (entry,) = yaml.safe_load(data.to_yaml())["model-index"]

@@ -1,6 +1,7 @@
 """What a person is told to do next works as it is pasted."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def test_a_program_is_called_as_it_is_found(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}/usr/bin")
     assert command("snakemake") == "snakemake"
     monkeypatch.setenv("PATH", "/usr/bin")
-    assert command("snakemake") == os.path.relpath(programs / "snakemake")
+    assert command("snakemake") == shlex.quote(os.path.relpath(programs / "snakemake"))
     Path(".venv").symlink_to(programs.parent)
     assert command("snakemake") == ".venv/bin/snakemake"
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -301,6 +302,10 @@ print(os.geteuid(), int(bombed.result().stdout) < 40, beside.result().stdout.str
 """
 
 
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
 def test_a_plain_user_has_rooms_that_do_not_meet_and_are_limited_as_a_whole(tmp_path: Path) -> None:
     """By namespaces of users. What lies in directories that only root may enter is mounted where it is again."""
     if os.geteuid() or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
@@ -312,9 +317,9 @@ def test_a_plain_user_has_rooms_that_do_not_meet_and_are_limited_as_a_whole(tmp_
     closed = {parent for place in places.values() for parent in place.parents if not parent.stat().st_mode & 1}
     outermost = [each for each in closed if closed.isdisjoint(each.parents)]
     lines = ["set -e", "mount --make-rprivate /"]
-    lines += [f"mkdir {copy} && mount --bind {place} {copy}" for copy, place in places.items()]
-    lines += [f"mount -t tmpfs -o mode=755 none {each}" for each in outermost]
-    lines += [f"mkdir -p {place} && mount --bind {copy} {place}" for copy, place in places.items()]
+    lines += [f"mkdir {copy} && mount --bind {_quoted(place)} {copy}" for copy, place in places.items()]
+    lines += [f"mount -t tmpfs -o mode=755 none {_quoted(each)}" for each in outermost]
+    lines += [f"mkdir -p {_quoted(place)} && mount --bind {copy} {_quoted(place)}" for copy, place in places.items()]
     lines += ['exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"']
     command = ["unshare", "-m", "sh", "-c", "\n".join(lines), "sh", sys.executable, "-c", AS_PLAIN_USER]
     run = subprocess.run(

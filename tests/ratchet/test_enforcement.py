@@ -11,14 +11,12 @@ import pytest
 
 import lamarck
 from lamarck.errors import LamarckError
-from lamarck.judging.outer_room import outer_room
 from lamarck.judging.sandbox import Run, Sandbox
-from lamarck.ratchet import room
 from lamarck.ratchet.agents.command import redacted
 from lamarck.ratchet.check import holds_passage
 from lamarck.ratchet.file import ExperimentBudget
 from lamarck.ratchet.night_files import NightFiles
-from lamarck.ratchet.room import ExperimentRoom, Said, _failure_of, gpu_devices
+from lamarck.ratchet.room import Said, _failure_of
 from lamarck.ratchet.rows import Row
 from tests.ratchet.subjects import SCORED, SECRET, edits, found, git, ratchet, results, run, subject
 
@@ -335,31 +333,6 @@ def test_two_ratchets_on_one_subject_are_one_too_many(project: Path, held: None)
     with pytest.raises(LamarckError, match="another ratchet is working on"):
         run(other)
     assert not NightFiles("other", "night").plan.exists()
-
-
-def test_a_gpu_is_in_the_candidate_s_rooms_and_not_in_the_evaluator_s(
-    project: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a device that every machine has in a GPU's place: a room with devices may reserve any address space."""
-    monkeypatch.setattr(room, "gpu_devices", lambda: ("/dev/null",))
-    told = "import json, resource\nsaid = resource.getrlimit(resource.RLIMIT_AS)[0] == -1\n"
-    train = f"{told}json.dump(said, open('model.json', 'w'))\n"
-    scores = f"{told}print('distance:', 2 * json.load(open('model.json')) + said)\n"
-    for gpu, wanted in ((True, 2), (False, 0)):
-        made = ratchet(project, gpu=gpu)
-        laboratory = ExperimentRoom(sandbox, made.file, {"evaluate.py": scores.encode()}, {})
-        outcome = laboratory.experiment({"train.py": train.encode()}, 1, made.file.spending, {})
-        assert (outcome.metric, outcome.failure) == (wanted, "")
-    command = outer_room(("/dev/nvidia0",))
-    bound = command.index("--dev-bind")
-    assert command[bound : bound + 3] == ["--dev-bind", "/dev/nvidia0", "/dev/nvidia0"]
-    assert command.index("--dev") < bound < command.index("--remount-ro")
-
-
-def test_a_gpu_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "nvidia0").write_text("no device")
-    with pytest.raises(LamarckError, match="has no NVIDIA device"):
-        gpu_devices(tmp_path)
 
 
 def test_no_experiment_runs_outside_the_night_s_ceiling() -> None:

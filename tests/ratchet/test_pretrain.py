@@ -162,13 +162,6 @@ def test_the_shape_of_a_find_is_one_of_a_tiny_founder() -> None:
             founder_of(keys, changed, "here")
 
 
-def test_the_setting_for_a_gpu_is_the_same_subject_for_five_minutes() -> None:
-    other = load_ratchet(SUBJECT / "gpu.yaml").file
-    assert other.gpu and (other.spending.kind, other.spending.amount) == ("wall_seconds", 300)
-    same = ("mutable_files", "immutable_files", "data_files", "evaluation_files", "run_command", "eval_command")
-    assert all(getattr(other, name) == getattr(RATCHET.file, name) for name in same)
-
-
 def test_what_it_names_is_in_the_repository() -> None:
     repository = repository_of(SUBJECT)
     for name in (*RATCHET.file.mutable_files, *RATCHET.file.immutable_files):

@@ -68,7 +68,7 @@ EASY, HARD = "arithmetic_2", "arithmetic_3"
         (replace("suite.yaml", "kind: trace", "kind: guess"), "Input tag 'guess'"),
         (replace("suite.yaml", "        half: 1.0\n", ""), "points.trace must give the rungs form, half, whole"),
         (replace("suite.yaml", "        values: 1.0", "        values: 0"), "points of which one is above 0"),
-        (replace("suite.yaml", "lamarck: '2'", "lamarck: '1'"), "lamarck 1 has none, and every later one needs them"),
+        (replace("suite.yaml", "lamarck: '3'", "lamarck: '1'"), "lamarck 1 has none, and every later one needs them"),
     ],
 )
 def test_damage_is_one_sentence(suite_copy: Path, damage: Callable[[Path], None], sentence: str) -> None:
