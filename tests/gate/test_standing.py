@@ -21,8 +21,9 @@ from tests.gate.project import G1
 )
 def test_who_approves_goes_on_as_the_run_was_started(configfile: str, profile: str | None, options: str) -> None:
     remember_start(configfile, profile)
-    assert go_on_with(G1).endswith(f"snakemake{options}`")
-    assert go_on_with(G1, Path("results/a b")).endswith(f"snakemake 'results/a b'{options}`")
+    snakemake = command("snakemake")
+    assert go_on_with(G1) == f"`{snakemake}{options}`"
+    assert go_on_with(G1, Path("results/a b")) == f"`{snakemake} 'results/a b'{options}`"
 
 
 def test_a_program_is_called_as_it_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -41,4 +42,4 @@ def test_a_program_is_called_as_it_is_found(monkeypatch: pytest.MonkeyPatch, tmp
 def test_what_cannot_be_read_is_the_default(kept: str) -> None:
     STARTED.parent.mkdir(exist_ok=True)
     STARTED.write_text(kept)
-    assert go_on_with(G1).endswith("snakemake`")
+    assert go_on_with(G1) == f"`{command('snakemake')}`"
