@@ -20,11 +20,11 @@ from lamarck.config.section import Section, check_section
 from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError, nearest
 from lamarck.files import digest_bytes, digest_value, read_regular
-from lamarck.lineage.artifacts import LEDGER, SCORES, exam_kind
+from lamarck.lineage.artifacts import SCORES, exam_kind
 from lamarck.lineage.configured import merged
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, CampaignStep, Generation, parse_generation
-from lamarck.lineage.inputs import primer_of
+from lamarck.lineage.inputs import LEDGER, primer_of
 from lamarck.lineage.kind import Kind
 from lamarck.suites.suite import check_is_exam
 

@@ -64,9 +64,9 @@ def _row(campaign: Campaign, arm: Arm, done: Mapping[Key, Finished], first: Arm 
         return bare
     ahead = sum(each > 0 for each in differences)
     bare = bare._replace(difference=sum(differences) / len(differences), pairs=len(differences), ahead=ahead)
-    if len(set(differences)) < 2:  # one pair, or pairs without any variance, tell nothing about chance
-        return bare
     low, high = t_interval(differences)
+    if low is None:
+        return bare
     return bare._replace(low=low, high=high, p_value=float(stats.wilcoxon(differences).pvalue))
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from lamarck.errors import LamarckError
-from lamarck.files import read_jsonl, write_jsonl
+from lamarck.files import write_jsonl
+from lamarck.lineage.contents import read_rows
 from lamarck.lineage.generation import Generation
 
 EXAMPLES = 3  # of a reason in a cell
@@ -73,13 +74,7 @@ def read_refused(generation: Generation) -> list[RejectedLine]:
     path = refused_path(generation.curriculum)
     if not path.exists():
         raise LamarckError(f"{path} is not there: {generation.name} has no curriculum that left anything out yet")
-    rows = []
-    for number, content in read_jsonl(path):
-        try:
-            rows.append(RejectedLine.model_validate(content))
-        except ValidationError as error:
-            raise LamarckError(f"{path} line {number} is not a refused text: delete {path}") from error
-    return rows
+    return read_rows(RejectedLine, path, f"is not a refused text: delete {path}")
 
 
 def reasons(rows: Iterable[RejectedLine]) -> list[Reason]:

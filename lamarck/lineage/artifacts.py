@@ -6,23 +6,14 @@ and a rule that makes it.
 
 from pathlib import Path
 
-from lamarck import strict_yaml
-from lamarck.config import Config, Form, load_config
+from lamarck.config import Config, Form
 from lamarck.files import digest_file, digest_value
 from lamarck.lineage.digest import (
     change_digest,
     suite_digest,
     weights_digest,
 )
-from lamarck.lineage.generation import (
-    ALL_STEPS,
-    STUDENT,
-    TRAINING_RECORD,
-    WEIGHTS_RECORD,
-    CampaignStep,
-    Generation,
-    campaign_file,
-)
+from lamarck.lineage.generation import STUDENT, TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.lineage.inputs import (
     ADAPTER,
     CHILDS_CURRICULUM,
@@ -47,6 +38,7 @@ from lamarck.lineage.inputs import (
     SUITE,
     UNPRIMED_MODEL,
     has_primer,
+    inputs_of_result,
     student_of,
     unprimed,
 )
@@ -350,26 +342,8 @@ TABLE: tuple[Kind, ...] = (
 )
 
 
-def _of_result(campaign: str) -> dict[str, Path]:
-    """All that decides which lines of the ledger count, and what they show."""
-    path = campaign_file(campaign)
-    said = strict_yaml.load(path)
-    configfile = Path(said["configfile"])
-    config = load_config(configfile)
-    own = CampaignStep(campaign, ALL_STEPS).directory / LEDGER
-    found = {
-        "file": path,
-        "ledger": Path(said.get("ledger") or own),
-        "config": configfile,
-        "strategy": Path(config.strategy),
-        "suite": Path((said.get("config") or {}).get("suite", config.suite)) / "suite.yaml",
-    }
-    return found | ({"exam": Path(said["exam"]) / "suite.yaml"} if said.get("exam") else {})
-
-
-LEDGER = "ledger.jsonl"  # of a campaign whose file names no other
 # What the ledger of a campaign shows: of a search's round, and of a final, as of every other.
-CAMPAIGN_RESULT = CampaignKind("campaign_result", {"result": "result.json", "table": "result.md"}, _of_result)
+CAMPAIGN_RESULT = CampaignKind("campaign_result", {"result": "result.json", "table": "result.md"}, inputs_of_result)
 
 
 def exam_files(generation: Generation, name: str) -> tuple[Path, Path]:

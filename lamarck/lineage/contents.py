@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, Val
 from typing_extensions import TypedDict  # the one that pydantic reads before Python 3.12
 
 from lamarck.errors import LamarckError
-from lamarck.files import parse_jsonl, read_json, read_regular
+from lamarck.files import parse_jsonl, read_json, read_jsonl, read_regular
 from lamarck.lineage.records import Record
 
 
@@ -273,6 +273,7 @@ class Sat(Content):
 
 
 AnyContent = TypeVar("AnyContent", bound=Content)
+AnyRow = TypeVar("AnyRow", bound=BaseModel)
 
 
 def parse_content(kind: type[AnyContent], content: Any, source: str) -> AnyContent:
@@ -324,6 +325,17 @@ def read_source(path: Path) -> FounderSource:
 
 def read_sat(path: Path) -> Sat:
     return parse_content(Sat, read_json(path), str(path))
+
+
+def read_rows(kind: type[AnyRow], path: Path, otherwise: str) -> list[AnyRow]:
+    """The lines of a file, each of one kind. Errors: LamarckError that names the first other one: it `otherwise`."""
+    rows = []
+    for number, content in read_jsonl(path):
+        try:
+            rows.append(kind.model_validate(content))
+        except ValidationError as error:
+            raise LamarckError(f"{path} line {number} {otherwise}") from error
+    return rows
 
 
 def read_samples(path: Path) -> list[SampleRow]:

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lamarck.config import Config, Form
+from lamarck import strict_yaml
+from lamarck.config import Config, Form, load_config
 from lamarck.config.primer import load_primer
 from lamarck.config.strategy import load_strategy
 from lamarck.files import digest_file, digest_value, read_regular
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.digest import model_digest, source_digest, suite_digest, training_digest, weights_digest
-from lamarck.lineage.generation import SHIPPED_STUDENT, STUDENT, Generation
+from lamarck.lineage.generation import ALL_STEPS, SHIPPED_STUDENT, STUDENT, CampaignStep, Generation, campaign_file
 from lamarck.lineage.kind import Files, Input, Piece, Setting
 
 
@@ -250,3 +251,22 @@ CROSS_PLAN_INPUTS = (
 PLANNED = Piece(
     "plan", lambda config, child: {"plan": (child.plan,)}, lambda files: training_digest(read_regular(files["plan"][0]))
 )
+
+LEDGER = "ledger.jsonl"  # of a campaign whose file names no other
+
+
+def inputs_of_result(campaign: str) -> dict[str, Path]:
+    """All that decides which lines of a campaign's ledger count, and what they show."""
+    path = campaign_file(campaign)
+    said = strict_yaml.load(path)
+    configfile = Path(said["configfile"])
+    config = load_config(configfile)
+    own = CampaignStep(campaign, ALL_STEPS).directory / LEDGER
+    found = {
+        "file": path,
+        "ledger": Path(said.get("ledger") or own),
+        "config": configfile,
+        "strategy": Path(config.strategy),
+        "suite": Path((said.get("config") or {}).get("suite", config.suite)) / "suite.yaml",
+    }
+    return found | ({"exam": Path(said["exam"]) / "suite.yaml"} if said.get("exam") else {})

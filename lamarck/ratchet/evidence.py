@@ -3,15 +3,14 @@
 A night is of one machine and of one plan; further nights, here or elsewhere, add to the proposals that are asked for.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from lamarck.errors import LamarckError
-from lamarck.files import read_jsonl, write_text
+from lamarck.files import write_jsonl
 from lamarck.gate.night import read_ratchet_plan
+from lamarck.lineage.contents import read_rows
 from lamarck.ratchet.file import RatchetFile, load_ratchet
 from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night_files import NightFiles
@@ -53,22 +52,13 @@ def write_evidence(files: NightFiles, path: Path) -> str:
     ]
     others = [each for each in read_evidence(path) if each.night != files.tag]
     every = sorted([*others, *own], key=lambda each: (each.night, each.number))
-    lines = [json.dumps(each.model_dump(mode="json"), ensure_ascii=False, sort_keys=True) for each in every]
-    write_text(path, "".join(f"{line}\n" for line in lines))
+    write_jsonl(path, (each.model_dump(mode="json") for each in every))
     return as_markdown(file, every)
 
 
 def read_evidence(path: Path) -> list[ProposalLine]:
     """Errors: LamarckError that names a broken line."""
-    if not path.exists():
-        return []
-    found = []
-    for number, values in read_jsonl(path):
-        try:
-            found.append(ProposalLine.model_validate(values))
-        except ValidationError as error:
-            raise LamarckError(f"{path} line {number} is not a proposal: restore it") from error
-    return found
+    return read_rows(ProposalLine, path, "is not a proposal: restore it") if path.exists() else []
 
 
 def _proposal(file: RatchetFile, night: str, machine: str, row: Row, said: str | None) -> ProposalLine:

@@ -189,10 +189,9 @@ class RatchetFile(Section):
         return self
 
     def _fits_the_chain(self) -> "RatchetFile":
-        own = {"trust", "chain", "agent", "mutable_files"}
         rooms = {"run_command", "eval_command", "answer_command", "hand_over", "immutable_files", "data_files",
                  "evaluation_files", "environment"}  # fmt: skip
-        if given := sorted(name for name in rooms - own if getattr(self, name)):
+        if given := sorted(name for name in rooms if getattr(self, name)):
             raise ValueError(f"{given[0]} is of subjects that run in a room: `chain` raises lineages instead")
         if self.trust != "scored" or self.metric_direction != "maximize":
             raise ValueError("chain: the suite scores it, and more is better: set `trust: scored`, `maximize`")

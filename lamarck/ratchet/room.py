@@ -94,8 +94,7 @@ class ExperimentRoom:
             "channel": False,
         }
         seconds = budget.limit * (self._file.cores if by_clock else 1)
-        job = self._job(spec, {**self._fixed, **mutable}, seconds, archived=True)
-        return self._sandbox.run_job(job)
+        return self._sandbox.run_job(self._job(spec, {**self._fixed, **mutable}, seconds, archived=True))
 
     def _evaluate(self, mutable: Mapping[str, bytes], environment: Mapping[str, str], handed: bytes) -> Run:
         """Of two rooms side by side, where the candidate answers the evaluator: how the evaluator's ended."""
