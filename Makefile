@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: demo small test test-gpu costs sandbox browser pods vllm soak check bench
 
 # A file is one process's work. Files begin in the order that tests/costs.py gives them.
-IN_PARALLEL := -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+IN_PARALLEL := -rfEs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 demo: .venv/installed
 	@$(BIN)/lamarck demo
@@ -33,7 +33,7 @@ test: .venv/developer sandbox browser pods vllm
 
 # Training and the engine on a GPU. Where none is seen they are named as not run.
 test-gpu: .venv/developer
-	$(BIN)/python -m pytest -rs tests/train/test_gpu.py tests/engine/test_gpu.py
+	$(BIN)/python -m pytest -rfEs tests/train/test_gpu.py tests/engine/test_gpu.py
 
 # The order of the files, longest first, follows from tests/costs.json: make it again when that has grown old.
 costs: .venv/developer sandbox browser pods vllm

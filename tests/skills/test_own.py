@@ -61,6 +61,7 @@ class Spelling(Skill):
         return words[1]
 """
 RIGHT = 'return Verdict(problem.completion == right, "exact")'
+TAKES_TURNS = 'self.turn = not getattr(self, "turn", False); return Verdict(self.turn, "its turn")'
 WORD = "def _word(self, prompt):"
 
 
@@ -115,11 +116,7 @@ def test_one_that_hangs_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        (
-            RIGHT,
-            'return Verdict(random.random() < 0.5, "luck")',
-            "verify.. answered one question in two ways|refuses its own",
-        ),
+        (RIGHT, TAKES_TURNS, "verify.. answered one question in two ways"),
         ("rng.choice", "random.choice", "sample.. drew two problems with one generator"),
         (RIGHT, 'return Verdict(True, "all")', "verifies an empty answer"),
         (RIGHT, 'return Verdict(False, "none")', "refuses its own problem of difficulty 3: none"),
