@@ -185,7 +185,7 @@ def test_what_every_arm_forgets_and_takes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "members", "exam"),
     [
-        ("crossing", 48, "config/suites/tiny-exam-v1"),
+        ("crossing", 48, "config/suites/tiny-exam-v2"),
         ("optimizers", 72, None),
         ("context", 48, None),
         ("items", 48, None),
