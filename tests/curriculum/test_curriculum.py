@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lamarck.config import LocalFounder
+from lamarck.config.founder import LocalFounder
 from lamarck.config.strategy import Strategy
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.anchor import draw_anchors
