@@ -134,10 +134,17 @@ def test_what_is_closed_is_one_sentence(lineage: Path) -> None:  # noqa: F811
 
 
 def test_a_checkout_that_may_only_be_read(lineage: Path) -> None:  # noqa: F811
-    """Whoever looks is not stopped; whoever would write is told so."""
-    for folder in ("results", "approvals"):
-        Path(folder).chmod(0o555)
-    found = look_where_closed(["."], ["status", "verify", "report --md", "report", "approve g2 --by X --digest 0"])["."]
-    assert [found[words][0] for words in ("status", "verify", "report --md")] == [0, 0, 0]
-    assert found["report"] == [1, "error: cannot write results/report.html: Permission denied; nothing was changed\n"]
-    print(found)
+    """Whoever looks is not stopped; whoever would write, as Snakemake always does, is told so."""
+    for name in ("Snakefile", "rules", "profiles", "envs"):
+        Path(name).symlink_to(ROOT / name)
+    Path("results").chmod(0o555)
+    found = look_where_closed(["."], ["status", "verify", "report --md", "report"])["."]
+    assert [code for code, _ in found.values()] == [0, 0, 0, 1]
+    assert found["report"][1] == "error: cannot write results/report.html: Permission denied; nothing was changed\n"
+    Path().chmod(0o555)
+    snakemake = [sys.executable, "-c", AS_ANYBODY, "from snakemake.cli import main; main()", "--dry-run"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(snakemake, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    Path().chmod(0o755)
+    assert done.returncode == 1 and "Traceback" not in done.stdout
+    assert "cannot be written, and Snakemake always writes there: run in a checkout of your own" in done.stdout

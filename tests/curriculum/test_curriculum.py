@@ -12,6 +12,7 @@ from lamarck.config.strategy import Strategy
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.anchor import draw_anchors
 from lamarck.curriculum.cell import Cell
+from lamarck.curriculum.control_arm import ControlCurriculum
 from lamarck.curriculum.describe import describe
 from lamarck.curriculum.item import DATA, Item, ItemVerdict, Teacher, item_id
 from lamarck.curriculum.mix import as_written, replay
@@ -145,7 +146,8 @@ def test_a_teacher_that_repeats_itself_ends() -> None:
 def test_the_control_takes_what_comes_in_the_same_number() -> None:
     engine = scripted({"<a1>": 0.5, "<a2>": 0.5})
     wanted = Counter({("arithmetic", 1): 20, ("arithmetic", 2): 40})
-    cells = proposal(engine).unverified(wanted)
+    control = ControlCurriculum(engine, STRATEGY, AUTHOR, Contamination(()), 0, lambda samples: None)
+    cells = control.unverified(wanted)
     assert [len(cell.kept) for cell in cells] == [20, 40]
     assert not any(item.verdict.verified for item in kept(cells))
     assert any(item.completion == "99" for item in kept(cells))
