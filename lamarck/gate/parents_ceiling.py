@@ -1,4 +1,4 @@
-"""No generation may have more than its parent: what a child may spend, as it is planned and at the gate again. Light."""
+"""No generation may have more than its parent: what a child may spend, as planned and at the gate again. Light."""
 
 import math
 from collections.abc import Sequence
