@@ -17,7 +17,7 @@ import yaml
 from filelock import FileLock
 
 from lamarck.suites.frozen import freeze
-from tests.pipeline.warm import OF_SNAKEMAKE, OF_STAGES, start_warm
+from tests.pipeline.warm import OF_DVC, OF_PROGRAMS, OF_STAGES, start_warm
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -80,8 +80,9 @@ def warm_addresses(hash_seed: str) -> dict[str, str]:
     """Variable -> where the commands of that kind are handed over: tests/default_environment/sitecustomize.py."""
     environment = ENVIRONMENT | OWN | {"PYTHONHASHSEED": hash_seed}
     return {
-        "TESTS_WARM": start_warm(environment | QUIET, OF_STAGES),
-        "TESTS_WARM_SNAKEMAKE": start_warm(environment, OF_SNAKEMAKE),
+        "TESTS_WARM_STAGES": start_warm(environment | QUIET, OF_STAGES),
+        "TESTS_WARM_PROGRAMS": start_warm(environment, OF_PROGRAMS),
+        "TESTS_WARM_DVC": start_warm(environment, OF_DVC),
     }
 
 
@@ -207,7 +208,7 @@ def _make_smaller(suite: Path) -> None:
     """The suite with a student that has learned little, and with a fifth of the questions."""
     values = yaml.safe_load((suite / "suite.yaml").read_text())
     teaching = values["tiers"]["teaching"]
-    teaching["student"] |= {"steps": 60, "decay_steps": 20}
+    teaching["student"] |= {"steps": 40, "decay_steps": 20, "batch_size": 16}
     teaching |= {"samples": 100, "epochs": 1}
     (suite / "suite.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     for items in (suite / "items").iterdir():

@@ -126,7 +126,8 @@ def test_a_process_that_is_killed_ends_the_run_and_the_next_goes_on(approved: No
     # Its speed is that of its own steps: what the kill lost is in neither.
     assert training["tokens_per_second"] > 2 * training["tokens"] / used
     assert (training["record"]["resumed"], training["budget"]["attempts"]) == (1, 2)
-    assert journal_of("g1", plan_digest(read_plan(G1.plan))).spent() == pytest.approx(used, abs=1)
+    # The last checkpoint's writing comes to it, however long that takes.
+    assert journal_of("g1", plan_digest(read_plan(G1.plan))).spent() >= used - 0.1
     assert not CHECKPOINT.exists()
     assert json.loads((G1.change / "adapter_config.json").read_text())["base_model_name_or_path"] == str(G1.weights)
 
