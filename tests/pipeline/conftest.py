@@ -17,11 +17,11 @@ import yaml
 from filelock import FileLock
 
 from lamarck.suites.frozen import freeze
+from tests.environment import in_default_environment
 from tests.pipeline.warm import OF_DVC, OF_PROGRAMS, OF_STAGES, start_warm
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-DEFAULT_ENVIRONMENT = REPOSITORY / "tests/default_environment"
 # Every project of these tests lies in a directory like that: its name must make no difference.
 PLACE = "a place with spaces, in Köln"
 
@@ -53,10 +53,7 @@ STRATEGY = {
     "minimum_items": 10,
 }
 
-OWN = {
-    "HF_HUB_OFFLINE": "1",
-    "PYTHONPATH": os.pathsep.join([str(DEFAULT_ENVIRONMENT), os.environ["PYTHONPATH"]]),
-}
+OWN = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": in_default_environment()["PYTHONPATH"]}
 # What the rules tell their stages.
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",

@@ -22,9 +22,9 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from tests.environment import DEFAULT_ENVIRONMENT
+
 SSHD = "/usr/sbin/sshd"
-# On the path of what runs in it: peft imports bitsandbytes wherever it finds that, for more than a second.
-DEFAULT_ENVIRONMENT = Path(__file__).parents[1] / "default_environment"
 # What RunPod's own images do: sshd, with a host key made on the first start and the key in PUBLIC_KEY let in.
 START = """#!/bin/bash
 mkdir -p ~/.ssh /run/sshd

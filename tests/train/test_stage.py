@@ -26,9 +26,9 @@ from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import change_digest, short, training_digest
 from lamarck.train.__main__ import own_parent_change
 from lamarck.train.chain import read_chain
+from tests.environment import in_default_environment
 from tests.train.checkout import G1, lay_out
 
-ROOT = Path(__file__).parents[2]
 CONFIG = Path("config/default.yaml")
 CHECKPOINT = G1.directory / "checkpoint"
 RECIPE = {"steps": 20, "batch_size": 8, "checkpoint_every": 4, "dropout": 0.1}
@@ -76,7 +76,7 @@ def approved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path
 
 
 def start(command: Sequence[str] = COMMAND) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TRANSFORMERS_VERBOSITY": "error"}
+    environment = in_default_environment() | {"TRANSFORMERS_VERBOSITY": "error"}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
