@@ -18,8 +18,8 @@ from lamarck.lineage.digest import change_digest, generation_digest, training_di
 from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import make_record
 from lamarck.serve.model import servable
-from tests.gate.conftest import planned  # noqa: F401  a directory in which g1 waits for an answer
 from tests.environment import in_default_environment
+from tests.gate.conftest import planned  # noqa: F401  a directory in which g1 waits for an answer
 from tests.gate.project import G1, ROOT, edit_approval, flip_last_byte, say_yes
 from tests.serving import said_url
 from tests.tiny import PROMPTS
