@@ -34,12 +34,8 @@ OF_STAGES = (
 )
 # Snakemake's, and those of `lamarck` and of what rules import.
 OF_PROGRAMS = (
-    "pydantic:BaseModel",
-    "pydantic:TypeAdapter",
-    "rich.console",
-    "rich.table",
-    "snakemake.cli",
-    "typer.main",
+    *("jinja2", "pydantic:BaseModel", "pydantic:TypeAdapter", "rich.console", "rich.table", "typer.main"),
+    *("smart_open", "snakemake.cli", "snakemake.report.html_reporter", "yte"),
 )
 OF_DVC = ("dvc.cli.parser", "dvc.repo", "networkx", "ruamel.yaml")
 # They read these when they are imported: a command with other values runs on its own.
