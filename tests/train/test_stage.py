@@ -26,9 +26,9 @@ from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import change_digest, short, training_digest
 from lamarck.train.__main__ import own_parent_change
 from lamarck.train.chain import read_chain
+from tests.environment import in_default_environment
 from tests.train.checkout import G1, lay_out
 
-ROOT = Path(__file__).parents[2]
 CONFIG = Path("config/default.yaml")
 CHECKPOINT = G1.directory / "checkpoint"
 STEPS = 20  # of 8 examples: eight times over the 20 items
@@ -77,7 +77,7 @@ def approved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path
 
 
 def start(command: Sequence[str] = COMMAND) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TRANSFORMERS_VERBOSITY": "error"}
+    environment = in_default_environment() | {"TRANSFORMERS_VERBOSITY": "error"}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -128,7 +128,8 @@ def test_a_process_that_is_killed_ends_the_run_and_the_next_goes_on(approved: No
     # Its speed is that of its own steps: what the kill lost is in neither.
     assert training["tokens_per_second"] > 2 * training["tokens"] / used
     assert (training["record"]["resumed"], training["budget"]["attempts"]) == (1, 2)
-    assert journal_of("g1", plan_digest(read_plan(G1.plan))).spent() == pytest.approx(used, abs=1)
+    # The last checkpoint's writing comes to it, however long that takes.
+    assert journal_of("g1", plan_digest(read_plan(G1.plan))).spent() >= used - 0.1
     assert not CHECKPOINT.exists()
     assert json.loads((G1.change / "adapter_config.json").read_text())["base_model_name_or_path"] == str(G1.weights)
 
