@@ -24,7 +24,7 @@ from tests.curriculum.copies import COPIES, copies_of, is_copy
 
 HELD_OUT = 300  # as many as a suite may ask of a cell
 MOST_COPIED = 200
-SUITES = [Path("config/suites") / name for name in ("tiny-v1", "v1r2", "small-v1")]
+SUITES = [Path("config/suites") / name for name in ("tiny-v3", "tiny-exam-v2", "small-v2", "small-exam-v2", "v2")]
 
 
 class Row(NamedTuple):

@@ -203,3 +203,18 @@ def test_a_shipped_campaign_plans_all_it_counts(name: str, members: int, exam: s
     document = Path("docs/evidence.md").read_text()
     assert f"lamarck campaign run {file} --write docs/evidence.md" in document
     assert f"<!-- campaign {name} -->" in document and f"of {members} members are finished." in document
+
+
+def test_the_climb_is_read_off_one_lineage_a_seed() -> None:
+    """Founder, children and control arm of the same two generations. Wrong: an arm that raises a lineage of its own, and
+    a founder that is looked for in a lineage, whose g0 lies with the founders of all campaigns."""
+    campaign = load_campaign(Path("config/campaigns/climb.yaml"))
+    arms = [arm.name for arm in campaign.file.arms]
+    for seed in campaign.file.seeds:
+        lineage = campaign.lineages[arms[0], seed]
+        read = [campaign.read_off(arm, seed).name for arm in arms]
+        assert read == [f"{lineage.founder}/g0", *(f"{lineage.id}/{each}" for each in ("g1", "g2", "control/g2"))]
+    assert len(campaign.distinct) == len(campaign.file.seeds) == 8
+    assert len({campaign.member_digest(*key) for key in campaign.lineages}) == 32
+    [step] = campaign.steps
+    assert step_plan(campaign, step).device_seconds == 32 * campaign.base.budget.device_seconds
