@@ -183,7 +183,10 @@ class Campaign:
     def read_off(self, arm: str, seed: int) -> Generation:
         """The generation whose score is this arm's on this seed."""
         scored = parse_generation(self.arm(arm).scored)
-        own = Generation(scored.number, self.lineages[arm, seed].id)
+        lineage = self.lineages[arm, seed]
+        if not scored.number:
+            return Generation(0, lineage.founder)
+        own = Generation(scored.number, lineage.id)
         return own.control if scored.is_control else own
 
     def scores_kind(self) -> Kind:
