@@ -234,8 +234,8 @@ def test_how_far_it_climbs_is_read_on_seeds_that_chose_nothing_beside_what_may_c
 
 
 def test_the_climb_is_read_off_one_lineage_a_seed() -> None:
-    """Founder, children and control arm of the same two generations. Wrong: an arm that raises a lineage of its own, and
-    a founder that is looked for in a lineage, whose g0 lies with the founders of all campaigns."""
+    """Founder, children and control arm of the same two generations. Wrong: an arm that raises a lineage of its own,
+    and a founder that is looked for in a lineage, whose g0 lies with the founders of all campaigns."""
     campaign = load_campaign(Path("config/campaigns/climb.yaml"))
     arms = [arm.name for arm in campaign.file.arms]
     for seed in campaign.file.seeds:
