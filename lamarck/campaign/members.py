@@ -198,8 +198,8 @@ class Campaign:
 
     def proxy_of(self, arm: str, seed: int) -> Generation | None:
         """The generation before that one, where its score is wanted, too."""
-        parent = self.read_off(arm, seed).parent
-        return parent if self.file.proxies and parent.number else None
+        scored = self.read_off(arm, seed)
+        return scored.parent if self.file.proxies and scored.number > 1 else None
 
     def member_digest(self, arm: str, seed: int) -> str:
         """What a finished member's score is the score of: a ledger's row counts for exactly this."""

@@ -242,6 +242,7 @@ def test_the_climb_is_read_off_one_lineage_a_seed() -> None:
         lineage = campaign.lineages[arms[0], seed]
         read = [campaign.read_off(arm, seed).name for arm in arms]
         assert read == [f"{lineage.founder}/g0", *(f"{lineage.id}/{each}" for each in ("g1", "g2", "control/g2"))]
+        assert [campaign.proxy_of(arm, seed) for arm in arms] == [None] * 4, "also of a founder, which has no parent"
     assert len(campaign.distinct) == len(campaign.file.seeds) == 8
     assert len({campaign.member_digest(*key) for key in campaign.lineages}) == 32
     [step] = campaign.steps
