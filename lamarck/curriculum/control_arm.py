@@ -19,7 +19,7 @@ class ControlCurriculum(CurriculumInMaking):
         held out."""
         self.cells = [cell for cell in self.cells if wanted[cell.skill.name, cell.difficulty]]
         for cell in self.cells:
-            cell.wanted = wanted[cell.skill.name, cell.difficulty]
+            cell.wanted = cell.sought = wanted[cell.skill.name, cell.difficulty]
             cell.try_at_most(self.strategy.probe_samples + most_samples(cell.wanted, self.strategy))
         round_number = 0
         while asked := [cell for cell in self.cells if wants_more(cell)]:

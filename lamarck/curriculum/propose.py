@@ -9,7 +9,7 @@ from functools import partial
 from threading import Lock
 
 from lamarck.config.strategy import Strategy
-from lamarck.curriculum.cell import Cell, allot, next_texts, open_cells, wants_more
+from lamarck.curriculum.cell import Cell, allot, longest, next_texts, open_cells, wants_more
 from lamarck.curriculum.further_answers import CandidateAnswer, Chosen, choose
 from lamarck.curriculum.item import Item, Teacher, item_id
 from lamarck.curriculum.refused import Refusals
@@ -96,7 +96,7 @@ class CurriculumInMaking:
         """
         for cell in self.cells:
             # As if every cell were at the frontier: until the probe has shown where that is.
-            cell.wanted = self.strategy.size
+            cell.wanted = cell.sought = self.strategy.size
             cell.try_at_most(self.strategy.probe_samples)
         self._round(self.cells, 0)
         for cell in self.cells:
@@ -107,6 +107,9 @@ class CurriculumInMaking:
             round_number += 1
             self._round(asked, round_number)
             allot(self.cells, self.strategy)
+        if self.strategy.longest_of > 1:
+            for cell in self.cells:
+                cell.kept = longest(cell.kept, cell.wanted)
         return self._trimmed()
 
     def _trimmed(self) -> list[Cell]:
