@@ -38,7 +38,7 @@ checkpoint plan:
 # is settled needs no checkpoint.
 use rule plan as settled_plan with:
     wildcard_constraints:
-        prefix="",
+        prefix="(?:)",  # none: Snakemake takes an empty pattern for any
         n=SETTLED_NUMBERS,
 
 
