@@ -21,7 +21,7 @@ from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError, nearest
 from lamarck.files import digest_bytes, digest_value, read_regular
 from lamarck.lineage.artifacts import SCORES, exam_kind
-from lamarck.lineage.configured import merged
+from lamarck.lineage.configured import merged, with_changes
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, CampaignStep, Generation, parse_generation
 from lamarck.lineage.inputs import LEDGER, primer_of
@@ -283,7 +283,7 @@ def _base(file: CampaignFile, source: str) -> Config:
             raise LamarckError(f"{source}: an exam chooses nothing: leave `exam` out, or `race`, `keep` and `proxies`")
         check_is_exam(Path(file.exam), source)
         changes = {**changes, "exams": [file.exam]}
-    return check_section(merged(base.model_dump(mode="json"), changes), Config, source) if changes else base
+    return with_changes(base, changes, source)
 
 
 def _refuse_others(changes: Mapping[str, Any], changeable: set[str], source: str) -> None:

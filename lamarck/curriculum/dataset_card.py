@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from lamarck.config import Founder, load_config
+from lamarck.config import load_config
+from lamarck.config.founder import Founder
 from lamarck.curriculum.item import Item
 from lamarck.errors import exit_with_sentence
 from lamarck.files import write_text
