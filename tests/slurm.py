@@ -57,7 +57,7 @@ def running() -> Iterator[dict[str, str]]:
     """Daemons that take jobs; the variables by which Slurm's commands find them. With what runs, they end behind it."""
     # The name of a Unix socket is short.
     place = Path(tempfile.mkdtemp(prefix="slurm-"))
-    for name in ("state", "spool"):
+    for name in ("state", "spool", "bin"):
         (place / name).mkdir()
     host = socket.gethostname().partition(".")[0]
     port, node_port = _free_ports()
@@ -66,7 +66,12 @@ def running() -> Iterator[dict[str, str]]:
     (place / "gres.conf").write_text("NodeName=node Name=gpu File=/dev/null\n")
     (place / "key").write_bytes(os.urandom(128))
     (place / "key").chmod(0o400)
-    environment = {"SLURM_CONF": str(place / "slurm.conf")}
+    # On a cluster it lies where all commands look. Snakemake's job step keeps the variable from `srun`.
+    step = f'#!/bin/sh\nSLURM_CONF={place}/slurm.conf exec {shutil.which("srun")} "$@"\n'
+    (place / "bin/srun").write_text(step)
+    (place / "bin/srun").chmod(0o755)
+    path = os.pathsep.join([str(place / "bin"), os.environ["PATH"], "/usr/sbin"])
+    environment = {"SLURM_CONF": str(place / "slurm.conf"), "PATH": path}
     keeper = ("munged", "--foreground", "--force", f"--socket={place}/munge", f"--key-file={place}/key")
     keeper += (f"--pid-file={place}/munge.pid", f"--log-file={place}/munge.log", f"--seed-file={place}/munge.seed")
     daemons: list[subprocess.Popen[bytes]] = []
@@ -76,7 +81,7 @@ def running() -> Iterator[dict[str, str]]:
                 daemons.append(
                     subprocess.Popen(
                         command,
-                        env=os.environ | environment | {"PATH": f"{os.environ['PATH']}{os.pathsep}/usr/sbin"},
+                        env=os.environ | environment,
                         stdin=subprocess.DEVNULL,
                         stdout=log,
                         stderr=subprocess.STDOUT,

@@ -3,7 +3,7 @@
 python=$(command -v python)
 case $python in
   *[!A-Za-z0-9/._+-]*)
-    lamarck_link=$(mktemp -d /tmp/lamarck-XXXXXXXX)
+    lamarck_link=$(mktemp -d /tmp/lamarck-job-XXXXXXXX)
     trap 'rm -r "$lamarck_link"' EXIT
     ln -s "${python%/bin/python}" "$lamarck_link/venv"
     PATH=$lamarck_link/venv/bin:$PATH
