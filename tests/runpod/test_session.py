@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from snakemake_executor_plugin_runpod.api import Client
 from snakemake_executor_plugin_runpod.beside import Beside
 from snakemake_executor_plugin_runpod.choose import Need
 from snakemake_executor_plugin_runpod.errors import RunPodError
@@ -15,6 +16,7 @@ from snakemake_executor_plugin_runpod.ledger import Ledger
 from snakemake_executor_plugin_runpod.purse import Purse
 
 from tests.runpod.fake import FakeRunPod, Fault
+from tests.runpod.project import wait_until
 from tests.runpod.sessions import opened, task
 
 RTX, A100, H100, B200 = (
@@ -167,6 +169,37 @@ def test_lineages_have_pods_of_their_own_as_many_as_may_be_and_each_its_ceiling(
         if row["event"] == "rented"
     }
     assert sorted(charged.values(), key=str) and all(len(accounts) == 1 for accounts in charged.values())
+
+
+def test_a_pod_that_is_wanted_again_while_another_is_ended_is_kept(
+    runpod: FakeRunPod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault: a job that needs a third pod ends two that idle, one of them under a job that has come back to it."""
+    ending, go_on, delete = threading.Event(), threading.Event(), Client.delete
+
+    def delete_slowly(client: Client, pod: str) -> None:
+        ending.set()
+        go_on.wait(60)
+        delete(client, pod)
+
+    with opened(max_dollars=20.0, pods=3) as it:
+        first, second, third = (replace(it.need, apart=name) for name in "abc")
+        both_up = [threading.Thread(target=it.session.pods.of(each).get) for each in (first, second)]
+        for thread in both_up:
+            thread.start()
+        for thread in both_up:
+            thread.join()
+        monkeypatch.setattr(Client, "delete", delete_slowly)
+        jobs = [threading.Thread(target=it.session.runner.run, args=(task("true", each),)) for each in (third, second)]
+        jobs[0].start()
+        assert ending.wait(60)
+        jobs[1].start()
+        wait_until(lambda: not it.session.pods.is_idle(second))
+        go_on.set()
+        for thread in jobs:
+            thread.join()
+    assert len(runpod.all_pods) == 3, "it was ended, and another one rented"
+    assert not runpod.running()
 
 
 def test_an_account_lasts_as_long_as_the_pods_that_work_for_it_allow(tmp_path: Path) -> None:
