@@ -69,8 +69,8 @@ slurm:
 VLLM ?= cpu
 vllm: .venv-vllm/installed
 
-# Runs in which something goes wrong at random: no pod may be left; and random architectures. RUNS=200 takes about
-# twenty-five minutes, and no run of pods more than five: tests/runpod/test_soak.py is a slice of it.
+# Runs in which something goes wrong at random, of one lineage and of two: no pod may be left; and random architectures.
+# No run of pods takes more than five minutes: tests/runpod/test_soak.py is a slice of it.
 RUNS ?= 200
 soak: .venv/developer sandbox pods
 	$(BIN)/python -m tests.runpod.soak --runs $(RUNS)

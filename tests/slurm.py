@@ -15,7 +15,8 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel")
 START_SECONDS = 60.0
-# No control groups, no accounting, and memory as a cluster's node would have it: what is tested are jobs, not limits.
+# No control groups, no accounting, and memory as a cluster's node would have it: what is tested are jobs, not limits. A
+# machine that is busy with other tests answers late, and is no broken node for that.
 SLURM = """
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
@@ -39,6 +40,10 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 ReturnToService=2
+MinJobAge=3600
+MessageTimeout=60
+BatchStartTimeout=300
+SlurmdTimeout=0
 GresTypes=gpu
 NodeName=node NodeHostname={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=128000 Gres=gpu:1 State=UNKNOWN
 PartitionName=gpu Nodes=node Default=YES MaxTime=INFINITE State=UP
