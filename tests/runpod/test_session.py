@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from snakemake_executor_plugin_runpod.api import Client
@@ -14,6 +15,7 @@ from snakemake_executor_plugin_runpod.errors import RunPodError
 from snakemake_executor_plugin_runpod.job import JobFailed
 from snakemake_executor_plugin_runpod.ledger import Ledger
 from snakemake_executor_plugin_runpod.purse import Purse
+from snakemake_executor_plugin_runpod.ssh import Remote
 
 from tests.runpod.fake import FakeRunPod, Fault
 from tests.runpod.project import wait_until
@@ -316,6 +318,46 @@ def test_the_ceiling_holds_while_files_move(runpod: FakeRunPod) -> None:
         with pytest.raises(RunPodError, match="the pod's time is over"):
             it.run("true", inputs=("large",))
         assert time.monotonic() - started < 20
+    assert not runpod.running()
+
+
+COUNTS = """
+mkdir checkpoint
+until [ -e enough ]; do
+  sleep 0.1
+  step=$((step + 1))
+  echo $step > checkpoint/step.new && mv checkpoint/step.new checkpoint/step
+  echo "step $step" >> job.log
+done
+echo $step > result
+"""
+
+
+def test_a_checkpoint_on_its_way_holds_back_neither_job_nor_log(
+    runpod: FakeRunPod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of a large model is minutes on the line. The wrong implementation: it is fetched between two looks."""
+    fetching, go_on, fetch = threading.Event(), threading.Event(), Remote.fetch
+
+    def fetch_slowly(*arguments: Any) -> None:
+        fetching.set()
+        go_on.wait(120)
+        fetch(*arguments)
+
+    monkeypatch.setattr(Remote, "fetch", fetch_slowly)
+    log = Path("job.log")
+    with opened() as it:
+        made = {"outputs": ("result",), "resume": ("checkpoint",), "log": "job.log"}
+        job = threading.Thread(target=it.run, args=(COUNTS,), kwargs=made)
+        job.start()
+        assert fetching.wait(120)
+        before = log.stat().st_size
+        wait_until(lambda: log.stat().st_size > before, seconds=60)
+        go_on.set()
+        (project,) = (runpod.running()[0].container.directory / "workspace").iterdir()
+        (project / "enough").touch()
+        job.join()
+    assert f"step {Path('result').read_text()}" in log.read_text()
     assert not runpod.running()
 
 
