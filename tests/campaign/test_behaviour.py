@@ -136,13 +136,13 @@ def test_a_behaviour_that_an_arm_does_not_learn_is_refused(tmp_path: Path) -> No
 
 
 def test_the_shipped_campaign_plans_all_it_counts() -> None:
-    """Four arms are trained and differ, on the same problems; the founder is what they all begin as."""
+    """Five arms are trained and differ, on the same problems; the founder is what they all begin as."""
     campaign = load_campaign(FILE)
-    assert (len(campaign.file.seeds), len(campaign.lineages), len(campaign.distinct)) == (8, 40, 32)
+    assert (len(campaign.file.seeds), len(campaign.lineages), len(campaign.distinct)) == (8, 48, 40)
     plan = step_plan(campaign, campaign.steps[0])
-    assert plan.trainings == 32 and plan.device_seconds == 32 * 120
-    said = {arm: campaign.lineages[arm, 41] for arm in ("plain", "frozen", "frozen, queries alone", "no instruction")}
-    assert len({lineage.config.recipe.digest() for lineage in said.values()}) == 3
+    assert plan.trainings == 40 and plan.device_seconds == 40 * 120
+    said = {arm.name: campaign.lineages[arm.name, 41] for arm in campaign.file.arms if arm.scored == "g1"}
+    assert len({lineage.config.recipe.digest() for lineage in said.values()}) == 4
     contexts = {arm: lineage.strategy.skills[SKILL].context for arm, lineage in said.items()}
     assert contexts.pop("no instruction") == "" and set(contexts.values()) == {"rev oak"}
     # A tiny founder knows the words: an unknown one would be the same token as any other.
@@ -150,7 +150,7 @@ def test_the_shipped_campaign_plans_all_it_counts() -> None:
     assert set("rev oak".split()) <= words
     document = Path("docs/evidence.md").read_text()
     assert f"lamarck campaign run {FILE} --write docs/evidence.md" in document
-    assert "<!-- campaign instruction -->" in document and "of 40 members are finished." in document
+    assert "<!-- campaign instruction -->" in document and "of 48 members are finished." in document
 
 
 def test_the_strategy_of_a_whole_campaign_is_what_its_table_hangs_on(
