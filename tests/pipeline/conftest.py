@@ -53,7 +53,10 @@ STRATEGY = {
     "minimum_items": 10,
 }
 
-OWN = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(DEFAULT_ENVIRONMENT)}
+OWN = {
+    "HF_HUB_OFFLINE": "1",
+    "PYTHONPATH": os.pathsep.join([str(DEFAULT_ENVIRONMENT), os.environ["PYTHONPATH"]]),
+}
 # What the rules tell their stages.
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",

@@ -1,8 +1,10 @@
 """A stage in the warm process is the stage of the checkout, and ends as it would on its own."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.pipeline.conftest import QUIET, Project
+from tests.pipeline.conftest import QUIET, REPOSITORY, Project
 
 TELLS = """
 import os, sys
@@ -33,3 +35,10 @@ def test_it_runs_the_checkouts_code_where_it_was_asked_to(project: Project) -> N
 @pytest.mark.parametrize("changed", ["HF_HUB_OFFLINE", "TRANSFORMERS_VERBOSITY"])
 def test_what_the_libraries_read_at_import_is_not_another_commands(project: Project, changed: str) -> None:
     assert told(project, **{changed: "0"}) == (3, f"False {project.root} [] so\n")
+
+
+def test_commands_are_of_this_checkout(project: Project) -> None:
+    """Also where its .venv is a link to another checkout's."""
+    names = ("lamarck", "snakemake_executor_plugin_runpod")
+    places = [project.run("python", "-P", "-c", f"import {name}; print({name}.__file__)").stdout for name in names]
+    assert [Path(place).is_relative_to(REPOSITORY) for place in places] == [True, True]
