@@ -27,8 +27,10 @@ def behaviour_of(name: str, strategy: Strategy, scores: Path, samples: Path) -> 
     skill = get_skill(name)
     tasks = read_scores(scores).tasks
     asked = [row for row in read_samples(samples) if row["target"] and tasks[row["task"]].tier != "teaching"]
-    concerned = [row for row in asked if _reads(skill, row)]
-    others = [row for row in asked if not _reads(skill, row)]
+    concerned: list[SampleRow] = []
+    others: list[SampleRow] = []
+    for row in asked:
+        (concerned if _reads(skill, row) else others).append(row)
     if not (concerned and others):
         raise LamarckError(
             f"{samples} has {len(concerned)} problems that {name} concerns and {len(others)} others: name another "
