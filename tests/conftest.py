@@ -11,6 +11,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import shutil
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ from tests.runpod.fake import FakeRunPod
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+# A shell starts what it does not wait for with this one ignored, and it stays so in all that is started from there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Fixtures of more than one folder's tests.
 pytest_plugins = ["tests.costs", "tests.suites.small"]

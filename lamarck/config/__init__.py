@@ -1,6 +1,7 @@
 """The configuration, typed: unknown keys are refused with the nearest valid name. Light: no torch here."""
 
 import ipaddress
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
@@ -105,7 +106,17 @@ class Recipe(Section):
         "none", description="nf4: the base in 4 bits, double quantisation (QLoRA)."
     )
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Compute type of the frozen base.")
-    steps: int = Field(300, ge=1, description="Optimizer steps: steps, not seconds, decide the end.")
+    steps: int | None = Field(
+        300, ge=1, description="Optimizer steps: steps, not seconds, decide the end. null, or left out: `epochs` do."
+    )
+    # Shown as `form` is.
+    epochs: float | None = Field(
+        None,
+        gt=0,
+        exclude_if=lambda value: value is None,
+        description="Instead of steps: passes over the curriculum, so that they grow with its items. What the plan "
+        "counts is what is trained, in the control arm too.",
+    )
     batch_size: int = Field(64, ge=1, description="Examples per optimizer step.")
     max_tokens: int = Field(512, ge=8, description="Longest example, in tokens; a longer one is cut at the end.")
     reasoning: Literal["left out", "learned"] = Field(
@@ -145,6 +156,30 @@ class Recipe(Section):
         description="A second place for every checkpoint, for a machine that dies: a directory, or HOST:DIRECTORY as "
         "rsync reaches it through ssh. `lamarck resume` takes such a copy in.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _epochs_stand_for_steps(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("epochs") is not None and "steps" not in values:
+            return values | {"steps": None}
+        return values
+
+    @model_validator(mode="after")
+    def _steps_or_epochs(self) -> "Recipe":
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("`steps` or `epochs` decide the end: set one of them, and the other to null")
+        return self
+
+    def steps_over(self, items: int) -> int:
+        """Optimizer steps over so many items: those of the recipe, or as many whole batches as its epochs take."""
+        if self.epochs is None:
+            assert self.steps is not None
+            return self.steps
+        return math.ceil(self.epochs * items / self.batch_size)
+
+    def taking(self, steps: int) -> "Recipe":
+        """The same recipe with its steps counted."""
+        return self.model_copy(update={"steps": steps, "epochs": None})
 
     @model_validator(mode="after")
     def _whole_weights_have_no_lora(self) -> "Recipe":

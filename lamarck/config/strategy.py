@@ -120,6 +120,14 @@ class Strategy(Section):
     samples_per_item: float = Field(
         4.0, ge=1, description="Texts per item wanted of a cell after which to stop trying to fill it."
     )
+    # Shown only where it is another than the default: plans of searches from before it was a setting stay as they are.
+    longest_of: float = Field(
+        1.0,
+        ge=1,
+        exclude_if=lambda value: value == 1,
+        description="Verified items of a cell for each that is kept, as far as its samples go: those with the longest "
+        "answers, in characters, stay. 1: those that were written first. The control arm keeps what comes first.",
+    )
     drop_near_duplicates: bool = Field(
         False, description="Leave out problems near an earlier one, of this curriculum or any before it."
     )

@@ -10,7 +10,7 @@ from functools import partial
 from threading import Lock
 
 from lamarck.config.strategy import Strategy
-from lamarck.curriculum.cell import Cell, allot, most_samples, next_texts, open_cells, wants_more
+from lamarck.curriculum.cell import Cell, allot, longest, most_samples, next_texts, open_cells, wants_more
 from lamarck.curriculum.further_answers import CandidateAnswer, Chosen, choose
 from lamarck.curriculum.item import Item, ItemVerdict, Teacher, item_id
 from lamarck.curriculum.refused import Refusals
@@ -103,7 +103,7 @@ class CurriculumInMaking:
         """
         for cell in self.cells:
             # As if every cell were at the frontier: until the probe has shown where that is.
-            cell.wanted = self.strategy.size
+            cell.wanted = cell.sought = self.strategy.size
             cell.try_at_most(self.strategy.probe_samples)
         self._round(self.cells, 0)
         for cell in self.cells:
@@ -114,6 +114,9 @@ class CurriculumInMaking:
             round_number += 1
             self._round(asked, round_number)
             allot(self.cells, self.strategy)
+        if self.strategy.longest_of > 1:
+            for cell in self.cells:
+                cell.kept = longest(cell.kept, cell.wanted)
         return self._trimmed()
 
     def unverified(self, wanted: Counter[tuple[str, int]]) -> list[Cell]:
@@ -121,7 +124,7 @@ class CurriculumInMaking:
         at all (no problem, no answer, a repeat, held-out problems) is left out."""
         self.cells = [cell for cell in self.cells if wanted[cell.skill.name, cell.difficulty]]
         for cell in self.cells:
-            cell.wanted = wanted[cell.skill.name, cell.difficulty]
+            cell.wanted = cell.sought = wanted[cell.skill.name, cell.difficulty]
             cell.try_at_most(self.strategy.probe_samples + most_samples(cell.wanted, self.strategy))
         round_number = 0
         while asked := [cell for cell in self.cells if wants_more(cell)]:

@@ -183,23 +183,51 @@ def test_what_every_arm_forgets_and_takes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "members", "exam"),
+    ("name", "seeds", "members", "exam"),
     [
-        ("crossing", 48, "config/suites/tiny-exam-v2"),
-        ("optimizers", 72, None),
-        ("context", 48, None),
-        ("items", 48, None),
+        ("crossing", 8, 48, "config/suites/tiny-exam-v2"),
+        ("optimizers", 8, 72, None),
+        ("context", 8, 48, None),
+        ("items", 8, 48, None),
+        ("reach", 4, 24, None),
     ],
 )
-def test_a_shipped_campaign_plans_all_it_counts(name: str, members: int, exam: str | None) -> None:
+def test_a_shipped_campaign_plans_all_it_counts(name: str, seeds: int, members: int, exam: str | None) -> None:
     """Wrong: two arms that come to the same settings, of which the table would compare one with itself."""
     file = Path(f"config/campaigns/{name}.yaml")
     campaign = load_campaign(file)
-    assert len(campaign.file.seeds) >= 8 and campaign.file.exam == exam
+    assert len(campaign.file.seeds) == seeds and campaign.file.exam == exam
     assert len(campaign.distinct) == len(campaign.lineages) == members
     [step] = campaign.steps
     plan = step_plan(campaign, step)
-    assert len(plan.members) == members and plan.device_seconds > 0
+    assert plan.device_seconds > 0
+    assert len(plan.members) == sum(len(lineage.children()) for lineage in campaign.distinct) >= members
     document = Path("docs/evidence.md").read_text()
     assert f"lamarck campaign run {file} --write docs/evidence.md" in document
     assert f"<!-- campaign {name} -->" in document and f"of {members} members are finished." in document
+
+
+def test_how_far_it_climbs_is_read_on_seeds_that_chose_nothing_beside_what_may_carry_it() -> None:
+    """Of each arm the one difference to the first. Wrong: an arm that differs in what its name does not say."""
+    campaign = load_campaign(Path("config/campaigns/reach.yaml"))
+    assert 2 not in campaign.file.seeds, "on that one the strategy was chosen"
+    first = campaign.lineages["reach", 21]
+    plain = first.config.recipe.model_dump(mode="json"), first.strategy.model_dump(mode="json")
+    assert (first.config.recipe.steps, first.strategy.replay_per_cell) == (150, 100)
+    differences = {}
+    for arm in campaign.file.arms[1:]:
+        lineage = campaign.lineages[arm.name, 21]
+        own = lineage.config.recipe.model_dump(mode="json"), lineage.strategy.model_dump(mode="json")
+        differences[arm.name] = {
+            key: value
+            for now, before in zip(own, plain, strict=True)
+            for key, value in now.items()
+            if before.get(key) != value
+        }
+    assert differences.pop("frontier").keys() == {"size", "difficulty", "answers", "samples_per_item"}
+    assert differences == {
+        "reach, replay 0": {"replay_per_cell": 0},
+        "reach, twice the steps": {"steps": 300},
+        "reach, steps by items": {"steps": None, "epochs": 1},
+        "reach, longest answers": {"longest_of": 2},
+    }

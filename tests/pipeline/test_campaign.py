@@ -34,7 +34,8 @@ def campaign(project: Project, *arguments: str, check: bool = True) -> str:
 def project(blank: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = blank.copy(tmp_path_factory.mktemp("campaign") / "project")
     # What is raised here need not know much.
-    project.config(generations=1, founder=WORLD | {"steps": 150, "decay_steps": 50})
+    recipe = yaml.safe_load((project.root / "config/default.yaml").read_text())["recipe"] | {"steps": 8}
+    project.config(generations=1, founder=WORLD | {"steps": 150, "decay_steps": 50}, recipe=recipe)
     strategy = STRATEGY | {"size": 40, "probe_samples": 50, "samples_per_item": 3, "minimum_items": 1}
     (project.root / "config/strategies/small.yaml").write_text(yaml.safe_dump(strategy))
     return project

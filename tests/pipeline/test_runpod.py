@@ -88,7 +88,7 @@ def served(finished: Project, tmp_path: Path) -> Iterator[Callable[..., subproce
 def test_a_generation_answers_from_a_pod_until_nobody_asks(
     served: Callable[..., subprocess.Popen[str]], finished: Project, runpod: FakeRunPod
 ) -> None:
-    server = served("--port", "0", "--idle-minutes", "0.1")
+    server = served("--port", "0", "--idle-minutes", "0.3")
     client = openai.OpenAI(base_url=said_url(server), api_key="none needed")
     name = client.models.list().data[0].id
     assert name.startswith("g2-")
@@ -114,7 +114,7 @@ def test_vllm_answers_from_a_pod_until_nobody_asks(
     config["engine"] = {"kind": "vllm", "python": str(python)}
     (project / "config/vllm.yaml").write_text(yaml.safe_dump(config))
     subprocess.run(["git", "add", "config/vllm.yaml"], cwd=project, check=True)
-    server = served("--engine", "vllm", "--port", "0", "--idle-minutes", "0.2", "--configfile", "config/vllm.yaml")
+    server = served("--engine", "vllm", "--port", "0", "--idle-minutes", "0.4", "--configfile", "config/vllm.yaml")
     client = openai.OpenAI(base_url=said_url(server), api_key="none needed")
     (model,) = client.models.list().data
     assert model.id.startswith("g2-")
@@ -122,7 +122,7 @@ def test_vllm_answers_from_a_pod_until_nobody_asks(
     output, _ = server.communicate(timeout=600)
     assert server.returncode == 0, output
     log = (project / "logs/serve/g2.log").read_text()
-    assert "on vLLM answers" in log and "nobody has asked anything for 0.2 minutes" in log
+    assert "on vLLM answers" in log and "nobody has asked anything for 0.4 minutes" in log
     assert len(runpod.all_pods) == 1 and not runpod.running()
 
 

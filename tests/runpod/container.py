@@ -22,6 +22,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from tests.environment import DEFAULT_ENVIRONMENT
+
 SSHD = "/usr/sbin/sshd"
 # What RunPod's own images do: sshd, with a host key made on the first start and the key in PUBLIC_KEY let in.
 START = """#!/bin/bash
@@ -30,7 +32,8 @@ echo "$PUBLIC_KEY" > ~/.ssh/authorized_keys
 chmod 700 ~ ~/.ssh
 [ -f /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
 exec @SSHD -D -e -f /dev/null -p "$SSHD_PORT" -o ListenAddress=127.0.0.1 -o UsePAM=no -o PidFile=none \\
-  -o HostKey=/etc/ssh/ssh_host_ed25519_key -o SetEnv="\\"PATH=$PATH\\"" -o MaxStartups=100 -o MaxSessions=100
+  -o HostKey=/etc/ssh/ssh_host_ed25519_key -o SetEnv="\\"PATH=$PATH\\" PYTHONPATH=/opt/default" \\
+  -o MaxStartups=100 -o MaxSessions=100
 """.replace("@SSHD", SSHD)
 # A process started with --die-with-parent dies with the *thread* that started it: one that lives as long as the tests.
 _starter = ThreadPoolExecutor(max_workers=1)
@@ -127,6 +130,7 @@ class Container:
         command += ["--bind", str(self.directory / "workspace"), "/workspace"]
         command += ["--ro-bind", str(self.directory / "start.sh"), "/start.sh"]
         command += ["--ro-bind", str(self.directory / "nvidia-smi"), "/opt/nvidia/nvidia-smi"]
+        command += ["--ro-bind", str(DEFAULT_ENVIRONMENT), "/opt/default"]
         # The interpreters and their packages: what an image would hold.
         vllm = str(Path(".venv-vllm").resolve())
         for prefix in {sys.base_prefix, sys.prefix, vllm} - {"/usr"}:

@@ -278,11 +278,11 @@ def test_the_ceiling_holds_while_files_move(runpod: FakeRunPod) -> None:
         pod = pods.get()
         pod.deadline = time.time() + 2
         Path("large").write_bytes(b"x")
-        pod.remote.shell[:] = ["sh", "-c", "sleep 60", "sh"]
+        pod.remote.shell[:] = ["sh", "-c", "sleep 600", "sh"]
         started = time.monotonic()
         with pytest.raises(RunPodError, match="the pod's time is over"):
             it.run("true", inputs=("large",))
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 300
     assert not runpod.running()
 
 
