@@ -188,9 +188,10 @@ class Campaign:
     def read_off(self, arm: str, seed: int) -> Generation:
         """The generation whose score is this arm's on this seed."""
         scored = parse_generation(self.arm(arm).scored)
+        lineage = self.lineages[arm, seed]
         if not scored.number:
-            return Generation(0, self.lineages[arm, seed].founder)
-        own = Generation(scored.number, self.lineages[arm, seed].id)
+            return Generation(0, lineage.founder)
+        own = Generation(scored.number, lineage.id)
         return own.control if scored.is_control else own
 
     def scores_kind(self) -> Kind:
@@ -202,8 +203,8 @@ class Campaign:
 
     def proxy_of(self, arm: str, seed: int) -> Generation | None:
         """The generation before that one, where its score is wanted, too."""
-        own = self.read_off(arm, seed)
-        return own.parent if self.file.proxies and own.number > 1 else None
+        scored = self.read_off(arm, seed)
+        return scored.parent if self.file.proxies and scored.number > 1 else None
 
     def member_digest(self, arm: str, seed: int) -> str:
         """What a finished member's score is the score of: a ledger's row counts for exactly this."""

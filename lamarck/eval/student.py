@@ -1,6 +1,6 @@
 """The student of the teaching tier: always the same model, out of the suite, pretrained here or fetched as that says.
 
-python -m lamarck.eval.student --suite config/suites/tiny-v2 --output results/g0/student
+python -m lamarck.eval.student --suite config/suites/tiny-v3 --output results/g0/student
 """
 
 import argparse

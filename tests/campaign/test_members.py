@@ -231,3 +231,19 @@ def test_how_far_it_climbs_is_read_on_seeds_that_chose_nothing_beside_what_may_c
         "reach, steps by items": {"steps": None, "epochs": 1},
         "reach, longest answers": {"longest_of": 2},
     }
+
+
+def test_the_climb_is_read_off_one_lineage_a_seed() -> None:
+    """Founder, children and control arm of the same two generations. Wrong: an arm that raises a lineage of its own,
+    and a founder that is looked for in a lineage, whose g0 lies with the founders of all campaigns."""
+    campaign = load_campaign(Path("config/campaigns/climb.yaml"))
+    arms = [arm.name for arm in campaign.file.arms]
+    for seed in campaign.file.seeds:
+        lineage = campaign.lineages[arms[0], seed]
+        read = [campaign.read_off(arm, seed).name for arm in arms]
+        assert read == [f"{lineage.founder}/g0", *(f"{lineage.id}/{each}" for each in ("g1", "g2", "control/g2"))]
+        assert [campaign.proxy_of(arm, seed) for arm in arms] == [None] * 4, "also of a founder, which has no parent"
+    assert len(campaign.distinct) == len(campaign.file.seeds) == 8
+    assert len({campaign.member_digest(*key) for key in campaign.lineages}) == 32
+    [step] = campaign.steps
+    assert step_plan(campaign, step).device_seconds == 32 * campaign.base.budget.device_seconds

@@ -173,7 +173,7 @@ def test_a_broken_line_is_named(lineage: Path) -> None:
 
 
 def test_another_suite_gives_no_intervals(lineage: Path) -> None:
-    path = Path("config/suites/tiny-v2/items/arithmetic_2.jsonl")
+    path = Path("config/suites/tiny-v3/items/arithmetic_2.jsonl")
     path.write_text(path.read_text() + json.dumps({"prompt": "new", "target": "1"}) + "\n")
     found = gathered()
     assert found.scores["g1"].interval is None
