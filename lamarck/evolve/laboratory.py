@@ -99,7 +99,7 @@ class Laboratory:
         """Train a genome from nothing, of which only the scores are kept. Errors: as `rung`."""
         model = build_model(genome, seed_for(seed, "weights")).to(self.device)
         outcome = self._one(model, genome, tokens, seed_for(seed, arm))
-        flops = BACKWARD * cost(genome, genome.data.seq_len).flops / genome.data.seq_len * tokens
+        flops = training_flops(genome, tokens)
         return self._compared(arm, born.candidate, seed, model, outcome, tokens, flops)
 
     def line(self, last: Born, ancestors: Sequence[Born], seed: int) -> tuple[Compared, Timed]:
@@ -116,7 +116,7 @@ class Laboratory:
             child = self._begin(born, [each for each in ancestors if each.candidate in born.parents], models, seed)
             model = (child.model if isinstance(child, Child) else child).to(self.device)
             outcome = self._one(model, genome, tokens, seed_for(seed, f"generation {born.generation}"))
-            flops += BACKWARD * cost(genome, genome.data.seq_len).flops / genome.data.seq_len * tokens
+            flops += training_flops(genome, tokens)
             read, seconds = read + tokens, seconds + outcome.seconds
             models[born.candidate] = model
             if outcome.stopped != "tokens":
@@ -273,6 +273,11 @@ class Laboratory:
             license=licence_of(self.evolving.file.text),
             weights=digest_file(directory / MODEL),
         )
+
+
+def training_flops(genome: Genome, tokens: int) -> float:
+    """Of learning from so many tokens, in rows as long as the genome's."""
+    return BACKWARD * cost(genome, genome.data.seq_len).flops / genome.data.seq_len * tokens
 
 
 def _timed(key: str, outcome: Trained, reading: float | None, to_target: float | None) -> Timed:

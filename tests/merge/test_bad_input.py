@@ -57,6 +57,8 @@ def first_model(**parameters: Any) -> list[dict[str, Any]]:
     [
         (changed(TIES, merge_method="tise"), "there is no merge method 'tise': did you mean 'ties'?"),
         (changed(TIES, base_modle="base"), "unknown key 'base_modle': did you mean 'base_model'?"),
+        (changed(TIES, tokenizer={"source": "union"}), "tokenizer: mergekit reads it, and it is not supported here: say tokenizer_source"),
+        (changed(SLICED, compat="mergekit", slices=[{**SLICED["slices"][0], "base_model": "b"}]), "slices.0.base_model: mergekit reads it, and it is not supported here"),  # type: ignore[index]
         (changed(TIES, models=first_model(wieght=1)), "unknown parameter 'models.0.parameters.wieght': did you mean 'weight'?"),
         (changed(TIES, parameters={"epsilon": 0.1}), "parameters.epsilon: ties has no such parameter"),
         (changed(LINEAR, models=[{"model": "a", "weight": 1.0}]), "unknown key 'models.0.weight': parameters of linear stand under parameters"),

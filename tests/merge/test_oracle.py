@@ -1,5 +1,6 @@
 """Our methods and mergekit's, on the same tiny Llamas: method by method, parameter by parameter."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,28 @@ def vocabulary(directory: Path) -> dict[str, int]:
     return tokenizer["model"]["vocab"] | {entry["content"]: entry["id"] for entry in tokenizer["added_tokens"]}
 
 
-def test_every_method_is_compared() -> None:
-    compared = {case["merge_method"] for case in (DETERMINISTIC | RANDOM).values()}
-    assert compared == METHODS.keys()
+def test_every_parameter_of_every_method_is_compared() -> None:
+    """Each with a value that is not what holds without it; those of a model also with one of that model alone."""
+    compared = [(case["merge_method"], *each) for case in (DETERMINISTIC | RANDOM).values() for each in said(case)]
+    for method in METHODS.values():
+        for name, declared in method.parameters.items():
+            values = [(value, at) for other, parameter, value, at in compared if (other, parameter) == (method.name, name)]
+            assert any(value != declared.default for value, _ in values), (method.name, name)
+            if declared.per_model:
+                assert any(at in ("models", "sources") for _, at in values), (method.name, name)
+
+
+def said(value: Any, at: str = "") -> Iterator[tuple[str, Any, str]]:
+    """(parameter, its value, what it is one of: models, sources, slices...) wherever a document gives one."""
+    if isinstance(value, list):
+        for part in value:
+            yield from said(part, at)
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            if name == "parameters":
+                yield from ((parameter, given, at) for parameter, given in part.items())
+            else:
+                yield from said(part, name)
 
 
 def test_a_method_without_its_sign_election_is_found_out(models: Path, tmp_path: Path) -> None:
