@@ -159,8 +159,6 @@ RANDOM: dict[str, Case] = {
     ),
     "della, not rescaled": _case("della", _models(**DENSE), epsilon=0.05, rescale=False),
     "della_linear": _case("della_linear", _models(**DENSE), epsilon=0.09),
-    "della_linear, all else": _case(
-        "della_linear", _models(**WIDE), lambda_=1.2, rescale=False, int8_mask=True
-    ),
+    "della_linear, all else": _case("della_linear", _models(**WIDE), lambda_=1.2, rescale=False, int8_mask=True),
     "della_linear, normalised": _case("della_linear", _models(**DENSE), epsilon=0.02, normalize=True),
 }

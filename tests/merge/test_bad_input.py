@@ -189,6 +189,10 @@ def test_broken_yaml_and_a_missing_file(tmp_path: Path) -> None:
     (tmp_path / "merge.yaml").write_text("models: [a")
     with pytest.raises(LamarckError, match="is not valid YAML"):
         merge.check(tmp_path / "merge.yaml")
+    # PyYAML would go by the second one.
+    (tmp_path / "merge.yaml").write_text("merge_method: linear\nmodels: []\nmerge_method: ties\n")
+    with pytest.raises(LamarckError, match=r"is not valid YAML: 'merge_method' stands there twice.* line 3"):
+        merge.check(tmp_path / "merge.yaml")
     (tmp_path / "merge.yaml").write_text("---\n---\n")
     with pytest.raises(LamarckError, match="there is no document in it"):
         merge.check(tmp_path / "merge.yaml")

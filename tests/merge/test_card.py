@@ -72,7 +72,7 @@ def test_both_readings_say_line_by_line_what_they_ignore_and_assume() -> None:
     both = {f"{name}: parameters.rescale: warning" for name in della}
     both |= {f"{name}: parameters.int8_mask: ignored" for name in (*della, "finalize")}
     both |= {
-        "prose-della: models.2: assumed: underwoods/medius-erebus-magnum-14b gives no weight nor density: weight 0.5 as",
+        "prose-della: models.2: assumed: underwoods/medius-erebus-magnum-14b gives no weight nor density: weight 0.5",
         "finalize: models: warning: ties of one model at density 1 is merges/lamarck-14b-converge itself",
         "card.yaml: document 6: ignored: it is empty",
         "reason-della: sometimesanotion/lamarck-14b-reason-model_stock: read as: the document lamarck-14b-reason-stock",
@@ -83,7 +83,7 @@ def test_both_readings_say_line_by_line_what_they_ignore_and_assume() -> None:
         "finalize: merges/lamarck-14b-converge: read as: the document lamarck-14b-converge",
     }
     mergekit = {f"converge: slices.{i}.t: ignored: mergekit drops the unknown key 't' in silence" for i in range(7)} | {
-        "converge: parameters.t: assumed: it runs over the layers of each of the 7 slices anew, not once over the model",
+        "converge: parameters.t: assumed: it runs over the layers of each of the 7 slices anew, not once",
         "converge-della: models.1: ignored: arcee-ai/Virtuoso-Small is the base: it does not differ from itself",
     }
     as_written = {f"converge: slices.{i}.t: read as: a parameter: slices.{i}.parameters.t" for i in range(7)} | {

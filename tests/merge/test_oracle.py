@@ -76,7 +76,9 @@ def test_every_parameter_of_every_method_is_compared() -> None:
     compared = [(case["merge_method"], *each) for case in (DETERMINISTIC | RANDOM).values() for each in said(case)]
     for method in METHODS.values():
         for name, declared in method.parameters.items():
-            values = [(value, at) for other, parameter, value, at in compared if (other, parameter) == (method.name, name)]
+            values = [
+                (value, at) for other, parameter, value, at in compared if (other, parameter) == (method.name, name)
+            ]
             assert any(value != declared.default for value, _ in values), (method.name, name)
             if declared.per_model:
                 assert any(at in ("models", "sources") for _, at in values), (method.name, name)
