@@ -304,6 +304,8 @@ def test_a_full_disk_is_a_sentence_and_the_run_goes_on(project: Path, finished: 
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert not list(Path("results").rglob("*.partial")) and not SMALL.model("g0-c00", "short").exists()
     assert [each.candidate for each in ledger(evolving).born()] == ["g0-c00", "g0-c01", "g0-c02"]
+    run(evolving)
+    assert made(project) == made(finished)
 
 
 @pytest.mark.parametrize(

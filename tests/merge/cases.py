@@ -142,6 +142,7 @@ DETERMINISTIC: dict[str, Case] = {
     "tokenizer of the base": _case("linear", _models(a=0.3, more=0.9), "a") | {"tokenizer_source": "base"},
     "tokenizer of a model": _case("linear", _models(a=0.3, more=0.9), "a") | {"tokenizer_source": "more"},
     "tokenizer of a model, ties": _case("ties", _models(a=0.3, more=0.9), density=0.6) | {"tokenizer_source": "more"},
+    "tokenizer of a model that is not merged": _case("linear", _models(**AB), None) | {"tokenizer_source": "more"},
     "tokenizer of both": _case("linear", _models(a=0.3, more=0.9, b=0.2), "a") | {"tokenizer_source": "union"},
     "written in 16 bits": _case("linear", _models(**AB), None) | {"out_dtype": "bfloat16"},
 }  # fmt: skip

@@ -66,6 +66,15 @@ def test_a_union_gives_every_token_the_embedding_that_mergekit_gives_it(models: 
     assert read_json(tmp_path / "ours" / "config.json")["vocab_size"] == len(places[0])
 
 
+def test_tokens_that_no_model_has_are_zero_and_that_is_said(models: Path, tmp_path: Path) -> None:
+    case = DETERMINISTIC["tokenizer of a model that is not merged"]
+    rows = run(case, models, tmp_path)["model.embed_tokens.weight"]
+    nobodys = {token: row for token, row in vocabulary(tmp_path / "ours").items() if token.startswith("x")}
+    assert {row for row in range(len(rows)) if not rows[row].any()} == set(nobodys.values())
+    notes = [str(note) for note in merge.check(tmp_path / "merge.yaml", models).notes]
+    assert any("warning: no model has a row for 3 tokens, such as 'x0': theirs is zero" in note for note in notes)
+
+
 def vocabulary(directory: Path) -> dict[str, int]:
     tokenizer = read_json(directory / "tokenizer.json")
     return tokenizer["model"]["vocab"] | {entry["content"]: entry["id"] for entry in tokenizer["added_tokens"]}
