@@ -199,7 +199,7 @@ def test_a_handful_of_wins_decides_nothing() -> None:
 
 
 def test_whether_the_interval_holds_zero_the_test_decides() -> None:
-    """Wrong: a verdict only where the bootstrap leaves zero out as well, so that p says one thing and verdict another."""
+    """Wrong: a verdict only where the bootstrap leaves zero out as well, so that p and verdict disagree."""
     suite, generator = tiny_v3(), np.random.default_rng(simulate.SEED)
     pairs = [simulate.differences(suite, 0.02, 0.7, generator)[0] for _ in range(40)]
     found = [compare_differences(each, suite.weights, suite.kinds, 400) for each in pairs]
