@@ -92,8 +92,8 @@ def _fields() -> list[tuple[str, str]]:
 def _verification(card: Card) -> str:
     if "like" in card.record.inputs:
         return (
-            "None: this is a control arm. Its items were taken as they came, so what verification is worth can be "
-            "measured; many are wrong."
+            "None: this is a control arm. Its items were taken as they came, to compare with a child of verified ones; "
+            "nobody knows which are right."
         )
     skills = ", ".join(f"`{skill}`" for skill in sorted({cell.skill for cell in card.cells}))
     return (

@@ -72,8 +72,13 @@ class CurriculumInMaking:
         on_samples: Callable[[int], None],
         earlier: list[str] | None = None,
     ) -> None:
-        """`earlier`: prompts of the curricula before, which near duplicates are looked for in as well."""
+        """`earlier`: prompts of the curricula before, which near duplicates are looked for in as well.
+
+        Errors: LamarckError where a context of the strategy holds a problem that is kept out."""
         self.engine = engine
+        for name, part in strategy.skills.items():
+            if any(contamination.copied_anywhere(line) for line in part.context.splitlines()):
+                raise LamarckError(f"skills.{name}.context: a line overlaps the frozen suite: write another")
         self.strategy = strategy
         self.prompts = strategy.wording()
         self.author = author
@@ -303,6 +308,7 @@ class CurriculumInMaking:
                 teacher=self.author.teacher,
                 verdict=chosen.verdict,
                 strategy=self.author.strategy_digest,
+                context=self.strategy.skills[cell.skill.name].context,
             )
         )
 

@@ -200,6 +200,19 @@ def test_held_out_problems_are_dropped_and_counted() -> None:
     assert cells[1].dropped["in the suite"] >= 10
 
 
+def test_a_strategys_context_stands_before_its_own_problems_and_is_no_part_of_them() -> None:
+    """Wrong: a context that is part of the problem, whose verifier, copies and digest then see another one."""
+    teacher = scripted({"<a1>": 1.0, "<a2>": 0.5})
+    given = {"arithmetic": {"share": 1, "difficulties": (1, 2), "context": "Be brief.\nSay nothing twice."}}
+    with_context, without = kept(proposal(teacher, skills=given).verified()), kept(proposal(teacher).verified())
+    assert {item.context for item in with_context} == {"Be brief.\nSay nothing twice."}
+    assert [item.model_copy(update={"context": ""}) for item in with_context] == without
+    assert {item.context for item in as_written(with_context, 1.0, 0)} == {""}
+    given["arithmetic"]["context"] = "An example:\n<a1> 3 + 4 =>"
+    with pytest.raises(LamarckError, match=r"skills\.arithmetic\.context: a line overlaps the frozen suite"):
+        proposal(teacher, held_out=["<a1> 3 + 4 =>"], skills=given)
+
+
 def test_replay_takes_of_each_generation_and_repeats_nothing() -> None:
     engine = scripted({"<a1>": 1.0, "<a2>": 1.0})
     first, second = (kept(proposal(engine, seed=seed).verified()) for seed in (1, 2))
