@@ -83,7 +83,7 @@ def load_merge(
     )
 
 
-class _Loader(yaml.SafeLoader):
+class _DocumentLoader(yaml.SafeLoader):
     """PyYAML's safe loader, which drops in silence what stands under a key the first time: that is an error here."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -99,7 +99,7 @@ class _Loader(yaml.SafeLoader):
 def _yaml_documents(path: Path) -> Iterator[Any]:
     """With anchors and aliases, as mergekit reads them. Errors: LamarckError where it is not there, or not valid."""
     try:
-        yield from list(yaml.load_all(path.read_text(encoding="utf-8"), _Loader))
+        yield from list(yaml.load_all(path.read_text(encoding="utf-8"), _DocumentLoader))
     except FileNotFoundError as error:
         raise LamarckError(f"{path} does not exist") from error
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
