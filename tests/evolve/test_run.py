@@ -420,7 +420,7 @@ def test_a_target_that_was_never_reached_is_not_a_number(copied: Evolving) -> No
 
 
 def test_descent_is_written_beside_the_weights(copied: Evolving) -> None:
-    from lamarck.config import EvolvedFounder
+    from lamarck.config.founder import EvolvedFounder
     from lamarck.founder.evolved import copy_evolved
 
     candidate = next(each for each in ledger(copied).born() if each.generation == 1).candidate

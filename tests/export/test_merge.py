@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from lamarck.config import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.errors import LamarckError
 from lamarck.export.merge import merge
+from lamarck.train.model import export_weights
 from tests.arch.checks import distance, ids_for
 from tests.arch.kinds import FFN, PLAIN, genome_of
 from tests.tiny import PROMPTS
@@ -52,6 +54,24 @@ def test_it_is_the_sum_in_16_bits(tiny_model: Path, adapter: Path, merged: Path)
         assert bool(((tensor.float() - expected[name]).abs() <= bound + 1e-6).all())
         changed += not torch.equal(tensor, base[name].bfloat16())
     assert changed == 14  # seven linear layers in each of two blocks
+
+
+@pytest.mark.parametrize("form", ["delta", "weights"])
+def test_weights_that_were_all_trained_are_exported_as_they_are(
+    form: Literal["delta", "weights"], tiny_model: Path, tmp_path: Path
+) -> None:
+    """Wrong: the founder's weights, on which no adapter lies."""
+    trained = open_model(tiny_model)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in trained.parameters():
+            weight.add_(torch.randn_like(weight))
+    change = tmp_path / form
+    change.mkdir()
+    export_weights(trained, form, tiny_model, change)
+    merge(tiny_model, change, tmp_path / "merged")
+    found, expected = load_file(tmp_path / "merged/model.safetensors"), trained.state_dict()
+    assert len(found) > 14 and all(torch.equal(tensor, expected[name].bfloat16()) for name, tensor in found.items())
 
 
 def test_it_answers_like_the_adapter(tiny_model: Path, adapter: Path, merged: Path) -> None:

@@ -1,10 +1,13 @@
 """A merge that is killed, runs out of disk, or finds other models than were planned; and the memory that it takes."""
 
 import json
+import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,33 +27,43 @@ DOCUMENT = {
     "models": [{"model": name, "parameters": {"weight": 0.5}} for name in "ab"],
 }
 SHARD = 800  # bytes: a model of these tests fills a dozen files
-PROGRAM = """
-import os, resource, signal, sys
-from pathlib import Path
-from lamarck import merge
-from lamarck.errors import LamarckError
-file, out, models, kill_after, most_bytes, shard = sys.argv[1:]
-made = 0
-def advance(tensors):
-    global made
-    made += tensors
-    if made == int(kill_after):
-        os.kill(os.getpid(), signal.SIGKILL)
-if int(most_bytes):
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(most_bytes), int(most_bytes)))
-try:
-    merge.run(Path(file), Path(out), models=Path(models), shard_bytes=int(shard), advance=advance)
-except LamarckError as error:
-    sys.exit(f"error: {error}")
-"""
 
 
-def start(
-    file: Path, out: Path, models: Path, kill_after: int = 0, most_bytes: int = 0, shard: int = SHARD
-) -> subprocess.CompletedProcess[str]:
-    given = [str(each) for each in (file, out, models, kill_after, most_bytes, shard)]
-    return subprocess.run([sys.executable, "-c", PROGRAM, *given], capture_output=True, text=True)
+@dataclass(frozen=True)
+class Ended:
+    code: int | None
+    said: str
+
+
+def start(file: Path, out: Path, models: Path, kill_after: int = 0, most_bytes: int = 0, shard: int = SHARD) -> Ended:
+    """Merge in a process of its own, which is killed after so many tensors, or may write no larger file."""
+    said = file.with_name("said")
+    process = multiprocessing.get_context("fork").Process(
+        target=merge_until, args=(file, out, models, kill_after, most_bytes, shard, said)
+    )
+    process.start()
+    process.join()
+    return Ended(process.exitcode, said.read_text())
+
+
+def merge_until(file: Path, out: Path, models: Path, kill_after: int, most_bytes: int, shard: int, said: Path) -> None:
+    made = 0
+
+    def advance(tensors: int) -> None:
+        nonlocal made
+        made += tensors
+        if made == kill_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.stderr = said.open("w")
+    os.dup2(sys.stderr.fileno(), 2)
+    if most_bytes:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    try:
+        merge.run(file, out, models=models, shard_bytes=shard, advance=advance)
+    except LamarckError as error:
+        sys.exit(f"error: {error}")
 
 
 @pytest.fixture
@@ -62,7 +75,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_after_sigkill_the_same_command_goes_on_and_ends_in_the_same_bytes(file: Path, models: Path) -> None:
     out, whole = file.with_name("out"), file.with_name("whole")
-    assert start(file, out, models, kill_after=17).returncode == -signal.SIGKILL
+    assert start(file, out, models, kill_after=17).code == -signal.SIGKILL
     assert not out.exists()
     finished = {path.name: path.stat().st_ino for path in file.parent.glob(".out.merging/*/model-*.safetensors")}
     assert len(finished) > 2
@@ -79,7 +92,7 @@ def test_a_chain_of_merges_goes_on_after_a_kill_in_its_last(models: Path, tmp_pa
     chain = [DOCUMENT | {"name": f"d{i}", "base_model": "base" if i == 0 else f"d{i - 1}"} for i in range(3)]
     file, out, whole = tmp_path / "merge.yaml", tmp_path / "out", tmp_path / "whole"
     file.write_text(yaml.safe_dump_all(chain))
-    assert start(file, out, models, kill_after=39 * 2 + 17).returncode == -signal.SIGKILL
+    assert start(file, out, models, kill_after=39 * 2 + 17).code == -signal.SIGKILL
     left = {path.parent.name for path in tmp_path.glob(".out.merging/*/*.safetensors")}
     assert left == {"d1", "d2"}
     merge.run(file, out, models=models, shard_bytes=SHARD)
@@ -100,8 +113,8 @@ def test_a_disk_that_is_full_at_nine_tenths_is_a_sentence_and_what_is_finished_s
     out = file.with_name("out")
     size = (models / "a" / "model.safetensors").stat().st_size
     ended = start(file, out, models, most_bytes=size * 9 // 10, shard=10**9)
-    assert ended.returncode == 1
-    assert ended.stderr.count("\n") == 1 and "make room and run the same command again" in ended.stderr
+    assert ended.code == 1
+    assert ended.said.count("\n") == 1 and "make room and run the same command again" in ended.said
     assert not out.exists() and not list(file.parent.rglob("*.partial"))
     merge.run(file, out, models=models)
     assert (out / "model.safetensors").stat().st_size >= size * 9 // 10
