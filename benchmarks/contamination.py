@@ -24,7 +24,7 @@ from tests.curriculum.copies import COPIES, copies_of, is_copy
 
 HELD_OUT = 300  # as many as a suite may ask of a cell
 MOST_COPIED = 200
-SUITES = [Path("config/suites") / name for name in ("tiny-v1", "v1r2", "small-v1")]
+SUITES = [Path("config/suites") / name for name in ("tiny-v3", "tiny-exam-v2", "small-v2", "small-exam-v2", "v2")]
 
 
 class Row(NamedTuple):
@@ -40,10 +40,9 @@ class Row(NamedTuple):
         return self.for_nothing <= 0.01 * self.problems and found
 
 
-def measure(skill: Skill, difficulty: int, held_out: list[str], problems: int, contamination: Contamination) -> Row:
-    """`held_out`: those of the skill and the difficulty, of all that `contamination` holds."""
-    rng = random.Random(seed_for(2, skill.name, str(difficulty)))
-    fresh = [skill.sample(rng, difficulty).prompt for _ in range(problems)]
+def measure(skill: Skill, held_out: list[str], fresh: list[str], contamination: Contamination) -> Row:
+    """`held_out`: those of one skill and difficulty, of all that `contamination` holds; `fresh`: others of the kind."""
+    rng = random.Random(seed_for(3, skill.name))
     refused = [prompt for prompt in fresh if contamination.copied(skill.name, prompt)]
     others = [prompt for prompt in refused if prompt not in set(held_out)]
     alike = sum(any(is_copy(skill.name, prompt, each) for each in held_out) for prompt in others)
@@ -52,13 +51,12 @@ def measure(skill: Skill, difficulty: int, held_out: list[str], problems: int, c
         for how, copy in copies_of(skill.name, prompt, rng).items():
             found, made = copies.get(how, (0, 0))
             copies[how] = (found + (contamination.copied(skill.name, copy) is not None), made + 1)
-    return Row(problems, len(refused) - len(others), alike, len(others) - alike, copies)
+    return Row(len(fresh), len(refused) - len(others), alike, len(others) - alike, copies)
 
 
-def drawn(skill: Skill, difficulty: int) -> list[str]:
-    rng = random.Random(seed_for(1, skill.name, str(difficulty)))
-    number = min(HELD_OUT, skill.space(difficulty) // 10)
-    return list(dict.fromkeys(skill.sample(rng, difficulty).prompt for _ in range(number)))
+def drawn(skill: Skill, difficulty: int, seed: int, number: int) -> list[str]:
+    rng = random.Random(seed_for(seed, skill.name, str(difficulty)))
+    return [skill.sample(rng, difficulty).prompt for _ in range(number)]
 
 
 def of_cell(skill: Skill, difficulty: int, prompts: list[str]) -> Iterator[str]:
@@ -84,10 +82,11 @@ def main() -> None:
     )
     for skill in SKILLS.values():
         for difficulty in skill.difficulties:
-            own = drawn(skill, difficulty)
+            own = list(dict.fromkeys(drawn(skill, difficulty, 1, min(HELD_OUT, skill.space(difficulty) // 10))))
+            fresh = drawn(skill, difficulty, 2, arguments.problems)  # once for all suites: some take seconds
             against = [(name, screens[name], list(of_cell(skill, difficulty, held[name]))) for name in held]
             for name, screen, prompts in [*against, ("a draw", Contamination(own), own)]:
-                row = measure(skill, difficulty, prompts, arguments.problems, screen)
+                row = measure(skill, prompts, fresh, screen)
                 good &= row.is_good
                 shares = (f"{row.copies[how][0]}/{row.copies[how][1]}" if how in row.copies else "" for how in COPIES)
                 print(

@@ -55,7 +55,7 @@ def plain(suite: Suite, weights: Path, batch_size: int) -> Scores:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time our evaluation against plain lm-eval.")
     parser.add_argument("--weights", type=Path, default=Path("results/g0/weights"))
-    parser.add_argument("--suite", type=Path, default=Path("config/suites/tiny-v2"))
+    parser.add_argument("--suite", type=Path, default=Path("config/suites/tiny-v3"))
     parser.add_argument("--pairs", type=int, default=5)
     arguments = parser.parse_args()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("results/g0/weights"))
     weights = parser.parse_args().weights
     torch.set_num_threads(1)
-    prompts = [item.prompt for items in load_suite(Path("config/suites/tiny-v2")).items.values() for item in items[:60]]
+    prompts = [item.prompt for items in load_suite(Path("config/suites/tiny-v3")).items.values() for item in items[:60]]
     with tempfile.TemporaryDirectory() as folder:
         if not weights.exists():
             weights = Path(folder)

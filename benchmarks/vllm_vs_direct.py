@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--weights", type=Path, default=Path("results/g0/weights"))
     weights = parser.parse_args().weights
-    prompts = [item.prompt for items in load_suite(Path("config/suites/tiny-v2")).items.values() for item in items[:60]]
+    prompts = [item.prompt for items in load_suite(Path("config/suites/tiny-v3")).items.values() for item in items[:60]]
     with tempfile.TemporaryDirectory() as folder:
         if not weights.exists():
             weights = Path(folder) / "weights"

@@ -1,13 +1,18 @@
 """One thread a process: two processes of two threads on two cores are ten times slower than one after the other."""
 
 import os
+from pathlib import Path
 
+# What the tests start is of this checkout, also where its .venv is a link to another's.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    str(Path(__file__).parents[1] / code) for code in (".", "plugins/snakemake-executor-plugin-runpod/src")
+)
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import shutil
+import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +23,9 @@ from tests.runpod.fake import FakeRunPod
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+# A shell starts what it does not wait for with this one ignored, and it stays so in all that is started from there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Fixtures of more than one folder's tests.
 pytest_plugins = ["tests.costs", "tests.suites.small"]

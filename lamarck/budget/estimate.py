@@ -15,7 +15,14 @@ from lamarck.budget.machine import (
 )
 from lamarck.budget.memory import GIB, ROOM, Memory, loading_memory, recomputed_layers, training_memory
 from lamarck.budget.shape import Shape
-from lamarck.budget.work import TokenWork, curriculum_work, evaluation_work, rows_at_once, training_work
+from lamarck.budget.work import (
+    TokenWork,
+    curriculum_work,
+    evaluation_work,
+    most_items,
+    rows_at_once,
+    training_work,
+)
 from lamarck.budget.writer import GPUS, Writer, writes_on
 from lamarck.config import Config, Recipe, StageMachine
 from lamarck.config.strategy import load_strategy
@@ -49,10 +56,11 @@ def estimate_generation(config: Config, number: int, shape: Shape) -> tuple[Esti
     """
     catalogue = load_catalogue()
     machines = config.machines
+    steps = config.recipe.steps_over(most_items(config, number))
     asked = curriculum_work(load_strategy(config.strategy_of(number)))
     return (
         _writing(config, catalogue, number, "curriculum", machines.curriculum, shape, asked),
-        estimate_training(config, catalogue, number, shape, training_work(config.recipe).tokens),
+        estimate_training(config, catalogue, number, shape, training_work(config.recipe, steps).tokens),
         _writing(config, catalogue, number, "eval", machines.eval, shape, evaluation_work(config)),
     )
 

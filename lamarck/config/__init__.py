@@ -1,6 +1,7 @@
 """The configuration, typed: unknown keys are refused with the nearest valid name. Light: no torch here."""
 
 import ipaddress
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
@@ -9,68 +10,11 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from lamarck import strict_yaml
+from lamarck.config.founder import Founder, with_recipe
 from lamarck.config.optimizer import AdamWSettings, OptimizerSettings
 from lamarck.config.section import Section, check_section
-from lamarck.config.tiny import TinyFounder
-from lamarck.errors import LamarckError
 
 V = TypeVar("V")
-
-
-class LocalFounder(Section):
-    kind: Literal["local"]
-    path: str = Field(description="A model directory with safetensors weights and a tokenizer.")
-    primer: str | None = Field(
-        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
-    )
-
-
-class GgufFounder(Section):
-    """Licence and origin are recorded; the file's own words about them go before these."""
-
-    kind: Literal["gguf"]
-    path: str = Field(description="A GGUF file, of any type that transformers unpacks.")
-    license: str | None = Field(None, description="Its licence, such as apache-2.0, where the file names none.")
-    origin: str | None = Field(None, description="Where the file is from, where it does not say.")
-    primer: str | None = Field(
-        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
-    )
-
-
-class HubFounder(Section):
-    kind: Literal["hub"]
-    repo: str = Field(description="owner/name on the Hugging Face hub.")
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="The full commit hash: a branch name can move.")
-    primer: str | None = Field(
-        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
-    )
-
-
-class EvolvedFounder(Section):
-    kind: Literal["evolved"]
-    evolution: str = Field(pattern=r"^[\w-]+$", description="Name of an evolution that has run in this checkout.")
-    candidate: str = Field(pattern=r"^[\w-]+$", description="One that it trained to the end, such as g2-c03.")
-    primer: str | None = Field(
-        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
-    )
-
-    @property
-    def path(self) -> str:
-        """Its model directory."""
-        return f"results/evolve/{self.evolution}/candidates/{self.candidate}/full"
-
-
-class MergeFounder(Section):
-    kind: Literal["merge"]
-    file: str = Field(description="A merge file that says where each of its models lies: docs/merge.md.")
-    primer: str | None = Field(
-        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
-    )
-
-
-Founder = Annotated[
-    TinyFounder | LocalFounder | GgufFounder | HubFounder | EvolvedFounder | MergeFounder, Field(discriminator="kind")
-]
 
 
 ADAMW = AdamWSettings()
@@ -105,7 +49,17 @@ class Recipe(Section):
         "none", description="nf4: the base in 4 bits, double quantisation (QLoRA)."
     )
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Compute type of the frozen base.")
-    steps: int = Field(300, ge=1, description="Optimizer steps: steps, not seconds, decide the end.")
+    steps: int | None = Field(
+        300, ge=1, description="Optimizer steps: steps, not seconds, decide the end. null, or left out: `epochs` do."
+    )
+    # Shown as `form` is.
+    epochs: float | None = Field(
+        None,
+        gt=0,
+        exclude_if=lambda value: value is None,
+        description="Instead of steps: passes over the curriculum, so that they grow with its items. What the plan "
+        "counts is what is trained, in the control arm too.",
+    )
     batch_size: int = Field(64, ge=1, description="Examples per optimizer step.")
     max_tokens: int = Field(512, ge=8, description="Longest example, in tokens; a longer one is cut at the end.")
     reasoning: Literal["left out", "learned"] = Field(
@@ -145,6 +99,30 @@ class Recipe(Section):
         description="A second place for every checkpoint, for a machine that dies: a directory, or HOST:DIRECTORY as "
         "rsync reaches it through ssh. `lamarck resume` takes such a copy in.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _epochs_stand_for_steps(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("epochs") is not None and "steps" not in values:
+            return values | {"steps": None}
+        return values
+
+    @model_validator(mode="after")
+    def _steps_or_epochs(self) -> "Recipe":
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("`steps` or `epochs` decide the end: set one of them, and the other to null")
+        return self
+
+    def steps_over(self, items: int) -> int:
+        """Optimizer steps over so many items: those of the recipe, or as many whole batches as its epochs take."""
+        if self.epochs is None:
+            assert self.steps is not None
+            return self.steps
+        return math.ceil(self.epochs * items / self.batch_size)
+
+    def taking(self, steps: int) -> "Recipe":
+        """The same recipe with its steps counted."""
+        return self.model_copy(update={"steps": steps, "epochs": None})
 
     @model_validator(mode="after")
     def _whole_weights_have_no_lora(self) -> "Recipe":
@@ -405,17 +383,5 @@ def load_config(path: Path) -> Config:
     values = strict_yaml.load(path)
     founder = values.get("founder") if isinstance(values, dict) else None
     if isinstance(founder, dict) and founder.get("kind") == "tiny" and "recipe" in founder:
-        values = {**values, "founder": _with_recipe(founder, str(path))}
+        values = {**values, "founder": with_recipe(founder, str(path))}
     return check_section(values, Config, str(path))
-
-
-def _with_recipe(founder: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Errors: LamarckError where the recipe is no file of a founder's keys."""
-    file = founder["recipe"]
-    if not isinstance(file, str):
-        raise LamarckError(f"{source}: founder.recipe: name a file of a tiny founder's keys")
-    recipe = strict_yaml.load(Path(file))
-    keys = set(TinyFounder.model_fields) - {"kind"}
-    if not isinstance(recipe, dict) or set(recipe) - keys:
-        raise LamarckError(f"{file}: a tiny founder's recipe has keys of these alone: {', '.join(sorted(keys))}")
-    return {**recipe, **{key: value for key, value in founder.items() if key != "recipe"}}

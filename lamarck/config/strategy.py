@@ -25,6 +25,11 @@ class Share(Section):
         description="Of a skill of your own: its Python file, or `entry point` where a package registers it.",
     )
     problems: Problems | None = Field(None, description="Problems of your own, which the teacher only answers.")
+    context: str = Field(
+        "",
+        description="What stands before each of its problems while the child learns, such as an instruction; nobody "
+        "who is asked one later is given it.",
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Share":
@@ -114,6 +119,14 @@ class Strategy(Section):
     probe_samples: int = Field(200, ge=1, description="Texts per cell that measure the teacher's pass rate there.")
     samples_per_item: float = Field(
         4.0, ge=1, description="Texts per item wanted of a cell after which to stop trying to fill it."
+    )
+    # Shown only where it is another than the default: plans of searches from before it was a setting stay as they are.
+    longest_of: float = Field(
+        1.0,
+        ge=1,
+        exclude_if=lambda value: value == 1,
+        description="Verified items of a cell for each that is kept, as far as its samples go: those with the longest "
+        "answers, in characters, stay. 1: those that were written first. The control arm keeps what comes first.",
     )
     drop_near_duplicates: bool = Field(
         False, description="Leave out problems near an earlier one, of this curriculum or any before it."

@@ -44,6 +44,7 @@ class Cell:
     skill: Skill
     difficulty: int
     wanted: int = 0  # items to reach
+    sought: int = 0  # verified ones to choose them from
     asked: int = 0  # the items that it was last to reach while it was open
     max_samples: int = 0  # texts after which to stop trying
     sampled: int = 0  # texts that were asked for
@@ -109,6 +110,8 @@ def _divide(cells: list[Cell], strategy: Strategy) -> None:
         weights = [_weight(cell.pass_rate, strategy) for cell in still_open]
         for cell, part in zip(still_open, share_out(left, weights, list(map(_most, still_open))), strict=True):
             cell.wanted = cell.asked = math.ceil(round(part, 6))  # a sum of floats is not to cost an item
+            # Of the few problems there are of an easy kind, no choice is waited for.
+            cell.sought = max(cell.wanted, min(math.ceil(strategy.longest_of * cell.wanted), _most(cell)))
             cell.try_at_most(most_samples(cell.wanted, strategy))
         for cell in own:
             if cell.closed:
@@ -166,9 +169,15 @@ def most_samples(wanted: int, strategy: Strategy) -> int:
 
 def next_texts(cell: Cell, most: int) -> int:
     """What the missing items take at the cell's rate so far; as this is a mean, a little more often than not."""
-    needed = math.ceil(LITTLE_MORE * (cell.wanted - len(cell.kept)) * cell.sampled / max(1, len(cell.kept)))
+    needed = math.ceil(LITTLE_MORE * (cell.sought - len(cell.kept)) * cell.sampled / max(1, len(cell.kept)))
     return min(most, cell.max_samples - cell.sampled, needed) if cell.sampled else min(most, cell.max_samples)
 
 
 def wants_more(cell: Cell) -> bool:
-    return not cell.closed and _is_short(cell) and cell.sampled < cell.max_samples
+    return not cell.closed and len(cell.kept) < cell.sought and cell.sampled < cell.max_samples
+
+
+def longest(items: list[Item], number: int) -> list[Item]:
+    """So many of the items, those with the longest answers, in the order in which they stand."""
+    places = sorted(range(len(items)), key=lambda place: -len(items[place].completion))[:number]
+    return [items[place] for place in sorted(places)]

@@ -1,7 +1,7 @@
 """Evaluate one generation on the frozen suite.
 
     python -m lamarck.eval --config config/default.yaml --generation g1 \
-        --weights results/g0/weights --change results/g1/adapter --suite config/suites/tiny-v2 \
+        --weights results/g0/weights --change results/g1/adapter --suite config/suites/tiny-v3 \
         --student results/g0/student --output results/g1/eval.json --samples results/g1/samples.jsonl \
         --record results/g1/eval.record.json --answers results/g1/eval.answers.jsonl --threads 1
 """

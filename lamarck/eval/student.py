@@ -1,6 +1,6 @@
 """The student of the teaching tier: always the same model, out of the suite, pretrained here or fetched as that says.
 
-python -m lamarck.eval.student --suite config/suites/tiny-v2 --output results/g0/student
+python -m lamarck.eval.student --suite config/suites/tiny-v3 --output results/g0/student
 """
 
 import argparse
@@ -8,7 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
-from lamarck.config import HubFounder
+from lamarck.config.founder import HubFounder
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json
 from lamarck.lineage.digest import suite_digest, weights_digest

@@ -22,15 +22,16 @@ def planned_cost(config: Config, generation: Generation, weights: Path, items: S
     """Errors: LamarckError where the run does not fit the GPU that the configuration names."""
     lengths = [len(f"{item.context} {item.prompt} {item.completion}".split()) for item in items]
     words = sum(lengths) / len(lengths)
-    examples = config.recipe.steps * config.recipe.batch_size
+    steps = config.recipe.steps_over(len(items))
+    examples = steps * config.recipe.batch_size
     parameters = count_parameters(weights)
     return PlannedCost(
-        steps=config.recipe.steps,
+        steps=steps,
         examples=examples,
         longest_words=max(lengths),
         parameters=parameters,
         flops=_rounded(6 * parameters * words * examples),
-        machine=_machine(config, generation, weights, words * TOKENS_PER_WORD * examples),
+        machine=_machine(config, generation, weights, words * TOKENS_PER_WORD * examples, steps),
         optimizer=_optimizer(config.recipe, weights),
         then=_then(config, generation),
     )
@@ -61,13 +62,13 @@ def _optimizer(recipe: Recipe, weights: Path) -> Optimizer | None:
     return Optimizer(kind=kind, state_bytes=state.total, clipped=len(state.clipped))
 
 
-def _machine(config: Config, generation: Generation, weights: Path, tokens: float) -> PlannedMachine:
+def _machine(config: Config, generation: Generation, weights: Path, tokens: float, steps: int) -> PlannedMachine:
     """Errors: LamarckError where the run does not fit the GPU that the configuration names."""
     chosen = config.machines.train
     shape = find_shape(weights)
     if shape is None:
         return PlannedMachine(gpu=chosen.gpu, count=chosen.count, memory_gib=None, device_hours=None, dollars=None)
-    most = training_work(config.recipe).tokens
+    most = training_work(config.recipe, steps).tokens
     estimate = estimate_training(config, load_catalogue(), generation.number, shape, min(round(tokens), most))
     return PlannedMachine(
         gpu=chosen.gpu,

@@ -116,7 +116,7 @@ def run_rows(plan: AnyChildsPlan) -> list[tuple[str, str]]:
         ("curriculum", f"{plan.curriculum.items:,} items ({short(plan.curriculum.digest)}), by {plan.strategy.path}"),
         (
             "training",
-            f"{_trained(recipe)}, {cost.steps} steps of {recipe['batch_size']}, "
+            f"{_trained(recipe)}, {cost.steps} steps of {recipe['batch_size']}{_passes(recipe)}, "
             f"rate {recipe['learning_rate']:g}, parent {quantised}",
         ),
         ("cost", f"about {cost.flops:.2g} FLOPs, {cost.parameters:,} parameters read"),
@@ -136,6 +136,10 @@ def run_rows(plan: AnyChildsPlan) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def _passes(recipe: Mapping[str, Any]) -> str:
+    return f" ({recipe['epochs']:g} times over the curriculum)" if "epochs" in recipe else ""
 
 
 def _cross_rows(plan: CrossPlan) -> list[tuple[str, str]]:

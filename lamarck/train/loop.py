@@ -49,6 +49,7 @@ def train(
         grouped(model), recipe.optimizer, recipe.learning_rate, recipe.beta2, recipe.weight_decay, batches.seed
     )
     loss_of = answer_loss if recipe.loss == "plain" else decision_loss
+    steps = recipe.steps_over(len(batches.examples))
     team = team or alone(trained[0].device)
     device = team.device
     with closing(Checkpoints(checkpoint, run, team)) as checkpoints:
@@ -57,15 +58,15 @@ def train(
         for row in progress.log:
             on_row(row)
         between = 60 * recipe.checkpoint_minutes * team.size  # device-seconds from one checkpoint to the next, at most
-        log_every = max(1, recipe.steps // LOG_EVERY_SHARE)
+        log_every = max(1, steps // LOG_EVERY_SHARE)
         tokens_before, seconds_before = progress.tokens, progress.device_seconds
         model.train()
         with allowance.spending(team.size, team.leads) as spending:
             # Clocks differ, and all must draw the same conclusion from them.
             begun = spent = saved = team.leaders(spending.before)
             resumed_seconds = progress.device_seconds
-            while progress.step < recipe.steps and spent < allowance.device_seconds:
-                rate = recipe.learning_rate * share_of_rate(progress.step, recipe)
+            while progress.step < steps and spent < allowance.device_seconds:
+                rate = recipe.learning_rate * share_of_rate(progress.step, steps, recipe)
                 set_rate(optimizer, rate)
                 optimizer.zero_grad()
                 loss = torch.zeros((), device=device)
@@ -85,7 +86,7 @@ def train(
                 progress.tokens += batches.tokens_at(progress.step)
                 spent = team.leaders(spending.spent())
                 progress.device_seconds = resumed_seconds + spent - begun
-                ended = progress.step + 1 == recipe.steps or spent >= allowance.device_seconds
+                ended = progress.step + 1 == steps or spent >= allowance.device_seconds
                 if progress.step % log_every == 0 or ended:
                     seconds = (progress.device_seconds - seconds_before) / team.size
                     speed = (progress.tokens - tokens_before) / seconds

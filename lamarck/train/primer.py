@@ -54,7 +54,8 @@ def main() -> None:
     from lamarck.train.loop import train
     from lamarck.train.model import load_trainable
 
-    recipe = admitted.primer.recipe
+    steps = admitted.plan.cost.steps
+    recipe = admitted.primer.recipe.taking(steps)
     tokenizer = open_tokenizer(arguments.weights)
     data = tokenize(exercises(admitted.items, recipe.reasoning), tokenizer, recipe.max_tokens)
     print(f"{founder.name} learns what stands in brackets: {show_example(data.examples[0], tokenizer)}", flush=True)
@@ -67,7 +68,7 @@ def main() -> None:
     given = {"unprimed": (arguments.weights,), "curriculum": (arguments.curriculum,), "plan": (arguments.plan,)}
     # What was read at the gate wins over what may lie there by now.
     inputs = WEIGHTS.setting_digests(config, founder, given) | admitted.pieces
-    with count_up(f"{founder.name} is primed", "steps", recipe.steps) as on_step:
+    with count_up(f"{founder.name} is primed", "steps", steps) as on_step:
         progress = train(model, batches, recipe, allowance, arguments.checkpoint, digest_value(inputs), on_step)
 
     # In 32 bits the sum is exact to rounding; then it is rounded once, to the type in which the founder came.

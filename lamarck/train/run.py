@@ -69,7 +69,9 @@ def make_child(job: TrainingJob, team: "Team") -> None:
 
     if job.config.recipe.copy_to and team.leads:
         check_can_copy()
-    config, child, recipe, admitted = job.config, job.child, job.config.recipe, job.admitted
+    config, child, admitted = job.config, job.child, job.admitted
+    steps = admitted.plan.cost.steps
+    recipe = config.recipe.taking(steps)
     ceiling = job.allowance.device_seconds
     torch.set_num_threads(max(1, job.threads // team.size))
     tokenizer = open_tokenizer(job.weights)
@@ -102,7 +104,7 @@ def make_child(job: TrainingJob, team: "Team") -> None:
         easy_to_hard = admitted.strategy.ordering == "easy_to_hard"
         batches = Batches(data.examples, recipe.batch_size, seed, tokenizer.eos_token_id, easy_to_hard)
         inputs = admitted.pieces | trained_kind(config).setting_digests(config, child)
-        steps_counted = count_up(f"{child.name} is trained", "steps", recipe.steps)
+        steps_counted = count_up(f"{child.name} is trained", "steps", steps)
         with steps_counted if team.leads else contextlib.nullcontext(lambda steps: None) as on_step:
             progress = train(
                 model,
@@ -119,7 +121,7 @@ def make_child(job: TrainingJob, team: "Team") -> None:
     memory = max(team.gather(peak_memory(team.device)))
     if not team.leads:
         return
-    stopped = "steps" if progress.step == recipe.steps else "ceiling"
+    stopped = "steps" if progress.step == steps else "ceiling"
     device = team.device.type if team.size == 1 else f"{team.size} x {team.device.type}"
     device += f", Liger {kernels}" if kernels else ""
     with atomic_directory(job.output) as directory:
@@ -135,7 +137,7 @@ def make_child(job: TrainingJob, team: "Team") -> None:
         training = TrainingReport(
             generation=child.name,
             record=record,
-            recipe=recipe.model_dump(mode="json"),
+            recipe=config.recipe.model_dump(mode="json") | {"steps": steps},
             budget=SpentBudget(
                 ceiling_device_seconds=ceiling,
                 used_device_seconds=round(progress.spent, 3),

@@ -1,6 +1,7 @@
 """What fits where, and what the refusal says; hours and dollars follow from the assumptions that are named."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from lamarck.budget.estimate import duration, estimate_generation, estimate_trai
 from lamarck.budget.machine import load_catalogue, training_speed
 from lamarck.budget.memory import GIB, ROOM, recomputed_layers, training_memory
 from lamarck.budget.shape import shape_of_founder
-from lamarck.config import Config, Founder, HubFounder, StageMachine, load_config
+from lamarck.budget.work import most_items, training_work
+from lamarck.config import Config, StageMachine, load_config
+from lamarck.config.founder import Founder, HubFounder
 from lamarck.errors import LamarckError
 from lamarck.files import write_json
 from lamarck.lineage.generation import WEIGHTS_RECORD
@@ -160,6 +163,21 @@ def test_more_gpus_are_advised_where_they_make_room() -> None:
 def test_an_unknown_gpu_names_the_known_ones() -> None:
     said = refusal(changed(machines={"train": {"gpu": "H1000"}}))
     assert "no GPU called 'H1000': it has A40, A100 SXM" in said
+
+
+def test_steps_of_epochs_are_those_of_the_most_items_that_there_may_be() -> None:
+    """Counted by hand: g3 of the demo replays 100 of each of 21 cells, twice, and learns at most as many as written.
+    Wrong: the recipe's 300 steps, or the items of the strategy's size alone."""
+    demo = load_config(Path("config/default.yaml"))
+    solved = 5000 + 21 + 2 * 2100
+    written = 0.5 * solved + 3 * solved**0.5
+    assert most_items(demo, 3) == solved + math.ceil(written)
+    assert most_items(demo, 1) < most_items(demo, 2) < most_items(demo, 3)
+    config = changed(recipe={"steps": None, "epochs": 2})
+    work = training_work(config.recipe, config.recipe.steps_over(most_items(config, 1)))
+    _, train, _ = estimate_generation(config, 1, SHAPE)
+    assert train.tokens == work.tokens
+    assert train.tokens != estimate_generation(BIG, 1, SHAPE)[1].tokens
 
 
 def test_hours_and_dollars_follow_from_speed_price_and_arms() -> None:

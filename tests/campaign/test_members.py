@@ -11,7 +11,7 @@ import yaml
 from lamarck.campaign.ledger import Finished, Key, read_ledger
 from lamarck.campaign.members import Campaign, load_campaign
 from lamarck.campaign.run import next_members, step_plan
-from lamarck.campaign.table import as_markdown, finished, rows
+from lamarck.campaign.table import ArmRow, as_markdown, finished, rows
 from lamarck.config.crossing import Crossing
 from lamarck.errors import LamarckError
 from lamarck.files import write_jsonl
@@ -182,24 +182,91 @@ def test_what_every_arm_forgets_and_takes(tmp_path: Path) -> None:
     assert "bits per byte" not in as_markdown(load(tmp_path))
 
 
+def test_a_verdict_takes_holms_p_over_all_arms_those_not_finished_too(tmp_path: Path) -> None:
+    """Ahead on all of eight seeds: p is 1/128, which shows something among two arms, and nothing among seven. Wrong: to
+    count the arms that are finished."""
+
+    def ahead(others: int, seeds: int = 8) -> ArmRow:
+        arms = [
+            {"name": f"arm {number}", "why": "", "config": {"recipe": {"steps": 301 + number}}, "scored": "g1"}
+            for number in range(others)
+        ]
+        campaign = load(tmp_path, arms=[ARMS[0], *arms], seeds=list(range(1, seeds + 1)))
+        scores = {("first", seed): 50.0 + seed for seed in campaign.file.seeds}
+        enter(campaign, scores | {("arm 0", seed): 52.0 + 1.1 * seed for seed in campaign.file.seeds})
+        return rows(campaign)[1]
+
+    two, seven = ahead(2), ahead(7)
+    assert two.p_value == seven.p_value == pytest.approx(1 / 128)
+    assert (two.p_holm, seven.p_holm) == (pytest.approx(2 / 128), pytest.approx(7 / 128))
+    assert (two.verdict, seven.verdict) == ("better", "no difference shown")
+    # One child each is no word about a recipe, and neither are four.
+    assert ahead(1, seeds=1).verdict == ""
+    assert (ahead(1, seeds=4).p_value, ahead(1, seeds=4).verdict) == (0.125, "no difference shown")
+
+
 @pytest.mark.parametrize(
-    ("name", "members", "exam"),
+    ("name", "seeds", "members", "exam"),
     [
-        ("crossing", 48, "config/suites/tiny-exam-v2"),
-        ("optimizers", 72, None),
-        ("context", 48, None),
-        ("items", 48, None),
+        ("crossing", 8, 48, "config/suites/tiny-exam-v2"),
+        ("optimizers", 8, 72, None),
+        ("context", 8, 48, None),
+        ("items", 8, 48, None),
+        ("reach", 4, 24, None),
     ],
 )
-def test_a_shipped_campaign_plans_all_it_counts(name: str, members: int, exam: str | None) -> None:
+def test_a_shipped_campaign_plans_all_it_counts(name: str, seeds: int, members: int, exam: str | None) -> None:
     """Wrong: two arms that come to the same settings, of which the table would compare one with itself."""
     file = Path(f"config/campaigns/{name}.yaml")
     campaign = load_campaign(file)
-    assert len(campaign.file.seeds) >= 8 and campaign.file.exam == exam
+    assert len(campaign.file.seeds) == seeds and campaign.file.exam == exam
     assert len(campaign.distinct) == len(campaign.lineages) == members
     [step] = campaign.steps
     plan = step_plan(campaign, step)
-    assert len(plan.members) == members and plan.device_seconds > 0
+    assert plan.device_seconds > 0
+    assert len(plan.members) == sum(len(lineage.children()) for lineage in campaign.distinct) >= members
     document = Path("docs/evidence.md").read_text()
     assert f"lamarck campaign run {file} --write docs/evidence.md" in document
     assert f"<!-- campaign {name} -->" in document and f"of {members} members are finished." in document
+
+
+def test_how_far_it_climbs_is_read_on_seeds_that_chose_nothing_beside_what_may_carry_it() -> None:
+    """Of each arm the one difference to the first. Wrong: an arm that differs in what its name does not say."""
+    campaign = load_campaign(Path("config/campaigns/reach.yaml"))
+    assert 2 not in campaign.file.seeds, "on that one the strategy was chosen"
+    first = campaign.lineages["reach", 21]
+    plain = first.config.recipe.model_dump(mode="json"), first.strategy.model_dump(mode="json")
+    assert (first.config.recipe.steps, first.strategy.replay_per_cell) == (150, 100)
+    differences = {}
+    for arm in campaign.file.arms[1:]:
+        lineage = campaign.lineages[arm.name, 21]
+        own = lineage.config.recipe.model_dump(mode="json"), lineage.strategy.model_dump(mode="json")
+        differences[arm.name] = {
+            key: value
+            for now, before in zip(own, plain, strict=True)
+            for key, value in now.items()
+            if before.get(key) != value
+        }
+    assert differences.pop("frontier").keys() == {"size", "difficulty", "answers", "samples_per_item"}
+    assert differences == {
+        "reach, replay 0": {"replay_per_cell": 0},
+        "reach, twice the steps": {"steps": 300},
+        "reach, steps by items": {"steps": None, "epochs": 1},
+        "reach, longest answers": {"longest_of": 2},
+    }
+
+
+def test_the_climb_is_read_off_one_lineage_a_seed() -> None:
+    """Founder, children and control arm of the same two generations. Wrong: an arm that raises a lineage of its own,
+    and a founder that is looked for in a lineage, whose g0 lies with the founders of all campaigns."""
+    campaign = load_campaign(Path("config/campaigns/climb.yaml"))
+    arms = [arm.name for arm in campaign.file.arms]
+    for seed in campaign.file.seeds:
+        lineage = campaign.lineages[arms[0], seed]
+        read = [campaign.read_off(arm, seed).name for arm in arms]
+        assert read == [f"{lineage.founder}/g0", *(f"{lineage.id}/{each}" for each in ("g1", "g2", "control/g2"))]
+        assert [campaign.proxy_of(arm, seed) for arm in arms] == [None] * 4, "also of a founder, which has no parent"
+    assert len(campaign.distinct) == len(campaign.file.seeds) == 8
+    assert len({campaign.member_digest(*key) for key in campaign.lineages}) == 32
+    [step] = campaign.steps
+    assert step_plan(campaign, step).device_seconds == 32 * campaign.base.budget.device_seconds

@@ -10,6 +10,7 @@ import yaml
 
 from lamarck.config import Budget, load_config
 from lamarck.config.prompts import load_prompts
+from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.cell import checked_strategy
 from lamarck.errors import LamarckError
 
@@ -75,6 +76,17 @@ def test_processes_that_cannot_share_a_batch_evenly_are_refused(tmp_path: Path) 
     machines = {"train": {"gpu": "here", "count": 3}}
     sentence = refused(tmp_path, DEFAULT | {"machines": machines})
     assert "recipe.batch_size is 64, which 3 GPUs (machines.train.count) cannot share evenly" in sentence
+
+
+@pytest.mark.parametrize("number", [0, 0.99, -2, "two"])
+def test_the_longest_are_chosen_of_as_many_or_more(tmp_path: Path, number: object) -> None:
+    values = yaml.safe_load((ROOT / "config/strategies/frontier.yaml").read_text())
+    path = tmp_path / "strategy.yaml"
+    path.write_text(yaml.safe_dump(values | {"longest_of": number}))
+    with pytest.raises(LamarckError, match="longest_of"):
+        load_strategy(path)
+    path.write_text(yaml.safe_dump(values | {"longest_of": 1}))
+    assert load_strategy(path).digest() == load_strategy(ROOT / "config/strategies/frontier.yaml").digest()
 
 
 def test_a_strategy_may_only_ask_for_what_exists(tmp_path: Path) -> None:

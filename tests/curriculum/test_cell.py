@@ -45,6 +45,18 @@ def test_cells_out_of_reach_and_small_ones_leave_their_items_to_the_others() -> 
     assert of["arithmetic.1"] == 67 < of["arithmetic.2"] == of["arithmetic.6"]
 
 
+def test_no_choice_is_waited_for_where_there_are_few_problems() -> None:
+    """Wrong: twice as many as wanted of every cell, also where half of all problems were wanted already."""
+    rates = {"json_mode": 0.4, "list_ops": 0.4, "arithmetic": 0.4}
+    plain, choosing = probed(rates), probed(rates)
+    allot(plain, FRONTIER)
+    allot(choosing, FRONTIER.model_copy(update={"longest_of": 2}))
+    assert wanted(choosing) == wanted(plain)
+    assert all(cell.sought == cell.wanted for cell in plain)
+    sought = {cell.name: cell.sought - cell.wanted for cell in choosing}
+    assert sought["arithmetic.1"] == 0 < sought["arithmetic.2"] == choosing[-1].wanted
+
+
 def test_what_a_whole_skill_leaves_over_goes_to_the_others_by_their_shares() -> None:
     cells = probed({"json_mode": 0.0, "list_ops": 0.4, "arithmetic": 0.4})
     cells[0].kept = [None] * 30  # type: ignore[list-item]

@@ -1,9 +1,12 @@
 """For the processes of a test's project: as in the default environment, which is without bitsandbytes, and with the
-imports of stages and of Snakemake done already where tests/pipeline/warm.py waits for them.
+imports of stages and programs done already where tests/pipeline/warm.py waits for them.
 """
 
 import os
 import sys
+
+# Commands of `lamarck` that look and answer. The others wait for signals, or import torch.
+LOOKING = {"approve", "compare", "curriculum", "plan", "report", "review", "skills", "status", "verify"}
 
 # peft imports it wherever it finds it, for seconds.
 sys.modules["bitsandbytes"] = None  # type: ignore[assignment]
@@ -30,8 +33,16 @@ def hand_over(address: str) -> None:
             os._exit(code)
 
 
-_program, _module = (*sys.orig_argv, "", "")[1:3]
-if _program == "-m" and _module.startswith("lamarck.") and "TESTS_WARM" in os.environ:
-    hand_over(os.environ["TESTS_WARM"])
-if os.path.basename(_program) == "snakemake" and "TESTS_WARM_SNAKEMAKE" in os.environ:
-    hand_over(os.environ["TESTS_WARM_SNAKEMAKE"])
+def kind_of(program: str, argument: str) -> str | None:
+    """Which of the waiting processes runs it."""
+    if program == "-m":
+        return "STAGES" if argument.startswith("lamarck.") else None
+    name = os.path.basename(program)
+    if name == "lamarck":
+        return "PROGRAMS" if argument in LOOKING else None
+    return {"snakemake": "PROGRAMS", "dvc": "DVC"}.get(name)
+
+
+_address = os.environ.get(f"TESTS_WARM_{kind_of(*(*sys.orig_argv, '', '')[1:3])}")
+if _address:
+    hand_over(_address)

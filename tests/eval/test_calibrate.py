@@ -1,18 +1,22 @@
 """Who has none of the skills scores nothing, who knows everything scores everything, and what could not run is no
 number."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lamarck.commands.suite import show_calibration
 from lamarck.engine.rule import RuleEngine
 from lamarck.eval.calibrate import BEGIN, COMPOSED, END, calibrate, cells, floor_sentences, write_table
 from lamarck.eval.degenerate import Degenerate, degenerates
 from lamarck.eval.engineering_tier import run_engineering
-from lamarck.suites.designs import POINTS
+from lamarck.suites.build import build_suite
+from lamarck.suites.designs import POINTS, Design
 from lamarck.suites.outlook import outlook
 from lamarck.suites.suite import ENGINEERING, Suite, load_suite
+from tests.suites.small import WORLD
 
 SUITES = Path(__file__).parents[2] / "config/suites"
 NOTHING = Degenerate("says nothing", lambda prompt, rng: "")
@@ -94,6 +98,25 @@ def test_a_missing_student_is_said_and_no_zero(suite: Suite, tmp_path: Path) -> 
     assert "teaching" not in found.floors
     assert all("the suite's student is not in" in why for why in found.errors.values())
     assert found.errors.keys() == suite.weights["teaching"].keys()
+
+
+def test_the_command_asks_everyone_and_writes_what_it_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong: a list that not everybody stands in, and a README that says another floor than the program does."""
+    for name in ("OMP_NUM_THREADS", "TQDM_DISABLE", "TRANSFORMERS_VERBOSITY"):
+        monkeypatch.setenv(name, "1")  # as they were again afterwards, whatever the command makes of them
+    cells = {"json_mode": (2,), "arithmetic": (2,), "list_ops": (3,)}
+    suite = build_suite(tmp_path / "few", 7, WORLD, Design(cells, items=20, samples=5))
+    nobody, config = tmp_path / "nowhere", SUITES.parent / "default.yaml"
+    show_calibration(str(suite.path), nobody, [], config, write=True, as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert {each.name for each in degenerates(suite)} | {COMPOSED, "knows"} == said["points"].keys()
+    assert said["points"]["knows"]["engineering"] == 100 and "teaching" not in said["floors"]
+    assert said["errors"].keys() == suite.weights["teaching"].keys()
+    readme = (suite.path / "README.md").read_text()
+    for tier, name in said["floors"].items():
+        assert f"- Floor of {tier}: {said['points'][name][tier]:.1f}, by: {name}.\n" in readme
 
 
 def test_the_table_replaces_the_one_before(tmp_path: Path) -> None:

@@ -130,20 +130,19 @@ def test_who_writes_what_counts_has_all_of_it() -> None:
 
 
 @pytest.mark.parametrize("name", ASK)
-def test_a_floor_above_five_is_in_the_errata(name: str) -> None:
+def test_no_tiers_floor_is_above_five(name: str) -> None:
+    """As `lamarck suite calibrate` wrote it into the README: of all answerers without the skills the best."""
     suite = load_suite(SUITES / name)
     assert suite.scorers["lamarck"] == WORK_ASKED
     floors = re.findall(r"^- Floor of (\w+): ([0-9.]+), by", (suite.path / "README.md").read_text(), re.MULTILINE)
     assert {tier for tier, _ in floors} == {"sanity", "engineering", "teaching"}
-    errata = (suite.path / "ERRATA.md").read_text()
-    assert all(float(floor) <= 5 or f"{floor} of 100" in errata for _, floor in floors)
+    assert max(float(floor) for _, floor in floors) <= 5
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         ("tiny-v2", "tiny-v3"),
-        ("tiny-exam-v1", "tiny-exam-v2"),
         ("small-v1", "small-v2"),
         ("small-exam-v1", "small-exam-v2"),
     ],

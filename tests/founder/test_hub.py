@@ -16,6 +16,7 @@ from lamarck.lineage.digest import weights_digest
 from lamarck.lineage.generation import WEIGHTS_RECORD
 from lamarck.models.parameters import count_parameters
 from lamarck.models.shards import SHARDS
+from tests.environment import in_default_environment
 from tests.hub.fake import READER, FakeHub, Repository, fake_hub
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def use(hub: FakeHub, root: Path, token: str | None = READER) -> subprocess.Comp
         "from lamarck.engine import load_engine\n"
         "print(load_engine(HFEngineConfig(), Path('weights'), None).generate(['<a1> 1 + 2 =>'], max_new_tokens=8))\n"
     )
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    kept = {name: value for name, value in in_default_environment().items() if not name.startswith("HF_")}
     return subprocess.run(
         [sys.executable, "-c", f"from lamarck.errors import exit_with_sentence\ndef main():\n{indent(program, ' ')}\n"
          "exit_with_sentence(main)"],

@@ -38,10 +38,10 @@ def config(**changes: object) -> Config:
     return check_section(values | changes, Config, "test")
 
 
-def write_curriculum(path: Path, seed: int) -> None:
+def write_curriculum(path: Path, seed: int, number: int = 5) -> None:
     rng = random.Random(seed)
     items = []
-    for _ in range(5):
+    for _ in range(number):
         problem = get_skill("json_mode").sample(rng, 2)
         items.append(
             Item(

@@ -40,7 +40,7 @@ def written(planned: None, monkeypatch: pytest.MonkeyPatch) -> Config:
     Path("strategy.yaml").write_text(
         yaml.safe_dump(yaml.safe_load(Path("strategy.yaml").read_text()) | {"minimum_items": 3})
     )
-    settings = config(suite=str(ROOT / "config/suites/tiny-v2"))
+    settings = config(suite=str(ROOT / "config/suites/tiny-v3"))
     Path("config/default.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     # As the stage reads it again: a tuple is a list there.
     settings = check_section(yaml.safe_load(Path("config/default.yaml").read_text()), Config, "test")

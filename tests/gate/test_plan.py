@@ -22,6 +22,7 @@ from tests.gate.project import (
     inputs,
     make_grandchild_plan,
     make_plan,
+    write_curriculum,
     write_plan,
 )
 
@@ -217,3 +218,18 @@ def test_a_plan_says_what_the_optimizers_state_takes() -> None:
     (G1.weights / "config.json").write_text('{"model_type": "gpt2"}')
     unknown = make_plan(config(recipe={**RECIPE, "optimizer": {"kind": "apollo-mini"}})).cost.optimizer
     assert unknown is not None and unknown.state_bytes is None
+
+
+def test_steps_of_epochs_grow_with_the_items_and_are_planned_for_both_arms() -> None:
+    """Wrong: a plan that says the recipe's 300, or a control arm with steps of its own."""
+    once = {key: value for key, value in RECIPE.items() if key != "steps"} | {"epochs": 10, "batch_size": 2}
+    lines = G1.control.curriculum.read_text().splitlines(keepends=True)
+    G1.control.curriculum.write_text("".join(lines[1:]))
+    plan = make_plan(config(recipe=once))
+    assert (plan.curriculum.items, plan.control and plan.control.curriculum.items) == (5, 4)
+    assert (plan.cost.steps, plan.cost.examples) == (25, 50)
+    assert "25 steps of 2 (10 times over the curriculum)" in dict(run_rows(plan))["training"]
+    write_curriculum(G1.curriculum, seed=3, number=7)
+    more = make_plan(config(recipe=once))
+    assert more.cost.steps == 35 and more.cost.flops > plan.cost.flops
+    assert "times over" not in dict(run_rows(make_plan(config())))["training"]

@@ -32,7 +32,7 @@ PRIMER = {
     "description": "for tests",
     "skills": {"json_mode": {"share": 1, "difficulties": [1, 2]}},
     "size": 20,
-    "recipe": {"steps": 4},
+    "recipe": {"epochs": 12},
     "device_seconds": 60,
 }
 
@@ -70,7 +70,7 @@ def admitted() -> AdmittedPrimer:
 
 def test_an_approved_primer_is_admitted_with_its_own_ceiling() -> None:
     found = admitted()
-    assert (len(found.items), found.primer.recipe.steps) == (20, 4)
+    assert (len(found.items), found.plan.cost.steps) == (20, 4)
     allowance = approved(found, G0)
     assert (allowance.name, allowance.device_seconds) == ("g0", 60)
     assert allowance.journal and allowance.journal.path.parent.name == "g0"

@@ -1,10 +1,15 @@
 """A merge that is killed, runs out of disk, or finds other models than were planned; and the memory that it takes."""
 
+import json
+import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,7 +17,8 @@ import yaml
 from lamarck import merge
 from lamarck.errors import LamarckError
 from lamarck.files import file_digests
-from tests.merge.models import make_model
+from lamarck.merge.methods import METHODS
+from tests.merge.models import WORDS, make_model
 
 DOCUMENT = {
     "merge_method": "della",
@@ -21,33 +27,43 @@ DOCUMENT = {
     "models": [{"model": name, "parameters": {"weight": 0.5}} for name in "ab"],
 }
 SHARD = 800  # bytes: a model of these tests fills a dozen files
-PROGRAM = """
-import os, resource, signal, sys
-from pathlib import Path
-from lamarck import merge
-from lamarck.errors import LamarckError
-file, out, models, kill_after, most_bytes, shard = sys.argv[1:]
-made = 0
-def advance(tensors):
-    global made
-    made += tensors
-    if made == int(kill_after):
-        os.kill(os.getpid(), signal.SIGKILL)
-if int(most_bytes):
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(most_bytes), int(most_bytes)))
-try:
-    merge.run(Path(file), Path(out), models=Path(models), shard_bytes=int(shard), advance=advance)
-except LamarckError as error:
-    sys.exit(f"error: {error}")
-"""
 
 
-def start(
-    file: Path, out: Path, models: Path, kill_after: int = 0, most_bytes: int = 0, shard: int = SHARD
-) -> subprocess.CompletedProcess[str]:
-    given = [str(each) for each in (file, out, models, kill_after, most_bytes, shard)]
-    return subprocess.run([sys.executable, "-c", PROGRAM, *given], capture_output=True, text=True)
+@dataclass(frozen=True)
+class Ended:
+    code: int | None
+    said: str
+
+
+def start(file: Path, out: Path, models: Path, kill_after: int = 0, most_bytes: int = 0, shard: int = SHARD) -> Ended:
+    """Merge in a process of its own, which is killed after so many tensors, or may write no larger file."""
+    said = file.with_name("said")
+    process = multiprocessing.get_context("fork").Process(
+        target=merge_until, args=(file, out, models, kill_after, most_bytes, shard, said)
+    )
+    process.start()
+    process.join()
+    return Ended(process.exitcode, said.read_text())
+
+
+def merge_until(file: Path, out: Path, models: Path, kill_after: int, most_bytes: int, shard: int, said: Path) -> None:
+    made = 0
+
+    def advance(tensors: int) -> None:
+        nonlocal made
+        made += tensors
+        if made == kill_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.stderr = said.open("w")
+    os.dup2(sys.stderr.fileno(), 2)
+    if most_bytes:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    try:
+        merge.run(file, out, models=models, shard_bytes=shard, advance=advance)
+    except LamarckError as error:
+        sys.exit(f"error: {error}")
 
 
 @pytest.fixture
@@ -59,7 +75,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_after_sigkill_the_same_command_goes_on_and_ends_in_the_same_bytes(file: Path, models: Path) -> None:
     out, whole = file.with_name("out"), file.with_name("whole")
-    assert start(file, out, models, kill_after=17).returncode == -signal.SIGKILL
+    assert start(file, out, models, kill_after=17).code == -signal.SIGKILL
     assert not out.exists()
     finished = {path.name: path.stat().st_ino for path in file.parent.glob(".out.merging/*/model-*.safetensors")}
     assert len(finished) > 2
@@ -76,7 +92,7 @@ def test_a_chain_of_merges_goes_on_after_a_kill_in_its_last(models: Path, tmp_pa
     chain = [DOCUMENT | {"name": f"d{i}", "base_model": "base" if i == 0 else f"d{i - 1}"} for i in range(3)]
     file, out, whole = tmp_path / "merge.yaml", tmp_path / "out", tmp_path / "whole"
     file.write_text(yaml.safe_dump_all(chain))
-    assert start(file, out, models, kill_after=39 * 2 + 17).returncode == -signal.SIGKILL
+    assert start(file, out, models, kill_after=39 * 2 + 17).code == -signal.SIGKILL
     left = {path.parent.name for path in tmp_path.glob(".out.merging/*/*.safetensors")}
     assert left == {"d1", "d2"}
     merge.run(file, out, models=models, shard_bytes=SHARD)
@@ -97,8 +113,8 @@ def test_a_disk_that_is_full_at_nine_tenths_is_a_sentence_and_what_is_finished_s
     out = file.with_name("out")
     size = (models / "a" / "model.safetensors").stat().st_size
     ended = start(file, out, models, most_bytes=size * 9 // 10, shard=10**9)
-    assert ended.returncode == 1
-    assert ended.stderr.count("\n") == 1 and "make room and run the same command again" in ended.stderr
+    assert ended.code == 1
+    assert ended.said.count("\n") == 1 and "make room and run the same command again" in ended.said
     assert not out.exists() and not list(file.parent.rglob("*.partial"))
     merge.run(file, out, models=models)
     assert (out / "model.safetensors").stat().st_size >= size * 9 // 10
@@ -116,31 +132,59 @@ def test_a_parent_that_changed_since_the_plan_is_refused(file: Path, tmp_path: P
         merge.run(file, tmp_path / "out", models=tmp_path / "models", planned=plan)
 
 
+def documents() -> dict[str, dict[str, Any]]:
+    """By every method; first those that hold the fewest tensors at once."""
+    given = {"density": 0.5, "t": 0.4, "epsilon": 0.2}
+    found = {}
+    for name, method in METHODS.items():
+        own = {"parameters": {"weight": 0.5}} if "weight" in method.parameters else {}
+        found[name] = {
+            "merge_method": name,
+            "models": [{"model": model, **own} for model in "ab"[: method.most]],
+            "parameters": {key: value for key, value in given.items() if key in method.parameters},
+            "base_model": "base" if method.base == "required" else None,
+        }
+    found["model_stock by rows"] = found["model_stock"] | {"parameters": {"filter_wise": True}}
+    found["tokens that models lack"] = found["ties"] | {"base_model": "more", "tokenizer_source": "union"}
+    return dict(sorted(found.items(), key=lambda each: held(each[1])))
+
+
+def held(document: dict[str, Any]) -> int:
+    """Models of which a tensor each is held at once."""
+    return len(document["models"]) + (document["base_model"] is not None)
+
+
 def test_memory_is_that_of_the_models_and_two_more_tensors(models: Path, tmp_path: Path) -> None:
-    # The largest tensor has 8 MB, a whole model 80: to hold even one of them would be found out.
-    words = [f"w{i}" for i in range(16)]
-    for seed, name in enumerate(("base", "a", "b")):
+    # The largest tensors have 8 MB, a whole model 68: to hold even one of them would be found out.
+    words = [*WORDS[:3], *(f"w{i}" for i in range(4093))]
+    for seed, (name, known) in enumerate({"base": words, "a": words, "b": words, "more": words[:-40]}.items()):
         make_model(
-            tmp_path / "models" / name, seed, words, hidden_size=512, intermediate_size=4096, num_hidden_layers=3
+            tmp_path / "models" / name, seed, known, hidden_size=512, intermediate_size=4096, num_hidden_layers=2
         )
-    for method in ("ties", "della"):
-        file = tmp_path / f"{method}.yaml"
-        file.write_text(yaml.safe_dump(DOCUMENT | {"merge_method": method, "parameters": {"density": 0.5}}))
-        peak = memory(file, tmp_path / method, tmp_path / "models", models)
-        assert peak <= (3 + 2) * 8 * 2**20, method
+    for name, document in documents().items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(document))
+    peaks = memory(tmp_path, list(documents()), models)
+    for name, document in documents().items():
+        assert peaks[name] <= (held(document) + 2) * 8 * 2**20, (name, peaks)
 
 
-def memory(file: Path, out: Path, models: Path, tiny: Path) -> int:
-    """Bytes that a merge takes beyond what its process holds after the same merge of tiny models."""
+def memory(folder: Path, names: list[str], tiny: Path) -> dict[str, int]:
+    """Most bytes until each merge was done, one after the other, beyond what their process holds after the same merges
+    of tiny models."""
     program = (
-        "import sys, torch; from pathlib import Path; from lamarck import merge; import lamarck.merge.perform\n"
+        "import json, sys, torch; from pathlib import Path; from lamarck import merge\n"
         "status = Path('/proc/self/status')\n"
         "def peak(): return 1024 * int(status.read_text().split('VmHWM:')[1].split()[0])\n"
-        "file, out, models, tiny = map(Path, sys.argv[1:])\n"
-        "merge.run(file, out.with_name(out.name + '-tiny'), models=tiny); before = peak()\n"
-        "merge.run(file, out, models=models); print(peak() - before)"
+        "folder, tiny, names = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]\n"
+        "for name in names: merge.run(folder / f'{name}.yaml', folder / f'{name}-tiny', models=tiny)\n"
+        "before, peaks = peak(), {}\n"
+        "for name in names:\n"
+        "    merge.run(folder / f'{name}.yaml', folder / name, models=folder / 'models')\n"
+        "    peaks[name] = peak() - before\n"
+        "print(json.dumps(peaks))"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", program, str(file), str(out), str(models), str(tiny)]
+    command = [sys.executable, "-c", program, str(folder), str(tiny), *names]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return int(done.stdout.split()[-1])
+    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    return found

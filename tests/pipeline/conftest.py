@@ -17,11 +17,11 @@ import yaml
 from filelock import FileLock
 
 from lamarck.suites.frozen import freeze
-from tests.pipeline.warm import OF_SNAKEMAKE, OF_STAGES, start_warm
+from tests.environment import in_default_environment
+from tests.pipeline.warm import OF_DVC, OF_PROGRAMS, OF_STAGES, start_warm
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-DEFAULT_ENVIRONMENT = REPOSITORY / "tests/default_environment"
 # Every project of these tests lies in a directory like that: its name must make no difference.
 PLACE = "a place with spaces, in Köln"
 
@@ -53,7 +53,7 @@ STRATEGY = {
     "minimum_items": 10,
 }
 
-OWN = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(DEFAULT_ENVIRONMENT)}
+OWN = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": in_default_environment()["PYTHONPATH"]}
 # What the rules tell their stages.
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -77,8 +77,9 @@ def warm_addresses(hash_seed: str) -> dict[str, str]:
     """Variable -> where the commands of that kind are handed over: tests/default_environment/sitecustomize.py."""
     environment = ENVIRONMENT | OWN | {"PYTHONHASHSEED": hash_seed}
     return {
-        "TESTS_WARM": start_warm(environment | QUIET, OF_STAGES),
-        "TESTS_WARM_SNAKEMAKE": start_warm(environment, OF_SNAKEMAKE),
+        "TESTS_WARM_STAGES": start_warm(environment | QUIET, OF_STAGES),
+        "TESTS_WARM_PROGRAMS": start_warm(environment, OF_PROGRAMS),
+        "TESTS_WARM_DVC": start_warm(environment, OF_DVC),
     }
 
 
@@ -201,14 +202,17 @@ def _check_out(project: Project) -> None:
 
 
 def _make_smaller(suite: Path) -> None:
-    """The suite with a student that has learned little, and with a fifth of the questions."""
+    """The suite with a student that has learned little, and with a ninth of the questions."""
     values = yaml.safe_load((suite / "suite.yaml").read_text())
     teaching = values["tiers"]["teaching"]
-    teaching["student"] |= {"steps": 60, "decay_steps": 20}
-    teaching |= {"samples": 100, "epochs": 1}
+    teaching["student"] |= {"steps": 40, "decay_steps": 20, "batch_size": 16}
+    teaching |= {"samples": 50, "epochs": 1}
+    for task in values["tiers"]["engineering"]["tasks"]:
+        if task["kind"] == "writing":
+            task["samples"] = 20
     (suite / "suite.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     for items in (suite / "items").iterdir():
-        items.write_text("".join(items.read_text().splitlines(keepends=True)[:40]))
+        items.write_text("".join(items.read_text().splitlines(keepends=True)[:24]))
     (suite / "FROZEN").unlink()
     freeze(suite)
 

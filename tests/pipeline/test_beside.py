@@ -51,7 +51,7 @@ def test_where_a_pod_forbids_the_sandbox_judging_is_done_here(
 
 def test_a_student_that_is_only_copied_rents_nothing(blank: Project, runpod: FakeRunPod, tmp_path: Path) -> None:
     project = blank.copy(tmp_path / "project")
-    project.config(suite="config/suites/tiny-v2")
+    project.config(suite="config/suites/tiny-v3")
     project.snakemake(*HERE, "results/g0/student")
     assert project.read("results/g0/student/source.json")["files"]
     assert not runpod.all_pods

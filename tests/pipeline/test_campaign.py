@@ -14,6 +14,7 @@ from tests.pipeline.conftest import STRATEGY, WORLD, Project
 ARMS = [
     {"name": "default", "why": "the first", "scored": "g1"},
     {"name": "unverified", "why": "its control arm", "scored": "control/g1"},
+    {"name": "founder", "why": "what both began with", "scored": "g0"},
 ]
 FILE = "config/campaigns/small.yaml"
 RESULTS = "results/campaigns/small"
@@ -34,7 +35,8 @@ def campaign(project: Project, *arguments: str, check: bool = True) -> str:
 def project(blank: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = blank.copy(tmp_path_factory.mktemp("campaign") / "project")
     # What is raised here need not know much.
-    project.config(generations=1, founder=WORLD | {"steps": 150, "decay_steps": 50})
+    recipe = yaml.safe_load((project.root / "config/default.yaml").read_text())["recipe"] | {"steps": 8}
+    project.config(generations=1, founder=WORLD | {"steps": 150, "decay_steps": 50}, recipe=recipe)
     strategy = STRATEGY | {"size": 40, "probe_samples": 50, "samples_per_item": 3, "minimum_items": 1}
     (project.root / "config/strategies/small.yaml").write_text(yaml.safe_dump(strategy))
     return project
@@ -46,7 +48,7 @@ def test_arms_are_raised_under_one_approval_and_compared_by_seed(project: Projec
     refused = campaign(project, *run, "--digest", "00000000", check=False)
     assert "nothing is approved" in refused
     assert not (project.root / "results/campaigns").exists()
-    # The two arms share their runs.
+    # The arms share their runs.
     assert "2 lineages, 4 training runs" in refused
     assert "there is nobody to ask here" in campaign(project, *run, check=False)
 
@@ -63,12 +65,14 @@ def test_arms_are_raised_under_one_approval_and_compared_by_seed(project: Projec
     assert unverified["low"] <= unverified["difference"] <= unverified["high"]
     control = [project.read(f"{RESULTS}/default/s{seed}/control/g1/eval.json")["score"] for seed in (1, 2)]
     assert list(found["unverified"]["scores"].values()) == control
+    founders = [json.loads(path.read_text())["score"] for path in project.root.glob("results/founders/*/g0/eval.json")]
+    assert sorted(found["founder"]["scores"].values()) == sorted(founders)
     approvals = sorted(path.name for path in (project.root / "approvals").rglob("*.ok"))
     assert approvals == ["small.all.ok"]
     text = document.read_text()
     assert text.startswith("Before.\n") and text.endswith("After.\n") and "old" not in text
     assert f"| unverified | control/g1 | 2 | {found['unverified']['mean']:.1f} |" in text
-    assert "4 of 4 members are finished" in text and "4 of 4 members" in campaign(project, "status", "small")
+    assert "6 of 6 members are finished" in text and "6 of 6 members" in campaign(project, "status", "small")
 
     # What comes back by `dvc pull`: the members, and what they show, which a rule made.
     outs = yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"]["campaign-small"]["outs"]
@@ -93,7 +97,7 @@ def test_a_ledger_goes_on_elsewhere_and_tells_how_far_it_is(project: Project) ->
     ledger = project.root / RESULTS / "ledger.jsonl"
     lines = ledger.read_text().splitlines(keepends=True)
     ledger.write_text("".join(lines[:-1]))
-    assert "3 of 4 members" in campaign(project, "status", "small")
+    assert "5 of 6 members" in campaign(project, "status", "small")
     campaign(project, "run", FILE, "--jobs", "2")
     again = [row for _, row in read_jsonl(ledger)]
     assert [row["score"] for row in again] == [json.loads(line)["score"] for line in lines]
@@ -103,7 +107,7 @@ def test_a_ledger_goes_on_elsewhere_and_tells_how_far_it_is(project: Project) ->
 
 
 def test_a_member_is_in_the_ledger_before_the_others_are_finished(project: Project) -> None:
-    """After the tests above: of one seed's members both are scored again, one after the other.
+    """After the tests above: of one seed's members the children are scored again, one after the other.
 
     Their plan is made again, too, and comes out as it was: nothing is trained for that.
     """
@@ -120,7 +124,7 @@ def test_a_member_is_in_the_ledger_before_the_others_are_finished(project: Proje
         while run.poll() is None:
             seen.add(ledger.read_text().count("\n"))
             time.sleep(0.05)
-    assert run.returncode == 0 and seen >= {2, 3}
+    assert run.returncode == 0 and seen >= {3, 5}
     assert len(trained) == 4 and {path: path.stat().st_mtime_ns for path in trained} == trained
     assert [json.loads(line)["score"] for line in sorted(ledger.read_text().splitlines())] == [
         json.loads(line)["score"] for line in sorted(lines.splitlines())

@@ -15,7 +15,7 @@ NOTHING = "Nothing to be done"
 def set_exam(project: Project) -> None:
     """The shipped exam with a tenth of the questions, for a lineage that is finished already."""
     suite = project.root / "config/suites" / EXAM
-    shutil.copytree(REPOSITORY / "config/suites/tiny-exam-v1", suite)
+    shutil.copytree(REPOSITORY / "config/suites/tiny-exam-v2", suite)
     (suite / "FROZEN").unlink()
     values = yaml.safe_load((suite / "suite.yaml").read_text()) | {"name": EXAM}
     values["tiers"]["teaching"] |= {"samples": 40, "epochs": 1}

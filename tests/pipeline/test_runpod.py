@@ -4,12 +4,14 @@ import re
 import shutil
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import openai
 import pytest
 import yaml
+from snakemake_executor_plugin_runpod.ledger import Ledger
 
 from lamarck.files import read_jsonl
 from tests.pipeline.conftest import BIN, Project
@@ -30,7 +32,7 @@ GENERATIONS = ("g1", "g2", "control/g1", "control/g2")
 def test_a_lineage_on_pods_is_the_lineage_made_here(
     at_gate: Project, finished: Project, runpod: FakeRunPod, tmp_path: Path
 ) -> None:
-    """One pod from gate to gate; every artifact has the local one's bytes, and its record holds here.
+    """Pods end at every gate; every artifact has the local one's bytes, and its record holds here.
 
     The founder and the suite's student are at hand, as with a real 70B: everything after them is made on pods.
     """
@@ -39,14 +41,18 @@ def test_a_lineage_on_pods_is_the_lineage_made_here(
         path = project.root / left
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     first = project.snakemake(*HERE)
+    assert len(runpod.all_pods) == 1, "one pod from gate to gate"
     assert "snakemake --profile runpod\n" in first, "not the command that goes on"
     assert "g1 waits for a human" in first and "of $40.00 spent so far" in first, "not the profile's ceiling"
     project.approve("g1")
-    assert "g2 waits for a human" in project.snakemake(*HERE)
+    # The child and its control arm on pods of their own, which spend the one plan's dollars together.
+    assert "g2 waits for a human" in project.snakemake(*HERE, "--runpod-pods", "2")
+    rows = Ledger(project.root / ".lamarck/pods.jsonl").rows
+    assert max(Counter(account for row in rows.values() for account in row.accounts).values()) >= 2
+    assert max(sum(a.created <= b.created < (a.ended or 0) for a in runpod.all_pods) for b in runpod.all_pods) <= 2
     project.approve("g2")
     last = project.snakemake(*HERE)
     assert "The lineage is complete" in last and "of $3.00 spent so far" in last, "not the ceiling of the approved plan"
-    assert len(runpod.all_pods) == 3
     assert not runpod.running()
     for name in [f"results/{generation}/{file}" for generation in GENERATIONS for file in ARTIFACTS]:
         assert (project.root / name).read_bytes() == (finished.root / name).read_bytes(), name
@@ -88,7 +94,7 @@ def served(finished: Project, tmp_path: Path) -> Iterator[Callable[..., subproce
 def test_a_generation_answers_from_a_pod_until_nobody_asks(
     served: Callable[..., subprocess.Popen[str]], finished: Project, runpod: FakeRunPod
 ) -> None:
-    server = served("--port", "0", "--idle-minutes", "0.1")
+    server = served("--port", "0", "--idle-minutes", "0.3")
     client = openai.OpenAI(base_url=said_url(server), api_key="none needed")
     name = client.models.list().data[0].id
     assert name.startswith("g2-")
@@ -114,7 +120,7 @@ def test_vllm_answers_from_a_pod_until_nobody_asks(
     config["engine"] = {"kind": "vllm", "python": str(python)}
     (project / "config/vllm.yaml").write_text(yaml.safe_dump(config))
     subprocess.run(["git", "add", "config/vllm.yaml"], cwd=project, check=True)
-    server = served("--engine", "vllm", "--port", "0", "--idle-minutes", "0.2", "--configfile", "config/vllm.yaml")
+    server = served("--engine", "vllm", "--port", "0", "--idle-minutes", "0.4", "--configfile", "config/vllm.yaml")
     client = openai.OpenAI(base_url=said_url(server), api_key="none needed")
     (model,) = client.models.list().data
     assert model.id.startswith("g2-")
@@ -122,7 +128,7 @@ def test_vllm_answers_from_a_pod_until_nobody_asks(
     output, _ = server.communicate(timeout=600)
     assert server.returncode == 0, output
     log = (project / "logs/serve/g2.log").read_text()
-    assert "on vLLM answers" in log and "nobody has asked anything for 0.2 minutes" in log
+    assert "on vLLM answers" in log and "nobody has asked anything for 0.4 minutes" in log
     assert len(runpod.all_pods) == 1 and not runpod.running()
 
 

@@ -16,13 +16,7 @@ def test_a_gguf_is_primed_and_teaches(blank: Project, tmp_path: Path) -> None:
     """What is random is right by chance now and then, held to the form of one number. The wrong implementation: rules
     of generations that are asked for a founder's parent, once it has a curriculum and a plan of its own."""
     project = blank.copy(tmp_path / "project")
-    config = yaml.safe_load((project.root / "config/small.yaml").read_text())
-    model = save_model(
-        tmp_path / "model", "llama", settings={"tie_word_embeddings": True, "max_position_embeddings": 2048}
-    )
-    path = project.root / config["founder"]["path"]
-    path.parent.mkdir(parents=True)
-    pack(model, path, GGMLQuantizationType.Q8_0, architecture="llama")
+    put_in_its_place(project, tmp_path)
     alone = {"skills": {"plain_sums": {"share": 1, "difficulties": [1]}}}
     edit(
         project, "config/primers/small.yaml", **alone, size=12, recipe={"steps": 2, "batch_size": 4, "max_tokens": 1500}
@@ -38,7 +32,7 @@ def test_a_gguf_is_primed_and_teaches(blank: Project, tmp_path: Path) -> None:
         project,
         "config/small.yaml",
         recipe={"steps": 2, "batch_size": 4, "max_tokens": 1500},
-        engine={"threads": 1},
+        engine={"threads": 1, "founder_threads": 1},
         control=False,
     )
 
@@ -52,6 +46,16 @@ def test_a_gguf_is_primed_and_teaches(blank: Project, tmp_path: Path) -> None:
     card = project.read("results/g1/curriculum.json")
     assert card["items"] >= 1 and "malformed" not in card["dropped"]
     assert project.read("results/g1/plan.json")["recipe"]["settings"]["dtype"] == "bfloat16"
+
+
+def put_in_its_place(project: Project, folder: Path) -> None:
+    """The small model where config/small.yaml has the real one."""
+    model = save_model(
+        folder / "model", "llama", settings={"tie_word_embeddings": True, "max_position_embeddings": 2048}
+    )
+    path = project.root / yaml.safe_load((project.root / "config/small.yaml").read_text())["founder"]["path"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pack(model, path, GGMLQuantizationType.Q8_0, architecture="llama")
 
 
 def edit(project: Project, path: str, **changes: object) -> None:

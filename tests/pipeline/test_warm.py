@@ -1,13 +1,22 @@
 """A stage in the warm process is the stage of the checkout, and ends as it would on its own."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.pipeline.conftest import QUIET, Project
+from tests.pipeline.conftest import QUIET, REPOSITORY, Project
 
 TELLS = """
-import os, sys
+import atexit, os, sys, threading, time
 print("torch" in sys.modules, os.getcwd(), sys.argv[1:], os.environ["SAID"], flush=True)
-os.kill(os.getpid(), 9) if "killed" in sys.argv else sys.exit(3)
+if "killed" in sys.argv:
+    os.kill(os.getpid(), 9)
+if "raised" in sys.argv:
+    raise ValueError("of all things")
+if "late" in sys.argv:
+    atexit.register(print, "at its end")
+    threading.Thread(target=lambda: (time.sleep(0.1), print("and its threads'"))).start()
+sys.exit("in words" if "late" in sys.argv else 3)
 """
 
 
@@ -28,8 +37,19 @@ def told(project: Project, *arguments: str, **changes: str) -> tuple[int, str]:
 def test_it_runs_the_checkouts_code_where_it_was_asked_to(project: Project) -> None:
     assert told(project, "a", "b c") == (3, f"True {project.root} ['a', 'b c'] so\n")
     assert told(project, "killed")[0] == -9
+    code, said = told(project, "late")
+    assert (code, said.splitlines()[1:]) == (1, ["in words", "and its threads'", "at its end"])
+    code, said = told(project, "raised")
+    assert code == 1 and said.endswith("ValueError: of all things\n") and said.startswith("True")
 
 
 @pytest.mark.parametrize("changed", ["HF_HUB_OFFLINE", "TRANSFORMERS_VERBOSITY"])
 def test_what_the_libraries_read_at_import_is_not_another_commands(project: Project, changed: str) -> None:
     assert told(project, **{changed: "0"}) == (3, f"False {project.root} [] so\n")
+
+
+def test_commands_are_of_this_checkout(project: Project) -> None:
+    """Also where its .venv is a link to another checkout's."""
+    names = ("lamarck", "snakemake_executor_plugin_runpod")
+    places = [project.run("python", "-P", "-c", f"import {name}; print({name}.__file__)").stdout for name in names]
+    assert [Path(place).is_relative_to(REPOSITORY) for place in places] == [True, True]

@@ -1,4 +1,4 @@
-"""Stages and Snakemake with their imports done already: a process that has imported the libraries, and forks for each.
+"""Stages and programs with their imports done already: a process that has imported the libraries, and forks for each.
 
 The libraries take most of a command's time at the size of the tests. The project's own code is not among what is
 imported here: each command imports it from its checkout, after the fork, and runs as `python -m` or its script would.
@@ -8,6 +8,7 @@ starts a second process like this, with another.
     python -m tests.pipeline.warm SOCKET LIBRARY...
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -24,13 +25,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-# module, or module:attribute where transformers imports a model's code only when it is asked for.
+# module, or module:attribute where the code behind it is imported only when it is asked for.
 OF_STAGES = (
-    *("datasets", "peft", "pydantic", "sacrebleu", "safetensors.torch", "scipy.stats"),
+    *("datasets", "peft", "pydantic:BaseModel", "pydantic:TypeAdapter", "rensa", "rich.console", "rich.table"),
+    *("sacrebleu", "safetensors.torch", "scipy.stats"),
     *("lm_eval.api.model", "lm_eval.evaluator", "transformers:AutoModelForCausalLM", "transformers:DynamicCache"),
     *("transformers:LlamaForCausalLM", "transformers:PreTrainedTokenizerFast"),
 )
-OF_SNAKEMAKE = ("pydantic", "snakemake.cli")
+# Snakemake's, and those of `lamarck` and of what rules import.
+OF_PROGRAMS = (
+    *("jinja2", "pydantic:BaseModel", "pydantic:TypeAdapter", "rich.console", "rich.table", "typer.main"),
+    *("smart_open", "snakemake.cli", "snakemake.report.html_reporter", "yte"),
+)
+OF_DVC = ("dvc.cli.parser", "dvc.repo", "networkx", "ruamel.yaml")
 # They read these when they are imported: a command with other values runs on its own.
 READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "OMP_", "PYTHON")
 
@@ -123,15 +130,36 @@ def _run(command: dict, environment: dict[str, str], files: list[int], connectio
     os.chdir(command["directory"])
     os.environ.clear()
     os.environ.update(environment)
+    code = _code_of(command)
+    # As Python ends, but for the libraries: to take them apart touches all the memory that the forks share.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _code_of(command: dict) -> int:
+    """Run the command; its exit code. A KeyboardInterrupt ends this process, as it would end that one."""
     program, *arguments = command["arguments"]
-    if program == "-m":
-        module, *_ = sys.argv = arguments
-        sys.path[0] = command["directory"]
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-    else:
-        sys.argv = [program, *arguments]
-        sys.path[0] = str(Path(program).parent)
-        runpy.run_path(program, run_name="__main__")
+    try:
+        if program == "-m":
+            module, *_ = sys.argv = arguments
+            sys.path[0] = command["directory"]
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = [program, *arguments]
+            sys.path[0] = str(Path(program).parent)
+            runpy.run_path(program, run_name="__main__")
+    except SystemExit as error:
+        if isinstance(error.code, int | None):
+            return error.code or 0
+        print(error.code, file=sys.stderr)
+        return 1
+    except Exception:
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        return 1
+    return 0
 
 
 def _end_with(connection: socket.socket) -> None:

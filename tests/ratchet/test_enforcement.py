@@ -147,9 +147,9 @@ def test_a_candidate_s_attacks_are_caught_and_nothing_is_kept(project: Path) -> 
 def test_the_clock_is_outside_the_room(project: Path) -> None:
     """A candidate that ends whoever would end it early gains no time."""
     killing = "import signal, time\nos.kill(os.getppid(), signal.SIGSTOP)\nos.kill(os.getppid(), 9)\ntime.sleep(600)\n"
-    wall = {"kind": "wall_seconds", "amount": 1, "startup_seconds": 1}
+    wall = {"kind": "wall_seconds", "amount": 4, "startup_seconds": 1}
     slow = subject(
-        project, agent=edits(("sleep", HERE, "import time; time.sleep(5)\n"), ("kill", HERE, killing)), budget=wall
+        project, agent=edits(("sleep", HERE, "import time; time.sleep(60)\n"), ("kill", HERE, killing)), budget=wall
     )
     run(slow)
     sleeping, kills = found(slow)[1:]
@@ -259,7 +259,7 @@ def test_only_the_bytes_of_the_mutable_file_leave_the_agent_s_directory(
     ],
 )
 def test_an_agent_that_hands_in_no_experiment_costs_a_row_and_nothing_else(project: Path, deed: str, why: str) -> None:
-    row = one(project, deed, minutes=0.02 if "600" in deed else 1.0, mends=0)
+    row = one(project, deed, minutes=0.02 if deed.startswith("time") else 1.0, mends=0)
     assert row.status in ("discard", "crash")
     assert why in row.why
     assert git(project, "branch", "--list").split() == ["*", "main"]

@@ -22,6 +22,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from tests.environment import DEFAULT_ENVIRONMENT
+
 SSHD = "/usr/sbin/sshd"
 # What RunPod's own images do: sshd, with a host key made on the first start and the key in PUBLIC_KEY let in.
 START = """#!/bin/bash
@@ -30,7 +32,8 @@ echo "$PUBLIC_KEY" > ~/.ssh/authorized_keys
 chmod 700 ~ ~/.ssh
 [ -f /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
 exec @SSHD -D -e -f /dev/null -p "$SSHD_PORT" -o ListenAddress=127.0.0.1 -o UsePAM=no -o PidFile=none \\
-  -o HostKey=/etc/ssh/ssh_host_ed25519_key -o SetEnv="\\"PATH=$PATH\\"" -o MaxStartups=100 -o MaxSessions=100
+  -o HostKey=/etc/ssh/ssh_host_ed25519_key -o SetEnv="\\"PATH=$PATH\\" PYTHONPATH=/opt/default" \\
+  -o MaxStartups=100 -o MaxSessions=100
 """.replace("@SSHD", SSHD)
 # A process started with --die-with-parent dies with the *thread* that started it: one that lives as long as the tests.
 _starter = ThreadPoolExecutor(max_workers=1)
@@ -57,7 +60,8 @@ EPERM, ENOSYS = 1, 38
 
 
 class Container:
-    """`gpus`: lines of nvidia-smi, whose driver has CUDA `cuda`. Without `sandboxes` nothing in it makes namespaces."""
+    """`gpus`: lines of nvidia-smi, whose driver has CUDA `cuda`. Without `sandboxes` nothing in it makes namespaces,
+    without `services` its image's own, sshd among them, do not start."""
 
     def __init__(
         self,
@@ -67,6 +71,7 @@ class Container:
         gpus: Sequence[str] = (),
         cuda: str = "13.0",
         sandboxes: bool = True,
+        services: bool = True,
     ) -> None:
         self.directory = directory
         self._sandboxes = sandboxes
@@ -76,7 +81,7 @@ class Container:
         self._environment = environment
         for name in ("etc-ssh", "home", "workspace"):
             (directory / name).mkdir(parents=True)
-        (directory / "start.sh").write_text(START)
+        (directory / "start.sh").write_text(START if services else "#!/bin/sh\nexit 1\n")
         (directory / "start.sh").chmod(0o755)
         lines = shlex.quote("\n".join(gpus))
         smi = f'#!/bin/sh\n[ $# = 0 ] && echo "| CUDA Version: {cuda} |" || echo {lines}\n'
@@ -127,6 +132,7 @@ class Container:
         command += ["--bind", str(self.directory / "workspace"), "/workspace"]
         command += ["--ro-bind", str(self.directory / "start.sh"), "/start.sh"]
         command += ["--ro-bind", str(self.directory / "nvidia-smi"), "/opt/nvidia/nvidia-smi"]
+        command += ["--ro-bind", str(DEFAULT_ENVIRONMENT), "/opt/default"]
         # The interpreters and their packages: what an image would hold.
         vllm = str(Path(".venv-vllm").resolve())
         for prefix in {sys.base_prefix, sys.prefix, vllm} - {"/usr"}:

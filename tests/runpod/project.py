@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from tests.environment import in_default_environment
+from tests.pipeline.warm import OF_PROGRAMS, start_warm
 from tests.runpod.container import descendants
 
 T = TypeVar("T")
@@ -107,11 +110,11 @@ class Small:
         snakemake = str(Path(sys.executable).parent / "snakemake")
         return [snakemake, "--executor", "runpod", "--jobs", "2", *arguments]
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         run = subprocess.Popen(
             self.command(*arguments),
             cwd=self.root,
-            env=dict(os.environ),
+            env=in_default_environment() | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -122,10 +125,16 @@ class Small:
 
     def run(self, *arguments: str, fails: bool = False) -> str:
         """Both streams of a run that ends well, or with `fails`, one that does not."""
-        process = self.start(*arguments)
+        process = self.start(*arguments, TESTS_WARM_PROGRAMS=warm_snakemake())
         output, _ = process.communicate(timeout=600)
         assert bool(process.returncode) == fails, output
         return output
+
+
+@cache
+def warm_snakemake() -> str:
+    """Where Snakemake's imports are done already. No signal gets there: a run that is sent one goes without."""
+    return start_warm(in_default_environment(), OF_PROGRAMS)
 
 
 def wait_until(condition: Callable[[], T], seconds: float = 300.0) -> T:

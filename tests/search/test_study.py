@@ -31,7 +31,7 @@ STUDY: dict[str, Any] = {
         "by child": {"chosen_by": "child", "rounds": 1, "candidates": 10, "keep": {1: 4}},
         "by grandchild": {"rounds": 1, "candidates": 5, "keep": {1: 1}},
     },
-    "exam": "config/suites/tiny-exam-v1",
+    "exam": "config/suites/tiny-exam-v2",
     "repeats": [{"seeds": [n, n + 1], "fresh_seeds": [n + 50, n + 51]} for n in (1, 3)],
 }
 

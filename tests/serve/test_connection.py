@@ -63,10 +63,10 @@ def test_who_waits_for_an_answer_is_not(monkeypatch: pytest.MonkeyPatch) -> None
 
     async def late(request: Request) -> Response:
         await request.body()
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(3)
         return PlainTextResponse("late")
 
-    monkeypatch.setattr(connection, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "REQUEST_SECONDS", 2)
     with serving(Starlette(routes=[Route("/", late, methods=["POST"])])) as url:
         asked = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
         assert sent(int(url.rpartition(":")[2]), asked).endswith(b"late")
@@ -80,13 +80,13 @@ def test_a_request_with_two_lengths_is_the_last_of_its_connection(port: int) -> 
 
 def test_so_it_is_before_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our check stands in vLLM's process, whose protocol is not ours."""
-    monkeypatch.setattr(vllm_server, "REQUEST_SECONDS", 0.3)
     monkeypatch.setattr(Door, "name", "g0", raising=False)
     monkeypatch.setattr(Door, "hosts", ["127.0.0.1"], raising=False)
     monkeypatch.setattr(Door, "key", None, raising=False)
     with serving(Door(Starlette()), plain=True) as url:
         port = int(url.rpartition(":")[2])
         answer = sent(port, TWO_LENGTHS)
+        monkeypatch.setattr(vllm_server, "REQUEST_SECONDS", 0.3)
         late = sent(port, HALVES["half a body"])
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1") == 1

@@ -1,10 +1,10 @@
 """A signal while something is imported that must not be interrupted."""
 
+import select
 import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 
@@ -46,13 +46,14 @@ def test_the_import_of_torch_survives_it() -> None:
             print("begins", flush=True)
             import torch
             print("imported", flush=True)
+            input()
     """
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(program)], stdin=-1, stdout=-1, stderr=-1, text=True
     )
     assert process.stdout is not None and process.stdout.readline() == "begins\n"
-    while process.poll() is None:
+    # None is sent once it may end: a second one could come while it says why it ends.
+    while not select.select([process.stdout], [], [], 0.05)[0]:
         process.send_signal(signal.SIGINT)
-        time.sleep(0.05)
-    said, trace = process.communicate()
+    said, trace = process.communicate("\n")
     assert said == "imported\n" and trace.endswith("KeyboardInterrupt\n"), trace

@@ -1,6 +1,5 @@
 """`lamarck serve` and `lamarck chat`: what may be served, where, and how it ends."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from lamarck.lineage.digest import change_digest, generation_digest, training_di
 from lamarck.lineage.generation import TRAINING_RECORD, WEIGHTS_RECORD, Generation
 from lamarck.lineage.records import make_record
 from lamarck.serve.model import servable
+from tests.environment import in_default_environment
 from tests.gate.conftest import planned  # noqa: F401  a directory in which g1 waits for an answer
 from tests.gate.project import G1, ROOT, edit_approval, flip_last_byte, say_yes
 from tests.serving import said_url
@@ -119,7 +119,7 @@ def lamarck(root: Path, *arguments: str, **options: object) -> subprocess.Popen[
     return subprocess.Popen(
         [sys.executable, "-c", "from lamarck.cli import main; main()", *arguments],
         cwd=root,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        env=in_default_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -72,8 +72,8 @@ def written(tmp_path: Path, old: str = "", new: str = "") -> str:
     return str(path)
 
 
-def opened(tmp_path: Path, old: str = "", new: str = "", seconds: float = 60) -> OwnSkill:
-    skill = OwnSkill("spelling", written(tmp_path, old, new), seconds)
+def opened(tmp_path: Path, old: str = "", new: str = "") -> OwnSkill:
+    skill = OwnSkill("spelling", written(tmp_path, old, new), seconds=60)
     skill.check((3,))
     return skill
 
@@ -107,7 +107,8 @@ def test_what_it_raises_refuses_the_text(tmp_path: Path) -> None:
 
 
 def test_one_that_hangs_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
-    skill = opened(tmp_path, WORD, f"{WORD}\n        if 'wait' in prompt: time.sleep(600)", seconds=1)
+    skill = opened(tmp_path, WORD, f"{WORD}\n        if 'wait' in prompt: time.sleep(600)")
+    skill._worker._seconds = 1  # only now: whatever it was asked before may take its time
     with pytest.raises(LamarckError, match=r"did not answer within 1 s \(verify\)"):
         skill.verify(Problem("Spell wait backwards.", "tiaw"))
     assert skill._worker._process.poll() is not None, "no process is left behind"

@@ -272,6 +272,7 @@ def test_a_head_that_is_scaled_is_refused() -> None:
     """Its loss would be another than the model's own."""
 
     def granite(scale: float) -> GraniteForCausalLM:
+        torch.manual_seed(0)
         model = GraniteForCausalLM(GraniteConfig(**SHAPE, logits_scaling=scale))
         torch.nn.init.normal_(model.get_output_embeddings().weight)  # opinions, as of a model that has learned
         return model

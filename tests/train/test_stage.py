@@ -26,12 +26,13 @@ from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import change_digest, short, training_digest
 from lamarck.train.__main__ import own_parent_change
 from lamarck.train.chain import read_chain
+from tests.environment import in_default_environment
 from tests.train.checkout import G1, lay_out
 
-ROOT = Path(__file__).parents[2]
 CONFIG = Path("config/default.yaml")
 CHECKPOINT = G1.directory / "checkpoint"
-RECIPE = {"steps": 20, "batch_size": 8, "checkpoint_every": 4, "dropout": 0.1}
+STEPS = 20  # of 8 examples: eight times over the 20 items
+RECIPE = {"steps": None, "epochs": 8, "batch_size": 8, "checkpoint_every": 4, "dropout": 0.1}
 COMMAND = (
     *(sys.executable, "-m", "lamarck.train", "--config", str(CONFIG), "--generation", "g1"),
     *("--plan", str(G1.plan), "--approval", str(G1.approval), "--weights", str(G1.weights)),
@@ -70,13 +71,13 @@ def approved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path
     values["recipe"] |= RECIPE
     CONFIG.write_text(yaml.safe_dump(values))
     plan = build_plan(load_config(CONFIG), G1, PlanInputs(G1.weights, None, G1.curriculum, None, None))
-    assert plan.cost.machine.count == 2
+    assert (plan.cost.machine.count, plan.cost.steps) == (2, STEPS)
     write_json(G1.plan, plan.model_dump(mode="json"))
     approve(G1, short(plan_digest(plan)), Approver(name="A Tester", contact="tester@example.org"))
 
 
 def start(command: Sequence[str] = COMMAND) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TRANSFORMERS_VERBOSITY": "error"}
+    environment = in_default_environment() | {"TRANSFORMERS_VERBOSITY": "error"}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -111,7 +112,7 @@ def test_a_process_that_is_killed_ends_the_run_and_the_next_goes_on(approved: No
     checkpoint = read_chain(CHECKPOINT)
     assert checkpoint
     before = checkpoint.notes["progress"]
-    assert 0 < before["step"] < RECIPE["steps"]
+    assert 0 < before["step"] < STEPS
     command = start()
     said, failed = command.communicate()
     assert command.returncode == 0, failed
@@ -120,13 +121,15 @@ def test_a_process_that_is_killed_ends_the_run_and_the_next_goes_on(approved: No
     training = read_json(G1.change / "training.json")
     assert training["record"]["device"] == "2 x cpu"
     assert training["log"][: len(before["log"])] == before["log"]
-    assert [row["step"] for row in training["log"]] == list(range(20))
+    assert [row["step"] for row in training["log"]] == list(range(STEPS))
+    assert (training["recipe"]["steps"], training["recipe"]["epochs"]) == (STEPS, 8)
     used = training["budget"]["used_device_seconds"]
     assert training["record"]["device_seconds"] == used > before["device_seconds"]
     # Its speed is that of its own steps: what the kill lost is in neither.
     assert training["tokens_per_second"] > 2 * training["tokens"] / used
     assert (training["record"]["resumed"], training["budget"]["attempts"]) == (1, 2)
-    assert journal_of("g1", plan_digest(read_plan(G1.plan))).spent() == pytest.approx(used, abs=1)
+    # The last checkpoint's writing comes to it, however long that takes.
+    assert journal_of("g1", plan_digest(read_plan(G1.plan))).spent() >= used - 0.1
     assert not CHECKPOINT.exists()
     assert json.loads((G1.change / "adapter_config.json").read_text())["base_model_name_or_path"] == str(G1.weights)
 

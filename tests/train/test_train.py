@@ -1,8 +1,6 @@
 """Training: only answers are learned, examples do not leak, adapters are inherited exactly, runs resume exactly."""
 
-import signal
-import subprocess
-import sys
+import multiprocessing
 import time
 from itertools import islice
 from pathlib import Path
@@ -182,32 +180,30 @@ def test_nf4_trains_here(weights: Path, items: list[Item], tmp_path: Path) -> No
     assert (tmp_path / "adapter_model.safetensors").exists()
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from tests.train.test_train import *
-made = [Item.model_validate_json(line) for line in Path(sys.argv[2]).read_text().splitlines()]
-run(Path(sys.argv[1]), made, Path(sys.argv[3]), recipe(steps=60, checkpoint_every=3, dropout=0.1))
-"""
+def many_steps(weights: Path, items: list[Item], output: Path) -> None:
+    run(weights, items, output, recipe(steps=60, checkpoint_every=3, dropout=0.1))
+
+
+@pytest.fixture(scope="module")
+def whole(weights: Path, items: list[Item], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("whole")
+    many_steps(weights, items, output)
+    return output
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.25])
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(
-    weights: Path, items: list[Item], tmp_path: Path, delay: float
+    weights: Path, items: list[Item], whole: Path, tmp_path: Path, delay: float
 ) -> None:
-    data = tmp_path / "items.jsonl"
-    data.write_text("".join(item.model_dump_json() + "\n" for item in items))
-    command = [sys.executable, "-c", KILLED, str(weights), str(data)]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    root = Path(__file__).parents[2]
-    subprocess.run([*command, str(whole)], check=True, cwd=root)
-    process = subprocess.Popen([*command, str(killed)], cwd=root)
+    killed = tmp_path / "killed"
+    process = multiprocessing.get_context("fork").Process(target=many_steps, args=(weights, items, killed))
+    process.start()
     while not any((killed / "checkpoint").glob("[0-9]*.safetensors")):
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.005)
     time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    subprocess.run([*command, str(killed)], check=True, cwd=root)
+    process.kill()
+    process.join()
+    many_steps(weights, items, killed)
     name = "adapter_model.safetensors"
     assert (killed / name).read_bytes() == (whole / name).read_bytes()

@@ -29,7 +29,7 @@ from lamarck.skills import get_skill
 from lamarck.suites.suite import Suite, load_suite
 
 ROOT = Path(__file__).parents[3]
-SUITE = Path("config/suites/tiny-v2")
+SUITE = Path("config/suites/tiny-v3")
 SKILLS = {"json_mode": 4, "list_ops": 4, "arithmetic": 4}
 LLAMA = {
     "model_type": "llama",
