@@ -1,6 +1,7 @@
 """What a night works on, and the plan of it that a human is asked about."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lamarck.lineage.digest import suite_digest
 from lamarck.ratchet.file import Ratchet, RatchetFile, agent_of
 from lamarck.ratchet.night_files import NightFiles, machine
 from lamarck.ratchet.subject import Repository, repository_of
+from lamarck.run_lock import holding
 
 PROGRAM = "program.md"
 
@@ -116,10 +118,11 @@ def digests_of(contents: Mapping[str, bytes]) -> dict[str, str]:
     return {name: digest_bytes(content) for name, content in contents.items()}
 
 
-def place_of(ratchet: Ratchet, subject: Subject) -> str:
-    """Which files these are, whoever names them."""
-    root = subject.repository.root.resolve()
-    return digest_value([f"{root}/{subject.repository.prefix}{name}" for name in ratchet.file.mutable_files])[:32]
+def working_on(ratchet: Ratchet, subject: Subject) -> AbstractContextManager[None]:
+    """Nobody else runs experiments of these files meanwhile, from whatever directory. Errors: as `take_lock`."""
+    place = digest_value([f"{subject.repository.prefix}{name}" for name in ratchet.file.mutable_files])[:32]
+    lock = subject.repository.directory / f"lamarck-ratchet-{place}.lock"
+    return holding(lock, f"another ratchet is working on {ratchet.directory}")
 
 
 def check_same(files: NightFiles, plan: RatchetPlan) -> None:

@@ -26,11 +26,10 @@ from lamarck.ratchet.laboratory import laboratory_of
 from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night import DecidedLine, Mend, NextExperiment, Night, Propose, Proposed, Ran, Stop
 from lamarck.ratchet.night_files import NightFiles, machine, mark
-from lamarck.ratchet.plan import Subject, check_same, make_plan, place_of, read_subject
+from lamarck.ratchet.plan import Subject, check_same, make_plan, read_subject, working_on
 from lamarck.ratchet.rows import intervals_tsv, near_misses, plain, results_tsv
 from lamarck.ratchet.session import Session
 from lamarck.ratchet.verdict import estimate, interval
-from lamarck.run_lock import holding
 
 MOST_FAILURES = 10  # of an agent in a row: then something else is wrong
 
@@ -61,9 +60,7 @@ def run_night(
     it as cleanly as anything else.
     """
     subject = read_subject(ratchet, files)
-    # Beside the subject, not here: a night that was begun from another directory is one too many as well.
-    lock = subject.repository.directory / f"lamarck-ratchet-{place_of(ratchet, subject)}.lock"
-    with holding(lock, f"another ratchet is working on {ratchet.directory}"):
+    with working_on(ratchet, subject):
         plan = make_plan(ratchet, files, subject)
         check_same(files, plan)
         branch = f"{ratchet.file.branch_prefix}/{files.tag}"

@@ -16,6 +16,7 @@ from lamarck.ratchet.agents.command import redacted
 from lamarck.ratchet.check import holds_passage
 from lamarck.ratchet.file import ExperimentBudget, load_ratchet
 from lamarck.ratchet.night_files import NightFiles
+from lamarck.ratchet.promotion import promote
 from lamarck.ratchet.room import Said, _failure_of
 from lamarck.ratchet.rows import Row
 from tests.ratchet.subjects import SCORED, SECRET, edits, found, git, ratchet, results, run, subject
@@ -355,6 +356,8 @@ def test_two_ratchets_on_one_subject_are_one_too_many(
     with pytest.raises(LamarckError, match="another ratchet is working on"):
         run(other)
     assert not NightFiles("other", "night").plan.exists()
+    with pytest.raises(LamarckError, match="another ratchet is working on"):
+        promote(NightFiles("toy", "night"), print)
     # Whose results would lie elsewhere is another one as well.
     elsewhere = project / "logs"
     elsewhere.mkdir()

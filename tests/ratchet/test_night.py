@@ -137,7 +137,9 @@ def test_ctrl_c_ends_a_session_cleanly_and_the_next_goes_on(
     assert run(made, until=Until(moment=0.0)) == "it is the time that it was to end"
 
 
-def test_the_ceiling_is_of_all_runs_together(project: Path, sandbox: Sandbox) -> None:
+def test_the_ceiling_is_of_all_runs_together(
+    project: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
     """An experiment may take two seconds and takes more than half of one, however fast the machine is: one fits."""
     slow = SCORED["train.py"].replace("# here", "import time\ntime.sleep(0.6)")
     made = subject(project, SCORED | {"train.py": slow}, agent=edits(WORSE, BETTER), device_seconds=2.5)
@@ -145,6 +147,11 @@ def test_the_ceiling_is_of_all_runs_together(project: Path, sandbox: Sandbox) ->
     assert run(made) == "the 2.5 device-seconds approved for the night are spent"
     assert [line.kind for line in read_ledger(NIGHT.ledger)] == ["run"]
     commands.status("toy", None, as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert (said["experiments"], said["kept"], said["device_seconds_at_most"]) == (0, [], 2.5)
+    assert said["device_seconds"] > 0.5 and said["risk_spent"] == 0
+    commands.status("toy", None, as_json=False)
+    assert "toy, night night: 0 of 100 experiments, approved" in capsys.readouterr().out
 
 
 def test_nothing_runs_and_no_agent_is_asked_without_a_human(project: Path) -> None:

@@ -229,7 +229,7 @@ def test_a_space_that_no_strategy_has_is_refused_before_anybody_is_asked(
 
 
 @pytest.mark.parametrize("name", ["ratchet.yaml", "quick.yaml"])
-def test_the_subject_that_ships_fits_its_space(name: str) -> None:
+def test_the_subject_that_ships_fits_its_space(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = load_ratchet(ROOT / SUBJECT / name)
     (mutable,) = shipped.file.mutable_files
     content = (ROOT / SUBJECT / mutable).read_bytes()
@@ -241,3 +241,12 @@ def test_the_subject_that_ships_fits_its_space(name: str) -> None:
         context = AgentContext(number, {mutable: content}, {}, "", "", "", (), "", "", ())
         Path("changed.yaml").write_bytes(Mutation(shipped.file.agent).propose(context).files[mutable])
         check_candidate(plan, "a strategy", load_strategy(Path("changed.yaml")), chain.base_of(shipped.file))
+
+    def stop(campaign: Campaign, *arguments: object) -> None:
+        raise CampaignStopped(f"{campaign.name} would begin")
+
+    # Its lineages can be described: a campaign takes what the file changes.
+    monkeypatch.setattr(chain, "raise_campaign", stop)
+    seed = min(seeds_of(shipped.file))
+    outcome = ChainRoom(shipped.file, NIGHT).experiment({mutable: content}, seed, shipped.file.spending, {})
+    assert outcome.failure == f"{chain.campaign_name(shipped.file.name, NIGHT.tag, seed)} would begin"

@@ -1,5 +1,6 @@
 """What a search shows: the tree of its candidates, what each changed, figures with intervals, the winner in words."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from lamarck.campaign.t_interval import t_interval
 from lamarck.commands import search as command
 from lamarck.config.strategy import load_strategy
+from lamarck.errors import LamarckError
 from lamarck.search.report import as_markdown, described, drawn_sentence, report, tree, winner_words
 from lamarck.search.run import rounds
 from lamarck.search.study import trainings
@@ -60,6 +62,22 @@ def test_the_winner_is_told_in_words_and_the_page_says_the_budget(capsys: pytest
     assert page == as_markdown(search, found)
     for words in ("r1-c02: r1 +3.0", f"`size` is {found.winner_values['size']} instead of", "32 device-seconds of"):
         assert words in page and words in said.replace("\n", " ").replace("  ", " ")
+
+
+def test_status_says_how_far_every_round_is(capsys: pytest.CaptureFixture[str]) -> None:
+    search = load()
+    command.status(search, as_json=True)
+    assert json.loads(capsys.readouterr().out)["rounds"] == [
+        {"round": name, "candidates": 4, "state": "to come"} for name in ("r1", "random r1")
+    ]
+    play(search)
+    command.status(search, as_json=True)
+    states = {each["round"]: each["state"] for each in json.loads(capsys.readouterr().out)["rounds"]}
+    assert states == {"r1": "finished", "r2": "finished", "final": "finished", "random r1": "to come"}
+    command.status(search, as_json=False)
+    assert "breed: 2 rounds, then the winner on fresh founders" in capsys.readouterr().out
+    with pytest.raises(LamarckError, match=r"no search 'nothing' has run here .* `lamarck search run FILE`"):
+        command.named("nothing")
 
 
 def test_random_draws_at_equal_cost_are_run_beside_a_search_and_told_with_it() -> None:
