@@ -125,6 +125,6 @@ DESIGNS |= {
         "small-exam-v2": "small-exam-v1",
     }.items()
 }
-# Of records of three fields there are 27 forms, and one of them by heart answers six questions in a hundred: this student,
-# too, is asked four.
+# Of records of three fields there are 27 forms, and one of them by heart answers six questions in a hundred: this
+# student, too, is asked four.
 DESIGNS["tiny-exam-v2"] = replace(DESIGNS["tiny-exam-v2"], lessons=Lessons(writes=(1, 2, 3, 4), asks=(4,), items=200))
