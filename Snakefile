@@ -22,6 +22,7 @@ include: "rules/report.smk"
 localrules:
     all,
     plan,
+    settled_plan,
     member_plan,
     cross_plan,
     cross,

@@ -24,7 +24,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def exit_with_sentence(command: Callable[[], object]) -> None:
-    """Run `command`; print a LamarckError as `error: ...` on stderr and exit 1. Other exceptions keep their trace.
+    """Run `command`; print a LamarckError as `error: ...` on stderr and exit 1, and so what somebody else has closed to
+    whoever runs it. Other exceptions keep their trace.
 
     Whatever is printed from here on steers no terminal (output.py).
     """
@@ -33,4 +34,9 @@ def exit_with_sentence(command: Callable[[], object]) -> None:
         command()
     except LamarckError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename} is closed to you: ask whoever owns it for access", file=sys.stderr)
         sys.exit(1)

@@ -86,8 +86,18 @@ def file_digests(directory: Path, skip: Iterable[str] = ()) -> dict[str, str]:
     if not directory.is_dir():
         raise LamarckError(f"{directory} does not exist")
     skipped = {SNAKEMAKE_MARKER, *skip}
-    files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name not in skipped)
+    files = sorted(path for path in _below(directory) if path.is_file() and path.name not in skipped)
     return {path.relative_to(directory).as_posix(): cached_digest(path) for path in files}
+
+
+def _below(directory: Path) -> Iterator[Path]:
+    """All that is not a directory. Errors: OSError where one may not be read, which `rglob` would pass over."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for folder, _, names in os.walk(directory, onerror=refuse):
+        yield from (Path(folder, name) for name in names)
 
 
 def digest_directory(directory: Path, skip: Iterable[str] = ()) -> str:

@@ -5,6 +5,7 @@ import shlex
 import sys
 from argparse import ArgumentParser
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -32,6 +33,7 @@ from lamarck.gate.standing import (
 from lamarck.lineage.artifacts import (
     CAMPAIGN_RESULT,
     EXAM_FILES,
+    PLAN,
     arms,
     exam_kind,
     kind_of,
@@ -110,6 +112,9 @@ DRY_RUN = any(
     re.fullmatch(r"--dry-?run|-[pkFf]*n[pkFfq]*", word) for word in sys.argv[1:]
 )
 
+# A job elsewhere has its own inputs only, and decides nothing by them.
+SETTLED = set()
+
 # What to run next is said with the profile of this run.
 _options = ArgumentParser(add_help=False, allow_abbrev=False)
 _options.add_argument("--profile")
@@ -169,6 +174,12 @@ try:
         # Where only a human can go on, no rule runs and no hook speaks.
         STANDING = standing(CONF, MAIN, SUMMARY.stale)
         STALE = {artifact.name for artifact in ARTIFACTS if artifact.stale}
+        # Plans of the main lineage before which nothing is to be made: what they say, they say to the end of this run.
+        SETTLED = {
+            artifact.generation.number
+            for artifact in takewhile(lambda each: not each.stale, MAIN)
+            if artifact.kind is PLAN
+        }
         if CONF.publish and STANDING.state == "work" and not DRY_RUN:
             # A token that may not write is said now, not after hours of training.
             check_may_write(CONF.publish.repo, CONF.publish.public)
@@ -294,10 +305,10 @@ def gate_is_open(child):
     """Whether `child` may be trained. Waiting is no error; an approval that does not hold is."""
     if child.is_crossed:
         checkpoints.cross_plan.get(crossed=child.name)
-    elif child.number:
-        checkpoints.plan.get(prefix=child.prefix, n=child.number)
-    else:
+    elif not child.number:
         checkpoints.primer_plan.get(prefix=child.prefix)
+    elif child.lineage or child.number not in SETTLED:
+        checkpoints.plan.get(prefix=child.prefix, n=child.number)
     if workflow.is_main_process:
         TIMES.look_again(child.plan)
     gate = gate_state(child, child.plan, child.approval)

@@ -1,10 +1,6 @@
 # What a human is asked to approve. No rule writes approvals/: that file is the human's answer.
 
-PLAN = (
-    "python -m lamarck.gate --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
-    "--weights {input.weights:q} {params.change} --curriculum {input.curriculum:q} {params.previous} "
-    "{params.control} {params.control_change} --output {output.plan:q} --record {output.record:q} 2>&1 | tee {log:q}"
-)
+SETTLED_NUMBERS = "|".join(map(str, sorted(SETTLED))) or "none"
 
 
 checkpoint plan:
@@ -22,7 +18,7 @@ checkpoint plan:
     log:
         "logs/{prefix}g{n}/plan.log",
     wildcard_constraints:
-        prefix=r"(?!campaigns/)(?:[\w-]+/)*",
+        prefix=rf"(?!campaigns/|g(?:{SETTLED_NUMBERS})/)(?:[\w-]+/)*",
         n=CHILD,
     conda:
         "../envs/cpu.yaml"
@@ -33,32 +29,27 @@ checkpoint plan:
         control=option("control-curriculum", "control_curriculum"),
         control_change=option("control-parent-change", "control_change"),
     shell:
-        PLAN
+        "python -m lamarck.gate --config {input.config:q} --generation {wildcards.prefix}g{wildcards.n} "
+        "--weights {input.weights:q} {params.change} --curriculum {input.curriculum:q} {params.previous} "
+        "{params.control} {params.control_change} --output {output.plan:q} --record {output.record:q} 2>&1 | tee {log:q}"
 
 
-# A campaign's plans are no checkpoints: its approval names what may follow before any of them is there.
-rule member_plan:
-    input:
-        unpack(made_from("plan")),
-        config=CONFIG,
+# Snakemake builds each job again that hangs on a checkpoint's output: of 50 generations that was most of a dry run. What
+# is settled needs no checkpoint.
+use rule plan as settled_plan with:
+    wildcard_constraints:
+        prefix="(?:)",  # none: Snakemake takes an empty pattern for any
+        n=SETTLED_NUMBERS,
+
+
+# A campaign's plans are none, too: its approval names what may follow before any of them is there.
+use rule plan as member_plan with:
     output:
         record=made_by("plan")["record"],
         plan=made_by("plan")["plan"],
-    log:
-        "logs/{prefix}g{n}/plan.log",
     wildcard_constraints:
         prefix=r"campaigns/(?:[\w-]+/)+",
     priority: furthest_first("plan")
-    conda:
-        "../envs/cpu.yaml"
-    threads: 1
-    params:
-        change=option("parent-change", "change"),
-        previous=option("previous-plan", "previous_plan"),
-        control=option("control-curriculum", "control_curriculum"),
-        control_change=option("control-parent-change", "control_change"),
-    shell:
-        PLAN
 
 
 # Of a child of two parents, which has no curriculum.

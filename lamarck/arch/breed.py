@@ -27,7 +27,6 @@ class Descent(BaseModel):
     inherited: float  # share of the child's parameters that come from a parent
     loss_before: float  # of the (first) parent
     loss_after: float  # of the child
-    stopped: str | None = None  # why its training ended; None: it has not
 
 
 @dataclass(frozen=True)

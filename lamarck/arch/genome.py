@@ -129,6 +129,12 @@ class Data(Section):
     batch_size: int = Field(8, ge=1)
 
 
+Objective = Literal[
+    "bits_per_byte", "passkey", "recall", "throughput", "memory", "parameters", "tokens_to_target",
+    "time_to_target", "novelty", "instability",
+]  # fmt: skip
+
+
 class Evolution(Section):
     population: int = Field(8, ge=1)
     rung1_tokens: int = Field(16384, ge=1)
@@ -137,13 +143,7 @@ class Evolution(Section):
     crossover_prob: float = Field(0.2, ge=0, le=1)
     mutation_steps: int = Field(1, ge=1)
     parent_selection: Literal["weighted", "pareto_uniform", "lexicase", "map_elites"] = "weighted"
-    pareto_objectives: tuple[
-        Literal[
-            "bits_per_byte", "passkey", "recall", "throughput", "memory", "parameters", "tokens_to_target",
-            "time_to_target", "novelty", "instability",
-        ],
-        ...,
-    ] = Field(("bits_per_byte", "throughput", "memory"), min_length=1)  # fmt: skip
+    pareto_objectives: tuple[Objective, ...] = Field(("bits_per_byte", "throughput", "memory"), min_length=1)
     archive_max_elites: int = Field(0, ge=0)
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from lamarck.config import EvolvedFounder, Founder, GgufFounder, HubFounder, LocalFounder, MergeFounder
+from lamarck.config.founder import EvolvedFounder, Founder, GgufFounder, HubFounder, LocalFounder, MergeFounder
 from lamarck.config.section import Section, load_section
 from lamarck.config.tiny import TinyFounder
 from lamarck.errors import LamarckError

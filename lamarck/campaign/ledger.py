@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from lamarck.campaign.behaviour import Behaviour, behaviour_of
 from lamarck.campaign.members import Campaign
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, read_jsonl, write_jsonl
@@ -27,7 +28,8 @@ class Finished(BaseModel):
     `device_seconds` are those of all trainings of its line, `cut_short` the sentences about those that their ceiling
     ended; `proxy` is its parent's score, where the campaign asks for it. `wall_seconds` passed for each of those that
     were raised with it, founders and the starts of programs included: what is still to come takes about as long.
-    `bits_per_byte` and `optimizer_bytes` are what its evaluation and its own training say, where they do."""
+    `bits_per_byte` and `optimizer_bytes` are what its evaluation and its own training say, where they do; `behaviour`
+    and `others`, in points, what `behaviour_of` says, where the campaign asks for it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,6 +44,8 @@ class Finished(BaseModel):
     wall_seconds: FiniteFloat | None = None
     bits_per_byte: FiniteFloat | None = Field(None, exclude_if=lambda value: value is None)
     optimizer_bytes: int | None = Field(None, exclude_if=lambda value: value is None)
+    behaviour: FiniteFloat | None = Field(None, exclude_if=lambda value: value is None)
+    others: FiniteFloat | None = Field(None, exclude_if=lambda value: value is None)
     cut_short: tuple[str, ...]
     machine: str
     commit: str | None
@@ -107,6 +111,7 @@ def _finished(campaign: Campaign, arm: str, seed: int) -> Finished:
     if scores.score is None:
         raise LamarckError(f"{path} is partial: errors are not scores, and are never compared")
     proxy = campaign.proxy_of(arm, seed)
+    shown = _behaviour(campaign, arm, seed, path)
     return _row(
         campaign,
         arm,
@@ -116,6 +121,8 @@ def _finished(campaign: Campaign, arm: str, seed: int) -> Finished:
         scores=digest_file(path),
         bits_per_byte=scores.bits_per_byte,
         optimizer_bytes=_optimizer_bytes(generation),
+        behaviour=shown.held if shown else None,
+        others=shown.others if shown else None,
         device_seconds=_trained_seconds(generation),
         cut_short=tuple(cut_short_among(generation.ancestors)),
     )
@@ -130,6 +137,8 @@ def _row(
     proxy: float | None = None,
     bits_per_byte: float | None = None,
     optimizer_bytes: int | None = None,
+    behaviour: float | None = None,
+    others: float | None = None,
     device_seconds: float = 0.0,
     cut_short: tuple[str, ...] = (),
 ) -> Finished:
@@ -143,12 +152,22 @@ def _row(
         scores=scores,
         bits_per_byte=bits_per_byte,
         optimizer_bytes=optimizer_bytes,
+        behaviour=behaviour,
+        others=others,
         device_seconds=device_seconds,
         cut_short=cut_short,
         machine=processor(),
         commit=code_state().commit,
         date=datetime.datetime.now(datetime.UTC).date(),
     )
+
+
+def _behaviour(campaign: Campaign, arm: str, seed: int, scores: Path) -> Behaviour | None:
+    name = campaign.file.behaviour
+    if name is None:
+        return None
+    samples = campaign.scores_kind().paths(campaign.read_off(arm, seed))["samples"]
+    return behaviour_of(name, campaign.lineages[arm, seed].strategy, scores, samples)
 
 
 def _trained_seconds(generation: Generation) -> float:

@@ -21,7 +21,7 @@ from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError, nearest
 from lamarck.files import digest_bytes, digest_value, read_regular
 from lamarck.lineage.artifacts import SCORES, exam_kind
-from lamarck.lineage.configured import merged
+from lamarck.lineage.configured import merged, with_changes
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, CampaignStep, Generation, parse_generation
 from lamarck.lineage.inputs import LEDGER, primer_of
@@ -29,7 +29,7 @@ from lamarck.lineage.kind import Kind
 from lamarck.suites.suite import check_is_exam
 
 CHANGEABLE = {"recipe", "control", "generations", "budget"}
-OF_ALL = {"founder", "suite", "exams"}  # of all arms alike
+OF_ALL = {"founder", "suite", "exams", "strategy"}  # of all arms alike
 
 
 class ArmsCross(Section):
@@ -61,7 +61,7 @@ class CampaignFile(Section):
     description: str
     configfile: str = Field(description="The configuration that the arms change.")
     config: dict[str, Any] = Field(
-        {}, description="Keys of it that differ for every arm: as an arm's, or founder, suite, exams."
+        {}, description="Keys of it that differ for every arm: as an arm's, or founder, suite, exams, strategy."
     )
     seeds: tuple[int, ...] = Field(min_length=1)
     arms: tuple[Arm, ...] = Field(min_length=1, description="The first is what the others are compared with.")
@@ -78,6 +78,11 @@ class CampaignFile(Section):
     )
     costs: bool = Field(
         False, description="Also a table of bits per byte, the optimizer's memory and the seconds of training."
+    )
+    behaviour: str | None = Field(
+        None,
+        description="A skill of every arm's strategy: also a table of how often problems of the suite, which come "
+        "without a context, are answered as it asks, and how the others are answered.",
     )
     search: str | None = Field(
         None,
@@ -239,6 +244,11 @@ def load_campaign(path: Path) -> Campaign:
         for seed in file.seeds:
             own_id = f"{CAMPAIGNS}/{path.stem}/{ids[arm.name]}/s{seed}"
             own = _lineage(base, strategy, arm, seed, own_id, suite, f"{path}: arm {arm.name!r}")
+            if file.behaviour and file.behaviour not in own.strategy.skills:
+                raise LamarckError(
+                    f"{path}: arm {arm.name!r}: its strategy has no skill {file.behaviour!r}: name a `behaviour` that "
+                    "all arms have"
+                )
             if arm.cross:
                 own = _crossed(
                     file, arm, own, {name: lineages.get((name, seed)) for name in arm.cross.parents}, str(path)
@@ -283,7 +293,7 @@ def _base(file: CampaignFile, source: str) -> Config:
             raise LamarckError(f"{source}: an exam chooses nothing: leave `exam` out, or `race`, `keep` and `proxies`")
         check_is_exam(Path(file.exam), source)
         changes = {**changes, "exams": [file.exam]}
-    return check_section(merged(base.model_dump(mode="json"), changes), Config, source) if changes else base
+    return with_changes(base, changes, source)
 
 
 def _refuse_others(changes: Mapping[str, Any], changeable: set[str], source: str) -> None:

@@ -15,6 +15,13 @@ from lamarck.campaign.race import race_of
 from lamarck.campaign.racing import verdicts
 from lamarck.campaign.t_interval import CONFIDENCE, t_interval
 
+# Of a behaviour: field of a ledger's row -> what it is called, and its digits.
+_KEPT = {
+    "behaviour": ("answered as asked, %", ".1f"),
+    "others": ("other problems, score", ".1f"),
+    "bits_per_byte": ("bits per byte", ".3f"),
+}
+
 
 class ArmRow(NamedTuple):
     """One arm; differences are paired by seed, over the seeds that both arms have, in points of 0..100."""
@@ -122,6 +129,8 @@ def as_markdown(campaign: Campaign) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     if campaign.file.costs:
         lines += ["", *_costs(campaign)]
+    if campaign.file.behaviour:
+        lines += ["", *_behaviour(campaign)]
     if flags := as_sentences(found):
         lines += ["", *(f"- {sentence}" for sentence in flags)]
     return "\n".join(lines) + "\n"
@@ -148,6 +157,41 @@ def _costs(campaign: Campaign) -> list[str]:
             _average([row.device_seconds for row in own.values()], ".1f"),
         ]
         lines.append(f"| {' | '.join([arm.name, *cells])} |")
+    return lines
+
+
+def _behaviour(campaign: Campaign) -> list[str]:
+    """How far every arm keeps a behaviour without its instruction, and what that costs; differences are paired by seed.
+
+    Holm's p is over the arms, for each of the measures.
+    """
+    done, arms = read_ledger(campaign), campaign.file.arms
+    lines = [
+        "| what | arm | mean | to the first | 95% interval | p | Holm |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for field, (what, form) in _KEPT.items():
+        values = {key: getattr(row, field) for key, row in done.items() if getattr(row, field) is not None}
+        pairs = {
+            arm.name: [
+                values[arm.name, seed] - values[arms[0].name, seed]
+                for seed in campaign.file.seeds
+                if {(arm.name, seed), (arms[0].name, seed)} <= values.keys()
+            ]
+            for arm in arms[1:]
+        }
+        p_values = {name: float(stats.wilcoxon(each).pvalue) for name, each in pairs.items() if len(set(each)) > 1}
+        adjusted = holm({name: -math.log(each) for name, each in p_values.items()}, len(arms) - 1)
+        for arm in arms:
+            own = [value for (name, _), value in values.items() if name == arm.name]
+            low, high = t_interval(pairs.get(arm.name, []))
+            cells = [
+                _average(own, form),
+                _average(pairs.get(arm.name, []), f"+{form}"),
+                "" if low is None else f"[{low:+{form}}, {high:+{form}}]",
+                *(format(each[arm.name], ".3f") if arm.name in each else "" for each in (p_values, adjusted)),
+            ]
+            lines.append(f"| {' | '.join([what, arm.name, *cells])} |")
     return lines
 
 

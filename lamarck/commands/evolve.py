@@ -49,7 +49,7 @@ def _run(
     console = output.console(stderr=as_json)
 
     def ask(plan: EvolutionPlan) -> str:
-        _say_plan(plan, console)
+        _say_plan(plan, evolving.file.limits.memory_mb, console)
         return typed_for(plan, typed_digest)
 
     def say(line: str) -> None:
@@ -182,7 +182,7 @@ def _pool(places: Places) -> Pool:
     return Pool(_begun(places), Ledger(places))
 
 
-def _say_plan(plan: EvolutionPlan, console: Console) -> None:
+def _say_plan(plan: EvolutionPlan, memory_mb: float, console: Console) -> None:
     tell(console, f"{plan.evolution}: {plan.generations} generations, {plan.candidates} candidates at most")
     for path, digest in plan.seeds.items():
         tell(console, f"  seed       {path} {short(digest)}")
@@ -192,6 +192,7 @@ def _say_plan(plan: EvolutionPlan, console: Console) -> None:
         console,
         f"  rungs      {plan.short_tokens:,} tokens, then {plan.full_tokens:,}; {plan.largest:,} parameters at most",
     )
+    tell(console, f"  memory     {memory_mb:,g} MB at most of one training; {plan.machine}")
     tell(console, f"  beside     {plan.repeats} repeats of the first seed, {plan.controls} trainings of controls")
     tell(
         console,

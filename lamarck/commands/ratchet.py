@@ -3,7 +3,7 @@
 import datetime
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import short
 from lamarck.lineage.generation import RATCHETS
 from lamarck.output import tell
-from lamarck.ratchet.file import Ratchet, load_ratchet
+from lamarck.ratchet.file import Ratchet, RatchetFile, load_ratchet
 from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night import Night
 from lamarck.ratchet.night_files import NightFiles, last_night, night_of
@@ -119,8 +119,6 @@ def replayed(ratchet: Ratchet, files: NightFiles) -> Night:
 def report(name: str, tag: str | None, as_json: bool, document: Path | None = None) -> None:
     """Every experiment with what it showed on fresh seeds, and what was kept. `document`: also put the table of all
     nights there, whose proposals are lines of a file beside it."""
-    from lamarck.ratchet.verdict import estimate, interval  # numpy
-
     files = last_night(name, tag)
     ratchet = load_ratchet(files.file)
     file = ratchet.file
@@ -135,21 +133,7 @@ def report(name: str, tag: str | None, as_json: bool, document: Path | None = No
         print(json.dumps([_row_json(ratchet, row) for row in found if row.status], indent=2))
         return
     console = output.console()
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("", "commit", file.metric, "status", "pairs", "difference", "what", "why"):
-        table.add_column(heading)
-    for row in found:
-        if not row.status:
-            continue
-        differences = row.differences(file.sign)
-        low, high = interval(differences, file.rigor)
-        middle = estimate(differences)
-        bounds = f" [{_bound(low)}, {_bound(high)}]" if differences else ""
-        shown = "" if middle is None else f"{middle:+.4g}{bounds}"
-        metric = "" if row.metric is None else f"{row.metric:.6f}"
-        pairs = str(len(differences) or "")
-        table.add_row(str(row.number), row.commit[:7], metric, row.status, pairs, shown, row.description, row.why)
-    console.print(table)
+    console.print(_table(file, found))
     kept = [row for row in found if row.status == "keep"]
     curve = ", ".join(f"{row.metric:.4f} at {row.number}" for row in kept if row.metric is not None)
     tell(console, f"{file.metric} by experiment: {curve}")
@@ -159,6 +143,20 @@ def report(name: str, tag: str | None, as_json: bool, document: Path | None = No
     tell(console, f"chose what was kept, so they flatter it: `lamarck ratchet promote {name}` tries it on other seeds.")
     if file.trust == "printed":
         tell(console, "The subject printed its own metric: nothing of this is evidence of more than what it says.")
+
+
+def _table(file: RatchetFile, found: Iterable[Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("", "commit", file.metric, "status", "pairs", "difference", "what", "why"):
+        table.add_column(heading)
+    for row in found:
+        if row.status:
+            pairs, middle, low, high = row.confirmed(file)
+            shown = "" if middle is None else f"{middle:+.4g} [{_bound(low)}, {_bound(high)}]"
+            metric = "" if row.metric is None else f"{row.metric:.6f}"
+            cells = (str(row.number), row.commit[:7], metric, row.status, str(pairs or ""), shown)
+            table.add_row(*cells, row.description, row.why)
+    return table
 
 
 def promote(name: str, tag: str | None, as_json: bool) -> None:
@@ -201,10 +199,7 @@ def compare(first: str, second: str, as_json: bool) -> None:
 
 
 def _row_json(ratchet: Ratchet, row: Row) -> dict[str, Any]:
-    from lamarck.ratchet.verdict import estimate, interval
-
-    differences = row.differences(ratchet.file.sign)
-    low, high = interval(differences, ratchet.file.rigor)
+    pairs, middle, low, high = row.confirmed(ratchet.file)
     return {
         "experiment": row.number,
         "commit": row.commit,
@@ -214,8 +209,8 @@ def _row_json(ratchet: Ratchet, row: Row) -> dict[str, Any]:
         "description": row.description,
         "why": row.why,
         "claim": row.claim or None,
-        "pairs": len(differences),
-        "difference": estimate(differences),
+        "pairs": pairs,
+        "difference": middle,
         "low": low,
         "high": high,
         "p_value": row.p_value,

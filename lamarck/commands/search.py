@@ -109,9 +109,9 @@ def report(search: Search, as_json: bool) -> None:
         print(json.dumps(made.as_json(search, found), indent=2))
         return
     console = output.console()
-    drawn = Tree(Text(f"{search.name}: points to the baseline, {search.base.strategy}"))
-    _grow(drawn, made.tree(found))
-    console.print(drawn)
+    descent = Tree(Text(f"{search.name}: points to the baseline, {search.base.strategy}"))
+    _grow(descent, made.tree(found))
+    console.print(descent)
     tell(console, made.FLATTERED)
     tell(console, made.winner_sentence(search, found))
     tell(console, made.drawn_sentence(search, found))
@@ -121,11 +121,11 @@ def report(search: Search, as_json: bool) -> None:
     tell(console, f"{made.budget_sentence(found)} The same is {page}.")
 
 
-def _grow(drawn: Tree, nodes: Iterable["Node"]) -> None:
+def _grow(descent: Tree, nodes: Iterable["Node"]) -> None:
     from lamarck.search.report import described
 
     for each in nodes:
-        _grow(drawn.add(Text(described(each))), each.children)
+        _grow(descent.add(Text(described(each))), each.children)
 
 
 def study(

@@ -10,68 +10,11 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from lamarck import strict_yaml
+from lamarck.config.founder import Founder, with_recipe
 from lamarck.config.optimizer import AdamWSettings, OptimizerSettings
 from lamarck.config.section import Section, check_section
-from lamarck.config.tiny import TinyFounder
-from lamarck.errors import LamarckError
 
 V = TypeVar("V")
-
-
-class LocalFounder(Section):
-    kind: Literal["local"]
-    path: str = Field(description="A model directory with safetensors weights and a tokenizer.")
-    primer: str | None = Field(
-        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
-    )
-
-
-class GgufFounder(Section):
-    """Licence and origin are recorded; the file's own words about them go before these."""
-
-    kind: Literal["gguf"]
-    path: str = Field(description="A GGUF file, of any type that transformers unpacks.")
-    license: str | None = Field(None, description="Its licence, such as apache-2.0, where the file names none.")
-    origin: str | None = Field(None, description="Where the file is from, where it does not say.")
-    primer: str | None = Field(
-        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
-    )
-
-
-class HubFounder(Section):
-    kind: Literal["hub"]
-    repo: str = Field(description="owner/name on the Hugging Face hub.")
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="The full commit hash: a branch name can move.")
-    primer: str | None = Field(
-        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
-    )
-
-
-class EvolvedFounder(Section):
-    kind: Literal["evolved"]
-    evolution: str = Field(pattern=r"^[\w-]+$", description="Name of an evolution that has run in this checkout.")
-    candidate: str = Field(pattern=r"^[\w-]+$", description="One that it trained to the end, such as g2-c03.")
-    primer: str | None = Field(
-        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
-    )
-
-    @property
-    def path(self) -> str:
-        """Its model directory."""
-        return f"results/evolve/{self.evolution}/candidates/{self.candidate}/full"
-
-
-class MergeFounder(Section):
-    kind: Literal["merge"]
-    file: str = Field(description="A merge file that says where each of its models lies: docs/merge.md.")
-    primer: str | None = Field(
-        None, description="Path of a primer: a warm-up, with its own approval, that becomes part of g0."
-    )
-
-
-Founder = Annotated[
-    TinyFounder | LocalFounder | GgufFounder | HubFounder | EvolvedFounder | MergeFounder, Field(discriminator="kind")
-]
 
 
 ADAMW = AdamWSettings()
@@ -440,17 +383,5 @@ def load_config(path: Path) -> Config:
     values = strict_yaml.load(path)
     founder = values.get("founder") if isinstance(values, dict) else None
     if isinstance(founder, dict) and founder.get("kind") == "tiny" and "recipe" in founder:
-        values = {**values, "founder": _with_recipe(founder, str(path))}
+        values = {**values, "founder": with_recipe(founder, str(path))}
     return check_section(values, Config, str(path))
-
-
-def _with_recipe(founder: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Errors: LamarckError where the recipe is no file of a founder's keys."""
-    file = founder["recipe"]
-    if not isinstance(file, str):
-        raise LamarckError(f"{source}: founder.recipe: name a file of a tiny founder's keys")
-    recipe = strict_yaml.load(Path(file))
-    keys = set(TinyFounder.model_fields) - {"kind"}
-    if not isinstance(recipe, dict) or set(recipe) - keys:
-        raise LamarckError(f"{file}: a tiny founder's recipe has keys of these alone: {', '.join(sorted(keys))}")
-    return {**recipe, **{key: value for key, value in founder.items() if key != "recipe"}}

@@ -25,6 +25,11 @@ class Share(Section):
         description="Of a skill of your own: its Python file, or `entry point` where a package registers it.",
     )
     problems: Problems | None = Field(None, description="Problems of your own, which the teacher only answers.")
+    context: str = Field(
+        "",
+        description="What stands before each of its problems while the child learns, such as an instruction; nobody "
+        "who is asked one later is given it.",
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Share":

@@ -66,6 +66,7 @@ def main() -> None:
     import torch
 
     from lamarck.curriculum.anchor import draw_anchors
+    from lamarck.curriculum.control_arm import ControlCurriculum
     from lamarck.curriculum.describe import acceptance, describe
     from lamarck.curriculum.guard_rails import measure
     from lamarck.curriculum.mix import as_written, replay
@@ -96,16 +97,14 @@ def main() -> None:
     title = f"{teacher.generation} writes the curriculum of {child.name}"
     devices = config.machines.curriculum.count
     with count_up(title, "samples") as advance, ceiling.held(devices, advance) as on_samples:
-        proposal = CurriculumInMaking(
-            engine,
-            strategy,
-            Author(teacher, strategy.digest()),
-            barred,
-            seed,
-            on_samples,
-            [item.prompt for items in archive for item in items],
-        )
-        cells = proposal.verified() if like is None else proposal.unverified(like)
+        author, before = Author(teacher, strategy.digest()), [item.prompt for items in archive for item in items]
+        made_with = (engine, strategy, author, barred, seed, on_samples, before)
+        if like is None:
+            proposal = CurriculumInMaking(*made_with)
+            cells = proposal.verified()
+        else:
+            proposal = control = ControlCurriculum(*made_with)
+            cells = control.unverified(like)
     device_seconds = time.perf_counter() - generating
 
     written = [item for cell in cells for item in cell.kept]

@@ -7,7 +7,7 @@ Gerstgrasser et al. 2024, arXiv:2404.01413).
 import math
 from itertools import islice
 
-from lamarck.config import Founder
+from lamarck.config.founder import Founder
 from lamarck.curriculum.item import DATA, Item, ItemVerdict, Teacher, item_id
 from lamarck.curriculum.screen import Contamination
 from lamarck.errors import LamarckError

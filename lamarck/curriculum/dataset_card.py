@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from lamarck.config import Founder, load_config
+from lamarck.config import load_config
+from lamarck.config.founder import Founder
 from lamarck.curriculum.item import Item
 from lamarck.errors import exit_with_sentence
 from lamarck.files import write_text
@@ -91,8 +92,8 @@ def _fields() -> list[tuple[str, str]]:
 def _verification(card: Card) -> str:
     if "like" in card.record.inputs:
         return (
-            "None: this is a control arm. Its items were taken as they came, so what verification is worth can be "
-            "measured; many are wrong."
+            "None: this is a control arm. Its items were taken as they came, to compare with a child of verified ones; "
+            "nobody knows which are right."
         )
     skills = ", ".join(f"`{skill}`" for skill in sorted({cell.skill for cell in card.cells}))
     return (

@@ -55,8 +55,8 @@ class Item(Closed):
     context: str = Field(
         "",
         exclude_if=lambda text: not text,
-        description="What stands before the prompt while the child learns, and is given by a human: the id and the "
-        "verdict are of prompt and completion alone.",
+        description="What stands before the prompt while the child learns, and is given by the strategy or by a human: "
+        "the id and the verdict are of prompt and completion alone.",
     )
     edited_from: str = Field("", description="Id of the item as its teacher wrote it, where a human changed it since.")
 

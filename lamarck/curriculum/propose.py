@@ -2,7 +2,6 @@
 
 import os
 import random
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from functools import partial
 from threading import Lock
 
 from lamarck.config.strategy import Strategy
-from lamarck.curriculum.cell import Cell, allot, longest, most_samples, next_texts, open_cells, wants_more
+from lamarck.curriculum.cell import Cell, allot, longest, next_texts, open_cells, wants_more
 from lamarck.curriculum.further_answers import CandidateAnswer, Chosen, choose
-from lamarck.curriculum.item import Item, ItemVerdict, Teacher, item_id
+from lamarck.curriculum.item import Item, Teacher, item_id
 from lamarck.curriculum.refused import Refusals
 from lamarck.curriculum.screen import Contamination, Near, Overlap
 from lamarck.engine import Engine
@@ -21,7 +20,6 @@ from lamarck.errors import LamarckError
 from lamarck.seeds import seed_for
 from lamarck.skills import Malformed, Problem, Verdict
 
-UNVERIFIED = "none"
 TRIES = 20  # draws for each worked example, of which a suite may hold some
 MOST_JUDGES = 16  # each may hold a sandboxed program with a gigabyte of memory
 
@@ -74,8 +72,13 @@ class CurriculumInMaking:
         on_samples: Callable[[int], None],
         earlier: list[str] | None = None,
     ) -> None:
-        """`earlier`: prompts of the curricula before, which near duplicates are looked for in as well."""
+        """`earlier`: prompts of the curricula before, which near duplicates are looked for in as well.
+
+        Errors: LamarckError where a context of the strategy holds a problem that is kept out."""
         self.engine = engine
+        for name, part in strategy.skills.items():
+            if any(contamination.copied_anywhere(line) for line in part.context.splitlines()):
+                raise LamarckError(f"skills.{name}.context: a line overlaps the frozen suite: write another")
         self.strategy = strategy
         self.prompts = strategy.wording()
         self.author = author
@@ -112,24 +115,6 @@ class CurriculumInMaking:
         if self.strategy.longest_of > 1:
             for cell in self.cells:
                 cell.kept = longest(cell.kept, cell.wanted)
-        return self._trimmed()
-
-    def unverified(self, wanted: Counter[tuple[str, int]]) -> list[Cell]:
-        """The control arm: as many items per cell as `wanted`, taken as they come. Only what could not be trained on
-        at all (no problem, no answer, a repeat, held-out problems) is left out."""
-        self.cells = [cell for cell in self.cells if wanted[cell.skill.name, cell.difficulty]]
-        for cell in self.cells:
-            cell.wanted = cell.sought = wanted[cell.skill.name, cell.difficulty]
-            cell.try_at_most(self.strategy.probe_samples + most_samples(cell.wanted, self.strategy))
-        round_number = 0
-        while asked := [cell for cell in self.cells if wants_more(cell)]:
-            for text in self._write(asked, round_number):
-                self._take(text)
-            drafts = self._given(asked)
-            self._answer(drafts, self.strategy.answers.temperatures[0] if drafts else 0.0, f"{round_number}.1")
-            for draft in drafts:
-                self._take_answer(draft)
-            round_number += 1
         return self._trimmed()
 
     def _trimmed(self) -> list[Cell]:
@@ -309,26 +294,6 @@ class CurriculumInMaking:
                     self._keep(draft.home, best)
         return [draft for draft, best in zip(drafts, chosen, strict=True) if best is None]
 
-    def _take(self, text: WrittenText) -> None:
-        """Nothing is verified: the control arm's counterpart of reading and judging."""
-        cell = text.cell
-        try:
-            problem = cell.skill.parse(text.asked, text.written)
-        except Malformed as error:
-            self._refuse(cell, "malformed", error, text.written)
-            return
-        if self._enters(problem.prompt, text):
-            verdict = ItemVerdict(verified=False, by=UNVERIFIED, score=0.0)
-            self._keep(cell, Chosen(CandidateAnswer(problem, text.reasoning, "write"), verdict))
-
-    def _take_answer(self, draft: Draft) -> None:
-        """The same for a problem that was given."""
-        if not draft.candidates:
-            self._refuse(draft.asked, "malformed", "no answer", draft.prompt)
-        elif self._enters(draft.prompt, draft.text):
-            verdict = ItemVerdict(verified=False, by=UNVERIFIED, score=0.0)
-            self._keep(draft.home, Chosen(draft.candidates[0], verdict))
-
     def _keep(self, cell: Cell, chosen: Chosen) -> None:
         problem = chosen.candidate.problem
         cell.kept.append(
@@ -343,6 +308,7 @@ class CurriculumInMaking:
                 teacher=self.author.teacher,
                 verdict=chosen.verdict,
                 strategy=self.author.strategy_digest,
+                context=self.strategy.skills[cell.skill.name].context,
             )
         )
 

@@ -9,8 +9,8 @@ The same pretraining gives other bits on another processor, and other students m
 import argparse
 from pathlib import Path
 
-from lamarck.config import TinyFounder
 from lamarck.config.section import load_section
+from lamarck.config.tiny import TinyFounder
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.eval.student import make_student
 from lamarck.files import atomic_directory, digest_directory

@@ -8,7 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
-from lamarck.config import HubFounder
+from lamarck.config.founder import HubFounder
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json
 from lamarck.lineage.digest import suite_digest, weights_digest

@@ -2,23 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from lamarck import strict_yaml
-from lamarck.arch.genome import Data, Evolution, Genome, load_genome
+from lamarck.arch.genome import Data, Evolution, Genome, Objective, load_genome
 from lamarck.arch.operators import OPERATORS
 from lamarck.config import THIS_MACHINE, StageMachine
 from lamarck.config.section import Section, check_section
 from lamarck.errors import LamarckError, nearest
 from lamarck.files import digest_value, read_regular
 
-Objective = Literal[
-    "bits_per_byte", "passkey", "recall", "throughput", "memory", "parameters", "tokens_to_target",
-    "time_to_target", "novelty", "instability",
-]  # fmt: skip
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 PROBES = ("passkey", "recall")
 TARGETED = ("tokens_to_target", "time_to_target")
 

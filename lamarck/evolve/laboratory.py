@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from lamarck.arch.breed import Child, crossing, mutant
+from lamarck.arch.breed import Descent, crossing, mutant
 from lamarck.arch.costs import cost
 from lamarck.arch.genome import Genome, save_genome
 from lamarck.arch.model import GenomeForCausalLM, build_model
@@ -55,14 +55,9 @@ class Laboratory:
         genome, file = born.read(), self.evolving.file
         save_genome(genome, self.places.genome(born.candidate))
         moments: dict[str, torch.Tensor] = {}
-        inherited, exact = 0.0, False
-        losses: tuple[float | None, float | None] = (None, None)
+        descent: Descent | None = None
         if before is None:
-            child = self._begin(born, line)
-            model = child.model if isinstance(child, Child) else child
-            if isinstance(child, Child):
-                inherited, exact = child.descent.inherited, child.descent.exact
-                losses = (child.descent.loss_before, child.descent.loss_after)
+            model, descent = self._begin(born, line)
         else:
             directory = self._checked(born.candidate, "short", before.weights)
             model, moments = open_genome_model(directory, genome), read_moments(directory)
@@ -78,8 +73,8 @@ class Laboratory:
         if outcome.stopped == "tokens":
             scores = measure(model, self.corpus, file, outcome.instability, reached[0], self.device)
             timing = throughput(model, self.corpus.batch(0, 0), self.device)
-            share = inherited if before is None else before.inherited
-            weights = self._keep(model, born, line, name, outcome, share)
+            inherited = descent.inherited if descent else before.inherited if before else 0.0
+            weights = self._keep(model, born, line, name, outcome, inherited)
         trained = TrainedLine(
             candidate=born.candidate,
             rung=name,
@@ -87,10 +82,10 @@ class Laboratory:
             tokens=outcome.steps * tokens_of(genome),
             stopped=outcome.stopped,
             weights=weights,
-            exact=exact,
-            inherited=inherited,
-            loss_before=losses[0],
-            loss_after=losses[1],
+            exact=descent is not None and descent.exact,
+            inherited=descent.inherited if descent else 0.0,
+            loss_before=descent.loss_before if descent else None,
+            loss_after=descent.loss_after if descent else None,
             scores=scores,
         )
         return trained, _timed(f"{name} {born.candidate}", outcome, timing, reached[1])
@@ -99,7 +94,7 @@ class Laboratory:
         """Train a genome from nothing, of which only the scores are kept. Errors: as `rung`."""
         model = build_model(genome, seed_for(seed, "weights")).to(self.device)
         outcome = self._one(model, genome, tokens, seed_for(seed, arm))
-        flops = BACKWARD * cost(genome, genome.data.seq_len).flops / genome.data.seq_len * tokens
+        flops = training_flops(genome, tokens)
         return self._compared(arm, born.candidate, seed, model, outcome, tokens, flops)
 
     def line(self, last: Born, ancestors: Sequence[Born], seed: int) -> tuple[Compared, Timed]:
@@ -113,10 +108,10 @@ class Laboratory:
         outcome = Trained()
         for born in ancestors:
             genome = born.read()
-            child = self._begin(born, [each for each in ancestors if each.candidate in born.parents], models, seed)
-            model = (child.model if isinstance(child, Child) else child).to(self.device)
+            model, _ = self._begin(born, [each for each in ancestors if each.candidate in born.parents], models, seed)
+            model.to(self.device)
             outcome = self._one(model, genome, tokens, seed_for(seed, f"generation {born.generation}"))
-            flops += BACKWARD * cost(genome, genome.data.seq_len).flops / genome.data.seq_len * tokens
+            flops += training_flops(genome, tokens)
             read, seconds = read + tokens, seconds + outcome.seconds
             models[born.candidate] = model
             if outcome.stopped != "tokens":
@@ -197,13 +192,13 @@ class Laboratory:
         parents: Sequence[Born],
         models: dict[str, GenomeForCausalLM] | None = None,
         luck: int | None = None,
-    ) -> Child | GenomeForCausalLM:
-        """A candidate as it is born: with its parents' weights, where it inherits. `models`: the parents', where they
-        were trained anew; `luck`: what is drawn follows from it then."""
+    ) -> tuple[GenomeForCausalLM, Descent | None]:
+        """A candidate as it is born, and how it descends, where it inherits. `models`: the parents', where they were
+        trained anew; `luck`: what is drawn follows from it then."""
         genome, file = born.read(), self.evolving.file
         seed = seed_for(file.seed if luck is None else luck, born.candidate, "weights")
         if born.how in ("seed", "random") or born.generation == 0 or not file.inherit:
-            return build_model(genome, seed)
+            return build_model(genome, seed), None
         named = {each.candidate: each for each in parents}
         trained = [
             (models or {}).get(name) or open_genome_model(self._finished(name), named[name].read())
@@ -222,7 +217,7 @@ class Laboratory:
                 f"{born.candidate} was born of other parents than {self.places.ledger} says: restore it, or begin anew "
                 "under another name"
             )
-        return child
+        return child.model, child.descent
 
     def _finished(self, candidate: str) -> Path:
         trained = self.ledger.trained(candidate, "full")
@@ -273,6 +268,11 @@ class Laboratory:
             license=licence_of(self.evolving.file.text),
             weights=digest_file(directory / MODEL),
         )
+
+
+def training_flops(genome: Genome, tokens: int) -> float:
+    """Of learning from so many tokens, in rows as long as the genome's."""
+    return BACKWARD * cost(genome, genome.data.seq_len).flops / genome.data.seq_len * tokens
 
 
 def _timed(key: str, outcome: Trained, reading: float | None, to_target: float | None) -> Timed:

@@ -15,7 +15,7 @@ from lamarck.evolve.pool import counts
 from lamarck.seeds import seed_for
 
 DRIFTS = 60
-BOUND = 0.025  # of the drifts' shares on each side
+BOUND = 0.025  # of the drifts' shares on each side, at most, that the interval leaves out
 
 MOTIFS: dict[str, Callable[[Genome], bool]] = {
     "experts": lambda genome: counts(genome)["moe"] > 0,
@@ -65,7 +65,7 @@ def motifs(evolving: Evolving, vocab: int, found: Sequence[Genome]) -> list[Moti
     rows = []
     for name, has in tests.items():
         shares = sorted(sum(map(has, population)) / len(population) for population in drifted)
-        edge = round(BOUND * len(shares))
+        edge = int(BOUND * len(shares))
         share = sum(map(has, found)) / len(found)
         rows.append(Motif(name, share, sum(shares) / len(shares), shares[edge], shares[-1 - edge]))
     return rows

@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Sequence
 
 from lamarck.arch.costs import cost
-from lamarck.arch.genome import Genome
-from lamarck.evolve.file import Evolving, Objective
+from lamarck.arch.genome import Genome, Objective
+from lamarck.evolve.file import Evolving
 from lamarck.evolve.ledger import Born, Compared, Ledger, Timed, TrainedLine
 from lamarck.evolve.scores import GenomeScores
 from lamarck.evolve.selection import Entry, Niche, elites, front, survivors

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamarck.arch.costs import cost
 from lamarck.arch.genome import Genome
 from lamarck.campaign.racing import Observation, RaceRules, Rung, race
 from lamarck.errors import LamarckError
 from lamarck.evolve.birth import bear, name_of
 from lamarck.evolve.controls import plain_llama
 from lamarck.evolve.file import Evolving
-from lamarck.evolve.laboratory import Laboratory
+from lamarck.evolve.laboratory import Laboratory, training_flops
 from lamarck.evolve.ledger import Arm, Born, Ledger, RungName, TrainedLine
 from lamarck.evolve.novelty import distance
 from lamarck.evolve.places import Places
@@ -171,15 +170,16 @@ def _check_any_lives(run: EvolutionRun, generation: int, short: list[TrainedLine
 
 def promoted(run: EvolutionRun, short: list[TrainedLine]) -> list[str]:
     """Who is trained to the end: those ahead in a race over the held-out blocks against the first seed, paired block by
-    block. The first seed itself always is: all others are measured by it."""
+    block. The first seed itself always is: all others are measured by it. Where it came to nothing there is no race,
+    and the best of the others go on."""
     file = run.evolving.file
     live = {each.candidate: each.scores for each in short if each.scores is not None}
     keep = max(1, round(file.evolution.topk_keep * len(live)))
     first = run.ledger.trained(FIRST, "short")
-    challengers = tuple(name for name in live if name != FIRST)
+    challengers = tuple(sorted(live.keys() - {FIRST}, key=lambda name: (live[name].bits_per_byte, name)))
     always = [FIRST] if FIRST in live else []
     if first is None or first.scores is None or not challengers:
-        return [*always, *challengers][: max(keep, 1)]
+        return [*always, *challengers[:keep]]
     blocks = tuple(str(place) for place in range(BLOCKS))
     rules = RaceRules(
         incumbent=FIRST,
@@ -198,9 +198,7 @@ def promoted(run: EvolutionRun, short: list[TrainedLine]) -> list[str]:
             for block, value in zip(blocks, each.blocks, strict=True)
         ],
     )
-    left = [name for name in challengers if name not in found.dropped]
-    ahead = sorted(left, key=lambda name: (scores[name].bits_per_byte, name))
-    return [*always, *ahead[:keep]]
+    return [*always, *[name for name in challengers if name not in found.dropped][:keep]]
 
 
 def _repeat_first(run: EvolutionRun) -> None:
@@ -234,8 +232,8 @@ def _compare(run: EvolutionRun) -> None:
                 run.ledger.add(*run.laboratory.line(born, ancestors, seed))
                 run.say(f"{born.candidate}, its line of {len(ancestors)} anew, seed {seed}: done")
             genome = born.read()
-            own = cost(genome, genome.data.seq_len).flops
-            whole = sum(cost(each.read(), genome.data.seq_len).flops for each in ancestors)
+            whole = sum(training_flops(each.read(), tokens) for each in ancestors)
+            equal = round(tokens * whole / training_flops(genome, tokens))
             _beside(run, "scratch", born, genome, tokens, seed)
-            _beside(run, "scratch at equal compute", born, genome, round(tokens * whole / own), seed)
+            _beside(run, "scratch at equal compute", born, genome, equal, seed)
             _beside(run, "llama", born, plain_llama(genome), tokens * len(ancestors), seed)

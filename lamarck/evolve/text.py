@@ -98,7 +98,8 @@ class World:
     """The problems of a tiny world, a word a token."""
 
     def __init__(self, text: WorldText, data: Data) -> None:
-        from lamarck.config import TinyFounder, load_config
+        from lamarck.config import load_config
+        from lamarck.config.tiny import TinyFounder
         from lamarck.founder.tokenizer import build_tokenizer
         from lamarck.skills import get_tagged_skill
         from lamarck.skills.base import PROMPT_END

@@ -1,13 +1,19 @@
 """One ordinary model directory from the founder's weights and what was trained: nothing of LoRA is left to load."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
+from lamarck.arch.model import GenomeForCausalLM
+from lamarck.arch.serving import export_llama, why_not_llama
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.models.change import lay_out
 from lamarck.models.opening import open_adapter, open_model, open_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 DTYPE = torch.bfloat16
 
@@ -36,5 +42,13 @@ def merge(weights: Path, change: Path | None, output: Path) -> None:
             model = open_adapter(model, opened.adapter).merge_and_unload(safe_merge=True)
     except (OSError, ValueError) as error:
         raise LamarckError(f"{weights} cannot be merged: {str(error).splitlines()[0]}") from error
-    model.save_pretrained(output)
+    _save(model, output)
     tokenizer.save_pretrained(output)
+
+
+def _save(model: "PreTrainedModel", output: Path) -> None:
+    """What was bred in the shape of a Llama becomes one, which other programs serve; anything else stays what it is."""
+    if isinstance(model, GenomeForCausalLM) and not why_not_llama(model.genome):
+        export_llama(model, output)
+    else:
+        model.save_pretrained(output)

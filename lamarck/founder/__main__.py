@@ -8,7 +8,8 @@ import argparse
 import time
 from pathlib import Path
 
-from lamarck.config import Config, EvolvedFounder, GgufFounder, HubFounder, LocalFounder, MergeFounder
+from lamarck.config import Config
+from lamarck.config.founder import EvolvedFounder, GgufFounder, HubFounder, LocalFounder, MergeFounder
 from lamarck.engine import prepare_libraries
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json

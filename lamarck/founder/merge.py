@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lamarck import merge
 from lamarck.errors import LamarckError, nearest
+from lamarck.founder.licence import common_licence, forbids, licence_of
 from lamarck.lineage.digest import source_digest
-from lamarck.merge.licence import common_licence, forbids, licence_of
 from lamarck.merge.sources import Sources, sources_of
 from lamarck.progress import count_up
 

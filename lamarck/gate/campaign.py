@@ -11,8 +11,8 @@ from pydantic import Field
 from lamarck.config import Config
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value, read_regular
-from lamarck.gate.plan import AnyChildsPlan, PlanPart
-from lamarck.gate.planned import Planned, differing_fields, parse_plan, plan_digest
+from lamarck.gate.plan import AnyChildsPlan
+from lamarck.gate.planned import Planned, PlanPart, differing_fields, parse_plan, plan_digest
 from lamarck.lineage.digest import NOT_OF_TRAINING
 from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, CampaignStep, Generation
 

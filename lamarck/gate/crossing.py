@@ -18,10 +18,10 @@ from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.gate.approval import Approval
 from lamarck.gate.campaign import check_member
 from lamarck.gate.check import HumanAnswer, check_answer, check_approval, check_rebuilt, question_of
+from lamarck.gate.parents_ceiling import lesser_budget
 from lamarck.gate.plan import (
     AnyChildsPlan,
     CrossPlan,
-    PlannedBudget,
     PlannedRecipe,
     PlannedSuite,
     parent_of_plan,
@@ -153,7 +153,7 @@ def propose_cross(config: Config, child: Generation, files: Parents) -> CrossPla
         control=_settings(AVERAGE) if config.control else None,
         suite=suite,
         seed=config.seed,
-        budget=_lesser(plans),
+        budget=lesser_budget([plan.budget for plan in plans]),
     )
 
 
@@ -220,16 +220,6 @@ def _plan_of(parent: Generation, given: ParentFiles) -> AnyChildsPlan:
 
 def _settings(crossing: Crossing) -> PlannedRecipe:
     return PlannedRecipe(digest=crossing.digest(), settings=crossing.decisive_settings())
-
-
-def _lesser(plans: list[AnyChildsPlan]) -> PlannedBudget:
-    """Of each ceiling the lesser; where only one parent has one, that."""
-    least = {
-        name: min((given for plan in plans if (given := getattr(plan.budget, name)) is not None), default=None)
-        for name in ("dollars", "writing_seconds", "evaluating_seconds")
-    }
-    seconds = min(plan.budget.device_seconds for plan in plans)
-    return PlannedBudget(device_seconds=seconds, parent_device_seconds=seconds, **least)
 
 
 if __name__ == "__main__":

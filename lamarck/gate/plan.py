@@ -1,25 +1,21 @@
 """The training run that a human is asked about: everything that decides it, by digest, and what it may cost. Light."""
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from lamarck.config import Config
 from lamarck.config.strategy import Strategy, load_strategy
 from lamarck.curriculum.item import Item, parse_curriculum
 from lamarck.errors import LamarckError
 from lamarck.files import digest_bytes, read_regular
-from lamarck.gate.planned import Planned, parse_plan, plan_text
-from lamarck.lineage.digest import NOT_OF_TRAINING, model_digest, suite_digest, training_digest
+from lamarck.gate.parents_ceiling import PlannedBudget, planned_budget
+from lamarck.gate.planned import Planned, PlanPart, parse_plan, plan_text
+from lamarck.lineage.digest import model_digest, suite_digest, training_digest
 from lamarck.lineage.generation import Generation
-
-
-class PlanPart(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Parent(PlanPart):
@@ -45,22 +41,6 @@ class PlannedRecipe(PlanPart):
 class PlannedSuite(PlanPart):
     name: str
     digest: str
-
-
-class PlannedBudget(PlanPart):
-    """Device-seconds of training, where the trainer stops; dollars of the run that trains, where a rented pod ends.
-
-    Then device-seconds of what the child does: of the curriculum that it writes, and of its evaluation, where those
-    end. None: no ceiling. No child may have more than its parent.
-
-    The last two can be raised, and approved again, without training again: `lamarck.lineage.digest.training_digest`.
-    """
-
-    device_seconds: float
-    parent_device_seconds: float | None
-    dollars: float | None
-    writing_seconds: float | None = None
-    evaluating_seconds: float | None = None
 
 
 class PlannedMachine(PlanPart):
@@ -242,7 +222,7 @@ def propose(config: Config, generation: Generation, inputs: PlanInputs) -> Propo
         recipe=planned_recipe(config),
         suite=PlannedSuite(name=Path(config.suite).name, digest=suite),
         seed=config.seed,
-        budget=_budget(config, generation, previous),
+        budget=planned_budget(config, generation, previous.budget if previous else None),
         cost=planned_cost(config, generation, weights, items),
         control=arm,
     )
@@ -279,28 +259,6 @@ def _read_curriculum(path: Path) -> tuple[PlannedCurriculum, tuple[Item, ...]]:
 
 def planned_recipe(config: Config) -> PlannedRecipe:
     return PlannedRecipe(digest=config.recipe.digest(), settings=config.recipe.decisive_settings())
-
-
-def _budget(config: Config, generation: Generation, previous: AnyChildsPlan | None) -> PlannedBudget:
-    asked = config.budget.of(generation.number)
-    # Not a number is neither more nor less than anything: it would pass every comparison below.
-    if not (math.isfinite(asked) and asked > 0):
-        raise LamarckError(f"{generation.name} asks for {asked:g} device-seconds: `budget` must be a positive number")
-    allowed = previous.budget.device_seconds if previous else None
-    if allowed is not None and asked > allowed:
-        raise LamarckError(
-            f"{generation.name} asks for {asked:g} device-seconds, more than the {allowed:g} of its parent: "
-            "no generation may have more than its parent; lower `budget` in the configuration"
-        )
-    given: dict[str, float | None] = {name: getattr(config.budget, name) for name in ("dollars", *NOT_OF_TRAINING)}
-    for name, own in given.items():
-        most = getattr(previous.budget, name) if previous else None
-        if most is not None and (own is None or own > most):
-            raise LamarckError(
-                f"{generation.name} has {'no ceiling' if own is None else f'a ceiling of {own:g}'} in `budget.{name}`, "
-                f"its parent {most:g}: no generation may have more than its parent; lower it in the configuration"
-            )
-    return PlannedBudget(device_seconds=asked, parent_device_seconds=allowed, **given)
 
 
 def read_plan(path: Path) -> Plan:

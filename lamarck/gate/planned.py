@@ -19,6 +19,12 @@ class Planned(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class PlanPart(BaseModel):
+    """What stands in one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 AnyPlan = TypeVar("AnyPlan", bound=Planned)
 
 

@@ -19,10 +19,10 @@ from lamarck.files import digest_bytes, read_regular
 from lamarck.gate.approval import Approval
 from lamarck.gate.check import asked_of, check_approval
 from lamarck.gate.cost import planned_cost
+from lamarck.gate.parents_ceiling import PlannedBudget
 from lamarck.gate.plan import (
     Parent,
     Plan,
-    PlannedBudget,
     PlannedCurriculum,
     PlannedStrategy,
     PlannedSuite,

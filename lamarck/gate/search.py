@@ -14,8 +14,7 @@ from lamarck.config.strategy import Strategy
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value, read_regular
 from lamarck.gate.campaign import CampaignPlan
-from lamarck.gate.plan import PlanPart
-from lamarck.gate.planned import Planned, parse_plan
+from lamarck.gate.planned import Planned, PlanPart, parse_plan
 from lamarck.lineage.configured import value_at, without
 from lamarck.lineage.generation import CAMPAIGNS
 

@@ -15,7 +15,8 @@ from lamarck.config import Budget, Config
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value
 from lamarck.gate.journal import Journal, spent_directory
-from lamarck.gate.plan import PlannedBudget, read_childs_plan
+from lamarck.gate.parents_ceiling import PlannedBudget
+from lamarck.gate.plan import read_childs_plan
 from lamarck.lineage.generation import Generation
 
 Stage = Literal["writing_seconds", "evaluating_seconds"]

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from lamarck.config import Config, load_config
 from lamarck.config.section import check_section
 from lamarck.lineage.generation import Generation, described, description_file
+
+S = TypeVar("S", bound=BaseModel)
 
 
 def load_config_of(path: Path, generation: Generation) -> Config:
@@ -22,10 +24,15 @@ def config_of(config: Config, lineage: str) -> Config:
     Errors: LamarckError where the description changes a key that there is not, or to a value that is not valid.
     """
     lineage = Generation(1, lineage).planned_by.lineage
-    overlay = described(lineage).overlay
-    if not overlay:
-        return config
-    return check_section(merged(config.model_dump(mode="json"), overlay), Config, str(description_file(lineage)))
+    return with_changes(config, described(lineage).overlay, str(description_file(lineage)))
+
+
+def with_changes(settings: S, changes: Mapping[str, Any], source: str) -> S:
+    """`settings` with other values for some of its keys, checked like a file's: `merged`. Errors: LamarckError, which
+    names `source`."""
+    if not changes:
+        return settings
+    return check_section(merged(settings.model_dump(mode="json"), changes), type(settings), source)
 
 
 def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:

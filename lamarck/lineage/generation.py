@@ -58,6 +58,9 @@ class Described(BaseModel):
     )
 
 
+PLAIN = Described()  # of a lineage that has no such file
+
+
 @dataclass(frozen=True)
 class Generation:
     """gN of a lineage. Every path is relative to the project's root.
@@ -352,9 +355,8 @@ def described(lineage: str) -> Described:
 
     Errors: LamarckError where it is not valid.
     """
-    path = description_file(lineage)
-    if not lineage or not path.exists():
-        return Described()
+    if not lineage or not (path := description_file(lineage)).exists():
+        return PLAIN
     stat = path.stat()
     return _described(path.absolute(), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 

@@ -262,11 +262,12 @@ def inputs_of_result(campaign: str) -> dict[str, Path]:
     configfile = Path(said["configfile"])
     config = load_config(configfile)
     own = CampaignStep(campaign, ALL_STEPS).directory / LEDGER
+    changed = said.get("config") or {}
     found = {
         "file": path,
         "ledger": Path(said.get("ledger") or own),
         "config": configfile,
-        "strategy": Path(config.strategy),
-        "suite": Path((said.get("config") or {}).get("suite", config.suite)) / "suite.yaml",
+        "strategy": Path(changed.get("strategy", config.strategy)),
+        "suite": Path(changed.get("suite", config.suite)) / "suite.yaml",
     }
     return found | ({"exam": Path(said["exam"]) / "suite.yaml"} if said.get("exam") else {})

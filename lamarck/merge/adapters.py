@@ -199,7 +199,7 @@ def _values(method: MergeMethod, given: Mapping[str, Any], per_model: bool) -> d
     return values
 
 
-def _product(adapter: PlainAdapter, module: str, size: tuple[int, int]) -> Any:
+def _product(adapter: PlainAdapter, module: str, size: tuple[int, int]) -> "Callable[[], Tensor]":
     def load() -> "Tensor":
         factors = adapter.modules.get(module)
         product: Tensor = factors.b @ factors.a if factors else _zeros(size)()
@@ -208,7 +208,7 @@ def _product(adapter: PlainAdapter, module: str, size: tuple[int, int]) -> Any:
     return load
 
 
-def _zeros(size: tuple[int, int]) -> Any:
+def _zeros(size: tuple[int, int]) -> "Callable[[], Tensor]":
     import torch
 
     return lambda: torch.zeros(size)

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import combinations_with_replacement
 
 import torch
 from torch import Tensor
 
 BLOCK = 2**17  # elements: 512 kB in float32, which stay in a core's cache
 ROW = 4096  # elements that are summed by one thread
+TOGETHER = 8  # rows that are multiplied at once: those of several tensors stay in a core's cache together
 
 
 def blocks(length: int, size: int = BLOCK) -> Iterator[slice]:
@@ -39,16 +39,22 @@ def gram(vectors: Sequence[Tensor]) -> dict[tuple[int, int], float]:
 
     Products, and sums of ROW of them by one thread each, are float32; their sum is made without rounding.
     """
-    pairs = list(combinations_with_replacement(range(len(vectors)), 2))
-    sums: dict[tuple[int, int], list[Tensor]] = {pair: [] for pair in pairs}
-    whole = len(vectors[0]) // ROW * ROW
-    # Small blocks: several stay in a core's cache together, as wide copies and products. What is left has one row.
-    for part in (*blocks(whole, 8 * ROW), slice(whole, None)):
-        wide = [vector[part].to(torch.float32) for vector in vectors]
-        rows = [each.view(-1, ROW) if part.stop else each.view(1, -1) for each in wide]
-        for i, j in pairs:
-            sums[i, j].append((rows[i] * rows[j]).sum(dim=1))
-    return {pair: math.fsum(torch.cat(values).tolist()) for pair, values in sums.items()}
+    count, whole = len(vectors), len(vectors[0]) // ROW * ROW
+    rows = [vector[:whole].view(-1, ROW) for vector in vectors]
+    wide, products = (torch.empty(count, min(TOGETHER, whole // ROW), ROW) for _ in range(2))
+    rest = torch.stack([vector[whole:].to(torch.float32) for vector in vectors])
+    # Pairs that stand `apart` are one operation: of small ones the calls take longer than the numbers.
+    sums = [[(rest[: count - apart] * rest[apart:]).sum(dim=1, keepdim=True)] for apart in range(count)]
+    for part in blocks(whole // ROW, TOGETHER):
+        used = part.stop - part.start
+        for vector, of_all in zip(wide, rows, strict=True):
+            vector[:used] = of_all[part]
+        for apart in range(count):
+            made = products[: count - apart, :used]
+            torch.mul(wide[: count - apart, :used], wide[apart:, :used], out=made)
+            sums[apart].append(made.sum(dim=2))
+    totals = [torch.cat(parts, dim=1).tolist() for parts in sums]
+    return {(i, i + apart): math.fsum(each) for apart, of_pairs in enumerate(totals) for i, each in enumerate(of_pairs)}
 
 
 def absolute_sum(flat: Tensor) -> float:

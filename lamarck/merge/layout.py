@@ -285,10 +285,11 @@ class _Outputs:
             if base is None and self.method.base != "unused" and source.model == self.document.base_model:
                 base = TensorPiece(source.model, tensor)
                 if self.document.compat == "as-written" and "weight" in source.parameters:
-                    base_weight = float(lookup("weight", name, levels[:1]) or 0)
+                    base_weight = float(lookup("weight", tensor, levels[:1]) or 0)
                 continue
             pieces.append(TensorPiece(source.model, tensor))
-            own.append(self._values(name, levels, per_model=True, of=f" for {source.model}"))
+            # A filter of a model's parameter is compared with the name of its own tensor: stacked layers have others.
+            own.append(self._values(tensor, levels, per_model=True, of=f" for {source.model}"))
         shared = self._values(name, shared_levels, per_model=False, of="")
         self._check_together(name, own, shared)
         header = Header(shape, written)

@@ -25,6 +25,14 @@ SLICE_KEYS = ("sources", "parameters")
 SOURCE_KEYS = ("model", "layer_range", "parameters")
 MODEL_KEYS = ("model", "parameters")
 MODULE = "default"  # the name of the only module of a language model
+# What mergekit reads and this does not, with what to say instead.
+UNSUPPORTED = {
+    DOCUMENT_KEYS: {
+        "tokenizer": "say tokenizer_source",
+        "chat_template": "leave it out: the tokenizer's own stays",
+    },
+    SLICE_KEYS: {"base_model": "give slices of another base a document of their own"},
+}
 
 
 @dataclass
@@ -119,6 +127,8 @@ def _known(reading: Reading, raw: object, place: str, known: tuple[str, ...]) ->
         if key in known:
             continue
         is_parameter = key in reading.method.parameters
+        if instead := UNSUPPORTED.get(known, {}).get(key):
+            raise reading.refuse(f"{place}{key}: mergekit reads it, and it is not supported here: {instead}")
         if reading.compat == "mergekit":
             reading.note("ignored", f"{place}{key}", f"mergekit drops the unknown key {key!r} in silence")
         elif reading.compat == "as-written" and is_parameter:
@@ -145,7 +155,8 @@ def _read_parameters(reading: Reading, entry: dict[str, Any], place: str, owner:
         if declared is None:
             _unknown_parameter(reading, str(name), here)
         elif owner is None or declared.per_model:
-            kept[name] = value
+            value = [value] if isinstance(value, dict) else value  # one value with its filter
+            kept[name] = _flags(value) if declared.is_flag else value
             if name == "int8_mask":
                 reading.note("ignored", here, "it says how mergekit stores masks, and changes no result")
         elif reading.compat == "mergekit":
@@ -159,6 +170,15 @@ def _read_parameters(reading: Reading, entry: dict[str, Any], place: str, owner:
         entry["parameters"] = kept
     else:
         entry.pop("parameters", None)
+
+
+def _flags(value: Any) -> Any:
+    """0 and 1 as what they stand for, wherever they do: a gradient of them has steps then."""
+    if isinstance(value, list):
+        return [_flags(each) for each in value]
+    if isinstance(value, dict) and "value" in value:
+        return {**value, "value": _flags(value["value"])}
+    return bool(value) if isinstance(value, int | float) and value in (0, 1) else value
 
 
 def _unknown_parameter(reading: Reading, name: str, place: str) -> None:
@@ -181,7 +201,9 @@ def _remark(reading: Reading, document: Document) -> None:
     slices = document.module.slices or ()
     gradients = [name for name, value in settings.items() if isinstance(value, tuple)]
     for name in gradients:
-        if reading.compat == "mergekit" and slices:
+        if slices and all(name in part.parameters for part in slices):
+            reading.note("ignored", f"parameters.{name}", "every slice gives its own")
+        elif reading.compat == "mergekit" and slices:
             text = f"it runs over the layers of each of the {len(slices)} slices anew, not once over the model"
             reading.note("assumed", f"parameters.{name}", f"{text}; tensors outside the layers take its first value")
         elif reading.compat == "as-written":

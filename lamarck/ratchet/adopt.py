@@ -7,12 +7,11 @@ from pathlib import Path
 
 import yaml
 
-from lamarck.config import Config, load_config
-from lamarck.config.section import check_section
+from lamarck.config import load_config
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
 from lamarck.gate.night import read_ratchet_plan
-from lamarck.lineage.configured import merged
+from lamarck.lineage.configured import with_changes
 from lamarck.ratchet.agents.mutation import constants
 from lamarck.ratchet.file import load_ratchet
 from lamarck.ratchet.night_files import NightFiles
@@ -75,8 +74,7 @@ def founder_of(keys: Mapping[str, str], content: bytes, source: str) -> dict[str
         key: _value(ast.parse(said, mode="eval").body, content, f"{source}: founder.{key}")
         for key, said in keys.items()
     }
-    base = load_config(CHECKED_BESIDE).model_dump(mode="json")
-    check_section(merged(base, {"founder": values}), Config, f"{source}: founder")
+    with_changes(load_config(CHECKED_BESIDE), {"founder": values}, f"{source}: founder")
     return values
 
 

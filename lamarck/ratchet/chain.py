@@ -25,7 +25,7 @@ from lamarck.files import digest_bytes, digest_value, write_changed
 from lamarck.gate.approval import Approver
 from lamarck.gate.campaign import CampaignPlan
 from lamarck.gate.search import PlannedRound, SearchPlan, fixed_recipe, fixed_strategy, taught
-from lamarck.lineage.configured import merged
+from lamarck.lineage.configured import merged, with_changes
 from lamarck.lineage.digest import suite_digest
 from lamarck.lineage.generation import RATCHETS
 from lamarck.ratchet.file import ExperimentBudget, MutationAgent, RatchetFile
@@ -42,10 +42,7 @@ SIDES = 2  # a seed is one of a candidate, and of the incumbent beside it
 def base_of(file: RatchetFile) -> Config:
     """The configuration whose strategy is the subject. Errors: LamarckError."""
     assert file.chain
-    base = load_config(Path(file.chain.configfile))
-    if not file.chain.config:
-        return base
-    return check_section(merged(base.model_dump(mode="json"), file.chain.config), Config, f"{file.name}: chain.config")
+    return with_changes(load_config(Path(file.chain.configfile)), file.chain.config, f"{file.name}: chain.config")
 
 
 def raised_by(file: RatchetFile, night: str, subject: bytes, content: bytes) -> SearchPlan | None:
@@ -174,7 +171,7 @@ def _strategy(content: bytes, base: Config) -> Strategy:
 
 def _changed(strategy: Strategy, key: str, value: Value, source: str) -> None:
     """Errors: LamarckError where a strategy has no such key, or it does not take the value."""
-    check_section(merged(strategy.model_dump(mode="json"), nested({key: value})), Strategy, source)
+    with_changes(strategy, nested({key: value}), source)
 
 
 def _nobody() -> Approver:

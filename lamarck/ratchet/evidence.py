@@ -16,7 +16,6 @@ from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.promotion import promoted
 from lamarck.ratchet.rows import Row, rows
-from lamarck.ratchet.verdict import estimate, interval
 
 
 class ProposalLine(BaseModel):
@@ -62,16 +61,15 @@ def read_evidence(path: Path) -> list[ProposalLine]:
 
 
 def _proposal(file: RatchetFile, night: str, machine: str, row: Row, said: str | None) -> ProposalLine:
-    differences = row.differences(file.sign)
-    bounds = (estimate(differences), *interval(differences, file.rigor))
-    middle, low, high = (None if value is None else float(f"{value:.6g}") for value in bounds)
+    pairs, *numbers = row.confirmed(file)
+    middle, low, high = (None if value is None else float(f"{value:.6g}") for value in numbers)
     return ProposalLine(
         night=night,
         machine=machine.partition(", ")[2],  # its processor and cores; whose it is says nothing
         number=row.number,
         status=row.status,
         metric=row.metric,
-        pairs=len(differences),
+        pairs=pairs,
         difference=middle,
         low=low,
         high=high,

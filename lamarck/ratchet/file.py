@@ -56,7 +56,7 @@ class ServerAgent(Section):
     url: str = Field(pattern=r"^https?://", description="Where its API begins, such as http://127.0.0.1:8000/v1.")
     model: str
     temperature: float = Field(0.8, ge=0)
-    max_tokens: int = Field(16_384, ge=1)
+    max_tokens: int | None = Field(None, ge=1, description="Of an answer. None: what the server lets one have.")
     timeout_seconds: float = Field(600, gt=0)
     api_key_variable: str | None = Field(
         None, pattern=r"^[A-Z_][A-Z0-9_]*$", description="Environment variable that holds the key; never the key."

@@ -28,7 +28,8 @@ class _NightLine(BaseModel):
 
 
 class Ran(_NightLine):
-    """One experiment. `metric`: as the subject's user reads it; None where it failed, and `failure` says why.
+    """One experiment. `metric`: as the subject's user reads it; None where it failed, and `failure` says why. `caught`:
+    what it tried that nothing comes of.
 
     `seconds` are wall seconds of its rooms; `memory_gb` is what the subject itself says, or its process used.
     """
@@ -43,6 +44,7 @@ class Ran(_NightLine):
     memory_gb: float = 0.0
     seconds: float = 0.0
     failure: str = ""
+    caught: tuple[str, ...] = ()
 
 
 class Proposed(_NightLine):

@@ -45,7 +45,7 @@ def read_subject(ratchet: Ratchet, files: NightFiles) -> Subject:
     programs = [file.program] if file.program else []
     if not known:
         repository.check_unchanged([*file.mutable_files, *file.immutable_files, *programs])
-    if not programs and PROGRAM not in file.immutable_files and repository.has(base, PROGRAM):
+    if not programs and repository.has(base, PROGRAM):
         programs = [PROGRAM]
     named = repository.files(base, [*file.mutable_files, *file.immutable_files, *programs])
     return Subject(

@@ -31,13 +31,15 @@ ERROR = re.compile(r"^(\w+(?:\.\w+)*(?:Error|Exception|Exit|Interrupt))\b:?.*$",
 
 @dataclass(frozen=True)
 class ExperimentOutcome:
-    """`metric`: None where there is none, and `failure` says why. `log` is what the run said, at its end."""
+    """`metric`: None where there is none, and `failure` says why. `log` is what the run said, at its end; `caught`:
+    what it tried that nothing comes of."""
 
     metric: float | None
     failure: str
     seconds: float
     memory_gb: float
     log: str
+    caught: tuple[str, ...] = ()
 
 
 class ExperimentRoom:
@@ -61,15 +63,17 @@ class ExperimentRoom:
         # The subject could have ended whoever ended it early in the room: only this clock counts.
         late = budget.kind != "processor_seconds" and ran > budget.limit + 1
         failure = _failure_of(run, said, late, budget)
+        caught = _caught(self._file, said)
         if failure:
-            return ExperimentOutcome(None, failure, ran, said.memory_gb, said.tail)
+            return ExperimentOutcome(None, failure, ran, said.memory_gb, said.tail, caught)
         scored = self._evaluate(mutable, told, run.archive)
         seconds = time.monotonic() - started
         evaluated = _report(scored)
         metric, failure = _metric(self._file, scored, evaluated)
         log = said.tail
-        memory = _said(log, MEMORY)
-        return ExperimentOutcome(metric, failure, seconds, memory / 1024 if memory is not None else said.memory_gb, log)
+        printed = _said(log, MEMORY)
+        memory = printed / 1024 if printed is not None else said.memory_gb
+        return ExperimentOutcome(metric, failure, seconds, memory, log, caught)
 
     def _environment(self, seed: int, budget: ExperimentBudget, more: Mapping[str, str]) -> dict[str, str]:
         threads = str(self._file.cores)
@@ -89,6 +93,7 @@ class ExperimentRoom:
             "environment": environment,
             "seconds": budget.limit if by_clock else None,
             "take": [],
+            "mutable": list(mutable),
             "leaves": True,
             "leave": list(self._file.hand_over) if self._file.trust == "scored" else None,
             "channel": False,
@@ -159,6 +164,7 @@ class Said(BaseModel):
     said: str = ""
     log: str = ""
     missing: list[str] = []
+    tampered: list[str] = []
 
     @property
     def tail(self) -> str:
@@ -185,9 +191,17 @@ def _failure_of(run: Run, said: Said, late: bool, budget: ExperimentBudget) -> s
         return "it filled the disk that it may use"
     if run.exit_code or said.code:
         return _crash(said)
+    if said.tampered:
+        return f"it {visible(said.tampered[0], 100)}, which is not its to change"
     if said.missing:
-        return f"it did not leave {visible(said.missing[0], 100)}, which is what would be scored"
+        return f"it did not leave {visible(said.missing[0], 100)} as a file, which is what would be scored"
     return ""
+
+
+def _caught(file: RatchetFile, said: Said) -> tuple[str, ...]:
+    """What is logged of a run beside how it ended. Whoever ends the runner is not seen, and gains nothing by it."""
+    printed = file.trust == "scored" and _said(f"{said.said}\n{said.log}", file.metric) is not None
+    return (*(visible(each, 100) for each in said.tampered), *([f"printed {file.metric}"] if printed else []))
 
 
 def _crash(said: Said) -> str:

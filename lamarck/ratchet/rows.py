@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lamarck.ratchet.file import RatchetFile
 from lamarck.ratchet.night import DecidedLine, Proposed, Ran
@@ -10,6 +11,16 @@ from lamarck.ratchet.verdict import estimate, interval
 from lamarck.visible import visible
 
 NEAR_MISSES = 3
+
+
+class Confirmed(NamedTuple):
+    """What a row's pairs show: the centre of its differences to the incumbent, more is better, with bounds that hold
+    for the whole night. None: no pairs, or too few to say."""
+
+    pairs: int
+    middle: float | None
+    low: float | None
+    high: float | None
 
 
 @dataclass
@@ -41,6 +52,10 @@ class Row:
     def differences(self, sign: int) -> list[float]:
         return [sign * (self.own[pair] - self.other[pair]) for pair in self.own if pair in self.other]
 
+    def confirmed(self, file: RatchetFile) -> Confirmed:
+        differences = self.differences(file.sign)
+        return Confirmed(len(differences), estimate(differences), *interval(differences, file.rigor))
+
 
 def rows(lines: Iterable[Ran | Proposed | DecidedLine], base: str) -> list[Row]:
     """The unmodified files first, as `baseline`; then every proposal that is closed, and the open one, status empty."""
@@ -59,14 +74,17 @@ def rows(lines: Iterable[Ran | Proposed | DecidedLine], base: str) -> list[Row]:
                     row.other[line.pair] = line.metric
             case Ran():
                 _add(row, line)
+                row.caught = tuple(dict.fromkeys((*row.caught, *line.caught)))
                 if line.stage == "screen":
                     row.screened = line.metric
                 elif line.metric is not None:
                     row.own[line.pair] = line.metric
             case Proposed():
-                if row.number == line.number:
-                    found.pop()  # it was mended
-                found.append(Row(line.number, line.commit, line.description, nodes=line.nodes, caught=line.caught))
+                made = Row(line.number, line.commit, line.description, nodes=line.nodes, caught=line.caught)
+                if row.number == line.number:  # it was mended
+                    before = found.pop()
+                    made.seconds, made.caught = before.seconds, tuple(dict.fromkeys((*before.caught, *line.caught)))
+                found.append(made)
             case DecidedLine():
                 row.status, row.why, row.p_value = line.status, line.why, line.p_value
                 row.claim = line.claim or ""
@@ -80,35 +98,33 @@ def _add(row: Row, line: Ran) -> None:
 
 
 def results_tsv(file: RatchetFile, found: Iterable[Row]) -> str:
-    """autoresearch's: commit, the metric, memory_gb, status, description. A crash, and what never ran, is 0.000000."""
+    """autoresearch's: commit, the metric, memory_gb, status, description. A crash is 0.000000; what never ran is nan,
+    so that its notebook draws no point for it."""
     lines = [("commit", file.metric, "memory_gb", "status", "description")]
     for row in found:
         if row.status:
             crashed = row.status == "crash"
-            metric = 0.0 if row.metric is None or crashed else row.metric
+            metric = 0.0 if crashed else math.nan if row.metric is None else row.metric
             memory = 0.0 if crashed else row.memory_gb
             said = (row.description.split(" [")[0],) if row.number == 0 else (row.description, f"[{row.why}]")
-            printed = () if file.trust == "scored" else ("[printed by the subject]",)
-            text = plain(" ".join((*said, *printed)))
-            lines.append((row.commit[:7] or "-" * 7, f"{metric:.6f}", f"{memory:.1f}", row.status, text))
+            printed = "" if file.trust == "scored" else " [printed by the subject]"
+            text = plain(" ".join(said))
+            lines.append((row.commit[:7] or "-" * 7, f"{metric:.6f}", f"{memory:.1f}", row.status, text + printed))
     return _tsv(lines)
 
 
 def intervals_tsv(file: RatchetFile, found: Iterable[Row]) -> str:
-    """Of every proposal that was confirmed or not: the centre of its paired differences, more is better, with bounds
-    that hold for the whole night."""
+    """Of every proposal that is closed, confirmed or not: what its pairs show, and what it was caught at."""
     heading = ("proposal", "commit", "status", "trust", "claim", "pairs", "difference", "low", "high", "p",
                "more_nodes", "seconds", "caught")  # fmt: skip
     lines: list[tuple[str, ...]] = [heading]
     for row in found:
         if row.number and row.status:
-            differences = row.differences(file.sign)
-            low, high = interval(differences, file.rigor)
-            numbers = (estimate(differences), low, high, row.p_value)
-            shown = tuple("" if value is None else f"{value:.6g}" for value in numbers)
+            pairs, *numbers = row.confirmed(file)
+            shown = tuple("" if value is None else f"{value:.6g}" for value in (*numbers, row.p_value))
             caught = plain("; ".join(row.caught))
             lines.append(
-                (str(row.number), row.commit[:7] or "-" * 7, row.status, file.trust, row.claim, str(len(differences)),
+                (str(row.number), row.commit[:7] or "-" * 7, row.status, file.trust, row.claim, str(pairs),
                  *shown, str(row.nodes), f"{row.seconds:.1f}", caught)
             )  # fmt: skip
     return _tsv(lines)
@@ -125,8 +141,9 @@ def near_misses(file: RatchetFile, found: Iterable[Row]) -> list[Row]:
 
 
 def plain(text: str) -> str:
-    """For a cell: autoresearch's tables have no tabs and no commas."""
-    return visible(" ".join(text.replace(",", ";").split()), 300)
+    """For a cell: autoresearch's tables have no tabs and no commas, and a quotation mark would take the lines behind it
+    along where pandas reads them."""
+    return visible(" ".join(text.replace(",", ";").replace('"', "'").split()), 300)
 
 
 def _tsv(lines: Iterable[tuple[str, ...]]) -> str:

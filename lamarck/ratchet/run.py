@@ -61,7 +61,8 @@ def run_night(
     it as cleanly as anything else.
     """
     subject = read_subject(ratchet, files)
-    lock = Path(".lamarck") / "ratchet" / f"{place_of(ratchet, subject)}.lock"
+    # Beside the subject, not here: a night that was begun from another directory is one too many as well.
+    lock = subject.repository.directory / f"lamarck-ratchet-{place_of(ratchet, subject)}.lock"
     with holding(lock, f"another ratchet is working on {ratchet.directory}"):
         plan = make_plan(ratchet, files, subject)
         check_same(files, plan)
@@ -130,27 +131,25 @@ def _go_on(session: Session, until: Until) -> tuple[str, bool]:
         match action:
             case Stop(why=why):
                 return why, True
+            case Propose(number=number) if number > session.ratchet.file.experiments:
+                return f"all {session.ratchet.file.experiments} experiments of the night are done", True
+            case Propose() | Mend() | NextExperiment() if until.moment is not None and time.time() >= until.moment:
+                return "it is the time that it was to end", False
             case Propose(number=number):
-                if number > session.ratchet.file.experiments:
-                    return f"all {session.ratchet.file.experiments} experiments of the night are done", True
                 if until.proposals is not None and number > started + until.proposals:
                     return f"the {until.proposals} experiments asked for are done", False
-                if until.moment is not None and time.time() >= until.moment:
-                    return "it is the time that it was to end", False
                 if session.failures >= MOST_FAILURES:
                     return f"the agent failed {session.failures} times in a row", False
                 try:
                     session.add(_propose(session, number))
                 except NoMoreIdeas as error:
                     return str(error), True
-            case Mend(number=number, failure=failure):
+            case Mend(failure=failure):
                 session.add(_mend(session, failure))
             case NextExperiment():
                 if not session.permit.fits(session.ratchet.file.spending.limit):
                     ceiling = session.permit.plan.device_seconds
                     return f"the {ceiling:g} device-seconds approved for the night are spent", True
-                if until.moment is not None and time.time() >= until.moment:
-                    return "it is the time that it was to end", False
                 session.add(_run(session, action))
             case DecidedLine():
                 _close(session, action)
@@ -226,6 +225,7 @@ def _run(session: Session, action: NextExperiment) -> Ran:
         memory_gb=round(outcome.memory_gb, 3),
         seconds=round(outcome.seconds, 3),
         failure=outcome.failure,
+        caught=tuple(map(plain, outcome.caught)),
     )
 
 

@@ -7,6 +7,7 @@ here a run is only ended early, to save time: after its seconds, or when it prin
 """
 
 import contextlib
+import filecmp
 import json
 import os
 import re
@@ -23,9 +24,12 @@ TASK, WORK, OUT, SAID = "/task", "/tmp/work", "/tmp/out", "/tmp/said"
 LOSS = re.compile(rb"loss\s*[:=|]?\s*(nan|[+-]?inf|[+-]?\d[\d.]*(?:e[+-]?\d+)?)", re.IGNORECASE)
 LOSS_ABOVE = 100.0  # autoresearch's: a run that printed such a loss learns nothing any more
 LOOK_SECONDS = 0.25
+MODE = 0o644  # of every file of the subject
 CHANNEL = 3  # to another room, where a command talks with one
 TAIL = 8000  # bytes of what was said
 WATCHED = ("run.log",)  # beside its own output: where autoresearch's template writes
+HOOKS = ("sitecustomize.py", "usercustomize.py")  # what an interpreter runs unasked
+MOST_CAUGHT = 20
 
 
 def lay_out(spec: dict) -> None:
@@ -33,7 +37,7 @@ def lay_out(spec: dict) -> None:
     for directory, _, names in os.walk(WORK):
         os.chmod(directory, 0o755)
         for name in names:
-            os.chmod(os.path.join(directory, name), 0o644)
+            os.chmod(os.path.join(directory, name), MODE)
     if os.path.exists(f"{TASK}/handed.tar"):
         with tarfile.open(f"{TASK}/handed.tar") as archive:
             for member in archive:
@@ -115,12 +119,38 @@ def tail(path: str) -> str:
     return ""
 
 
+def tampered(spec: dict) -> list[str]:
+    """What the run did to the files that it may only read, and what it left for the next interpreter to run."""
+    found = []
+    for name in laid_out():
+        place = os.path.join(WORK, name)
+        try:
+            mode = os.lstat(place).st_mode
+            if not stat.S_ISREG(mode):
+                found.append(f"put something else in the place of {name}")
+            elif stat.S_IMODE(mode) != MODE:
+                found.append(f"changed the mode of {name}")
+            elif name not in spec["mutable"] and not filecmp.cmp(f"{TASK}/subject/{name}", place, shallow=False):
+                found.append(f"edited {name}")
+        except OSError:
+            found.append(f"took {name} away")
+    for where, _, names in os.walk(WORK):
+        added = (os.path.relpath(os.path.join(where, name), WORK) for name in names if name in HOOKS)
+        found += [f"added {name}" for name in added if not os.path.exists(f"{TASK}/subject/{name}")]
+    return sorted(found)[:MOST_CAUGHT]
+
+
+def laid_out() -> list[str]:
+    """Names of the subject's files, as they came into the room."""
+    root = f"{TASK}/subject"
+    return [os.path.relpath(os.path.join(where, name), root) for where, _, names in os.walk(root) for name in names]
+
+
 def pack(spec: dict) -> list[str]:
-    """Copy what is handed over to where the room packs it; what is named and not there is returned."""
+    """Copy what is handed over to where the room packs it; what is named and no file is returned."""
     names = spec["leave"]
     if names is None:
-        known = {os.path.relpath(os.path.join(where, name), f"{TASK}/subject")
-                 for where, _, files in os.walk(f"{TASK}/subject") for name in files}  # fmt: skip
+        known = set(laid_out())
         found = (os.path.relpath(os.path.join(where, name), WORK)
                  for where, _, files in os.walk(WORK) for name in files)  # fmt: skip
         names = [name for name in found if name not in known and "__pycache__" not in name]
@@ -144,6 +174,7 @@ def main() -> None:
         spec = json.load(file)
     lay_out(spec)
     ended = run(spec)
+    ended["tampered"] = tampered(spec) if spec["leaves"] else []
     ended["missing"] = pack(spec) if spec["leaves"] and ended["code"] == 0 and not ended["ended"] else []
     print(json.dumps(ended))
 

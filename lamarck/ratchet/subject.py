@@ -40,6 +40,11 @@ class Repository:
             raise LamarckError(f"git {arguments[0]} failed: {visible(said[-1], 300) if said else done.returncode}")
         return done.stdout
 
+    @property
+    def directory(self) -> Path:
+        """git's own, of this checkout."""
+        return Path(self.line("rev-parse", "--absolute-git-dir"))
+
     def line(self, *arguments: str) -> str:
         return self.git(*arguments).decode().strip()
 

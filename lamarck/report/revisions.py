@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+from collections.abc import Callable
+from functools import partial
 
 from lamarck.errors import LamarckError
 from lamarck.eval.compare import check_same_ruler
@@ -22,11 +24,11 @@ def outcomes_of_both(first: str, second: str, exam: str | None = None) -> tuple[
     """
     (scores, ours), (other_scores, theirs) = _evaluation(first, exam), _evaluation(second, exam)
     check_same_ruler(scores, other_scores)
-    return ours, theirs
+    return ours(), theirs()
 
 
-def _evaluation(name: str, exam: str | None) -> tuple[Scores, list[SampleRow]]:
-    """(eval.json, outcomes) of one of these."""
+def _evaluation(name: str, exam: str | None) -> tuple[Scores, Callable[[], list[SampleRow]]]:
+    """eval.json of one of these, and what reads its outcomes: of a revision, DVC may have to fetch them first."""
     if IS_HERE.fullmatch(name):
         generation = parse_generation(name)
         file, samples = exam_files(generation, exam) if exam else (generation.scores, generation.samples)
@@ -34,7 +36,7 @@ def _evaluation(name: str, exam: str | None) -> tuple[Scores, list[SampleRow]]:
             raise LamarckError(f"{name} has no scores yet: {file} does not exist")
         here = read_scores(file)
         _refuse_partial(name, here)
-        return here, read_samples(samples)
+        return here, partial(read_samples, samples)
     if exam:
         raise LamarckError(f"{name!r} is not a generation of this checkout, whose exams alone are compared")
     revision, _, member = name.partition(":")
@@ -43,7 +45,7 @@ def _evaluation(name: str, exam: str | None) -> tuple[Scores, list[SampleRow]]:
     if scores is None:
         raise LamarckError(f"{revision} has no {generation.scores}: commit it with that revision's lineage")
     _refuse_partial(name, scores)
-    return scores, _samples_at(revision, generation)
+    return scores, partial(_samples_at, revision, generation)
 
 
 def scores_at(revision: str, name: str) -> Scores | None:

@@ -13,7 +13,7 @@ from lamarck.config.strategy import Strategy, load_strategy
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular
 from lamarck.gate.search import PROMPTS, RECIPE
-from lamarck.lineage.configured import merged, value_at
+from lamarck.lineage.configured import value_at, with_changes
 from lamarck.lineage.generation import RESULTS, SEARCHES
 from lamarck.search.sampler import numeric
 from lamarck.search.space import Key, Values, nested
@@ -159,9 +159,7 @@ def search_of(
     name: str, file: SearchFile, content: bytes, source: str, study: str = "", ledger: str | None = None
 ) -> Search:
     """Errors: as `load_search`."""
-    base = load_config(Path(file.configfile))
-    if file.config:
-        base = check_section(merged(base.model_dump(mode="json"), file.config), Config, f"{source}: config")
+    base = with_changes(load_config(Path(file.configfile)), file.config, f"{source}: config")
     strategy = load_strategy(Path(base.strategy))
     for key, kind in file.space.items():
         for end in kind.ends:
@@ -182,5 +180,5 @@ def split(values: Values) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _check(base: Config, strategy: Strategy, values: Values, source: str) -> None:
     changed, config = split(values)
-    check_section(merged(strategy.model_dump(mode="json"), changed), Strategy, source).wording()
-    check_section(merged(base.model_dump(mode="json"), config), Config, source)
+    with_changes(strategy, changed, source).wording()
+    with_changes(base, config, source)

@@ -203,13 +203,10 @@ def winner_sentence(search: Search, found: Report) -> str:
     row = found.winner
     if row is None or row.difference is None:
         return f"The winner is still to be tried on {len(search.file.fresh_seeds)} fresh founders."
-    bounds = (
-        "" if row.low is None or row.p_value is None else f" [{row.low:+.1f}, {row.high:+.1f}], p {row.p_value:.3f}"
-    )
     ruler = f"the exam {search.file.exam.rstrip('/').rpartition('/')[2]}" if search.file.exam else "the suite"
     return (
         f"The winner, {row.arm}, on {row.pairs} founders that chose nothing, by {ruler}: {row.difference:+.1f} points "
-        f"to the baseline{bounds}: {row.verdict or 'no difference shown'}."
+        f"to the baseline{_bounds(row)}: {row.verdict or 'no difference shown'}."
     )
 
 
@@ -222,14 +219,17 @@ def drawn_sentence(search: Search, found: Report) -> str:
         return f"Random draws at equal cost found the same strategy ({own.pairs} founders)."
     if own.difference is None:
         return "Random draws at equal cost are still to be raised: whether the search beats them is not known."
-    bounds = (
-        "" if own.low is None or own.p_value is None else f" [{own.low:+.1f}, {own.high:+.1f}], p {own.p_value:.3f}"
-    )
     shown = own.low is not None and own.low > 0
     return (
         f"To what random draws found at equal cost, on the same {own.pairs} founders: {own.difference:+.1f} points"
-        f"{bounds}: {'the search beats them' if shown else 'the search is not shown to beat them'}."
+        f"{_bounds(own)}: {'the search beats them' if shown else 'the search is not shown to beat them'}."
     )
+
+
+def _bounds(row: ArmRow | DrawnLine) -> str:
+    if row.low is None or row.p_value is None:
+        return ""
+    return f" [{row.low:+.1f}, {row.high:+.1f}], p {row.p_value:.3f}"
 
 
 def winner_words(search: Search, found: Report) -> list[str]:

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lamarck.config import HubFounder, TinyFounder
+from lamarck.config.founder import HubFounder
 from lamarck.config.section import Section
+from lamarck.config.tiny import TinyFounder
 from lamarck.suites.tasks.base import Domain
 
 # Of our own rules for what an answer is worth. 1: every rung of an engineering task counts alike, whatever the others

@@ -9,13 +9,14 @@ from transformers import AutoModelForCausalLM
 
 from lamarck.arch import memory
 from lamarck.arch.context import Context
-from lamarck.arch.model import build_model, shifted_loss
+from lamarck.arch.model import GenomeForCausalLM, build_model, shifted_loss
 from lamarck.arch.pattern import Pattern
 from lamarck.errors import LamarckError
 from lamarck.models.opening import open_genome_model
 from tests.arch.checks import (
     NEAR,
     cache_error,
+    check_short_life,
     check_whole_life,
     distance,
     exact,
@@ -39,6 +40,19 @@ def test_every_kind_of_block(kind: str) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_random_genomes_live(seed: int, tmp_path: Path) -> None:
     check_whole_life(loud_genome(seed), tmp_path)
+
+
+@pytest.mark.parametrize("first", range(20, 200, 20))
+def test_random_genomes_live_shortly(first: int, tmp_path: Path) -> None:
+    """With those above 200; `make soak` has as many more, whole."""
+    for seed in range(first, first + 20):
+        check_short_life(loud_genome(seed), tmp_path / str(seed))
+
+
+def test_a_genome_whose_weights_are_not_all_loaded_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GenomeForCausalLM, "_keys_to_ignore_on_save", ["norm.weight"])
+    with pytest.raises(AssertionError):
+        check_short_life(loud_genome(0), tmp_path)
 
 
 def test_a_pattern_that_sees_ahead_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

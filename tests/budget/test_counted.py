@@ -21,7 +21,8 @@ from lamarck.budget.memory import (
     weight_bytes,
 )
 from lamarck.budget.shape import Shape, shape_of_directory, shape_of_founder
-from lamarck.config import HubFounder, Recipe, load_config
+from lamarck.config import Recipe, load_config
+from lamarck.config.founder import HubFounder
 from lamarck.train.loop import answer_loss
 from lamarck.train.memory import recompute
 from lamarck.train.model import load_trainable

@@ -11,7 +11,8 @@ from lamarck.budget.machine import load_catalogue, training_speed
 from lamarck.budget.memory import GIB, ROOM, recomputed_layers, training_memory
 from lamarck.budget.shape import shape_of_founder
 from lamarck.budget.work import most_items, training_work
-from lamarck.config import Config, Founder, HubFounder, StageMachine, load_config
+from lamarck.config import Config, StageMachine, load_config
+from lamarck.config.founder import Founder, HubFounder
 from lamarck.errors import LamarckError
 from lamarck.files import write_json
 from lamarck.lineage.generation import WEIGHTS_RECORD

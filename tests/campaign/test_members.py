@@ -11,7 +11,7 @@ import yaml
 from lamarck.campaign.ledger import Finished, Key, read_ledger
 from lamarck.campaign.members import Campaign, load_campaign
 from lamarck.campaign.run import next_members, step_plan
-from lamarck.campaign.table import as_markdown, finished, rows
+from lamarck.campaign.table import ArmRow, as_markdown, finished, rows
 from lamarck.config.crossing import Crossing
 from lamarck.errors import LamarckError
 from lamarck.files import write_jsonl
@@ -180,6 +180,29 @@ def test_what_every_arm_forgets_and_takes(tmp_path: Path) -> None:
     assert "| more | 4.100 | +0.150 | [-0.485, +0.785] | 2.50 | 1.0 |" in table
     assert "| less |  |  |  | 2.50 | 1.0 |" in table
     assert "bits per byte" not in as_markdown(load(tmp_path))
+
+
+def test_a_verdict_takes_holms_p_over_all_arms_those_not_finished_too(tmp_path: Path) -> None:
+    """Ahead on all of eight seeds: p is 1/128, which shows something among two arms, and nothing among seven. Wrong: to
+    count the arms that are finished."""
+
+    def ahead(others: int, seeds: int = 8) -> ArmRow:
+        arms = [
+            {"name": f"arm {number}", "why": "", "config": {"recipe": {"steps": 301 + number}}, "scored": "g1"}
+            for number in range(others)
+        ]
+        campaign = load(tmp_path, arms=[ARMS[0], *arms], seeds=list(range(1, seeds + 1)))
+        scores = {("first", seed): 50.0 + seed for seed in campaign.file.seeds}
+        enter(campaign, scores | {("arm 0", seed): 52.0 + 1.1 * seed for seed in campaign.file.seeds})
+        return rows(campaign)[1]
+
+    two, seven = ahead(2), ahead(7)
+    assert two.p_value == seven.p_value == pytest.approx(1 / 128)
+    assert (two.p_holm, seven.p_holm) == (pytest.approx(2 / 128), pytest.approx(7 / 128))
+    assert (two.verdict, seven.verdict) == ("better", "no difference shown")
+    # One child each is no word about a recipe, and neither are four.
+    assert ahead(1, seeds=1).verdict == ""
+    assert (ahead(1, seeds=4).p_value, ahead(1, seeds=4).verdict) == (0.125, "no difference shown")
 
 
 @pytest.mark.parametrize(

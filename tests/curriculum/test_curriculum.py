@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from lamarck.config import LocalFounder
+from lamarck.config.founder import LocalFounder
 from lamarck.config.strategy import Strategy
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.anchor import draw_anchors
 from lamarck.curriculum.cell import Cell
+from lamarck.curriculum.control_arm import ControlCurriculum
 from lamarck.curriculum.describe import describe
 from lamarck.curriculum.item import DATA, Item, ItemVerdict, Teacher, item_id
 from lamarck.curriculum.mix import as_written, replay
@@ -177,9 +178,15 @@ def test_a_choice_that_cannot_be_had_costs_no_more_than_the_texts_that_are_allow
 def test_the_control_takes_what_comes_in_the_same_number() -> None:
     engine = scripted({"<a1>": 0.5, "<a2>": 0.5})
     wanted = Counter({("arithmetic", 1): 20, ("arithmetic", 2): 40})
-    cells = proposal(engine).unverified(wanted)
+
+    def taken(longest_of: float) -> list[Cell]:
+        strategy = STRATEGY.model_copy(update={"longest_of": longest_of})
+        control = ControlCurriculum(engine, strategy, AUTHOR, Contamination(()), 0, lambda samples: None)
+        return control.unverified(wanted)
+
+    cells = taken(1)
     assert [len(cell.kept) for cell in cells] == [20, 40]
-    assert kept(proposal(engine, longest_of=3).unverified(wanted)) == kept(cells)
+    assert kept(taken(3)) == kept(cells)
     assert not any(item.verdict.verified for item in kept(cells))
     assert any(item.completion == "99" for item in kept(cells))
 
@@ -191,6 +198,19 @@ def test_held_out_problems_are_dropped_and_counted() -> None:
     cells = proposal(engine, held_out=held_out).verified()
     assert not {item.prompt for item in kept(cells)} & set(held_out)
     assert cells[1].dropped["in the suite"] >= 10
+
+
+def test_a_strategys_context_stands_before_its_own_problems_and_is_no_part_of_them() -> None:
+    """Wrong: a context that is part of the problem, whose verifier, copies and digest then see another one."""
+    teacher = scripted({"<a1>": 1.0, "<a2>": 0.5})
+    given = {"arithmetic": {"share": 1, "difficulties": (1, 2), "context": "Be brief.\nSay nothing twice."}}
+    with_context, without = kept(proposal(teacher, skills=given).verified()), kept(proposal(teacher).verified())
+    assert {item.context for item in with_context} == {"Be brief.\nSay nothing twice."}
+    assert [item.model_copy(update={"context": ""}) for item in with_context] == without
+    assert {item.context for item in as_written(with_context, 1.0, 0)} == {""}
+    given["arithmetic"]["context"] = "An example:\n<a1> 3 + 4 =>"
+    with pytest.raises(LamarckError, match=r"skills\.arithmetic\.context: a line overlaps the frozen suite"):
+        proposal(teacher, held_out=["<a1> 3 + 4 =>"], skills=given)
 
 
 def test_replay_takes_of_each_generation_and_repeats_nothing() -> None:

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from huggingface_hub import DatasetCard
 
-from lamarck.config import Founder, HubFounder, load_config
+from lamarck.config import load_config
+from lamarck.config.founder import Founder, HubFounder
 from lamarck.curriculum.dataset_card import dataset_card
 from lamarck.curriculum.item import Item, read_curriculum
 from lamarck.files import write_jsonl

@@ -14,17 +14,24 @@ from lamarck.errors import LamarckError
 from lamarck.eval.compare import (
     DETECTABLE,
     DIFFERENCES,
+    LEAST,
     NO_DIFFERENCE,
     RESAMPLES,
     compare,
     compare_differences,
     interval,
 )
+from lamarck.report.table import comparison_sentences
 
 
 @cache
 def v1() -> simulate.Shape:
     return simulate.shape(Path("config/suites/v1r2"))
+
+
+@cache
+def tiny_v3() -> simulate.Shape:
+    return simulate.shape(Path("config/suites/tiny-v3"))
 
 
 Rows = list[dict[str, Any]]
@@ -109,11 +116,11 @@ def test_engineering_tasks_of_one_item_vary_as_their_kind_does() -> None:
 
 
 def test_kinds_vary_less_than_all_tasks_taken_together() -> None:
-    """Every task of one kind gained, none of the other: within kinds there is next to nothing to doubt."""
+    """Every task of one kind gained, none of the other: within kinds there is less to doubt."""
     differences = {f"a{n}": [1.0] for n in range(10)} | {f"b{n}": [0.0] for n in range(10)}
     weights, kinds = dict.fromkeys(differences, 1.0), {task: task[0] for task in differences}
     within, together = (compare_differences(differences, weights, each).interval for each in (kinds, None))
-    assert within.high - within.low < 0.3 * (together.high - together.low)
+    assert within.high - within.low < 0.6 * (together.high - together.low)
 
 
 @pytest.mark.parametrize("right", [0, 100])
@@ -139,11 +146,11 @@ def test_difference_is_weighted_by_task() -> None:
 
 
 def test_detectable_difference_by_hand() -> None:
-    # 100 items, 30 won and 10 lost, which count as 98, and a tenth of an item won and of one lost.
+    # 100 items, 30 won and 10 lost, which count as 98, and .38 of an item won and of one lost.
     child, parent = rows({"a": [1] * 30 + [0] * 70}), rows({"a": [0] * 30 + [1] * 10 + [0] * 60})
-    assert DIFFERENCES.pseudo == 0.1
-    number = 98 + 2 * 0.1
-    variance = (40 * 0.98 + 2 * 0.1) / number - (20 * 0.98 / number) ** 2
+    assert DIFFERENCES.pseudo == 0.38
+    number = 98 + 2 * 0.38
+    variance = (40 * 0.98 + 2 * 0.38) / number - (20 * 0.98 / number) ** 2
     expected = 100 * DETECTABLE * math.sqrt(variance / (number + 1))
     assert compare(child, parent, {"a": 1.0}).detectable == pytest.approx(expected, abs=1e-5)
 
@@ -189,6 +196,27 @@ def test_a_handful_of_wins_decides_nothing() -> None:
     assert found.p_value == pytest.approx(0.0625, abs=0.01)
     six = compare(rows({"a": [1] * 6 + [0] * 194}), rows({"a": [0] * 200}), {"a": 1.0})
     assert (six.verdict, six.interval.low > 0) == ("better", True)
+
+
+def test_whether_the_interval_holds_zero_the_test_decides() -> None:
+    """Wrong: a verdict only where the bootstrap leaves zero out as well, so that p and verdict disagree."""
+    suite, generator = tiny_v3(), np.random.default_rng(simulate.SEED)
+    pairs = [simulate.differences(suite, 0.02, 0.7, generator)[0] for _ in range(40)]
+    found = [compare_differences(each, suite.weights, suite.kinds, 400) for each in pairs]
+    for each in found:
+        shown = each.p_value <= 0.05
+        assert (each.verdict != NO_DIFFERENCE) == shown == (not each.interval.low <= 0 <= each.interval.high)
+        assert each.interval.low <= each.difference <= each.interval.high
+    assert any(each.interval.low == LEAST for each in found), "the bootstrap alone held zero"
+
+
+def test_the_interval_holds_a_difference_that_rests_on_a_hundred_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three tenths of tiny-v3 are what a student answers to a hundred questions. Where one of two generations is better
+    and 2% of the items differ, an interval with a tenth of an item at either end held 88% of the differences."""
+    found = simulate.pairs(tiny_v3(), 0.02, 0.7, 200, resamples=200)
+    assert found.covered >= 0.94 - two_errors(200)
+    monkeypatch.setattr("lamarck.eval.compare.DIFFERENCES", DIFFERENCES._replace(pseudo=0.1))
+    assert simulate.pairs(tiny_v3(), 0.02, 0.7, 200, resamples=200).covered < 0.94 - two_errors(200)
 
 
 def plain_bootstrap(differences: dict[str, list[float]], weights: dict[str, float]) -> bool:
@@ -251,3 +279,11 @@ def test_refuses_partial_and_foreign_outcomes() -> None:
         compare(whole + whole, whole, {"a": 1.0, "b": 1.0})
     with pytest.raises(LamarckError, match="no outcomes for b"):
         interval(rows({"a": [1, 0]}), {"a": 1.0, "b": 1.0})
+
+
+def test_it_says_what_kind_of_claim_it_is() -> None:
+    found = compare(*(rows({"a": [1] * right + [0] * (100 - right)}) for right in (60, 50)), {"a": 1.0})
+    said = " ".join(comparison_sentences(found))
+    assert "10 items gained, 0 lost" in said and said.count("p = ") == 1
+    assert f"a true difference of {found.detectable:.1f} points would be found four times in five" in said
+    assert "this is about these two models: what a recipe or strategy is worth takes several seeds" in said

@@ -8,19 +8,29 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
+import torch
 
-from lamarck.arch.genome import load_genome
+from lamarck.arch.genome import Objective, load_genome
+from lamarck.arch.model import build_model
 from lamarck.commands import evolve as commands
 from lamarck.errors import LamarckError
 from lamarck.evolve.ablation import variants
 from lamarck.evolve.file import Evolving, load_evolution
+from lamarck.evolve.ledger import TrainedLine
+from lamarck.evolve.measure import kept_bytes
 from lamarck.evolve.places import Places
 from lamarck.evolve.pool import Pool, value_of
+from lamarck.evolve.probes import ASKED, accuracy, probe_rows
 from lamarck.evolve.report import report
-from lamarck.evolve.run import chooser
+from lamarck.evolve.run import EvolutionRun, chooser, promoted
+from lamarck.evolve.scores import GenomeScores
+from lamarck.evolve.text import corpus_of
+from lamarck.evolve.training import Schedule, train
 from lamarck.files import file_digests, read_json
+from lamarck.gate.allowance import Allowance
 from lamarck.gate.journal import journal_of
 from lamarck.models.opening import open_genome_model
 from lamarck.run_lock import holding
@@ -217,6 +227,62 @@ def test_all_that_diverge_are_an_error(project: Path) -> None:
         run(evolution(project, seed=wild, evolution={"rung1_tokens": 192 * 12, "rung2_tokens": 192 * 20}))
 
 
+def test_without_the_first_seed_the_best_of_the_others_go_on(project: Path) -> None:
+    """It came to nothing, and there is nobody to race against: the order of births is no order."""
+    evolving = evolution(project, evolution={"topk_keep": 0.67})
+    nobody = EvolutionRun(evolving, SMALL, ledger(evolving), None, print)  # type: ignore[arg-type]
+    short = [trained("g0-c00", None), trained("g0-c01", 3.0), trained("g0-c02", 1.0), trained("g0-c03", 2.0)]
+    assert promoted(nobody, short) == ["g0-c02", "g0-c03"]
+
+
+def trained(candidate: str, score: float | None) -> TrainedLine:
+    scores = None if score is None else GenomeScores(blocks=(score,) * 16, memory=1, parameters=1, instability=0.0)
+    stopped = "tokens" if scores else "the loss is not a number"
+    return TrainedLine(candidate=candidate, rung="short", steps=1, tokens=1, stopped=stopped, scores=scores)
+
+
+def test_every_objective_is_measured(project: Path) -> None:
+    """And a target that the short training reached is reached where it was, not anew in the full one."""
+    evolving = evolution(
+        project,
+        probes={"share": 0.5, "gap": 24, "pairs": 3},
+        target=9.0,  # a fresh model's is about 8
+        generations=1,
+        controls={"seeds": []},
+        evolution={"population": 2, "topk_keep": 1.0, "pareto_objectives": list(get_args(Objective))},
+    )
+    run(evolving)
+    pool = Pool(evolving, ledger(evolving))
+    [(first, full), *others] = pool.full()
+    assert [each.candidate for each, _ in others] == ["g0-c01"]
+    values = pool.values(first, full)
+    assert values.keys() == set(get_args(Objective)) and float("inf") not in values.values()
+    model = open_genome_model(SMALL.model("g0-c00", "full"), first.read())
+    assert values["parameters"] == sum(each.numel() for each in model.parameters())
+    assert values["memory"] == kept_bytes(model, 48, torch.device("cpu"))
+    asked = {kind: probe_rows(kind, evolving.file.probes, 48, ASKED, 0) for kind in ("passkey", "recall")}
+    assert {kind: values[kind] for kind in asked} == {
+        kind: accuracy(model, rows, torch.device("cpu")) for kind, rows in asked.items()
+    }
+    assert values["throughput"] > 0 and values["instability"] > 0 and values["novelty"] == 0
+    assert pool.values(*others[0])["novelty"] > 0
+    assert values["tokens_to_target"] == 48 * 4  # after the first of four looks
+    assert values["time_to_target"] == pool.ledger.times["short g0-c00"].time_to_target
+
+
+def test_a_training_ends_where_its_loss_is_no_number(project: Path) -> None:
+    """Before a step is taken with it."""
+    evolving = evolution(project)
+    model = build_model(evolving.adapted(SEED, 257), 0)
+    with torch.no_grad():
+        model.blocks[1].branches["ffn"].down_proj.weight[0, 0] = float("nan")
+    before = model.embed.weight.clone()
+    corpus = corpus_of(evolving.file.text, evolving.file.data)
+    found = train(model, corpus, None, Schedule(768, 768, 192), 0, {}, 0, Allowance("a test", 60), lambda *seen: None)
+    assert (found.stopped, found.steps) == ("the loss is not a number", 0)
+    assert torch.equal(model.embed.weight, before)
+
+
 def test_what_is_too_large_is_refused_before_it_is_asked_about(project: Path) -> None:
     with pytest.raises(LamarckError, match=r"seed\.yaml is too large: it has .* parameters, and limits"):
         run(evolution(project, limits={"parameters": 1000}))
@@ -238,6 +304,8 @@ def test_a_full_disk_is_a_sentence_and_the_run_goes_on(project: Path, finished: 
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert not list(Path("results").rglob("*.partial")) and not SMALL.model("g0-c00", "short").exists()
     assert [each.candidate for each in ledger(evolving).born()] == ["g0-c00", "g0-c01", "g0-c02"]
+    run(evolving)
+    assert made(project) == made(finished)
 
 
 @pytest.mark.parametrize(
@@ -352,7 +420,7 @@ def test_a_target_that_was_never_reached_is_not_a_number(copied: Evolving) -> No
 
 
 def test_descent_is_written_beside_the_weights(copied: Evolving) -> None:
-    from lamarck.config import EvolvedFounder
+    from lamarck.config.founder import EvolvedFounder
     from lamarck.founder.evolved import copy_evolved
 
     candidate = next(each for each in ledger(copied).born() if each.generation == 1).candidate

@@ -3,17 +3,22 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from lamarck.arch.model import build_model
 from lamarck.config import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.errors import LamarckError
 from lamarck.export.merge import merge
+from lamarck.train.model import export_weights
+from tests.arch.checks import distance, ids_for
+from tests.arch.kinds import FFN, PLAIN, genome_of
 from tests.tiny import PROMPTS
 
 
@@ -51,6 +56,24 @@ def test_it_is_the_sum_in_16_bits(tiny_model: Path, adapter: Path, merged: Path)
     assert changed == 14  # seven linear layers in each of two blocks
 
 
+@pytest.mark.parametrize("form", ["delta", "weights"])
+def test_weights_that_were_all_trained_are_exported_as_they_are(
+    form: Literal["delta", "weights"], tiny_model: Path, tmp_path: Path
+) -> None:
+    """Wrong: the founder's weights, on which no adapter lies."""
+    trained = open_model(tiny_model)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in trained.parameters():
+            weight.add_(torch.randn_like(weight))
+    change = tmp_path / form
+    change.mkdir()
+    export_weights(trained, form, tiny_model, change)
+    merge(tiny_model, change, tmp_path / "merged")
+    found, expected = load_file(tmp_path / "merged/model.safetensors"), trained.state_dict()
+    assert len(found) > 14 and all(torch.equal(tensor, expected[name].bfloat16()) for name, tensor in found.items())
+
+
 def test_it_answers_like_the_adapter(tiny_model: Path, adapter: Path, merged: Path) -> None:
     ours, theirs = (
         HFEngine(HFEngineConfig(), *files).loglikelihoods(PROMPTS) for files in ((merged, None), (tiny_model, adapter))
@@ -59,6 +82,26 @@ def test_it_answers_like_the_adapter(tiny_model: Path, adapter: Path, merged: Pa
     lost = sum(abs(a - b) for a, b in zip(ours, theirs, strict=True))
     moved = sum(abs(a - b) for a, b in zip(without, theirs, strict=True))
     assert lost < 0.1 * moved
+
+
+@pytest.mark.parametrize(("activation", "kind"), [("swiglu", "llama"), ("relu", "lamarck_genome")])
+def test_what_was_bred_as_a_llama_becomes_one(activation: str, kind: str, tiny_model: Path, tmp_path: Path) -> None:
+    genome = genome_of({"attn": PLAIN, "ffn": {**FFN, "activation": activation}})
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path / "bred")
+    model = build_model(genome, 0)
+    model.save_pretrained(tmp_path / "bred")
+    torch.manual_seed(0)
+    settings = LoraConfig(r=2, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    tuned = get_peft_model(model, settings)
+    tuned.save_pretrained(tmp_path / "adapter")
+    merge(tmp_path / "bred", tmp_path / "adapter", tmp_path / "merged")
+    found, ids = open_model(tmp_path / "merged"), ids_for(genome)
+    assert found.config.model_type == kind
+    with torch.no_grad():
+        wanted, plain = tuned(ids).logits, tuned.disable_adapter
+        assert distance(found(ids).logits, wanted) < 0.05 * wanted.abs().max()
+        with plain():
+            assert distance(tuned(ids).logits, wanted) > 0.2 * wanted.abs().max()
 
 
 def test_quantised_weights_are_not_merged_with(tiny_model: Path, adapter: Path, tmp_path: Path) -> None:

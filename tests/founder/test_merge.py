@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lamarck.config import Config, MergeFounder, load_config
+from lamarck.config import Config, load_config
+from lamarck.config.founder import MergeFounder
 from lamarck.errors import LamarckError
-from lamarck.files import file_digests
+from lamarck.files import file_digests, write_json
+from lamarck.founder.licence import common_licence, forbids, licence_of
 from lamarck.founder.merge import check_merge_file, merge_founder
 from lamarck.lineage.artifacts import WEIGHTS
 from lamarck.lineage.digest import source_digest
 from lamarck.lineage.generation import Generation
-from lamarck.merge.licence import common_licence, forbids, licence_of
+from lamarck.lineage.records import make_record
 from lamarck.merge.sources import sources_of
 from tests.merge.models import make_model
 
@@ -53,7 +55,8 @@ def test_every_parent_is_named_with_digest_and_licence(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "models/first/README.md").write_text("---\nlicense: cc-by-nc-nd-4.0\n---\n\n# First\n")
-    (tmp_path / "models/second/source.json").write_text('{"kind": "tiny"}')
+    record = make_record("0", {}, 0, "cpu", 0, 0).model_dump(mode="json")
+    write_json(tmp_path / "models/second/source.json", {"kind": "tiny", "files": {}, "record": record})
     made = tmp_path / "made"
     made.mkdir()
     said = merge_founder(file, made, tmp_path / "merged")
@@ -154,6 +157,15 @@ def test_licences(tmp_path: Path) -> None:
         assert licence_of(tmp_path) is None
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
     assert licence_of(tmp_path) == "mit"
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", '{"kind": "tiny"}', "[" * 100_000, '{"license": 3}'])
+def test_a_damaged_record_names_no_licence(tmp_path: Path, text: str) -> None:
+    """Whose licence is not known any more is not merged as if it had none."""
+    (tmp_path / "source.json").write_text(text)
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
+    with pytest.raises(LamarckError, match=r"source\.json is not "):
+        licence_of(tmp_path)
 
 
 def test_the_inputs_of_a_merge_are_found_without_torch(file: Path) -> None:

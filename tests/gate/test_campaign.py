@@ -129,6 +129,15 @@ def test_one_approval_for_all_steps_is_for_founders_pretrained_here_alone() -> N
     assert "for founders alone that are pretrained here" in refusal(settings(**local))
 
 
+def test_one_approval_for_all_steps_is_for_small_founders_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The founder here has 17 parameters."""
+    say_yes(ask())
+    monkeypatch.setattr("lamarck.gate.campaign.TINY_PARAMETERS", 17)
+    check()
+    monkeypatch.setattr("lamarck.gate.campaign.TINY_PARAMETERS", 16)
+    assert "at most 16 parameters" in refusal()
+
+
 def test_step_by_step_each_members_own_plan_is_what_was_approved() -> None:
     write_text(description_file(CHILD.lineage), yaml.safe_dump({}))
     assert Path("approvals/campaigns/c.g1.ok") == CHILD.approval

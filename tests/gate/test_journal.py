@@ -7,14 +7,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lamarck.errors import LamarckError
-from lamarck.gate.journal import AHEAD, COUNTERS, Journal, journal_of
+from lamarck.gate.journal import AHEAD, COUNTERS, Attempt, Journal, journal_of
 from lamarck.seal import POD_KEYS, SECRET, key_of
 
 PLAN = "a" * 64
@@ -58,6 +61,39 @@ def test_kills_add_up(journal: Journal) -> None:
         assert attempt.spent() >= sum(spent)
     # One that ends by itself gets back what it did not use.
     assert journal.spent() - sum(spent) < journal.read()[-2].device_seconds
+
+
+class Clock(threading.Event):
+    """Time that passes only where the journal's own thread waits: exactly as long as it means to; then it is told to
+    end. `check`: called at the end of every wait, when most is spent since the line before."""
+
+    def __init__(self, waits: int, check: Callable[[], None]) -> None:
+        super().__init__()
+        self.now, self.waits, self.check = 0.0, waits, check
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now += timeout or 0.0
+        self.waits -= 1
+        self.check()
+        return self.waits < 0
+
+
+def test_a_line_for_every_second_of_work_is_there_before_it_is_spent(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wrong ones: a line every two seconds, and one that says what is spent already: a kill would take it back."""
+    begun = len(threading.enumerate())
+    behind = []
+    clock = Clock(20, lambda: behind.append(2 * clock.now - attempt.lines[-1].device_seconds))
+    monkeypatch.setattr("lamarck.gate.journal.time", SimpleNamespace(perf_counter=lambda: clock.now))
+    journal.count([])
+    attempt = Attempt(journal, [], 0.0, 1, 2, _started=0.0, _ended=clock)
+    attempt.begin()
+    attempt.end()
+    written = [line.device_seconds for line in journal.read()]
+    assert written[-1] == 2 * clock.now and clock.now > 5 and len(threading.enumerate()) == begun
+    assert all(later - earlier <= 2.0 for earlier, later in pairwise(written))  # two processes: a second of each
+    assert max(behind) <= 0
 
 
 def test_another_plan_starts_at_nothing(journal: Journal) -> None:

@@ -154,6 +154,23 @@ def test_what_the_space_does_not_allow_is_refused(config: Callable[[], Config], 
         check(config())
 
 
+def test_prompts_that_a_model_wrote_are_the_only_freedom_of_a_writer() -> None:
+    """They may be any prompts; whatever else the candidate says has to be the base's, and a file of prompts is one."""
+    space = SPACE | {"prompts": Freedom(written=True)}
+    strategy = fixed_strategy(load_strategy(Path(settings().strategy)), space)
+    plan = planned_search().model_copy(update={"space": space, "strategy": strategy})
+    write_text(STEP.search_plan, plan_text(plan))
+    answer(asked_of_search(plan), plan_digest(plan), STEP.search_plan, STEP.approval, ME, "", None)
+    write_text(Path("written.yaml"), "write: 'Short. {request}'\n")
+    written = {"prompts": "written.yaml", "size": 500}
+    assert check(settings(taught=written, recipe=recipe(rank=8))).approval.plan == plan_digest(plan)
+    with pytest.raises(LamarckError, match=r"the strategy of .* differs in more than the space"):
+        check(settings(taught=written | {"writing_share": 0.25}, recipe=recipe(rank=8)))
+    write_text(Path("written.yaml"), "write: 'Short. {request}'\nbudget: {device_seconds: 1000000}\n")
+    with pytest.raises(LamarckError, match="unknown key 'budget'"):
+        check(settings(taught=written, recipe=recipe(rank=8)))
+
+
 def test_no_round_joins_and_none_grows() -> None:
     approve_search(members=0)
     with pytest.raises(LamarckError, match="1 members, and 0 were approved"):

@@ -35,12 +35,19 @@ def _slices(method: str, ranges: list[dict[str, list[int]]], extra: list[Case] |
     return {"merge_method": method, "slices": slices, "dtype": "float32", **more}
 
 
+def _source(model: str, first: int, last: int, **parameters: Any) -> dict[str, Any]:
+    return {"model": model, "layer_range": [first, last]} | ({"parameters": parameters} if parameters else {})
+
+
 AB, ABC = {"a": 0.3, "b": 0.9}, {"a": 0.3, "b": 0.9, "c": -0.4}
 DENSE = {
     "a": {"weight": 0.6, "density": 0.4},
     "b": {"weight": 0.9, "density": 0.7},
     "c": {"weight": 0.5, "density": 0.1},
 }
+# The same, each with a width of chance, or of what is cut off at the top, of its own.
+WIDE = {name: values | {"epsilon": values["density"] / 4} for name, values in DENSE.items()}
+CUT = {name: values | {"gamma": values["density"] / 5} for name, values in DENSE.items()}
 FILTERS = [{"filter": "self_attn", "value": 0.2}, {"filter": "layers.2", "value": [0.1, 0.7]}, {"value": 0.8}]
 
 DETERMINISTIC: dict[str, Case] = {
@@ -66,16 +73,22 @@ DETERMINISTIC: dict[str, Case] = {
     "ties, rescaled": _case("ties", _models(**DENSE), rescale=True),
     "ties, lambda": _case("ties", _models(**DENSE), lambda_=1.4),
     "ties, int8_mask": _case("ties", _models(**DENSE), int8_mask=True),
+    "task arithmetic, int8_mask": _case("task_arithmetic", _models(**AB), int8_mask=True),
+    "ties, normalised in some layers": _case("ties", _models(**DENSE), normalize=[True, False], rescale=[0, 1]),
     "ties, density 0": _case("ties", _models(**AB), density=0.0),
     "ties, one model": _case("ties", _models(a=1.0), density=0.5),
     "ties, the base among the models": _case("ties", _models(base={"weight": 0.7, "density": 0.2}, **DENSE)),
     "ties, density by filter and gradient": _case("ties", _models(**AB), density=FILTERS),
     "breadcrumbs": _case("breadcrumbs", _models(**DENSE)),
     "breadcrumbs, gamma": _case("breadcrumbs", _models(**DENSE), gamma=0.2),
+    "breadcrumbs, gamma of a model": _case("breadcrumbs", _models(**CUT), lambda_=0.7, int8_mask=True),
     "breadcrumbs, rescaled": _case("breadcrumbs", _models(**DENSE), gamma=0.1, rescale=True, normalize=True),
     "breadcrumbs, more than there is": _case("breadcrumbs", _models(**AB), density=0.9, gamma=0.3),
     "breadcrumbs with consensus": _case("breadcrumbs_ties", _models(**DENSE), gamma=0.1),
     "breadcrumbs with consensus, normalised": _case("breadcrumbs_ties", _models(**DENSE), gamma=0.1, normalize=True),
+    "breadcrumbs with consensus, all else": _case(
+        "breadcrumbs_ties", _models(**CUT), lambda_=1.3, rescale=True, int8_mask=True
+    ),
     "della_linear, density 1": _case("della_linear", _models(**ABC)),
     "dare_ties, density 1": _case("dare_ties", _models(**ABC)),
     "model stock of two": _case("model_stock", _models(a=None, b=None)),
@@ -109,9 +122,27 @@ DETERMINISTIC: dict[str, Case] = {
         "merge_method": "linear", "dtype": "float32", "parameters": {"weight": 0.1},
         "modules": {"default": {"models": _models(a=0.3, b=None), "parameters": {"weight": 0.6}}},
     },
+    # Of a source, of its slice, of the module, of the document: the nearest counts, and each is the nearest somewhere.
+    "every place at once": {
+        "merge_method": "linear", "dtype": "float32", "parameters": {"weight": 0.1, "normalize": False},
+        "modules": {"default": {"parameters": {"weight": [0.5, 0.7]}, "slices": [
+            {"sources": [_source("a", 0, 3, weight=[0.2, 1.0]), _source("b", 1, 4)], "parameters": {"weight": 0.3}},
+            {"sources": [_source("b", 0, 2), _source("c", 2, 4, weight=FILTERS)]},
+        ]}},
+    },
+    "a filter of a slice before the document's value": _slices(
+        "task_arithmetic", [{"base": [0, 2], "a": [0, 2]}, {"base": [2, 4], "a": [1, 3]}],
+        [{"parameters": {"weight": [{"filter": "mlp", "value": [0.0, 1.0]}], "lambda": 0.4}}, {}],
+        base_model="base", parameters={"weight": 0.8},
+    ),
+    "one filter, not in a list": _case(
+        "linear", _models(a={"weight": {"filter": "mlp", "value": 0.1}}, b=0.5), None, weight={"value": 0.7}
+    ),
+    "read in 16 bits": _case("passthrough", _models(a={"scale": 0.3}), None) | {"dtype": "bfloat16"},
     "tokenizer of the base": _case("linear", _models(a=0.3, more=0.9), "a") | {"tokenizer_source": "base"},
     "tokenizer of a model": _case("linear", _models(a=0.3, more=0.9), "a") | {"tokenizer_source": "more"},
     "tokenizer of a model, ties": _case("ties", _models(a=0.3, more=0.9), density=0.6) | {"tokenizer_source": "more"},
+    "tokenizer of a model that is not merged": _case("linear", _models(**AB), None) | {"tokenizer_source": "more"},
     "tokenizer of both": _case("linear", _models(a=0.3, more=0.9, b=0.2), "a") | {"tokenizer_source": "union"},
     "written in 16 bits": _case("linear", _models(**AB), None) | {"out_dtype": "bfloat16"},
 }  # fmt: skip
@@ -119,10 +150,16 @@ DETERMINISTIC: dict[str, Case] = {
 RANDOM: dict[str, Case] = {
     "dare_linear": _case("dare_linear", _models(**DENSE)),
     "dare_linear, not rescaled": _case("dare_linear", _models(**DENSE), rescale=False),
+    "dare_linear, all else": _case("dare_linear", _models(**DENSE), normalize=True, lambda_=0.7, int8_mask=True),
     "dare_ties": _case("dare_ties", _models(**DENSE)),
     "dare_ties, normalised": _case("dare_ties", _models(**DENSE), normalize=True, lambda_=0.8),
+    "dare_ties, not rescaled": _case("dare_ties", _models(**DENSE), rescale=False, int8_mask=True),
     "della": _case("della", _models(**DENSE), epsilon=0.08),
+    "della, epsilon of a model, not normalised": _case(
+        "della", _models(**WIDE), normalize=False, lambda_=0.95, int8_mask=True
+    ),
     "della, not rescaled": _case("della", _models(**DENSE), epsilon=0.05, rescale=False),
     "della_linear": _case("della_linear", _models(**DENSE), epsilon=0.09),
+    "della_linear, all else": _case("della_linear", _models(**WIDE), lambda_=1.2, rescale=False, int8_mask=True),
     "della_linear, normalised": _case("della_linear", _models(**DENSE), epsilon=0.02, normalize=True),
 }

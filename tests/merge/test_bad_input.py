@@ -57,6 +57,8 @@ def first_model(**parameters: Any) -> list[dict[str, Any]]:
     [
         (changed(TIES, merge_method="tise"), "there is no merge method 'tise': did you mean 'ties'?"),
         (changed(TIES, base_modle="base"), "unknown key 'base_modle': did you mean 'base_model'?"),
+        (changed(TIES, tokenizer={"source": "union"}), "tokenizer: mergekit reads it, and it is not supported here: say tokenizer_source"),
+        (changed(SLICED, compat="mergekit", slices=[{**SLICED["slices"][0], "base_model": "b"}]), "slices.0.base_model: mergekit reads it, and it is not supported here"),  # type: ignore[index]
         (changed(TIES, models=first_model(wieght=1)), "unknown parameter 'models.0.parameters.wieght': did you mean 'weight'?"),
         (changed(TIES, parameters={"epsilon": 0.1}), "parameters.epsilon: ties has no such parameter"),
         (changed(LINEAR, models=[{"model": "a", "weight": 1.0}]), "unknown key 'models.0.weight': parameters of linear stand under parameters"),
@@ -186,6 +188,10 @@ def test_broken_yaml_and_a_missing_file(tmp_path: Path) -> None:
         merge.check(tmp_path / "none.yaml")
     (tmp_path / "merge.yaml").write_text("models: [a")
     with pytest.raises(LamarckError, match="is not valid YAML"):
+        merge.check(tmp_path / "merge.yaml")
+    # PyYAML would go by the second one.
+    (tmp_path / "merge.yaml").write_text("merge_method: linear\nmodels: []\nmerge_method: ties\n")
+    with pytest.raises(LamarckError, match=r"is not valid YAML: 'merge_method' stands there twice.* line 3"):
         merge.check(tmp_path / "merge.yaml")
     (tmp_path / "merge.yaml").write_text("---\n---\n")
     with pytest.raises(LamarckError, match="there is no document in it"):

@@ -1,25 +1,39 @@
 """The model card's recipe as it stands, in both readings, on tiny stand-ins."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from lamarck import merge
+from lamarck.cli.merging import merges
 from lamarck.files import file_digests, read_json
 from lamarck.merge.checked import Checked
-from lamarck.merge.load import load_merge
-from lamarck.merge.stand_ins import make_stand_ins
 
 MERGEKIT = Path("config/merges/lamarck-14b-v0.3.yaml")
 AS_WRITTEN = Path("config/merges/lamarck-14b-v0.3-as-written.yaml")
 CONVERGE = "lamarck-14b-converge"
 
 
+def readmes_command() -> list[list[str]]:
+    """The line of README.md that makes the card's recipe: of each of its commands the words behind `lamarck merge`."""
+    [line] = [each for each in Path("README.md").read_text().splitlines() if each.startswith("lamarck merge")]
+    return [shlex.split(each)[2:] for each in line.split("&&")]
+
+
+def invoke(words: list[str], places: dict[str, Path]) -> None:
+    """As it is typed, but for where it reads and writes."""
+    done = CliRunner().invoke(merges, [str(places.get(word, word)) for word in words])
+    assert done.exit_code == 0, done.output
+
+
 @pytest.fixture(scope="module")
 def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("stand-ins")
-    assert len(make_stand_ins(load_merge(MERGEKIT), root)) == 11
+    root: Path = tmp_path_factory.mktemp("stand-ins")
+    invoke(readmes_command()[0], {"/tmp/models": root})
+    assert len(list(root.glob("*/*/config.json"))) == 11
     return root
 
 
@@ -53,34 +67,34 @@ def test_as_written_gives_slerp_what_the_card_says(stand_ins: Path) -> None:
 
 
 def test_both_readings_say_line_by_line_what_they_ignore_and_assume() -> None:
-    for file, expected in (
-        (
-            MERGEKIT,
-            [
-                "lamarck-14b-converge: slices.0.t: ignored: mergekit drops the unknown key 't' in silence",
-                "lamarck-14b-converge: parameters.t: assumed: it runs over the layers of each of the 7 slices anew",
-                "lamarck-14b-converge-della: models.1: ignored: arcee-ai/Virtuoso-Small is the base",
-            ],
-        ),
-        (
-            AS_WRITTEN,
-            [
-                "lamarck-14b-converge: slices.6.t: read as: a parameter: slices.6.parameters.t",
-                "lamarck-14b-converge: parameters.t: assumed: it runs once over all layers",
-                "lamarck-14b-converge-della: models.1: read as: the base does not differ from itself, but its weight",
-            ],
-        ),
-    ):
-        notes = [str(note) for note in merge.check(file).notes]
-        for line in (
-            *expected,
-            "card.yaml: document 6: ignored: it is empty",
-            "lamarck-14b-prose-della: models.2: assumed: underwoods/medius-erebus-magnum-14b gives no weight",
-            "lamarck-14b-reason-della: parameters.rescale: warning",
-            "lamarck-14b-finalize: models: warning: ties of one model at density 1",
-            "lamarck-14b-converge: merges/lamarck-14b-converge-della: read as: the document lamarck-14b-converge-della",
-        ):
-            assert any(note.startswith(line) for note in notes), (file, line)
+    """All of it, and nothing else; the text only where it is what matters."""
+    della = ("reason-della", "prose-della", "converge-della")
+    both = {f"{name}: parameters.rescale: warning" for name in della}
+    both |= {f"{name}: parameters.int8_mask: ignored" for name in (*della, "finalize")}
+    both |= {
+        "prose-della: models.2: assumed: underwoods/medius-erebus-magnum-14b gives no weight nor density: weight 0.5",
+        "finalize: models: warning: ties of one model at density 1 is merges/lamarck-14b-converge itself",
+        "card.yaml: document 6: ignored: it is empty",
+        "reason-della: sometimesanotion/lamarck-14b-reason-model_stock: read as: the document lamarck-14b-reason-stock",
+        "prose-della: sometimesanotion/lamarck-14b-prose-model_stock: read as: the document lamarck-14b-prose-stock",
+        "converge-della: sometimesanotion/lamarck-14b-reason-della: read as: the document lamarck-14b-reason-della",
+        "converge-della: sometimesanotion/lamarck-14b-prose-della: read as: the document lamarck-14b-prose-della",
+        "converge: merges/lamarck-14b-converge-della: read as: the document lamarck-14b-converge-della",
+        "finalize: merges/lamarck-14b-converge: read as: the document lamarck-14b-converge",
+    }
+    mergekit = {f"converge: slices.{i}.t: ignored: mergekit drops the unknown key 't' in silence" for i in range(7)} | {
+        "converge: parameters.t: assumed: it runs over the layers of each of the 7 slices anew, not once",
+        "converge-della: models.1: ignored: arcee-ai/Virtuoso-Small is the base: it does not differ from itself",
+    }
+    as_written = {f"converge: slices.{i}.t: read as: a parameter: slices.{i}.parameters.t" for i in range(7)} | {
+        "converge: parameters.t: ignored: every slice gives its own",
+        "converge-della: models.1: read as: the base does not differ from itself, but its weight counts",
+    }
+    for file, own in ((MERGEKIT, mergekit), (AS_WRITTEN, as_written)):
+        notes = [str(note).removeprefix("lamarck-14b-") for note in merge.check(file).notes]
+        notes = [note for note in notes if "its shape is taken from a config.json" not in note]
+        assert [sum(note.startswith(line) for note in notes) for line in (*both, *own)] == [1] * len(both | own)
+        assert len(notes) == len(both | own)
 
 
 def test_the_base_among_the_models_counts_only_as_written(stand_ins: Path) -> None:
@@ -91,11 +105,11 @@ def test_the_base_among_the_models_counts_only_as_written(stand_ins: Path) -> No
         assert {len(output.pieces) for output in layout.outputs} == {2}
 
 
-def test_the_recipe_makes_a_model_twice_with_the_same_bytes(stand_ins: Path, tmp_path: Path) -> None:
+def test_the_readmes_command_makes_the_recipe_twice_with_the_same_bytes(stand_ins: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    merge.run(MERGEKIT, tmp_path / "one", models=stand_ins)
-    merge.run(MERGEKIT, tmp_path / "two", models=stand_ins)
+    for name in ("one", "two"):
+        invoke(readmes_command()[1], {"/tmp/models": stand_ins, "/tmp/merged": tmp_path / name})
     digests = file_digests(tmp_path / "one")
     assert digests == file_digests(tmp_path / "two")
     assert [path.name for path in tmp_path.iterdir() if path.name not in ("one", "two")] == []

@@ -1,5 +1,6 @@
 """A merge that is killed, runs out of disk, or finds other models than were planned; and the memory that it takes."""
 
+import json
 import multiprocessing
 import os
 import resource
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,7 +17,8 @@ import yaml
 from lamarck import merge
 from lamarck.errors import LamarckError
 from lamarck.files import file_digests
-from tests.merge.models import make_model
+from lamarck.merge.methods import METHODS
+from tests.merge.models import WORDS, make_model
 
 DOCUMENT = {
     "merge_method": "della",
@@ -129,31 +132,59 @@ def test_a_parent_that_changed_since_the_plan_is_refused(file: Path, tmp_path: P
         merge.run(file, tmp_path / "out", models=tmp_path / "models", planned=plan)
 
 
+def documents() -> dict[str, dict[str, Any]]:
+    """By every method; first those that hold the fewest tensors at once."""
+    given = {"density": 0.5, "t": 0.4, "epsilon": 0.2}
+    found = {}
+    for name, method in METHODS.items():
+        own = {"parameters": {"weight": 0.5}} if "weight" in method.parameters else {}
+        found[name] = {
+            "merge_method": name,
+            "models": [{"model": model, **own} for model in "ab"[: method.most]],
+            "parameters": {key: value for key, value in given.items() if key in method.parameters},
+            "base_model": "base" if method.base == "required" else None,
+        }
+    found["model_stock by rows"] = found["model_stock"] | {"parameters": {"filter_wise": True}}
+    found["tokens that models lack"] = found["ties"] | {"base_model": "more", "tokenizer_source": "union"}
+    return dict(sorted(found.items(), key=lambda each: held(each[1])))
+
+
+def held(document: dict[str, Any]) -> int:
+    """Models of which a tensor each is held at once."""
+    return len(document["models"]) + (document["base_model"] is not None)
+
+
 def test_memory_is_that_of_the_models_and_two_more_tensors(models: Path, tmp_path: Path) -> None:
-    # The largest tensor has 8 MB, a whole model 80: to hold even one of them would be found out.
-    words = [f"w{i}" for i in range(16)]
-    for seed, name in enumerate(("base", "a", "b")):
+    # The largest tensors have 8 MB, a whole model 68: to hold even one of them would be found out.
+    words = [*WORDS[:3], *(f"w{i}" for i in range(4093))]
+    for seed, (name, known) in enumerate({"base": words, "a": words, "b": words, "more": words[:-40]}.items()):
         make_model(
-            tmp_path / "models" / name, seed, words, hidden_size=512, intermediate_size=4096, num_hidden_layers=3
+            tmp_path / "models" / name, seed, known, hidden_size=512, intermediate_size=4096, num_hidden_layers=2
         )
-    for method in ("ties", "della"):
-        file = tmp_path / f"{method}.yaml"
-        file.write_text(yaml.safe_dump(DOCUMENT | {"merge_method": method, "parameters": {"density": 0.5}}))
-        peak = memory(file, tmp_path / method, tmp_path / "models", models)
-        assert peak <= (3 + 2) * 8 * 2**20, method
+    for name, document in documents().items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(document))
+    peaks = memory(tmp_path, list(documents()), models)
+    for name, document in documents().items():
+        assert peaks[name] <= (held(document) + 2) * 8 * 2**20, (name, peaks)
 
 
-def memory(file: Path, out: Path, models: Path, tiny: Path) -> int:
-    """Bytes that a merge takes beyond what its process holds after the same merge of tiny models."""
+def memory(folder: Path, names: list[str], tiny: Path) -> dict[str, int]:
+    """Most bytes until each merge was done, one after the other, beyond what their process holds after the same merges
+    of tiny models."""
     program = (
-        "import sys, torch; from pathlib import Path; from lamarck import merge; import lamarck.merge.perform\n"
+        "import json, sys, torch; from pathlib import Path; from lamarck import merge\n"
         "status = Path('/proc/self/status')\n"
         "def peak(): return 1024 * int(status.read_text().split('VmHWM:')[1].split()[0])\n"
-        "file, out, models, tiny = map(Path, sys.argv[1:])\n"
-        "merge.run(file, out.with_name(out.name + '-tiny'), models=tiny); before = peak()\n"
-        "merge.run(file, out, models=models); print(peak() - before)"
+        "folder, tiny, names = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]\n"
+        "for name in names: merge.run(folder / f'{name}.yaml', folder / f'{name}-tiny', models=tiny)\n"
+        "before, peaks = peak(), {}\n"
+        "for name in names:\n"
+        "    merge.run(folder / f'{name}.yaml', folder / name, models=folder / 'models')\n"
+        "    peaks[name] = peak() - before\n"
+        "print(json.dumps(peaks))"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", program, str(file), str(out), str(models), str(tiny)]
+    command = [sys.executable, "-c", program, str(folder), str(tiny), *names]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return int(done.stdout.split()[-1])
+    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    return found

@@ -1,5 +1,6 @@
 """Our methods and mergekit's, on the same tiny Llamas: method by method, parameter by parameter."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +66,44 @@ def test_a_union_gives_every_token_the_embedding_that_mergekit_gives_it(models: 
     assert read_json(tmp_path / "ours" / "config.json")["vocab_size"] == len(places[0])
 
 
+def test_tokens_that_no_model_has_are_zero_and_that_is_said(models: Path, tmp_path: Path) -> None:
+    case = DETERMINISTIC["tokenizer of a model that is not merged"]
+    rows = run(case, models, tmp_path)["model.embed_tokens.weight"]
+    nobodys = {token: row for token, row in vocabulary(tmp_path / "ours").items() if token.startswith("x")}
+    assert {row for row in range(len(rows)) if not rows[row].any()} == set(nobodys.values())
+    notes = [str(note) for note in merge.check(tmp_path / "merge.yaml", models).notes]
+    assert any("warning: no model has a row for 3 tokens, such as 'x0': theirs is zero" in note for note in notes)
+
+
 def vocabulary(directory: Path) -> dict[str, int]:
     tokenizer = read_json(directory / "tokenizer.json")
     return tokenizer["model"]["vocab"] | {entry["content"]: entry["id"] for entry in tokenizer["added_tokens"]}
 
 
-def test_every_method_is_compared() -> None:
-    compared = {case["merge_method"] for case in (DETERMINISTIC | RANDOM).values()}
-    assert compared == METHODS.keys()
+def test_every_parameter_of_every_method_is_compared() -> None:
+    """Each with a value that is not what holds without it; those of a model also with one of that model alone."""
+    compared = [(case["merge_method"], *each) for case in (DETERMINISTIC | RANDOM).values() for each in said(case)]
+    for method in METHODS.values():
+        for name, declared in method.parameters.items():
+            values = [
+                (value, at) for other, parameter, value, at in compared if (other, parameter) == (method.name, name)
+            ]
+            assert any(value != declared.default for value, _ in values), (method.name, name)
+            if declared.per_model:
+                assert any(at in ("models", "sources") for _, at in values), (method.name, name)
+
+
+def said(value: Any, at: str = "") -> Iterator[tuple[str, Any, str]]:
+    """(parameter, its value, what it is one of: models, sources, slices...) wherever a document gives one."""
+    if isinstance(value, list):
+        for part in value:
+            yield from said(part, at)
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            if name == "parameters":
+                yield from ((parameter, given, at) for parameter, given in part.items())
+            else:
+                yield from said(part, name)
 
 
 def test_a_method_without_its_sign_election_is_found_out(models: Path, tmp_path: Path) -> None:

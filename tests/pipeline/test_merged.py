@@ -1,4 +1,4 @@
-"""A lineage that is founded on a merge passes its gate as any does; a parent that changes makes the founder again."""
+"""A lineage that is founded on a merge passes both gates as any does; a parent that changes makes the founder again."""
 
 import json
 import shutil
@@ -44,10 +44,13 @@ def test_a_merge_is_raised(at_gate: Project, tmp_path: Path) -> None:
     assert project.read("results/g0/check.json")["model_type"] == "llama"
     assert "ancestors" in (project.root / "results/g0/weights/README.md").read_text().lower()
     project.approve("g1")
-    project.snakemake("results/g1/adapter")
+    project.snakemake("results/g2/plan.json")
+    assert not (project.root / "results/g2/adapter").exists()
+    project.approve("g2")
+    project.snakemake("results/g2/adapter")
     status = json.loads(project.run("lamarck", "status", "--json").stdout)
     made = {row["generation"]: row["artifacts"] for row in status["generations"]}
-    assert made["g0"]["weights"] is None and made["g1"]["adapter"] is None
+    assert [made["g0"]["weights"], made["g1"]["adapter"], made["g2"]["adapter"]] == [None] * 3
     assert "artifacts match their records" in project.run("lamarck", "verify").stdout
 
     # Another parent: g0 is another model, and all that was raised from it is asked about again.
@@ -58,4 +61,4 @@ def test_a_merge_is_raised(at_gate: Project, tmp_path: Path) -> None:
     shutil.rmtree(project.root / "models/first")
     said = project.snakemake(check=False)
     assert "models/first, where config/merges/founder.yaml says that first lies, is not a directory" in said
-    assert (project.root / "results/g1/adapter").exists()
+    assert (project.root / "results/g2/adapter").exists()

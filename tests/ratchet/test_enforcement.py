@@ -14,7 +14,7 @@ from lamarck.errors import LamarckError
 from lamarck.judging.sandbox import Run, Sandbox
 from lamarck.ratchet.agents.command import redacted
 from lamarck.ratchet.check import holds_passage
-from lamarck.ratchet.file import ExperimentBudget
+from lamarck.ratchet.file import ExperimentBudget, load_ratchet
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.room import Said, _failure_of
 from lamarck.ratchet.rows import Row
@@ -37,15 +37,19 @@ def after_writing(code: str) -> tuple[str, str]:
 
 ATTACKS = {
     "write the evaluator anew": after_writing(
-        "import shutil\n"
         "for place in ('evaluate.py', '/task/subject/evaluate.py'):\n"
-        "    try: os.chmod(place, 0o777); open(place, 'w').write('print(\"distance: 0\")')\n"
+        "    try: open(place, 'w').write('print(\"distance: 0\")')\n"
         "    except OSError: pass\n"
     ),
     "leave a sitecustomize": after_writing(
-        "for name in ('sitecustomize.py', 'json.py', 'usercustomize.py'):\n"
+        "for name in ('sitecustomize.py', 'usercustomize.py'):\n"
         "    open(name, 'w').write('print(\"distance: 0\"); raise SystemExit')\n"
     ),
+    "put a module before the library's": after_writing(
+        "open('json.py', 'w').write('print(\"distance: 0\"); raise SystemExit')\n"
+    ),
+    "make the evaluator a program": after_writing("os.chmod('evaluate.py', 0o755)\n"),
+    "put a link for the evaluator": after_writing("os.remove('evaluate.py'); os.symlink('train.py', 'evaluate.py')\n"),
     "set the environment": after_writing(
         "open('evaluate', 'w').write('x')\nos.environ.update(PYTHONPATH=os.getcwd(), BASH_ENV='evaluate')\n"
     ),
@@ -79,8 +83,11 @@ ATTACKS = {
 }
 # description -> status, and words of why
 CAUGHT = {
-    "write the evaluator anew": ("discard", "not ahead"),
-    "leave a sitecustomize": ("discard", "not ahead"),
+    "write the evaluator anew": ("crash", "edited evaluate.py"),
+    "leave a sitecustomize": ("crash", "added sitecustomize.py"),
+    "put a module before the library's": ("discard", "not ahead"),
+    "make the evaluator a program": ("crash", "changed the mode of evaluate.py"),
+    "put a link for the evaluator": ("crash", "put something else in the place of evaluate.py"),
     "set the environment": ("discard", "not ahead"),
     "print the metric": ("discard", "not ahead"),
     "hand another evaluator over": ("discard", "not ahead"),
@@ -114,12 +121,25 @@ def test_a_candidate_s_attacks_are_caught_and_nothing_is_kept(project: Path) -> 
     # Honest files were scored as what they are, whatever was printed beside them.
     for said in (
         "hand another evaluator over",
-        "write the evaluator anew",
-        "leave a sitecustomize",
+        "put a module before the library's",
         "set the environment",
         "print the metric",
     ):
         assert rows[said].metric == 6.0
+    # What was tried stands in the log as what it is.
+    logged = {
+        "write the evaluator anew": "edited evaluate.py",
+        "leave a sitecustomize": "added sitecustomize.py; added usercustomize.py",
+        "make the evaluator a program": "changed the mode of evaluate.py",
+        "put a link for the evaluator": "put something else in the place of evaluate.py",
+        "print the metric": "printed distance",
+    }
+    assert {said: "; ".join(row.caught) for said, row in rows.items() if row.caught} == logged
+    heading, *lines = [line.split("\t") for line in NightFiles("toy", "night").intervals.read_text().splitlines()]
+    numbers = {said: row.number for said, row in rows.items()}
+    assert {line[0]: line[heading.index("caught")] for line in lines if line[heading.index("caught")]} == {
+        str(numbers[said]): words for said, words in logged.items()
+    }
     assert git(project, "status", "--porcelain") == ""
 
 
@@ -206,7 +226,7 @@ def test_only_the_bytes_of_the_mutable_file_leave_the_agent_s_directory(
     )
     row = one(project, deed)
     assert row.status == "keep"
-    assert row.caught == ("edited evaluate.py", "added sitecustomize.py")
+    assert row.caught == ("edited evaluate.py", "changed the mode of train.py", "added sitecustomize.py")
     assert row.metric == pytest.approx(5.8)
     # The user's checkout has nothing of it, and the commit one file, of the mode it had.
     assert (project / "train.py").read_text() == SCORED["train.py"]
@@ -317,7 +337,7 @@ def held(project: Path) -> Iterator[None]:
     """Another process has the lock of the subject."""
     made = subject(project, agent=edits(("nothing", HERE, "x = 1\n")))
     run(made)
-    (lock,) = Path(".lamarck/ratchet").glob("*.lock")
+    (lock,) = Path(".git").glob("lamarck-ratchet-*.lock")
     hold = "f = open(sys.argv[1], 'a+'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
     code = f"import fcntl, sys; {hold}"
     with subprocess.Popen(
@@ -328,11 +348,19 @@ def held(project: Path) -> Iterator[None]:
         process.kill()
 
 
-def test_two_ratchets_on_one_subject_are_one_too_many(project: Path, held: None) -> None:
+def test_two_ratchets_on_one_subject_are_one_too_many(
+    project: Path, held: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = ratchet(project, name="other", agent=edits(("nothing", HERE, "x = 1\n")))
     with pytest.raises(LamarckError, match="another ratchet is working on"):
         run(other)
     assert not NightFiles("other", "night").plan.exists()
+    # Whose results would lie elsewhere is another one as well.
+    elsewhere = project / "logs"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(LamarckError, match="another ratchet is working on"):
+        run(load_ratchet(project / "ratchet.yaml"))
 
 
 def test_no_experiment_runs_outside_the_night_s_ceiling() -> None:

@@ -166,6 +166,15 @@ def test_a_night_that_began_under_one_plan_does_not_go_on_under_another(project:
         run(ratchet(project, agent=edits(WORSE)))
 
 
+def test_a_baseline_of_another_machine_is_none_of_this_one(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = subject(project, agent=edits(BETTER))
+    write_text(NIGHT.plan, plan_text(make_plan(made, NIGHT, read_subject(made, NIGHT))))
+    monkeypatch.setattr("lamarck.ratchet.plan.machine", lambda: "elsewhere")
+    with pytest.raises(LamarckError, match="the machine of the night night is not what it began with"):
+        run(made)
+    assert read_ledger(NIGHT.ledger) == []
+
+
 def test_the_ground_of_a_night_is_a_commit(project: Path) -> None:
     made = subject(project, agent=edits(BETTER))
     (project / "train.py").write_text("changed\n")

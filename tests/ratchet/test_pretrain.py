@@ -3,7 +3,10 @@
 import ast
 import importlib.util
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -144,6 +147,20 @@ def test_every_key_of_its_space_is_a_constant_of_the_file() -> None:
         ast.parse(changed)
         different = [line for line in changed.splitlines() if line not in source().splitlines()]
         assert len(different) == proposal.description.count("->")
+
+
+def test_the_setting_for_a_gpu_is_scored_by_the_same_evaluator(tmp_path: Path, data: Mapping[str, bytes]) -> None:
+    """Here with two steps in the place of its five minutes, and as wide as here."""
+    (tmp_path / "data").mkdir()
+    for name, content in data.items():
+        (tmp_path / name).write_bytes(content)
+    for name in ("five_minutes.py", *RATCHET.file.mutable_files, *RATCHET.file.immutable_files):
+        (tmp_path / name).write_bytes((SUBJECT / name).read_bytes())
+    small = {"RATCHET_BUDGET_KIND": "steps", "RATCHET_BUDGET": "2", "RATCHET_SIZE": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(tmp_path / "five_minutes.py"), "7"]
+    done = subprocess.run(command, env=os.environ | small, capture_output=True, text=True, check=True)
+    found = re.search(r"^seed 7: val_bpb: (\d\.\d+)$", done.stdout, re.MULTILINE)
+    assert found and 0 < float(found[1]) <= np.log2(1024) / BYTES + 0.1
 
 
 def test_the_shape_of_a_find_is_one_of_a_tiny_founder() -> None:

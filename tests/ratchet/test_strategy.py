@@ -228,13 +228,16 @@ def test_a_space_that_no_strategy_has_is_refused_before_anybody_is_asked(
     assert not Path("approvals").exists()
 
 
-def test_the_subject_that_ships_fits_its_space() -> None:
-    shipped = load_ratchet(ROOT / SUBJECT / "ratchet.yaml")
-    content = (ROOT / SUBJECT / "strategy.yaml").read_bytes()
+@pytest.mark.parametrize("name", ["ratchet.yaml", "quick.yaml"])
+def test_the_subject_that_ships_fits_its_space(name: str) -> None:
+    shipped = load_ratchet(ROOT / SUBJECT / name)
+    (mutable,) = shipped.file.mutable_files
+    content = (ROOT / SUBJECT / mutable).read_bytes()
+    (Path(SUBJECT) / mutable).write_bytes(content)
     plan = chain.raised_by(shipped.file, "night", content, b"")
     assert plan and len(plan.rounds) == len(seeds_of(shipped.file))
     assert isinstance(shipped.file.agent, MutationAgent)
     for number in range(1, 20):
-        context = AgentContext(number, {"strategy.yaml": content}, {}, "", "", "", (), "", "", ())
-        Path("changed.yaml").write_bytes(Mutation(shipped.file.agent).propose(context).files["strategy.yaml"])
+        context = AgentContext(number, {mutable: content}, {}, "", "", "", (), "", "", ())
+        Path("changed.yaml").write_bytes(Mutation(shipped.file.agent).propose(context).files[mutable])
         check_candidate(plan, "a strategy", load_strategy(Path("changed.yaml")), chain.base_of(shipped.file))

@@ -88,6 +88,9 @@ def test_equal_and_simpler_is_kept_and_worse_by_the_margin_is_not() -> None:
     # The margin is where it stops being equal: there it is kept with the share of the risk that a confirmation has.
     worse = [play(rng, 1, lambda number: -2.0, nodes=-50, simplicity=simplicity).night for _ in range(200)]
     assert sum(bool(night.kept) for night in worse) <= 4
+    # A removal at a tiny cost: a quarter of a standard deviation, of the two that still count as equal.
+    cheap = [play(rng, 1, lambda number: -0.25, nodes=-50, simplicity=simplicity).night for _ in range(60)]
+    assert sum(night.kept == [1] for night in cheap) / len(cheap) > 0.5
     no_simpler = [play(rng, 1, nodes=-5, simplicity=simplicity).night for _ in range(60)]
     assert sum(night.kept == [1] for night in no_simpler) <= 2
 

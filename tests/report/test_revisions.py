@@ -43,6 +43,23 @@ def test_other_rulers_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         outcomes_of_both("g1", "g0")
 
 
+@pytest.mark.parametrize("change", [{"scoring": "0"}, {"student": "0"}])
+def test_other_rulers_are_refused_across_revisions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
+) -> None:
+    """Another student or scorer under the same suite. Wrong: to compare the suites' digests alone."""
+    monkeypatch.chdir(tmp_path)
+    measured(0)
+    measured(1, **change)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    subprocess.run(["git", "add", "results"], check=True)
+    said = ["-c", "user.name=A Tester", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", *said, "commit", "--quiet", "--message", "before"], check=True)
+    measured(1)
+    with pytest.raises(LamarckError, match="g1 and g0 were measured with different rulers"):
+        outcomes_of_both("HEAD:g1", "g0")
+
+
 def test_scores_from_before_rulers_were_written_down_compare_with_their_like() -> None:
     whole = {"generation": "g1", "partial": False, "tiers": {}, "tasks": {}, **RULER}
     old = {name: value for name, value in whole.items() if name not in ("scoring", "student")}

@@ -60,7 +60,8 @@ EPERM, ENOSYS = 1, 38
 
 
 class Container:
-    """`gpus`: lines of nvidia-smi, whose driver has CUDA `cuda`. Without `sandboxes` nothing in it makes namespaces."""
+    """`gpus`: lines of nvidia-smi, whose driver has CUDA `cuda`. Without `sandboxes` nothing in it makes namespaces,
+    without `services` its image's own, sshd among them, do not start."""
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Container:
         gpus: Sequence[str] = (),
         cuda: str = "13.0",
         sandboxes: bool = True,
+        services: bool = True,
     ) -> None:
         self.directory = directory
         self._sandboxes = sandboxes
@@ -79,7 +81,7 @@ class Container:
         self._environment = environment
         for name in ("etc-ssh", "home", "workspace"):
             (directory / name).mkdir(parents=True)
-        (directory / "start.sh").write_text(START)
+        (directory / "start.sh").write_text(START if services else "#!/bin/sh\nexit 1\n")
         (directory / "start.sh").chmod(0o755)
         lines = shlex.quote("\n".join(gpus))
         smi = f'#!/bin/sh\n[ $# = 0 ] && echo "| CUDA Version: {cuda} |" || echo {lines}\n'

@@ -76,7 +76,7 @@ class FakeRunPod:
     `odd_pods`, `odd_gpus`: listed beside the others, in a shape that nobody has described.
     `cuda`: of every machine's driver. `shows`: what nvidia-smi shows of a kind, (name, MiB, number), instead of it.
     `private`: machines have no public address. `lingers`: seconds for which a pod that was told to end is still there.
-    `sandboxes`: whether its containers let a process make namespaces.
+    `sandboxes`: whether its containers let a process make namespaces; `services`: whether an image's own start in them.
     `billed`: pod -> dollars on the bill.
     """
 
@@ -98,6 +98,7 @@ class FakeRunPod:
         self.private = False
         self.lingers = 0.0
         self.sandboxes = True
+        self.services = True
         self.billed: dict[str, float] = {}
         self.agents: set[str] = set()
         self.price_factor = 1.0
@@ -123,7 +124,7 @@ class FakeRunPod:
         with self.lock:
             self.pods.pop(pod.identifier, None)
             pod.container.kill()
-            pod.ended = time.time()
+            pod.ended = pod.ended or time.time()
 
     def close(self) -> None:
         for pod in self.running():
@@ -150,8 +151,13 @@ class FakeRunPod:
                 return _problem(404, "Not Found", "resource not found")
             if method == "GET":
                 return 200, _shape(pod, self)
+            if method == "POST" and body["action"] == "stop" and pod.container.runs:
+                # Its disk stays, and a machine is paid for no longer.
+                pod.container.kill()
+                pod.ended = time.time()
+                return 200, _shape(pod, self)
             if method == "POST" and body["action"] != "terminate":
-                return _problem(409, "Conflict", "this fake only terminates")
+                return _problem(409, "Conflict", "this fake only stops and terminates")
             if pod.ending is None:
                 pod.ending = time.time()
             if time.time() - pod.ending >= self.lingers:
@@ -203,9 +209,8 @@ class FakeRunPod:
         memory, count = memory_secure_community[0], body["gpu"].get("count", 1)
         name, mebibytes, number = self.shows.get(kind, (kind, int(memory * 1e9 / 2**20), count))
         gpus = [f"{name}, {mebibytes}, 580.65.06"] * number
-        container = Container(
-            self.directory / identifier, body.get("args", ""), environment, gpus, self.cuda, self.sandboxes
-        )
+        place = self.directory / identifier
+        container = Container(place, body.get("args", ""), environment, gpus, self.cuda, self.sandboxes, self.services)
         pod = FakePod(body, identifier, key, container, price * body["gpu"].get("count", 1) * self.price_factor)
         self.pods[identifier] = pod
         self.all_pods.append(pod)
@@ -232,7 +237,7 @@ def _shape(pod: FakePod, fake: FakeRunPod) -> dict[str, Any]:
         "env": pod.body.get("env", {}),
         "registry": None,
         "status": status,
-        "actions": ["stop", "restart", "terminate"],
+        "actions": ["start", "terminate"] if status == "EXITED" else ["stop", "restart", "terminate"],
         "mounts": {},
         "gpu": {"id": pod.body["gpu"]["id"], "count": pod.body["gpu"].get("count", 1)},
         "cloud": pod.body.get("cloud", "SECURE"),

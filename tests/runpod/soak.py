@@ -1,5 +1,5 @@
 """Many runs in which something goes wrong at a random moment: none may leave a pod behind, a wrong result, or a dollar
-above its ceiling.
+above a ceiling. Every trouble meets runs of one lineage, and of two on pods of their own.
 
 make soak RUNS=200
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from snakemake_executor_plugin_runpod.ledger import Ledger
 
 from tests.runpod.container import descendants
-from tests.runpod.controller import ACCOUNT, DOLLARS, RIGHT
+from tests.runpod.controller import DOLLARS, RIGHT, account
 from tests.runpod.fake import FakePod, FakeRunPod, Fault
 
 REPOSITORY = Path(__file__).parents[2]
@@ -123,6 +123,7 @@ STANDING: dict[str, Trouble] = {
     "lingers": set_to(lingers=2.0),
     "logs refused": set_to(log_status=403),
     "no sandbox": set_to(sandboxes=False),
+    "no services": set_to(services=False),
     "dearer": set_to(price_factor=1.4),
     "much dearer": set_to(price_factor=20.0),
 }
@@ -132,9 +133,10 @@ TROUBLES = SUDDEN | STANDING
 @dataclass(frozen=True)
 class Outcome:
     """`late`: seconds from the controller's end to the last pod's end. `uncounted`: dollars that pods have cost beyond
-    what the ledger says; `above`: beyond the ceiling."""
+    what the ledger says; `above`: beyond a lineage's ceiling."""
 
     trouble: str
+    lineages: int
     code: int
     pods: int
     late: float
@@ -149,23 +151,24 @@ class Outcome:
         return bool(self.left or self.wrong or self.uncounted > 0.01 or self.above > 0)
 
 
-def soak(directory: Path, runs: int, seed: int) -> list[Outcome]:
-    """Every trouble in turn, at moments that `seed` decides."""
+def soak(directory: Path, runs: int, seed: int, most: int = 1) -> list[Outcome]:
+    """Every trouble in turn, at moments that `seed` decides; they raise 1 to `most` lineages in turn."""
     found = []
     for number in range(runs):
         dice = random.Random(f"{seed}/{number}")
         names = sorted(TROUBLES)
         trouble = names[(number + seed) % len(names)]
-        found.append(_one_run(directory / f"run-{number}", trouble, dice))
+        lineages = [f"lineage-{each}" for each in range(1 + number // len(names) % most)]
+        found.append(_one_run(directory / f"run-{number}", trouble, lineages, dice))
         print(f"{number + 1}/{runs}: {found[-1]}", flush=True)
     return found
 
 
-def _one_run(root: Path, trouble: str, dice: random.Random) -> Outcome:
+def _one_run(root: Path, trouble: str, lineages: list[str], dice: random.Random) -> Outcome:
     """Start a run, let something go wrong within its first seconds, and look what is left when it has ended."""
     (root / "project").mkdir(parents=True)
     fake = FakeRunPod(root / "pods")
-    command = [sys.executable, "-m", "tests.runpod.controller", json.dumps(SETTINGS)]
+    command = [sys.executable, "-m", "tests.runpod.controller", json.dumps(SETTINGS), *lineages]
     path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | fake.environment | {"PYTHONPATH": path}
     if trouble in STANDING:
@@ -193,17 +196,31 @@ def _one_run(root: Path, trouble: str, dice: random.Random) -> Outcome:
     output, _ = run.communicate(timeout=MOST_SECONDS)
     ended = time.time()
     left, late = _wait_for_end(fake, ended)
-    result = root / "project/result"
-    wrong = result.read_text() != RIGHT if result.exists() else run.returncode == 0
-    cost = sum(((pod.ended or 0.0) - pod.created) / 3600 * pod.cost for pod in fake.all_pods)
+    results = [root / "project" / name / "result" for name in lineages]
+    wrong = any(path.read_text() != RIGHT if path.exists() else run.returncode == 0 for path in results)
+    cost = {pod.identifier: ((pod.ended or 0.0) - pod.created) / 3600 * pod.cost for pod in fake.all_pods}
     file = root / "project/ledger.jsonl"
     ledger = Ledger(file) if file.exists() else None
-    counted = ledger.spent(ACCOUNT, time.time()) if ledger else 0.0
+    now = time.time()
+    counted = sum(ledger.spent(account(name), now) for name in lineages) if ledger else 0.0
     # Of what was asked for and never answered the next run counts what it finds.
     unknown = 0.01 * len(ledger.asked) if ledger else 0.0
     fake.close()
+    above = -DOLLARS
+    rows = ledger.rows if ledger else {}
+    for name in lineages:
+        its = [pod for pod, row in rows.items() if account(name) in row.accounts]
+        above = max(above, sum(cost[pod] for pod in its) - DOLLARS)
     outcome = Outcome(
-        trouble, run.returncode, len(fake.all_pods), late, left, wrong, cost - counted - unknown, cost - DOLLARS
+        trouble,
+        len(lineages),
+        run.returncode,
+        len(fake.all_pods),
+        late,
+        left,
+        wrong,
+        sum(cost.values()) - counted - unknown,
+        above,
     )
     if outcome.failed:
         print(output)
@@ -227,7 +244,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        outcomes = soak(Path(directory), arguments.runs, arguments.seed)
+        outcomes = soak(Path(directory), arguments.runs, arguments.seed, most=2)
     print(f"troubles: {dict(Counter(each.trouble for each in outcomes))}")
     print(f"ended well: {sum(each.code == 0 for each in outcomes)} of {len(outcomes)} runs")
     print(f"pods rented: {sum(each.pods for each in outcomes)}, left: {sum(each.left for each in outcomes)}")

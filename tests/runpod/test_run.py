@@ -9,12 +9,27 @@ import time
 from pathlib import Path
 
 import pytest
+from snakemake_executor_plugin_runpod.ledger import Ledger
+from snakemake_executor_plugin_runpod.settings import ExecutorSettings
 
 from tests.runpod.container import descendants
 from tests.runpod.fake import FakeRunPod
 from tests.runpod.project import Small, wait_until
 
 H100 = "NVIDIA H100 80GB HBM3"
+# A campaign's trainings: each goes on until the test says that it is enough.
+MEMBERS = """
+rule all:
+    input: "a", "b", "c"
+
+rule train:
+    output: "{member,[abc]}"
+    params:
+        apart=lambda wildcards: wildcards.member,
+        account=lambda wildcards: f"plan of {wildcards.member}",
+        max_dollars=lambda wildcards: 1 + "abc".index(wildcards.member),
+    shell: "while [ ! -e enough ]; do sleep 0.1; done; echo {wildcards.member} > {output}"
+"""
 
 
 def test_jobs_go_out_and_come_back(runpod: FakeRunPod, small: Small) -> None:
@@ -95,6 +110,39 @@ def test_a_job_gets_the_keys_of_what_it_goes_on_from_and_what_comes_back_is_look
     refused = ("--runpod-resume-placed", "bash -c 'echo it is another journal >&2; exit 1' --")
     assert "it is another journal" in small.run(*small.one, *refused, fails=True)
     assert not runpod.running()
+
+
+def test_members_of_a_campaign_have_a_pod_each_within_its_own_plan(runpod: FakeRunPod, small: Small) -> None:
+    """Three trainings on two pods at once: both are up before either may end, and the third waits for its turn."""
+    (small.root / "Snakefile").write_text(MEMBERS)
+    run = small.start(*small.quick, "--jobs", "3", "--runpod-pods", "2")
+    places = wait_until(lambda: len(found := at_work(runpod)) == 2 and found)
+    most = len(places)
+    while run.poll() is None:
+        for place in {*places, *at_work(runpod)}:
+            (place / "enough").touch()
+        most = max(most, len(runpod.running()))
+        time.sleep(0.05)
+    output, _ = run.communicate()
+    assert run.returncode == 0, output
+    assert [(small.root / name).read_text() for name in "abc"] == ["a\n", "b\n", "c\n"]
+    assert most == 2 and len(runpod.all_pods) == 3
+    assert not runpod.running()
+    ledger = Ledger(small.root / ExecutorSettings().ledger)
+    for pod in runpod.all_pods:
+        (account,) = ledger.rows[pod.identifier].accounts
+        ceiling = 1 + "abc".index(account[-1])
+        hours = int(pod.body["env"]["RUN_SECONDS"]) / 3600
+        assert hours * pod.cost == pytest.approx(ceiling, rel=0.01), "not as long as its own plan allows"
+        assert pod.ended
+        assert (pod.ended - pod.created) / 3600 * pod.cost <= ledger.spent(account, time.time()) < ceiling
+    assert len({row.accounts for row in ledger.rows.values()}) == 3
+
+
+def at_work(runpod: FakeRunPod) -> list[Path]:
+    """Where jobs' files lie on the pods that have got any."""
+    places = (pod.container.directory / "workspace/small" for pod in runpod.running())
+    return [place for place in places if (place / "Snakefile").exists()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])

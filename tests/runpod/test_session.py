@@ -5,16 +5,20 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from snakemake_executor_plugin_runpod.api import Client
 from snakemake_executor_plugin_runpod.beside import Beside
 from snakemake_executor_plugin_runpod.choose import Need
 from snakemake_executor_plugin_runpod.errors import RunPodError
 from snakemake_executor_plugin_runpod.job import JobFailed
 from snakemake_executor_plugin_runpod.ledger import Ledger
 from snakemake_executor_plugin_runpod.purse import Purse
+from snakemake_executor_plugin_runpod.ssh import Remote
 
 from tests.runpod.fake import FakeRunPod, Fault
+from tests.runpod.project import wait_until
 from tests.runpod.sessions import opened, task
 
 RTX, A100, H100, B200 = (
@@ -169,6 +173,37 @@ def test_lineages_have_pods_of_their_own_as_many_as_may_be_and_each_its_ceiling(
     assert sorted(charged.values(), key=str) and all(len(accounts) == 1 for accounts in charged.values())
 
 
+def test_a_pod_that_is_wanted_again_while_another_is_ended_is_kept(
+    runpod: FakeRunPod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault: a job that needs a third pod ends two that idle, one of them under a job that has come back to it."""
+    ending, go_on, delete = threading.Event(), threading.Event(), Client.delete
+
+    def delete_slowly(client: Client, pod: str) -> None:
+        ending.set()
+        go_on.wait(60)
+        delete(client, pod)
+
+    with opened(max_dollars=20.0, pods=3) as it:
+        first, second, third = (replace(it.need, apart=name) for name in "abc")
+        both_up = [threading.Thread(target=it.session.pods.of(each).get) for each in (first, second)]
+        for thread in both_up:
+            thread.start()
+        for thread in both_up:
+            thread.join()
+        monkeypatch.setattr(Client, "delete", delete_slowly)
+        jobs = [threading.Thread(target=it.session.runner.run, args=(task("true", each),)) for each in (third, second)]
+        jobs[0].start()
+        assert ending.wait(60)
+        jobs[1].start()
+        wait_until(lambda: not it.session.pods.is_idle(second))
+        go_on.set()
+        for thread in jobs:
+            thread.join()
+    assert len(runpod.all_pods) == 3, "it was ended, and another one rented"
+    assert not runpod.running()
+
+
 def test_an_account_lasts_as_long_as_the_pods_that_work_for_it_allow(tmp_path: Path) -> None:
     """The wrong implementation: every pod that runs is counted against every account."""
     purse = Purse(Ledger(tmp_path / "ledger.jsonl"), 100.0)
@@ -283,6 +318,46 @@ def test_the_ceiling_holds_while_files_move(runpod: FakeRunPod) -> None:
         with pytest.raises(RunPodError, match="the pod's time is over"):
             it.run("true", inputs=("large",))
         assert time.monotonic() - started < 300
+    assert not runpod.running()
+
+
+COUNTS = """
+mkdir checkpoint
+until [ -e enough ]; do
+  sleep 0.1
+  step=$((step + 1))
+  echo $step > checkpoint/step.new && mv checkpoint/step.new checkpoint/step
+  echo "step $step" >> job.log
+done
+echo $step > result
+"""
+
+
+def test_a_checkpoint_on_its_way_holds_back_neither_job_nor_log(
+    runpod: FakeRunPod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of a large model is minutes on the line. The wrong implementation: it is fetched between two looks."""
+    fetching, go_on, fetch = threading.Event(), threading.Event(), Remote.fetch
+
+    def fetch_slowly(*arguments: Any) -> None:
+        fetching.set()
+        go_on.wait(120)
+        fetch(*arguments)
+
+    monkeypatch.setattr(Remote, "fetch", fetch_slowly)
+    log = Path("job.log")
+    with opened() as it:
+        made = {"outputs": ("result",), "resume": ("checkpoint",), "log": "job.log"}
+        job = threading.Thread(target=it.run, args=(COUNTS,), kwargs=made)
+        job.start()
+        assert fetching.wait(120)
+        before = log.stat().st_size
+        wait_until(lambda: log.stat().st_size > before, seconds=60)
+        go_on.set()
+        (project,) = (runpod.running()[0].container.directory / "workspace").iterdir()
+        (project / "enough").touch()
+        job.join()
+    assert f"step {Path('result').read_text()}" in log.read_text()
     assert not runpod.running()
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lamarck.campaign.members import Campaign, load_campaign
 from lamarck.campaign.run import next_members
 from lamarck.errors import LamarckError
 from lamarck.files import write_text
+from lamarck.gate.campaign import CampaignPlan
 from lamarck.gate.planned import plan_digest
 from lamarck.gate.search import SearchPlan
 from lamarck.run_lock import holding
@@ -80,6 +82,30 @@ def test_a_human_is_asked_once_and_nothing_runs_before(raiser: Raiser) -> None:
     # A wider space is another question.
     with pytest.raises(LamarckError, match="nothing is approved"):
         go_on(load(space={"size": {"kind": "integer", "low": 3000, "high": 9001}}), "not this one")
+
+
+def test_where_a_founder_is_not_pretrained_here_every_step_of_a_round_is_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = yaml.safe_load(Path("config/default.yaml").read_text())
+    Path("local.yaml").write_text(yaml.safe_dump(values | {"founder": {"kind": "local", "path": "somewhere"}}))
+    search = load(configfile="local.yaml")
+    asked: list[list[str]] = []
+
+    def run(campaign: Campaign, approver: object, ask: object, *others: object) -> None:
+        asked.append([step.step for step in campaign.steps if not step.search] if ask is each_step else [])
+        raise KeyboardInterrupt
+
+    def each_step(campaign: Campaign, plan: CampaignPlan) -> str:
+        raise AssertionError("the campaign asks, not the search")
+
+    def all_at_once(plan: SearchPlan) -> str:
+        raise AssertionError("nobody may be asked about all rounds at once")
+
+    monkeypatch.setattr(running, "run_campaign", run)
+    with pytest.raises(KeyboardInterrupt):
+        run_search(search, lambda: ME, each_step, all_at_once, None, 1)
+    assert asked == [["g1", "g2"]]
 
 
 def test_two_searches_at_once_are_refused(raiser: Raiser) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from lamarck.campaign.t_interval import t_interval
 from lamarck.commands import search as command
+from lamarck.config.strategy import load_strategy
 from lamarck.search.report import as_markdown, described, drawn_sentence, report, tree, winner_words
 from lamarck.search.run import rounds
 from lamarck.search.study import trainings
@@ -103,6 +104,10 @@ def test_what_was_adopted_says_what_was_measured_and_what_it_does() -> None:
     command.adopt(search, Path("adopted.yaml"))
     text = Path("adopted.yaml").read_text()
     assert "# The winner, " in text and "on 8 founders that chose nothing" in text and "# `size` is " in text
+    found = report(search)
+    assert found.winner_values and load_strategy(Path("adopted.yaml")) == search.strategy.model_copy(
+        update=dict(found.winner_values)
+    )
 
 
 def test_meanings_are_the_first_sentences_of_the_keys_own_descriptions() -> None:

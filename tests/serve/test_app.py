@@ -1,6 +1,7 @@
 """The server as its clients see it: the official client, and those who ask for what it does not do."""
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ import pytest
 
 from lamarck.config import HFEngineConfig
 from lamarck.engine.hf import HFEngine
+from lamarck.ratchet.agents.proposal import AgentContext, AgentFailed
+from lamarck.ratchet.agents.server import Server
+from lamarck.ratchet.file import ServerAgent
 from lamarck.serve import batcher
 from lamarck.serve.app import MOST_BODY, build_app
 from lamarck.serve.protocol import ChatRequest, CompletionRequest
@@ -85,6 +89,25 @@ def test_curl_gets_it_too(url: str, engine: HFEngine) -> None:
     events = [line.removeprefix("data: ") for line in curl(stream=True).splitlines() if line]
     assert events.pop() == "[DONE]"
     assert "".join(json.loads(each)["choices"][0]["delta"].get("content") or "" for each in events) == expected
+
+
+def test_a_ratchet_s_agent_is_answered(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default it may answer as long as the context lets it; a server that refuses is told of in its own words."""
+    files = {"train.py": b"GUESS = 1\n"}
+    context = AgentContext(1, files, {}, "val_bpb", "minimize", "", (), "", "", ())
+
+    def ask(**settings: Any) -> str:
+        agent = ServerAgent(kind="server", url=f"{url}/v1", model=NAME, **settings)
+        with pytest.raises(AgentFailed) as error:
+            Server(agent).propose(context)
+        return str(error.value)
+
+    said = ask()
+    assert said.startswith("the agent's server refused, with 400: ") and "shorten the prompt" in said
+    monkeypatch.setattr(HFEngine, "context", 2000)
+    # This model learned to answer sums: it writes no file.
+    assert re.fullmatch("the agent answered with 0 blocks .*|the agent's server answered with nothing", ask())
+    assert "lower max_tokens" in ask(max_tokens=2000)
 
 
 def test_streamed_it_is_the_same_text(client: openai.OpenAI, engine: HFEngine) -> None:

@@ -14,6 +14,8 @@ def test_a_generation_is_served_by_the_machine_that_scores_it() -> None:
     assert ".venv/bin/activate" in precommand
     large = pod_of(load_config(Path("config/70b.yaml")), settings)
     assert (large.count, large.ids[0], large.min_cuda) == (4, "NVIDIA B200", "13.0")
+    alone = pod_of(load_config(Path("config/70b-one-gpu.yaml")), settings)
+    assert (alone.count, alone.ids[0], alone.min_cuda) == (1, "NVIDIA H200", "13.0")
     tiny = pod_of(load_config(Path("config/default.yaml")), settings)
     assert (tiny.count, tiny.ids, tiny.memory) == (1, (), 80)
 

@@ -11,6 +11,7 @@ import pytest
 from lamarck.config.own import Problems
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import checked_strategy
+from lamarck.curriculum.control_arm import ControlCurriculum
 from lamarck.curriculum.item import Teacher
 from lamarck.curriculum.mix import as_written
 from lamarck.curriculum.propose import Author, CurriculumInMaking
@@ -167,7 +168,9 @@ def test_a_teacher_only_answers(strategy: Path) -> None:
 
 def test_the_control_arm_takes_answers_as_they_come(strategy: Path) -> None:
     engine = RuleEngine(lambda prompt, rng: says(prompt))
-    (cell,) = proposal(checked_strategy(strategy), engine).unverified(Counter({("sums", 1): 4}))
+    author = Author(Teacher(generation="g0", digest="d"), "s")
+    control = ControlCurriculum(engine, checked_strategy(strategy), author, Contamination(()), 0, lambda samples: None)
+    (cell,) = control.unverified(Counter({("sums", 1): 4}))
     assert [item.completion for item in cell.kept] == [says(str(row["prompt"])) for row in SUMS[:4]]
     assert not any(item.verdict.verified for item in cell.kept)
 

@@ -15,6 +15,7 @@ import torch
 from lamarck.errors import LamarckError
 from lamarck.models.delta import state_digest
 from lamarck.train.chain import Chain, Checkpoint, read_chain
+from lamarck.train.second_place import copy_to_second_place
 
 FORK = multiprocessing.get_context("fork")
 State = dict[str, torch.Tensor]
@@ -266,6 +267,28 @@ def test_a_full_disk_leaves_the_chain_as_it_was(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {".lock", *names(tmp_path)}
     write(tmp_path, range(3, 4))
     assert is_step(read_chain(tmp_path), 3)
+
+
+def test_a_copy_that_is_cut_off_leaves_the_one_before(tmp_path: Path) -> None:
+    """The disk of the second place is full. Wrong: to delete what is old first, or to write in place."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    write(here, range(1, 4))
+    copy_to_second_place(here, str(there))
+    with Chain(here) as chain:
+        chain.write(4, {name: -tensor for name, tensor in state_of(4).items()}, lambda digest: {"tokens": 40})
+    assert names(here) == ["0000000004.full.safetensors"]
+
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+        copy_to_second_place(here, str(there))
+
+    process = FORK.Process(target=work)
+    process.start()
+    process.join()
+    assert process.exitcode == 0 and is_step(read_chain(there), 3)
+    copy_to_second_place(here, str(there))
+    found = read_chain(there)
+    assert found is not None and found.step == 4 and names(there) == names(here)
 
 
 def test_two_trainers_on_one_chain_are_one_too_many(tmp_path: Path) -> None:

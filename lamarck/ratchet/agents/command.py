@@ -23,10 +23,11 @@ from lamarck.visible import visible
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW", re.IGNORECASE)
 FEWEST = 8  # characters of a value that is hidden: shorter ones stand everywhere
 LARGEST = 2**20  # bytes of a mutable file that are read
+MODE = 0o644  # of what it works with
 
 
 class Command:
-    """`hidden`: the repository; `visible`: what lies in it and the program may need, such as an environment."""
+    """`hidden`: the repository, of which the program sees its environment, .venv, and nothing else."""
 
     def __init__(self, settings: CommandAgent, hidden: Path) -> None:
         self._settings = settings
@@ -101,6 +102,7 @@ def _lay_out(place: Path, context: AgentContext) -> dict[str, str]:
     for name, content in {**given, **context.files, **context.failed}.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_bytes(content)
+        (place / name).chmod(MODE)
     return {name: digest_bytes(content) for name, content in given.items()}
 
 
@@ -139,6 +141,9 @@ def _beside(place: Path, given: Mapping[str, str], mutable: set[str]) -> list[st
             found.append(f"took {name} away")
         elif digest_bytes(path.read_bytes()) != digest:
             found.append(f"edited {name}")
+    kept = [path for name in (*given, *sorted(mutable)) if (path := place / name).is_file() and not path.is_symlink()]
+    modes = [path for path in kept if stat.S_IMODE(path.stat().st_mode) != MODE]
+    found += [f"changed the mode of {path.relative_to(place).as_posix()}" for path in modes]
     known = {*given, *mutable, "PROMPT.md"}
     for path in sorted(place.rglob("*")):
         name = path.relative_to(place).as_posix()

@@ -2,6 +2,7 @@
 
 import os
 import re
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -45,7 +46,9 @@ class Server:
     def propose(self, context: AgentContext) -> Proposal:
         """The first mutable file, rewritten. Errors: AgentFailed where the server does not answer, or with no file."""
         name = next(iter(context.files))
-        shown = {**context.fixed, **context.files, **context.failed}
+        known = context.program.encode()  # it is told in words
+        fixed = {each: content for each, content in context.fixed.items() if content != known}
+        shown = {**fixed, **context.files, **context.failed}
         files = "\n\n".join(f"{each}:\n```\n{content.decode(errors='replace')}\n```" for each, content in shown.items())
         prompt = f"{told(context)}\n{files}\n\n{FORM.format(name=name)}"
         text = redacted(self._ask(prompt))
@@ -59,16 +62,19 @@ class Server:
     def _ask(self, prompt: str) -> str:
         import httpx2  # a fifth of a second
 
-        body = {
+        body: dict[str, Any] = {
             "model": self._settings.model,
             "messages": [{"role": "user", "content": prompt}],
             "temperature": self._settings.temperature,
-            "max_tokens": self._settings.max_tokens,
         }
+        if self._settings.max_tokens is not None:
+            body["max_tokens"] = self._settings.max_tokens
         url = f"{self._settings.url.rstrip('/')}/chat/completions"
         try:
             response = httpx2.post(url, json=body, headers=self._headers, timeout=self._settings.timeout_seconds)
-            response.raise_for_status()
+            if response.is_error:
+                said = visible(redacted(response.text), 300)
+                raise AgentFailed(f"the agent's server refused, with {response.status_code}: {said}")
             answer = _Answer.model_validate_json(response.content)
         except httpx2.HTTPError as error:
             raise AgentFailed(f"the agent's server did not answer: {visible(redacted(str(error)), 200)}") from error

@@ -99,13 +99,14 @@ def _why(lineage: ShownLineage) -> ShortAnswer:
         sentences += [sentence for sentence in (curriculum.origin(), curriculum.contents()) if sentence]
     if last and last.to_control:
         found = last.to_control
-        short = f"verification: {found.difference:+.1f} points"
+        short = f"{found.difference:+.1f} points to the control arm"
         sentences.append(
             f"control/{last.generation}, whose teacher's problems were taken unverified, is the comparison: "
-            f"{difference_text(found)} points lie between the two."
+            f"{difference_text(found)} points lie between the two. That is about these two models: what verification "
+            "is worth takes several seeds of training."
         )
     else:
-        sentences.append("There is no scored control arm, so what verification is worth is not known.")
+        sentences.append("There is no scored control arm, so what verification did for it is not known.")
     return ShortAnswer(question="Why?", short=short, tone="open", sentences=sentences)
 
 

@@ -48,6 +48,8 @@ def test_a_whole_lineage_is_found_with_everyone_in_it(lineage: Path) -> None:
     assert states == {"whole"}
     assert member(found, "search/r1/c001/g1").parents == ["g0"]
     assert found.scores["g2"].to_control is not None
+    # Of one child of each arm, no word about what verification is worth in general.
+    assert "That is about these two models: what verification is worth takes several seeds" in first_lines(found)
     assert found.scores["search/r1/c000/g1"].to_founder is not None
 
 

@@ -9,11 +9,17 @@ end_pod() {
     # disk, and ends what costs most. The platform gives each pod a key for itself. Not as an argument: arguments show in
     # the list of processes.
     ask --request DELETE "$RUN_API_URL/v2/pods/$RUNPOD_POD_ID"
-    ask --request POST --json '{"action": "terminate"}' "$RUN_API_URL/v2/pods/$RUNPOD_POD_ID/action"
+    act terminate
     command -v runpodctl >/dev/null && runpodctl remove pod "$RUNPOD_POD_ID"
-    ask --request POST --json '{"action": "stop"}' "$RUN_API_URL/v2/pods/$RUNPOD_POD_ID/action"
+    act stop
     sleep 5
   done
+}
+
+# Not curl's --json, which images of Ubuntu 22.04 do not know.
+act() {
+  ask --header 'Content-Type: application/json' --data "{\"action\": \"$1\"}" \
+    "$RUN_API_URL/v2/pods/$RUNPOD_POD_ID/action"
 }
 
 ask() {

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from snakemake_executor_plugin_runpod.api import GONE
 from snakemake_executor_plugin_runpod.choose import Need
@@ -67,15 +68,21 @@ class Fleet:
                 self._lock.wait(TURN_SECONDS)
                 self._account.wait(0)
             self._users[need] = self._users.get(need, 0) + 1
-            idle = [other for shape, other in self._shapes.items() if not self._users.get(shape)]
+            idle = [shape for shape in self._shapes if not self._users.get(shape)]
         try:
-            for other in idle:
-                other.release()
+            for shape in idle:
+                # To end one takes a while, in which another job may have come back for the next.
+                self.of(shape).release(partial(self.is_idle, shape))
             yield pods
         finally:
             with self._lock:
                 self._users[need] -= 1
                 self._lock.notify_all()
+
+    def is_idle(self, need: Need) -> bool:
+        """Whether no job uses the pod of this shape, or is about to."""
+        with self._lock:
+            return not self._users.get(need)
 
     def _has_turn(self, need: Need) -> bool:
         used = [shape for shape, users in self._users.items() if users]

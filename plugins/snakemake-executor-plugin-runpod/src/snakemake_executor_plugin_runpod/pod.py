@@ -145,10 +145,10 @@ class Pods:
                 )
                 raise self._error
 
-    def release(self) -> None:
-        """Nobody needs the pod now. Errors: RunPodError."""
+    def release(self, is_idle: Callable[[], bool]) -> None:
+        """End the pod if nobody needs it now: asked while nobody can get it. Errors: RunPodError."""
         with self._lock:
-            if (pod := self._pod) is not None:
+            if (pod := self._pod) is not None and is_idle():
                 self._drop(pod)
                 self._say(f"ended pod {pod.info.id}, which no job needs now: {self.cost_line()}")
 

@@ -6,19 +6,23 @@ from typing import Any
 
 from lamarck import strict_yaml
 from lamarck.errors import LamarckError
-from lamarck.files import read_json
+from lamarck.lineage.contents import read_source
+from lamarck.lineage.generation import WEIGHTS_RECORD
 
-RECORD = "source.json"  # of a founder that this project took in
 CARD = "README.md"
 
 
 def licence_of(directory: Path) -> str | None:
-    """The licence that a model directory names: in its founder's record, else in its card; None where in neither."""
-    for said in (_record(directory / RECORD), _front(directory / CARD)):
-        licence = said.get("license")
-        if isinstance(licence, str) and licence:
-            return licence
-    return "apache-2.0" if _record(directory / RECORD).get("kind") == "tiny" else None
+    """The licence that a model directory names: in the record of a founder that this project took in, else in its card;
+    None where in neither. Errors: LamarckError for a damaged record."""
+    record = directory / WEIGHTS_RECORD
+    source = read_source(record) if record.is_file() else None
+    if source and source.license:
+        return source.license
+    licence = _front(directory / CARD).get("license")
+    if isinstance(licence, str) and licence:
+        return licence
+    return "apache-2.0" if source and source.kind == "tiny" else None
 
 
 def forbids(name: str, licence: str | None) -> str | None:
@@ -35,13 +39,6 @@ def common_licence(licences: Iterable[str | None]) -> str | None:
     """The one licence of all; None where they differ, or one is not known."""
     found = set(licences)
     return found.pop() if len(found) == 1 else None
-
-
-def _record(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    content = read_json(path)
-    return content if isinstance(content, dict) else {}
 
 
 def _front(path: Path) -> dict[str, Any]:
