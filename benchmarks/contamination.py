@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from lamarck.curriculum.screen import Contamination
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.seeds import seed_for
 from lamarck.skills import SKILLS, Malformed, Skill
 from lamarck.suites.suite import held_out_prompts, load_suite

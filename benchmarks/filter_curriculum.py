@@ -12,7 +12,8 @@ import resource
 import time
 from collections.abc import Iterator
 
-from lamarck.curriculum.screen import Contamination, Near
+from lamarck.curriculum.near_duplicates import Near
+from lamarck.curriculum.suite_overlap import Contamination
 
 WORDS = [f"word{number}" for number in range(3000)]
 LENGTH = 25

@@ -49,7 +49,7 @@ def trained(weights: Path, dtype: str, steps: int, threads: int) -> str:
     from lamarck.config.primer import load_primer
     from lamarck.curriculum.mix import as_written
     from lamarck.curriculum.primer import draw
-    from lamarck.curriculum.screen import Contamination
+    from lamarck.curriculum.suite_overlap import Contamination
     from lamarck.gate.allowance import Allowance
     from lamarck.models.opening import open_tokenizer
     from lamarck.train.data import Batches, exercises, tokenize

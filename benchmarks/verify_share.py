@@ -16,7 +16,7 @@ from lamarck.config import load_config
 from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.item import Teacher
 from lamarck.curriculum.propose import Author, CurriculumInMaking
-from lamarck.curriculum.screen import Contamination
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.engine import load_engine
 from lamarck.suites.suite import held_out_prompts, load_suite
 

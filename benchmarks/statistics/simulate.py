@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lamarck.eval.compare import NO_DIFFERENCE, compare_differences, score_interval
+from lamarck.eval.compare import NO_DIFFERENCE, compare_differences
+from lamarck.eval.interval import score_interval
 from lamarck.seeds import seed_for
 from lamarck.suites.sections import RUNGS, BenchmarkTask, LadderTask, WritingTask
 from lamarck.suites.suite import Suite, load_suite, suite_kinds, suite_weights

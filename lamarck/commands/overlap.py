@@ -45,7 +45,7 @@ class OverlappingLine(NamedTuple):
 
 
 def show(name: str, file: Path, as_json: bool) -> None:
-    from lamarck.curriculum.screen import Contamination
+    from lamarck.curriculum.suite_overlap import Contamination
 
     suite = load_suite(suite_path(name))
     lines = [

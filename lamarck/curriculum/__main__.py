@@ -72,7 +72,7 @@ def main() -> None:
     from lamarck.curriculum.mix import as_written, replay
     from lamarck.curriculum.propose import Author, CurriculumInMaking
     from lamarck.curriculum.refused import refused_path, write_refused
-    from lamarck.curriculum.screen import contaminations, kept_out
+    from lamarck.curriculum.suite_overlap import contaminations, kept_out
     from lamarck.engine.remembering import Remembering
     from lamarck.engine.served import engine_of_job
 

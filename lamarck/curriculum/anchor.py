@@ -9,7 +9,7 @@ from itertools import islice
 
 from lamarck.config.founder import Founder
 from lamarck.curriculum.item import DATA, Item, ItemVerdict, Teacher, item_id
-from lamarck.curriculum.screen import Contamination
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.errors import LamarckError
 from lamarck.files import digest_value
 from lamarck.skills import get_skill

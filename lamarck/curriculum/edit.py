@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from lamarck.curriculum.item import Closed, Item, ItemVerdict, item_id, mixed_in, own_items
 from lamarck.curriculum.mix import to_write
-from lamarck.curriculum.screen import Contamination
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.lineage.contents import Card
 from lamarck.skills import Malformed, Problem, get_skill
 

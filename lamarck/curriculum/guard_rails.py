@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from lamarck.curriculum.item import Item
-from lamarck.curriculum.screen import Contamination, Near, grams, shingles
+from lamarck.curriculum.near_duplicates import Near, shingles
+from lamarck.curriculum.suite_overlap import Contamination, grams
 
 VENDI_SAMPLE = 400  # its kernel is solved whole
 REFUSAL = re.compile(

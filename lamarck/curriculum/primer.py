@@ -12,7 +12,7 @@ from pathlib import Path
 from lamarck.config.primer import Primer, load_primer
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.item import DATA, Item, ItemVerdict, Teacher, item_id
-from lamarck.curriculum.screen import Contamination, contaminations, kept_out
+from lamarck.curriculum.suite_overlap import Contamination, contaminations, kept_out
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import digest_file, write_json, write_jsonl
 from lamarck.lineage.artifacts import PRIMER

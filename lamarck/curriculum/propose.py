@@ -12,8 +12,9 @@ from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell, allot, longest, next_texts, open_cells, wants_more
 from lamarck.curriculum.further_answers import CandidateAnswer, Chosen, choose
 from lamarck.curriculum.item import Item, Teacher, item_id
+from lamarck.curriculum.near_duplicates import Near
 from lamarck.curriculum.refused import Refusals
-from lamarck.curriculum.screen import Contamination, Near, Overlap
+from lamarck.curriculum.suite_overlap import Contamination, Overlap
 from lamarck.engine import Engine
 from lamarck.engine.answer import reasoning_and_answer
 from lamarck.errors import LamarckError

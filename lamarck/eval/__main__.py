@@ -15,7 +15,7 @@ from lamarck.engine import Engine, prepare_libraries
 from lamarck.engine.remembering import Remembering
 from lamarck.engine.served import engine_of_job
 from lamarck.errors import LamarckError, exit_with_sentence
-from lamarck.eval.compare import interval
+from lamarck.eval.interval import interval
 from lamarck.eval.scoring import ruler
 from lamarck.files import canonical_json, canonical_jsonl, digest_text, digest_value, write_together
 from lamarck.gate.stage_ceilings import Ceiling, evaluating_ceiling

@@ -18,7 +18,7 @@ from lamarck.curriculum.cell import checked_strategy
 from lamarck.curriculum.dataset_card import dataset_card
 from lamarck.curriculum.edit import CurriculumEdit, RefusedEdit, editable, read_edit, recount
 from lamarck.curriculum.item import Item, mixed_in, own_items, read_curriculum
-from lamarck.curriculum.screen import Contamination
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, write_json, write_jsonl, write_text
 from lamarck.gate.standing import command, go_on_with
@@ -58,7 +58,7 @@ def edit_curriculum(config: Config, child: Generation, by: str) -> None:
     copy = child.curriculum.with_name(f"curriculum.edit-{short(record.digest)}.jsonl")
     text = _edited_text(copy, editable(items), console)
     # The suites are read only now: the editor opens at once.
-    from lamarck.curriculum.screen import contaminations, kept_out
+    from lamarck.curriculum.suite_overlap import contaminations, kept_out
 
     strategy = checked_strategy(config.strategy_of(child.number))  # opens the skills that are the user's own
     suites = contaminations(Path(config.suite))

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lamarck.config import Config
-from lamarck.eval.compare import Comparison, check_same_ruler, compare, interval
+from lamarck.eval.compare import Comparison, check_same_ruler, compare
+from lamarck.eval.interval import interval
 from lamarck.lineage.contents import read_samples, read_scores
 from lamarck.lineage.flags import cut_short_among, flag_sentences, red_flags
 from lamarck.lineage.generation import Generation

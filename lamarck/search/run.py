@@ -77,7 +77,7 @@ def write_prompts(search: Search, each: Round) -> None:
     if not missing or search.file.writer is None:
         return
     # torch, where the engine is here, and what reads every suite.
-    from lamarck.curriculum.screen import contaminations, kept_out
+    from lamarck.curriculum.suite_overlap import contaminations, kept_out
     from lamarck.engine import load_engine, prepare_libraries
 
     prepare_libraries(search.base.engine.threads)

@@ -17,7 +17,7 @@ from lamarck.errors import LamarckError
 
 if TYPE_CHECKING:
     from lamarck.curriculum.refused import RejectedLine
-    from lamarck.curriculum.screen import Contamination
+    from lamarck.curriculum.suite_overlap import Contamination
     from lamarck.engine import Engine
 
 LONGEST = 8000  # characters of prompts that a model wrote

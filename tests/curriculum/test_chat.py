@@ -12,7 +12,7 @@ from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.item import Item, Teacher
 from lamarck.curriculum.propose import Author, CurriculumInMaking
-from lamarck.curriculum.screen import Contamination
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
 from lamarck.founder.tiny import pretrain

@@ -17,7 +17,7 @@ from lamarck.curriculum.describe import describe
 from lamarck.curriculum.item import DATA, Item, ItemVerdict, Teacher, item_id
 from lamarck.curriculum.mix import as_written, replay
 from lamarck.curriculum.propose import Author, CurriculumInMaking
-from lamarck.curriculum.screen import Contamination
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.engine import Engine
 from lamarck.engine.rule import RuleEngine
 from lamarck.errors import LamarckError, Malformed

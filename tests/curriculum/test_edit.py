@@ -9,7 +9,7 @@ import pytest
 from lamarck.curriculum.edit import CurriculumEdit, editable, read_edit, recount
 from lamarck.curriculum.item import item_id
 from lamarck.curriculum.mix import as_written
-from lamarck.curriculum.screen import Contamination
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.skills import get_skill
 from tests.curriculum.lines import items, typed_card
 

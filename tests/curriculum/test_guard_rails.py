@@ -10,7 +10,7 @@ from lamarck.config.section import check_section
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.guard_rails import distinct_ngrams, evenly, measure, vendi
 from lamarck.curriculum.item import Item, ItemVerdict, Teacher, item_id
-from lamarck.curriculum.screen import Contamination
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.errors import LamarckError
 
 WORDS = [f"word{number}" for number in range(300)]

@@ -23,7 +23,7 @@ from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell
 from lamarck.curriculum.item import Teacher
 from lamarck.curriculum.propose import Author, CurriculumInMaking
-from lamarck.curriculum.screen import Contamination
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
 from lamarck.engine.vllm import VLLMEngine

@@ -11,16 +11,8 @@ from scipy.stats import beta, binomtest
 
 from benchmarks.statistics import simulate
 from lamarck.errors import LamarckError
-from lamarck.eval.compare import (
-    DETECTABLE,
-    DIFFERENCES,
-    LEAST,
-    NO_DIFFERENCE,
-    RESAMPLES,
-    compare,
-    compare_differences,
-    interval,
-)
+from lamarck.eval.compare import DETECTABLE, LEAST, NO_DIFFERENCE, compare, compare_differences
+from lamarck.eval.interval import DIFFERENCES, RESAMPLES, interval
 from lamarck.report.table import comparison_sentences
 
 

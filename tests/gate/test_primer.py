@@ -10,7 +10,7 @@ from rich.console import Console
 from lamarck.config import Config
 from lamarck.config.primer import Primer, load_primer
 from lamarck.curriculum.primer import draw
-from lamarck.curriculum.screen import Contamination
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.errors import LamarckError
 from lamarck.files import digest_file, write_json, write_jsonl
 from lamarck.gate import review

@@ -11,7 +11,7 @@ from lamarck.campaign.members import load_campaign
 from lamarck.campaign.run import next_members
 from lamarck.config.prompts import Prompts, load_prompts
 from lamarck.curriculum.refused import RejectedLine, refused_path, write_refused
-from lamarck.curriculum.screen import Contamination
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.errors import LamarckError
 from lamarck.files import write_json, write_text
 from lamarck.search.file import Search
@@ -78,7 +78,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
     def serve(*answers: str) -> Scripted:
         scripted = Scripted(*answers)
         monkeypatch.setattr("lamarck.engine.load_engine", lambda *arguments: scripted)
-        monkeypatch.setattr("lamarck.curriculum.screen.contaminations", lambda suite: {"held": HELD_OUT})
+        monkeypatch.setattr("lamarck.curriculum.suite_overlap.contaminations", lambda suite: {"held": HELD_OUT})
         return scripted
 
     return serve

@@ -15,7 +15,7 @@ from lamarck.curriculum.control_arm import ControlCurriculum
 from lamarck.curriculum.item import Teacher
 from lamarck.curriculum.mix import as_written
 from lamarck.curriculum.propose import Author, CurriculumInMaking
-from lamarck.curriculum.screen import Contamination
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.engine.rule import RuleEngine
 from lamarck.errors import LamarckError
 from lamarck.files import write_json

@@ -8,7 +8,8 @@ from typing import Any
 
 from lamarck.config import Config
 from lamarck.errors import LamarckError
-from lamarck.eval.compare import Comparison, Interval, check_same_ruler, compare, interval
+from lamarck.eval.compare import Comparison, check_same_ruler, compare
+from lamarck.eval.interval import Interval, interval
 from lamarck.eval.outcome import smoothed
 from lamarck.lineage.contents import Scores, TaskFigures, read_scores
 from lamarck.lineage.digest import suite_digest

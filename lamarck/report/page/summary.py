@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from lamarck.eval.compare import Comparison, Interval
+from lamarck.eval.compare import Comparison
+from lamarck.eval.interval import Interval
 from lamarck.lineage.flags import flag_sentences
 from lamarck.report.page import Shown
 from lamarck.report.page.gather import ShownLineage

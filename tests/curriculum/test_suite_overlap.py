@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from rensa import RMinHash, RMinHashLSH
 
-from lamarck.curriculum.screen import SIMILAR, Contamination, Near, contaminations, grams, kept_out, shingles
+from lamarck.curriculum.near_duplicates import SIMILAR, Near, shingles
+from lamarck.curriculum.suite_overlap import Contamination, contaminations, grams, kept_out
 from lamarck.errors import LamarckError
 from lamarck.skills import get_skill
 from lamarck.suites.suite import load_suite

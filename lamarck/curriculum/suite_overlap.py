@@ -1,11 +1,9 @@
-"""What may not enter a curriculum: copies of a suite's held-out problems, and near duplicates of earlier items."""
+"""What may not enter a curriculum: copies of a suite's held-out problems."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
-
-from rensa import RMinHash, RMinHashLSH
 
 from lamarck.errors import Malformed
 from lamarck.skills import SKILLS, get_skill
@@ -15,12 +13,6 @@ GRAM = 8
 # Of what varies in a problem more than this, and of words in runs more than this, are a copy. Up to five parts that is
 # all of them; the first four steps of a story are no rarity.
 COPIED, COPIED_WORDS = 0.8, 0.5
-
-CHARACTERS = 5  # of a shingle
-SIMILAR = 0.8  # Jaccard similarity of the shingles of near duplicates (Lee et al. 2022, arXiv:2107.06499)
-# A pair of similarity s shares a band with probability 1 - (1 - s^8)^32: .997 at SIMILAR, .12 at half similarity.
-PERMUTATIONS, BANDS = 256, 32
-SEED = 1
 
 
 class Overlap(NamedTuple):
@@ -126,41 +118,3 @@ def _parts(skill: str, prompt: str) -> frozenset[str]:
         return get_skill(skill).what_varies(prompt)
     except Malformed:
         return frozenset()
-
-
-class Near:
-    """Texts by number, and which of them a text is near: candidates by MinHash and locality-sensitive hashing, each of
-    which is then compared whole."""
-
-    def __init__(self) -> None:
-        self._index = RMinHashLSH(threshold=SIMILAR, num_perm=PERMUTATIONS, num_bands=BANDS)
-        self._texts: list[str] = []
-
-    @property
-    def size(self) -> int:
-        return len(self._texts)
-
-    def add(self, text: str) -> None:
-        self._index.insert(len(self._texts), _min_hash(set(shingles(text))))
-        self._texts.append(text)
-
-    def matches(self, text: str) -> list[int]:
-        """The numbers of the texts that `text` is near."""
-        own = set(shingles(text))
-        return [number for number in self._index.query(_min_hash(own)) if self._is_near(own, self._texts[number])]
-
-    def _is_near(self, own: set[str], text: str) -> bool:
-        other = set(shingles(text))
-        shared = len(own & other)
-        return shared >= SIMILAR * (len(own) + len(other) - shared)
-
-
-def shingles(text: str) -> list[str]:
-    """Runs of characters; a text shorter than one is its own."""
-    return [text[start : start + CHARACTERS] for start in range(len(text) - CHARACTERS + 1)] or [text]
-
-
-def _min_hash(own: set[str]) -> RMinHash:
-    hashed = RMinHash(num_perm=PERMUTATIONS, seed=SEED)
-    hashed.update(sorted(own))
-    return hashed
