@@ -6,6 +6,7 @@ order, or again after an interruption, and each gets the same numbers.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -19,5 +20,10 @@ Draw = Callable[[int], Tensor]
 
 def draw_for(seed: int, document: str, tensor: str, source: int) -> Draw:
     """The draws of the `source`-th source of an output tensor; elements are asked for in the order they lie in."""
-    generator = np.random.Generator(np.random.Philox(key=seed_for(seed, document, tensor, str(source))))
-    return lambda count: torch.from_numpy(generator.random(count, dtype=np.float32))
+
+    @cache
+    def generator() -> np.random.Generator:
+        """Made when it is first asked: most methods draw nothing."""
+        return np.random.Generator(np.random.Philox(key=seed_for(seed, document, tensor, str(source))))
+
+    return lambda count: torch.from_numpy(generator().random(count, dtype=np.float32))

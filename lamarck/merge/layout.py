@@ -258,18 +258,7 @@ class _Outputs:
             self.models[source.model].tensors[tensor] for source, tensor in zip(part.sources, tensors, strict=True)
         ]
         rows_are_tokens = name.endswith(ROWS_ARE_TOKENS) and self.vocabulary.rows is not None
-        shapes = {header.shape[1:] if rows_are_tokens else header.shape for header in headers}
-        if len(shapes) > 1:
-            named = ", ".join(f"{s.model} {h.shape}" for s, h in zip(part.sources, headers, strict=True))
-            advice = ": say tokenizer_source" if name.endswith(ROWS_ARE_TOKENS) else ": such models cannot be merged"
-            raise LamarckError(f"{self.document.name}: the shapes of {name} differ: {named}{advice}")
-        if rows_are_tokens:
-            self._check_rows(name, part, headers)
-        shape = (
-            (self.vocabulary.size or headers[0].shape[0], *headers[0].shape[1:])
-            if rows_are_tokens
-            else headers[0].shape
-        )
+        shape = self._shape(name, part, headers, rows_are_tokens)
         dtype = self.document.dtype or _common([header.dtype for header in headers])
         written = self.document.out_dtype or dtype
         base, base_weight = None, 0.0
@@ -294,6 +283,18 @@ class _Outputs:
         self._check_together(name, own, shared)
         header = Header(shape, written)
         return Output(name, header, dtype, tuple(pieces), tuple(own), shared, base, base_weight, rows_are_tokens)
+
+    def _shape(self, name: str, part: Slice, headers: list[Header], rows_are_tokens: bool) -> tuple[int, ...]:
+        """Of the output. Errors: LamarckError where the sources' shapes differ, but for the number of tokens."""
+        shapes = {header.shape[1:] if rows_are_tokens else header.shape for header in headers}
+        if len(shapes) > 1:
+            named = ", ".join(f"{s.model} {h.shape}" for s, h in zip(part.sources, headers, strict=True))
+            advice = ": say tokenizer_source" if name.endswith(ROWS_ARE_TOKENS) else ": such models cannot be merged"
+            raise LamarckError(f"{self.document.name}: the shapes of {name} differ: {named}{advice}")
+        if not rows_are_tokens:
+            return headers[0].shape
+        self._check_rows(name, part, headers)
+        return (self.vocabulary.size or headers[0].shape[0], *headers[0].shape[1:])
 
     def _check_rows(self, name: str, part: Slice, headers: list[Header]) -> None:
         assert self.vocabulary.rows is not None

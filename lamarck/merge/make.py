@@ -67,6 +67,8 @@ class Maker:
         every model has every token."""
         import torch
 
+        from lamarck.merge.blocks import BLOCK
+
         vocabulary = self.layout.vocabulary
         rows = vocabulary.rows
         assert rows is not None
@@ -80,7 +82,7 @@ class Maker:
             if piece is None:
                 continue
             tensor = self._raw(output, piece)
-            for row in torch.tensor(wanted).split(2**14):
+            for row in torch.tensor(wanted).split(max(1, BLOCK // tensor.shape[1])):
                 filling[row] += tensor[torch.tensor(rows[model])[row]]
                 counts[row] += 1
         return filling.div_(counts.clamp_(min=1)[:, None])

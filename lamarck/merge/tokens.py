@@ -106,6 +106,8 @@ def arranged(tensor: "Tensor", rows: list[int], filling: "Tensor | None") -> "Te
     """
     import torch
 
+    from lamarck.merge.blocks import BLOCK
+
     if rows == list(range(len(tensor))):
         return tensor
     index = torch.tensor(rows)
@@ -114,7 +116,7 @@ def arranged(tensor: "Tensor", rows: list[int], filling: "Tensor | None") -> "Te
     result = filling.clone()
     known = (index >= 0).nonzero().view(-1)
     # In parts: the selected rows are never a second whole tensor.
-    for part in known.split(2**14):
+    for part in known.split(max(1, BLOCK // tensor.shape[1])):
         result[part] = tensor.index_select(0, index[part])
     return result
 

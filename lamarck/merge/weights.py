@@ -79,7 +79,7 @@ def open_model(name: str, directory: Path) -> ModelView:
 
 
 def read_vocabulary(directory: Path) -> dict[str, int] | None:
-    """Token -> id of the tokenizer in a directory; None where it has none in the one format that is read."""
+    """Token -> id of the tokenizer in a directory, by id; None where it has none in the one format that is read."""
     path = directory / "tokenizer.json"
     if not path.is_file():
         return None
@@ -89,7 +89,8 @@ def read_vocabulary(directory: Path) -> dict[str, int] | None:
         tokens: dict[str, int] = Tokenizer.from_file(str(path)).get_vocab()
     except Exception as error:  # tokenizers raises nothing narrower
         raise LamarckError(f"{path} is not a valid tokenizer: {error}") from error
-    return tokens
+    # The library gives them in another order every time.
+    return dict(sorted(tokens.items(), key=lambda each: each[1]))
 
 
 def _headers(name: str, directory: Path, files: list[Path]) -> dict[str, Header]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from lamarck.arch.model import build_model
 from lamarck.config import HFEngineConfig
@@ -19,6 +19,7 @@ from lamarck.export.merge import merge
 from lamarck.train.model import export_weights
 from tests.arch.checks import distance, ids_for
 from tests.arch.kinds import FFN, PLAIN, genome_of
+from tests.merge.models import WORDS, write_words
 from tests.tiny import PROMPTS
 
 
@@ -85,11 +86,11 @@ def test_it_answers_like_the_adapter(tiny_model: Path, adapter: Path, merged: Pa
 
 
 @pytest.mark.parametrize(("activation", "kind"), [("swiglu", "llama"), ("relu", "lamarck_genome")])
-def test_what_was_bred_as_a_llama_becomes_one(activation: str, kind: str, tiny_model: Path, tmp_path: Path) -> None:
+def test_what_was_bred_as_a_llama_becomes_one(activation: str, kind: str, tmp_path: Path) -> None:
     genome = genome_of({"attn": PLAIN, "ffn": {**FFN, "activation": activation}})
-    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path / "bred")
     model = build_model(genome, 0)
     model.save_pretrained(tmp_path / "bred")
+    write_words(tmp_path / "bred", WORDS)
     torch.manual_seed(0)
     settings = LoraConfig(r=2, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
     tuned = get_peft_model(model, settings)

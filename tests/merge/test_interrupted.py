@@ -132,11 +132,16 @@ def test_a_parent_that_changed_since_the_plan_is_refused(file: Path, tmp_path: P
         merge.run(file, tmp_path / "out", models=tmp_path / "models", planned=plan)
 
 
+TWINS = ("dare_linear", "della_linear", "breadcrumbs")  # of others, which hold what they do and the signs besides
+
+
 def documents() -> dict[str, dict[str, Any]]:
-    """By every method; first those that hold the fewest tensors at once."""
+    """By every method but TWINS; first those that hold the fewest tensors at once."""
     given = {"density": 0.5, "t": 0.4, "epsilon": 0.2}
     found = {}
     for name, method in METHODS.items():
+        if name in TWINS:
+            continue
         own = {"parameters": {"weight": 0.5}} if "weight" in method.parameters else {}
         found[name] = {
             "merge_method": name,
@@ -155,11 +160,11 @@ def held(document: dict[str, Any]) -> int:
 
 
 def test_memory_is_that_of_the_models_and_two_more_tensors(models: Path, tmp_path: Path) -> None:
-    # The largest tensors have 8 MB, a whole model 68: to hold even one of them would be found out.
+    # The largest tensors have 8 MB, a whole model 30: to hold even one of them would be found out.
     words = [*WORDS[:3], *(f"w{i}" for i in range(4093))]
     for seed, (name, known) in enumerate({"base": words, "a": words, "b": words, "more": words[:-40]}.items()):
         make_model(
-            tmp_path / "models" / name, seed, known, hidden_size=512, intermediate_size=4096, num_hidden_layers=2
+            tmp_path / "models" / name, seed, known, hidden_size=512, intermediate_size=2048, num_hidden_layers=1
         )
     for name, document in documents().items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(document))
@@ -183,7 +188,8 @@ def memory(folder: Path, names: list[str], tiny: Path) -> dict[str, int]:
         "    peaks[name] = peak() - before\n"
         "print(json.dumps(peaks))"
     )
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    # Tensors of real size go back to the system when they are freed: glibc keeps those below 32 MB, unless told.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
     command = [sys.executable, "-c", program, str(folder), str(tiny), *names]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])

@@ -182,7 +182,7 @@ def _check_out(project: Project) -> None:
         strategy="config/strategies/small.yaml",
         suite="config/suites/small",
         recipe=recipe | {"steps": 30, "batch_size": 16, "checkpoint_every": 10},
-        budget={"device_seconds": 120, "dollars": 3, "writing_seconds": 600, "evaluating_seconds": 600},
+        budget={"device_seconds": 3600, "dollars": 3, "writing_seconds": 3600, "evaluating_seconds": 3600},
         engine={"kind": "hf", "threads": 1, "founder_threads": 1},
     )
     (root / "config/strategies/small.yaml").write_text(yaml.safe_dump(STRATEGY))

@@ -106,10 +106,10 @@ def test_a_misspelt_key_stops_everything(at_gate: Project, tmp_path: Path) -> No
 def test_a_budget_above_the_parents_is_refused_at_planning(finished: Project, tmp_path: Path) -> None:
     project = finished.copy(tmp_path / "project")
     budget = yaml.safe_load((project.root / "config/default.yaml").read_text())["budget"]
-    project.config(budget=budget | {"overrides": {2: 500}})
+    project.config(budget=budget | {"overrides": {2: 5000}})
     done = project.run("snakemake", check=False)
     assert done.returncode != 0
-    assert "more than the 120 of its parent" in done.stdout
+    assert "more than the 3600 of its parent" in done.stdout
 
 
 def test_a_training_that_its_ceiling_ended_is_a_red_flag(at_gate: Project, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_primer_waits_for_a_human_and_becomes_part_of_the_founder(at_gate: Pro
         "skills": {"json_mode": {"share": 1, "difficulties": [1, 2]}},
         "size": 40,
         "recipe": recipe | {"steps": 8, "checkpoint_every": 4},
-        "device_seconds": 60,
+        "device_seconds": 3600,
     }
     (project.root / "primer.yaml").write_text(yaml.safe_dump(primer))
     project.config(founder={"kind": "local", "path": "my-model", "primer": "primer.yaml"}, control=False)

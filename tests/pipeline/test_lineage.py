@@ -182,7 +182,7 @@ def test_a_ceiling_that_ended_an_evaluation_is_raised_without_training_again(fin
     project.config(budget=budget | {"evaluating_seconds": 0.01})
     ended = project.snakemake("results/g0/eval.json", check=False)
     assert "the 0.01 device-seconds for evaluating g0 on small are spent: raise" in ended
-    project.config(budget=budget | {"evaluating_seconds": 500, "writing_seconds": 500})
+    project.config(budget=budget | {"evaluating_seconds": 3000, "writing_seconds": 3000})
     project.snakemake("results/g0/eval.json")
     for generation in ("g1", "g2"):
         assert f"approvals/{generation}.ok approves another plan" in project.snakemake(check=False)
