@@ -101,7 +101,7 @@ def test_a_ledger_goes_on_elsewhere_and_tells_how_far_it_is(project: Project) ->
     campaign(project, "run", FILE, "--jobs", "2")
     again = [row for _, row in read_jsonl(ledger)]
     assert [row["score"] for row in again] == [json.loads(line)["score"] for line in lines]
-    ledger.write_text(ledger.read_text() + json.dumps(again[-1] | {"score": 0.0}) + "\n")
+    ledger.write_text(ledger.read_text() + json.dumps(again[-1] | {"score": again[-1]["score"] + 1}) + "\n")
     assert "two scores" in campaign(project, "report", "small", check=False)
     ledger.write_text("".join(lines))
 
