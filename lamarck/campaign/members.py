@@ -219,7 +219,11 @@ class Campaign:
 
 def load_campaign(path: Path) -> Campaign:
     """Read a campaign and resolve its arms. Errors: LamarckError for an arm that could not run."""
-    content = read_regular(path)
+    return campaign_of(path, read_regular(path))
+
+
+def campaign_of(path: Path, content: bytes) -> Campaign:
+    """The same of what stands, or would stand, at `path`."""
     file = check_section(strict_yaml.loads(content, str(path)), CampaignFile, str(path))
     ids = {arm.name: re.sub(r"[^\w-]+", "-", arm.name) for arm in file.arms}
     if len(set(ids.values())) < len(file.arms):

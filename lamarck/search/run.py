@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from lamarck.campaign.ledger import Finished, Key, failed, read_ledger
-from lamarck.campaign.members import Campaign, load_campaign
+from lamarck.campaign.ledger import Finished, Key, failed, is_begun, read_ledger
+from lamarck.campaign.members import Campaign, campaign_of, load_campaign
 from lamarck.campaign.run import Ask, next_members, run_campaign
 from lamarck.config.prompts import Prompts, load_prompts
 from lamarck.curriculum.refused import RejectedLine, read_refused, refused_path
@@ -60,9 +60,8 @@ def raise_round(
 ) -> None:
     """Write down the campaign of one round, and prompts where a model has to write some, and run it to its end."""
     write_prompts(search, each)
-    seeds = search.file.fresh_seeds if each.name == FINAL else search.file.seeds_of(int(each.name[1:]))
     path = search.campaign_file(each.name)
-    write_changed(path, campaign_text(search, each.candidates, seeds, each.name))
+    write_changed(path, campaign_text(search, each.candidates, founders(search, each.name), each.name))
     run_campaign(load_campaign(path), approver, ask, key, jobs)
 
 
@@ -145,11 +144,8 @@ def winner(search: Search, found: Sequence[Round]) -> Candidate:
 
 
 def _round(search: Search, name: str, candidates: list[Candidate]) -> Round:
-    path = search.campaign_file(name)
-    if not path.exists():
-        return Round(name, candidates, None, {}, False)
-    campaign = load_campaign(path)
-    if [arm.name for arm in campaign.file.arms[1:]] != [each.name for each in candidates]:
+    campaign = begun(search, name, candidates)
+    if campaign is None:
         return Round(name, candidates, None, {}, False)
     done = read_ledger(campaign)
     results = {}
@@ -160,6 +156,20 @@ def _round(search: Search, name: str, candidates: list[Candidate]) -> Round:
     return Round(name, candidates, campaign, results, not next_members(campaign))
 
 
+def begun(search: Search, name: str, candidates: Sequence[Candidate]) -> Campaign | None:
+    """The campaign of a round, or of `final`, as far as it is known here: it was written down, or the ledger that a
+    study brings along has members of it, which were raised elsewhere."""
+    path = search.campaign_file(name)
+    if path.exists():
+        campaign = load_campaign(path)
+    elif search.study and search.ledger and is_begun(Path(search.ledger), path.stem):
+        campaign = campaign_of(path, campaign_text(search, candidates, founders(search, name), name).encode())
+    else:
+        return None
+    same = [arm.name for arm in campaign.file.arms[1:]] == [each.name for each in candidates]
+    return campaign if same else None
+
+
 def differences(done: Mapping[Key, Finished], arm: str) -> list[float]:
     """Of the scores of an arm to the baseline's, founder by founder, in points."""
     return [
@@ -167,6 +177,11 @@ def differences(done: Mapping[Key, Finished], arm: str) -> list[float]:
         for (name, seed), own in done.items()
         if name == arm and own.score is not None and (first := done.get((BASELINE, seed))) and first.score is not None
     ]
+
+
+def founders(search: Search, name: str) -> tuple[int, ...]:
+    """The seeds of a round, or of `final`."""
+    return search.file.fresh_seeds if name == FINAL else search.file.seeds_of(int(name[1:]))
 
 
 def campaign_text(search: Search, candidates: Sequence[Candidate], seeds: tuple[int, ...], name: str) -> str:

@@ -23,7 +23,7 @@ from lamarck.run_lock import holding
 from lamarck.search.approval import AskOnce, ask_once, largest, largest_rounds, search_plan
 from lamarck.search.file import Search, SearchFile, search_of
 from lamarck.search.propose import Candidate
-from lamarck.search.run import FINAL, Round, campaign_text, raise_round, rounds, winner
+from lamarck.search.run import FINAL, Round, begun, campaign_text, raise_round, rounds, winner
 
 CORRELATION = "correlation"
 
@@ -189,12 +189,13 @@ class StudyProgress(NamedTuple):
 
 
 def progress(study: Study) -> StudyProgress:
-    paths = [final.campaign_file(FINAL) for final in study.finals]
-    return StudyProgress(
-        rounds(study.drawn),
-        {(part.method, part.repeat): rounds(part.search) for part in study.parts},
-        [load_campaign(path) if path.exists() else None for path in paths],
-    )
+    searches = {(part.method, part.repeat): rounds(part.search) for part in study.parts}
+    going = {number for (_, number), found in searches.items() if not found[-1].finished}
+    finals = [
+        None if number in going else begun(final, FINAL, winners(study, number))
+        for number, final in enumerate(study.finals, start=1)
+    ]
+    return StudyProgress(rounds(study.drawn), searches, finals)
 
 
 def spent(found: Iterable[Round]) -> tuple[int, float]:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,10 @@ def test_a_study_says_how_much_of_it_there_is_and_what_it_shows(raised: list[str
     assert all(each.p_holm is None or each.p_holm > 0.05 for each in found.comparisons)
     # 8 members of a search by grandchildren, two trainings of 10 seconds each; a default of the same seed is shared.
     assert set(found.cost["by grandchild"]) == set(found.cost["by child"]) == {160.0}
+    # In another checkout there is the ledger alone, and it says as much.
+    shutil.rmtree("results/search/study")
+    again = study_report(study, progress(study))
+    assert as_markdown(again) == as_markdown(found)
     text = as_markdown(found)
     assert (
         "2 of 2 repeats are complete" in text
