@@ -102,10 +102,13 @@ def outcomes_by_task(
             raise LamarckError(f"item {row['index']} of {row['task']} occurs twice in the outcomes")
         found[row["task"]][row["index"]] = row
     missing, unknown = sorted(weights.keys() - found.keys()), sorted(found.keys() - weights.keys())
+    if unknown:
+        raise LamarckError(
+            f"the outcomes are of another suite than the configured one, which has no task {unknown[0]}: name the "
+            "configuration that they were made with (--configfile)"
+        )
     if missing:
         raise LamarckError(f"a partial evaluation cannot be compared: no outcomes for {', '.join(missing)}")
-    if unknown:
-        raise LamarckError(f"the outcomes are of another suite: it has no task {', '.join(unknown)}")
     return found
 
 
