@@ -14,6 +14,7 @@ from lamarck.cli import app
 from lamarck.config import load_config
 from lamarck.lineage.freshness import survey
 from tests.report.page.conftest import lineage, made  # noqa: F401  two generations with control arms
+from tests.report.page.synthetic import SUITE
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Path("config/default.yaml")
@@ -118,7 +119,7 @@ def test_what_is_closed_is_one_sentence(lineage: Path) -> None:  # noqa: F811
     suite would count as another one.
     """
     closed = [
-        *("config/suites/tiny-v2/items", "results/g0/weights/source.json", "results/g1/curriculum.jsonl"),
+        *(f"{SUITE}/items", "results/g0/weights/source.json", "results/g1/curriculum.jsonl"),
         *("results/g1/plan.json", "results/g1/adapter", "results/g2/samples.jsonl"),
     ]
     found = look_where_closed(closed, ["status", "verify"])
