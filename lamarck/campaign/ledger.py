@@ -17,7 +17,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import digest_file, read_jsonl, write_jsonl
 from lamarck.lineage.contents import TrainingReport, read_scores, read_training
 from lamarck.lineage.flags import cut_short_among
-from lamarck.lineage.generation import CAMPAIGNS, TRAINING_RECORD, Generation
+from lamarck.lineage.generation import TRAINING_RECORD, Generation
 from lamarck.lineage.records import code_state, read_record
 
 Key = tuple[str, int]  # arm, seed
@@ -68,11 +68,6 @@ def read_ledger(campaign: Campaign) -> dict[Key, Finished]:
                 )
             found[key] = row
     return found
-
-
-def is_begun(ledger: Path, campaign: str) -> bool:
-    """Whether members of the campaign of that name are in a ledger, wherever they were raised."""
-    return any(row.generation.startswith(f"{CAMPAIGNS}/{campaign}/") for row in _rows(ledger))
 
 
 def failed(done: Mapping[Key, Finished]) -> set[str]:

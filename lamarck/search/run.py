@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from lamarck.campaign.ledger import Finished, Key, failed, is_begun, read_ledger
+from lamarck.campaign.ledger import Finished, Key, failed, read_ledger
 from lamarck.campaign.members import Campaign, campaign_of, load_campaign
 from lamarck.campaign.run import Ask, next_members, run_campaign
 from lamarck.config.prompts import Prompts, load_prompts
@@ -162,12 +162,12 @@ def begun(search: Search, name: str, candidates: Sequence[Candidate]) -> Campaig
     path = search.campaign_file(name)
     if path.exists():
         campaign = load_campaign(path)
-    elif search.study and search.ledger and is_begun(Path(search.ledger), path.stem):
-        campaign = campaign_of(path, campaign_text(search, candidates, founders(search, name), name).encode())
-    else:
+        same = [arm.name for arm in campaign.file.arms[1:]] == [each.name for each in candidates]
+        return campaign if same else None
+    if not search.study:
         return None
-    same = [arm.name for arm in campaign.file.arms[1:]] == [each.name for each in candidates]
-    return campaign if same else None
+    campaign = campaign_of(path, campaign_text(search, candidates, founders(search, name), name).encode())
+    return campaign if read_ledger(campaign) else None
 
 
 def differences(done: Mapping[Key, Finished], arm: str) -> list[float]:

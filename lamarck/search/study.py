@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from lamarck import strict_yaml
 from lamarck.campaign.ledger import read_ledger
 from lamarck.campaign.members import Campaign, load_campaign
-from lamarck.campaign.run import Ask, run_campaign
+from lamarck.campaign.run import Ask, next_members, run_campaign
 from lamarck.config.section import Section, check_section
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular, write_changed
@@ -157,7 +157,9 @@ def run_study(
                     _finish(part.search, approver, ask, key, jobs)
             path = final.campaign_file(FINAL)
             write_changed(path, campaign_text(final, winners(study, number), final.file.fresh_seeds, FINAL))
-            run_campaign(load_campaign(path), approver, ask, key, jobs)
+            campaign = load_campaign(path)
+            if next_members(campaign):
+                run_campaign(campaign, approver, ask, key, jobs)
 
 
 def _finish(search: Search, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int) -> None:
