@@ -60,8 +60,25 @@ def _reason(error: yaml.YAMLError | ValueError) -> str:
     return " ".join(filter(None, [error.context, error.problem])) + place
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, without what lets one text mean two things."""
+class UniqueKeys(yaml.SafeLoader):
+    """PyYAML's safe loader drops in silence what stands under a key the first time: that is an error here."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.key_of(key_node)
+            if key in seen:
+                raise _refusal(f"{key!r} stands there twice", key_node)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+    def key_of(self, node: yaml.Node) -> Any:
+        """What a key is known by: here as it is written."""
+        return str(node.value)
+
+
+class _Loader(UniqueKeys):
+    """The same, without anything else that lets one text mean two things."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -69,20 +86,15 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem="aliases are not read: write the value out", problem_mark=mark)
         return super().compose_node(parent, index)
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                raise _refusal("merge keys (<<) are not read: write the keys out", key_node)
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str | int | float):
-                raise _refusal("a key must be a text or a number", key_node)
-            if key in seen:
-                raise _refusal(f"{key!r} stands there twice", key_node)
-            if isinstance(key, str) and (hidden := INVISIBLE.search(key)):
-                raise _refusal(f"a key holds {_named(hidden[0])}", key_node)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+    def key_of(self, node: yaml.Node) -> str | int | float:
+        if node.tag == "tag:yaml.org,2002:merge":
+            raise _refusal("merge keys (<<) are not read: write the keys out", node)
+        key = self.construct_object(node, deep=True)
+        if not isinstance(key, str | int | float):
+            raise _refusal("a key must be a text or a number", node)
+        if isinstance(key, str) and (hidden := INVISIBLE.search(key)):
+            raise _refusal(f"a key holds {_named(hidden[0])}", node)
+        return key
 
     def construct_finite(self, node: yaml.ScalarNode) -> float:
         value: float = self.construct_yaml_float(node)

@@ -65,8 +65,7 @@ def _row(campaign: Campaign, arm: Arm, done: Mapping[Key, Finished], first: Arm 
     bare = ArmRow(arm.name, arm.why, arm.scored, scores, mean, None, None, None, None, None, 0, 0, cut_short)
     if first is None:
         return bare
-    others = {seed: row.score for (name, seed), row in done.items() if name == first.name and row.score is not None}
-    differences = [score - others[seed] for seed, score in scores.items() if seed in others]
+    differences = _paired(scores, _by_seed(campaign, done, first, "score"))
     if not differences:
         return bare
     ahead = sum(each > 0 for each in differences)
@@ -78,9 +77,24 @@ def _row(campaign: Campaign, arm: Arm, done: Mapping[Key, Finished], first: Arm 
 
 
 def _with_holm(compared: list[ArmRow]) -> list[ArmRow]:
-    logs = {row.arm: -math.log(row.p_value) for row in compared if row.p_value is not None}
-    adjusted = holm(logs, len(compared))
+    adjusted = _adjusted({row.arm: row.p_value for row in compared if row.p_value is not None}, len(compared))
     return [row._replace(p_holm=adjusted.get(row.arm)) for row in compared]
+
+
+def _by_seed(campaign: Campaign, done: Mapping[Key, Finished], arm: Arm, field: str) -> dict[int, float]:
+    """What an arm's finished members have in a field of their rows, where they have it."""
+    rows = {seed: done[arm.name, seed] for seed in campaign.file.seeds if (arm.name, seed) in done}
+    return {seed: value for seed, row in rows.items() if (value := getattr(row, field)) is not None}
+
+
+def _paired(own: Mapping[int, float], first: Mapping[int, float]) -> list[float]:
+    """Differences to the first arm, over the seeds that both have."""
+    return [value - first[seed] for seed, value in own.items() if seed in first]
+
+
+def _adjusted(p_values: Mapping[str, float], arms: int) -> dict[str, float]:
+    """Holm's, over so many arms."""
+    return holm({arm: -math.log(value) for arm, value in p_values.items()}, arms)
 
 
 def finished(campaign: Campaign) -> str:
@@ -138,20 +152,20 @@ def as_markdown(campaign: Campaign) -> str:
 
 def _costs(campaign: Campaign) -> list[str]:
     """What every arm forgets, in bits per byte of held-out text, and what it takes; differences are paired by seed."""
-    done, first = read_ledger(campaign), campaign.file.arms[0].name
+    done, first = read_ledger(campaign), campaign.file.arms[0]
+    theirs = _by_seed(campaign, done, first, "bits_per_byte")
     lines = [
         "| arm | bits per byte | to the first | 95% interval | optimizer, MB | training, s |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for arm in campaign.file.arms:
         own = {seed: row for (name, seed), row in done.items() if name == arm.name and row.score is not None}
-        bits = {seed: row.bits_per_byte for seed, row in own.items() if row.bits_per_byte is not None}
-        theirs = {seed: row.bits_per_byte for (name, seed), row in done.items() if name == first}
-        pairs = [value - other for seed, value in bits.items() if (other := theirs.get(seed)) is not None]
+        bits = _by_seed(campaign, done, arm, "bits_per_byte")
+        pairs = _paired(bits, theirs)
         low, high = t_interval(pairs)
         cells = [
             _average(bits.values(), ".3f"),
-            _average(pairs if arm.name != first else [], "+.3f"),
+            _average(pairs if arm is not first else [], "+.3f"),
             "" if low is None else f"[{low:+.3f}, {high:+.3f}]",
             _average([row.optimizer_bytes / 1e6 for row in own.values() if row.optimizer_bytes is not None], ".2f"),
             _average([row.device_seconds for row in own.values()], ".1f"),
@@ -165,28 +179,20 @@ def _behaviour(campaign: Campaign) -> list[str]:
 
     Holm's p is over the arms, for each of the measures.
     """
-    done, arms = read_ledger(campaign), campaign.file.arms
+    done, (first, *others) = read_ledger(campaign), campaign.file.arms
     lines = [
         "| what | arm | mean | to the first | 95% interval | p | Holm |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for field, (what, form) in _KEPT.items():
-        values = {key: getattr(row, field) for key, row in done.items() if getattr(row, field) is not None}
-        pairs = {
-            arm.name: [
-                values[arm.name, seed] - values[arms[0].name, seed]
-                for seed in campaign.file.seeds
-                if {(arm.name, seed), (arms[0].name, seed)} <= values.keys()
-            ]
-            for arm in arms[1:]
-        }
+        values = {arm.name: _by_seed(campaign, done, arm, field) for arm in (first, *others)}
+        pairs = {arm.name: _paired(values[arm.name], values[first.name]) for arm in others}
         p_values = {name: float(stats.wilcoxon(each).pvalue) for name, each in pairs.items() if len(set(each)) > 1}
-        adjusted = holm({name: -math.log(each) for name, each in p_values.items()}, len(arms) - 1)
-        for arm in arms:
-            own = [value for (name, _), value in values.items() if name == arm.name]
+        adjusted = _adjusted(p_values, len(others))
+        for arm in (first, *others):
             low, high = t_interval(pairs.get(arm.name, []))
             cells = [
-                _average(own, form),
+                _average(values[arm.name].values(), form),
                 _average(pairs.get(arm.name, []), f"+{form}"),
                 "" if low is None else f"[{low:+{form}}, {high:+{form}}]",
                 *(format(each[arm.name], ".3f") if arm.name in each else "" for each in (p_values, adjusted)),

@@ -15,6 +15,7 @@ from lamarck.config.section import check_section
 from lamarck.errors import LamarckError, nearest
 from lamarck.merge.document import Compat, Document, MergeFile, Note
 from lamarck.merge.reading import read_document
+from lamarck.strict_yaml import UniqueKeys
 
 VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 
@@ -83,23 +84,10 @@ def load_merge(
     )
 
 
-class _DocumentLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, which drops in silence what stands under a key the first time: that is an error here."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set[str]()
-        for key, _ in node.value:
-            name = str(key.value)
-            if name in seen:
-                raise yaml.MarkedYAMLError(problem=f"{name!r} stands there twice", problem_mark=key.start_mark)
-            seen.add(name)
-        return super().construct_mapping(node, deep)
-
-
 def _yaml_documents(path: Path) -> Iterator[Any]:
     """With anchors and aliases, as mergekit reads them. Errors: LamarckError where it is not there, or not valid."""
     try:
-        yield from list(yaml.load_all(path.read_text(encoding="utf-8"), _DocumentLoader))
+        yield from list(yaml.load_all(path.read_text(encoding="utf-8"), UniqueKeys))
     except FileNotFoundError as error:
         raise LamarckError(f"{path} does not exist") from error
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:

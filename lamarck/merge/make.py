@@ -67,7 +67,7 @@ class Maker:
         every model has every token."""
         import torch
 
-        from lamarck.merge.blocks import BLOCK
+        from lamarck.merge.blocks import row_blocks
 
         vocabulary = self.layout.vocabulary
         rows = vocabulary.rows
@@ -82,7 +82,9 @@ class Maker:
             if piece is None:
                 continue
             tensor = self._raw(output, piece)
-            for row in torch.tensor(wanted).split(max(1, BLOCK // tensor.shape[1])):
-                filling[row] += tensor[torch.tensor(rows[model])[row]]
+            index = torch.tensor(rows[model])
+            for part in row_blocks(len(wanted), tensor.shape[1]):
+                row = torch.tensor(wanted[part])
+                filling[row] += tensor[index[row]]
                 counts[row] += 1
         return filling.div_(counts.clamp_(min=1)[:, None])

@@ -106,7 +106,7 @@ def arranged(tensor: "Tensor", rows: list[int], filling: "Tensor | None") -> "Te
     """
     import torch
 
-    from lamarck.merge.blocks import BLOCK
+    from lamarck.merge.blocks import row_blocks
 
     if rows == list(range(len(tensor))):
         return tensor
@@ -116,8 +116,8 @@ def arranged(tensor: "Tensor", rows: list[int], filling: "Tensor | None") -> "Te
     result = filling.clone()
     known = (index >= 0).nonzero().view(-1)
     # In parts: the selected rows are never a second whole tensor.
-    for part in known.split(max(1, BLOCK // tensor.shape[1])):
-        result[part] = tensor.index_select(0, index[part])
+    for part in row_blocks(len(known), tensor.shape[1]):
+        result[known[part]] = tensor.index_select(0, index[known[part]])
     return result
 
 

@@ -1,7 +1,7 @@
 """Does it pay to choose by grandchildren? Random strategies, and whole searches side by side at equal cost."""
 
 import statistics
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -152,25 +152,29 @@ def run_study(
             ask_once(search_plan(study.drawn, study.largest), study.directory, approver, ask_all, key)
         _finish(study.drawn, approver, ask, key, jobs)
         for number, final in enumerate(study.finals, start=1):
-            for part in study.parts:
-                if part.repeat == number:
-                    _finish(part.search, approver, ask, key, jobs)
-            path = final.campaign_file(FINAL)
-            write_changed(path, campaign_text(final, winners(study, number), final.file.fresh_seeds, FINAL))
+            searches = {
+                (part.method, number): _finish(part.search, approver, ask, key, jobs)
+                for part in study.parts
+                if part.repeat == number
+            }
+            path, found = final.campaign_file(FINAL), winners(study, number, searches)
+            write_changed(path, campaign_text(final, found, final.file.fresh_seeds, FINAL))
             campaign = load_campaign(path)
             if next_members(campaign):
                 run_campaign(campaign, approver, ask, key, jobs)
 
 
-def _finish(search: Search, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int) -> None:
-    while not (each := rounds(search)[-1]).finished:
-        raise_round(search, each, approver, ask, key, jobs)
+def _finish(search: Search, approver: Callable[[], Approver], ask: Ask, key: Path | None, jobs: int) -> list[Round]:
+    while not (found := rounds(search))[-1].finished:
+        raise_round(search, found[-1], approver, ask, key, jobs)
+    return found
 
 
-def winners(study: Study, number: int) -> list[Candidate]:
-    """Of a repeat whose searches are finished: each method's winner, named after it."""
+def winners(study: Study, number: int, searches: Mapping[tuple[str, int], list[Round]]) -> list[Candidate]:
+    """Of a repeat whose searches are finished: each method's winner, named after it. `searches`: method, repeat -> its
+    rounds."""
     return [
-        Candidate(part.method, winner(part.search, rounds(part.search)).values, (), "found")
+        Candidate(part.method, winner(part.search, searches[part.method, number]).values, (), "found")
         for part in study.parts
         if part.repeat == number
     ]
@@ -194,7 +198,7 @@ def progress(study: Study) -> StudyProgress:
     searches = {(part.method, part.repeat): rounds(part.search) for part in study.parts}
     going = {number for (_, number), found in searches.items() if not found[-1].finished}
     finals = [
-        None if number in going else begun(final, FINAL, winners(study, number))
+        None if number in going else begun(final, FINAL, winners(study, number, searches))
         for number, final in enumerate(study.finals, start=1)
     ]
     return StudyProgress(rounds(study.drawn), searches, finals)
