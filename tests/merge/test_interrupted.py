@@ -159,30 +159,30 @@ def held(document: dict[str, Any]) -> int:
     return len(document["models"]) + (document["base_model"] is not None)
 
 
-def test_memory_is_that_of_the_models_and_two_more_tensors(models: Path, tmp_path: Path) -> None:
+def test_memory_is_that_of_the_models_and_two_more_tensors(tmp_path: Path) -> None:
     # The largest tensors have 8 MB, a whole model 30: to hold even one of them would be found out.
     words = [*WORDS[:3], *(f"w{i}" for i in range(4093))]
     for seed, (name, known) in enumerate({"base": words, "a": words, "b": words, "more": words[:-40]}.items()):
+        make_model(tmp_path / "thin" / name, seed, known, num_hidden_layers=1)
         make_model(
             tmp_path / "models" / name, seed, known, hidden_size=512, intermediate_size=2048, num_hidden_layers=1
         )
     for name, document in documents().items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(document))
-    peaks = memory(tmp_path, list(documents()), models)
+    peaks = memory(tmp_path, list(documents()))
     for name, document in documents().items():
-        # What is no tensor, such as the 4,096 words of each tokenizer, comes on top.
         assert peaks[name] <= ((held(document) + 2) * 8 + 4) * 2**20, (name, peaks)
 
 
-def memory(folder: Path, names: list[str], tiny: Path) -> dict[str, int]:
+def memory(folder: Path, names: list[str]) -> dict[str, int]:
     """Most bytes until each merge was done, one after the other, beyond what their process holds after the same merges
-    of tiny models."""
+    of thin models with as many words: their tokenizers are no tensors."""
     program = (
         "import json, sys, torch; from pathlib import Path; from lamarck import merge\n"
         "status = Path('/proc/self/status')\n"
         "def peak(): return 1024 * int(status.read_text().split('VmHWM:')[1].split()[0])\n"
-        "folder, tiny, names = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]\n"
-        "for name in names: merge.run(folder / f'{name}.yaml', folder / f'{name}-tiny', models=tiny)\n"
+        "folder, names = Path(sys.argv[1]), sys.argv[2:]\n"
+        "for name in names: merge.run(folder / f'{name}.yaml', folder / f'{name} thin', models=folder / 'thin')\n"
         "before, peaks = peak(), {}\n"
         "for name in names:\n"
         "    merge.run(folder / f'{name}.yaml', folder / name, models=folder / 'models')\n"
@@ -191,7 +191,7 @@ def memory(folder: Path, names: list[str], tiny: Path) -> dict[str, int]:
     )
     # Tensors of real size go back to the system when they are freed: glibc keeps those below 32 MB, unless told.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
-    command = [sys.executable, "-c", program, str(folder), str(tiny), *names]
+    command = [sys.executable, "-c", program, str(folder), *names]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -59,13 +59,16 @@ def _products(deltas: list[Tensor]) -> dict[tuple[int, int], Tensor]:
 
     Each is read once; products are made in float32 and added in float64."""
     pairs = list(combinations_with_replacement(range(len(deltas)), 2))
-    parts: dict[tuple[int, int], list[Tensor]] = {pair: [] for pair in pairs}
     rows, width = deltas[0].shape
     if rows == 1:
         sums = gram([delta[0] for delta in deltas])
         return {pair: torch.tensor([total], dtype=torch.float64) for pair, total in sums.items()}
+    # Made once: a product for each block, with its small sum kept behind it, leaves holes that malloc does not fill.
+    totals = torch.empty(len(pairs), rows, dtype=torch.float64)
+    product = torch.empty(next(row_blocks(rows, width)).stop, width)
     for part in row_blocks(rows, width):
         wide = [delta[part].to(torch.float32) for delta in deltas]
-        for i, j in pairs:
-            parts[i, j].append((wide[i] * wide[j]).sum(dim=1, dtype=torch.float64))
-    return {pair: torch.cat(values) for pair, values in parts.items()}
+        for (i, j), total in zip(pairs, totals, strict=True):
+            made = torch.mul(wide[i], wide[j], out=product[: len(wide[i])])
+            torch.sum(made, dim=1, dtype=torch.float64, out=total[part])
+    return dict(zip(pairs, totals, strict=True))
