@@ -101,7 +101,7 @@ def _campaign_stages() -> dict[str, Any]:
 def not_pulled() -> list[Path]:
     """Of the directories of campaigns and their founders that dvc.yaml has: those that are not here."""
     path = Path("dvc.yaml")
-    stages = strict_yaml.load(path)["stages"] if path.exists() else {}
+    stages = strict_yaml.load(path).get("stages", {}) if path.exists() else {}
     kept = [stage for name, stage in stages.items() if name == FOUNDERS or name.startswith(campaign_stage(""))]
     directories = [Path(directory) for stage in kept for out in stage["outs"] for directory in out]
     return [directory for directory in directories if not directory.exists()]

@@ -108,7 +108,8 @@ def test_it_comes_back_by_dvc_pull_and_nothing_runs(project: Project, tmp_path: 
     assert "results/founders does not hold (2 such in all): missing; restore it with `dvc pull`" in before
 
     clone.run("dvc", "remote", "add", "--local", "--default", "store", str(remote))
-    clone.run("dvc", "pull", "--quiet")
+    # The main lineage has yet to be raised, here as there.
+    clone.run("dvc", "pull", "--quiet", "--allow-missing")
     told = json.loads(campaign(clone, "status", "small", "--json"))
     assert (told["finished"], told["members"], told["steps"][0]["state"]) == (6, 6, "approved")
     assert list(rows_of(clone).values()) == project.read(f"{RESULTS}/result.json")["arms"]
