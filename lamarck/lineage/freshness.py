@@ -2,7 +2,7 @@
 
 Every record lists the digests of the inputs that decided its artifact's bytes. An artifact is *whole* when its bytes
 match its record and that list equals the one computed from the files as they are now. This holds after `git clone` and
-`dvc pull`, where modification times say nothing.
+`dvc pull`, where modification times say nothing. Snakemake makes again what is not whole: times.py tells it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
