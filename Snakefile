@@ -26,6 +26,7 @@ localrules:
     member_plan,
     cross_plan,
     cross,
+    shared_curriculum,
     dataset_card,
     campaign_result,
     lineage,

@@ -1,6 +1,7 @@
 """Arms side by side: raised by the real rules, under one approval, entered in a ledger and compared as they are."""
 
 import json
+import shutil
 import subprocess
 import time
 from typing import Any
@@ -130,6 +131,35 @@ def test_a_member_is_in_the_ledger_before_the_others_are_finished(project: Proje
         json.loads(line)["score"] for line in sorted(lines.splitlines())
     ]
     ledger.write_text(lines)
+
+
+def test_arms_that_train_on_the_same_curriculum_have_it_written_once(project: Project) -> None:
+    path = project.root / "config/campaigns/recipes.yaml"
+    arms = [
+        {"name": "first", "why": "", "scored": "g1"},
+        {"name": "short", "why": "", "scored": "g1", "config": {"recipe": {"steps": 4}}},
+    ]
+    path.parent.mkdir(exist_ok=True)
+    values = {"description": "", "configfile": "config/default.yaml", "seeds": [1], "arms": arms}
+    path.write_text(yaml.safe_dump(values | {"config": {"control": False}}))
+    run = ("run", "config/campaigns/recipes.yaml", "--by", "A Tester", "--jobs", "2")
+    digest = campaign(project, *run, "--digest", "0", check=False).rpartition("Its short digest: ")[2][:8]
+    campaign(project, *run, "--digest", digest)
+    first, short = (project.root / f"results/campaigns/recipes/{arm}/s1/g1" for arm in ("first", "short"))
+    assert (short / "curriculum.jsonl").read_bytes() == (first / "curriculum.jsonl").read_bytes()
+    records = [json.loads((each / "curriculum.json").read_text())["record"] for each in (first, short)]
+    assert records[0]["device_seconds"] > 0 == records[1]["device_seconds"]
+    assert records[1]["written_for"] == "campaigns/recipes/first/s1/g1"
+    log = (project.root / "logs/campaigns/recipes/short/s1/g1/curriculum.log").read_text()
+    assert "written for campaigns/recipes/first/s1/g1" in log and "samples by" not in log
+    steps = [json.loads((each / "adapter/training.json").read_text())["steps"] for each in (first, short)]
+    assert steps == [8, 4]
+    # It is its own from then on: without the original nothing of it is made again.
+    (short / "eval.json").unlink()
+    shutil.rmtree(first)
+    made = (short / "adapter/training.json").stat().st_mtime_ns
+    project.snakemake("--cores", "2", "results/campaigns/recipes/short/s1/g1/eval.json")
+    assert (short / "adapter/training.json").stat().st_mtime_ns == made and not first.exists()
 
 
 SEARCH = {
