@@ -155,11 +155,9 @@ def test_arms_that_train_on_the_same_curriculum_have_it_written_once(project: Pr
     steps = [json.loads((each / "adapter/training.json").read_text())["steps"] for each in (first, short)]
     assert steps == [8, 4]
     # It is its own from then on: without the original nothing of it is made again.
-    (short / "eval.json").unlink()
     shutil.rmtree(first)
-    made = (short / "adapter/training.json").stat().st_mtime_ns
-    project.snakemake("--cores", "2", "results/campaigns/recipes/short/s1/g1/eval.json")
-    assert (short / "adapter/training.json").stat().st_mtime_ns == made and not first.exists()
+    text = project.snakemake("--dry-run", "results/campaigns/recipes/short/s1/g1/eval.json")
+    assert "Nothing to be done" in text
 
 
 SEARCH = {
