@@ -216,6 +216,18 @@ CROSSED_CONTROLS = (
 )
 
 
+# Founders without a primer, as they stand before `g0` in paths: of a configuration that has one, those of lineages which
+# begin with what came of it.
+UNPRIMED_PREFIXES = (
+    "|".join(
+        f"{lineage}/"
+        for lineage in described_lineages()
+        if not primer_of(config_of(CONF, lineage))
+    )
+    or "none/"
+    if primer_of(CONF)
+    else r"(?:[\w-]+/)*"
+)
 # What another generation's curriculum is, too, is not written again.
 SHARING = (
     "|".join(arm.name for each in sharing_generations() for arm in (each, each.control))
