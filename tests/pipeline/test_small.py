@@ -57,7 +57,7 @@ def test_a_gguf_is_primed_and_teaches(blank: Project, tmp_path: Path) -> None:
     assert card["items"] >= 1 and "malformed" not in card["dropped"]
     assert project.read("results/g1/plan.json")["recipe"]["settings"]["dtype"] == "bfloat16"
 
-    # A campaign's founders are what came of the primer: copied, not primed once more, and of each one curriculum is asked.
+    # A campaign's founders are what came of the primer: copied, not primed again, and each is asked for one curriculum.
     plans = project.run("python", "-c", DESCRIBED).stdout.split()
     jobs = [line.split() for line in project.snakemake("--dry-run", *plans, *SMALL).splitlines()]
     asked = {job[0]: int(job[1]) for job in jobs if len(job) == 2 and job[1].isdecimal()}
