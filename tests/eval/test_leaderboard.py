@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.eval.leaderboard import BENCHMARKS, BY_KEY, _index, _scored, configs, sit
 from lamarck.files import write_json, write_jsonl
