@@ -27,6 +27,7 @@ localrules:
     cross_plan,
     member_cross_plan,
     cross,
+    shared_curriculum,
     dataset_card,
     campaign_result,
     lineage,

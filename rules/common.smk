@@ -50,6 +50,7 @@ from lamarck.lineage.generation import (
     described_lineages,
     description_files,
     parse_generation,
+    sharing_generations,
 )
 from lamarck.lineage.records import CODE_VARIABLE, code_state
 from lamarck.lineage.times import ContentTimes, Made, decide_by, made
@@ -215,10 +216,29 @@ CROSSED_CONTROLS = (
 )
 
 
+# Founders without a primer, as they stand before `g0` in paths: of a configuration that has one, those of lineages which
+# begin with what came of it.
+UNPRIMED_PREFIXES = (
+    "|".join(
+        f"{lineage}/"
+        for lineage in described_lineages()
+        if not primer_of(config_of(CONF, lineage))
+    )
+    or "none/"
+    if primer_of(CONF)
+    else r"(?:[\w-]+/)*"
+)
+# What another generation's curriculum is, too, is not written again.
+SHARING = (
+    "|".join(arm.name for each in sharing_generations() for arm in (each, each.control))
+    or "none"
+)
+
+
 def generation_of(wildcards):
     """The generation of a rule's paths: g0 where they have no number."""
-    if crossed := wildcards.get("crossed"):
-        return parse_generation(crossed)
+    if named := wildcards.get("crossed") or wildcards.get("sharing"):
+        return parse_generation(named)
     return Generation(int(wildcards.get("n", 0)), wildcards.prefix.removesuffix("/"))
 
 
@@ -414,6 +434,15 @@ def curriculum_inputs_of(wildcards):
         | plan_behind(child.parent)
         | founder_check_of(f"{child.name}/curriculum.jsonl", child.founder)
     )
+
+
+def shared_curriculum_inputs_of(wildcards):
+    child = generation_of(wildcards)
+    writer = child.written_for
+    # One that is what it should be is not taken over again, whatever came of the one that it was.
+    waits = workflow.is_main_process and f"{child.name}/curriculum.jsonl" in STALE
+    written = {"written": str(writer.curriculum), "written_card": str(writer.card)}
+    return curriculum_inputs_of(wildcards) | (written if waits else {})
 
 
 def founder_check_of(made, founder):

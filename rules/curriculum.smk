@@ -43,6 +43,35 @@ rule curriculum:
         "--output {output.curriculum:q} --card {output.card:q} --answers {params.answers:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
+# Arms of a campaign that differ in what they make of it: it is written for the first of them.
+rule shared_curriculum:
+    input:
+        unpack(shared_curriculum_inputs_of),
+        config=CONFIG,
+    output:
+        curriculum="results/{sharing}/curriculum.jsonl",
+        card=report(
+            "results/{sharing}/curriculum.json",
+            caption="captions/curriculum.rst",
+            category="Curricula",
+            labels={"generation": "{sharing}", "file": "curriculum.json"},
+        ),
+    log:
+        "logs/{sharing}/curriculum.log",
+    wildcard_constraints:
+        sharing=SHARING,
+    priority: furthest_first("curriculum")
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    shell:
+        "python -m lamarck.curriculum.shared --config {input.config:q} --generation {wildcards.sharing} "
+        "--output {output.curriculum:q} --card {output.card:q} 2>&1 | tee {log:q}"
+
+
+ruleorder: shared_curriculum > curriculum
+
+
 # A rule of its own: a dataset card that is missing must not cost a curriculum.
 rule dataset_card:
     input:

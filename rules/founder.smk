@@ -74,6 +74,8 @@ if primer_of(CONF):
             "logs/{prefix}g0/weights.log",
         benchmark:
             "logs/{prefix}g0/weights.tsv"
+        wildcard_constraints:
+            prefix=rf"(?!(?:{UNPRIMED_PREFIXES})g0/)(?:[\w-]+/)*",
         conda:
             "../envs/cpu.yaml"
         threads: CONF.engine.threads
@@ -89,25 +91,26 @@ if primer_of(CONF):
             "--curriculum {input.curriculum:q} --checkpoint {params.checkpoint:q} --output {output.weights:q} "
             "--threads {threads} 2>&1 | tee {log:q}"
 
-else:
 
-    rule founder:
-        input:
-            unpack(made_from("weights")),
-            config=CONFIG,
-        output:
-            weights=directory(made_by("weights")["weights"]),
-        log:
-            "logs/{prefix}g0/weights.log",
-        benchmark:
-            "logs/{prefix}g0/weights.tsv"
-        # What exists already is copied, or named, by the machine that has it; pretraining may need a rented one.
-        localrule: CONF.founder.kind != "tiny"
-        conda:
-            "../envs/cpu.yaml"
-        threads: CONF.engine.founder_threads
-        shell:
-            "python -m lamarck.founder --config {input.config:q} --generation {wildcards.prefix}g0 --output {output.weights:q} --threads {threads} 2>&1 | tee {log:q}"
+rule founder:
+    input:
+        unpack(made_from("weights")),
+        config=CONFIG,
+    output:
+        weights=directory(made_by("weights")["weights"]),
+    log:
+        "logs/{prefix}g0/weights.log",
+    benchmark:
+        "logs/{prefix}g0/weights.tsv"
+    wildcard_constraints:
+        prefix=UNPRIMED_PREFIXES,
+    # What exists already is copied, or named, by the machine that has it; pretraining may need a rented one.
+    localrule: CONF.founder.kind != "tiny"
+    conda:
+        "../envs/cpu.yaml"
+    threads: CONF.engine.founder_threads
+    shell:
+        "python -m lamarck.founder --config {input.config:q} --generation {wildcards.prefix}g0 --output {output.weights:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
 # Found out where the weights are, which for those on the hub may be a rented machine.

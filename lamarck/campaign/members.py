@@ -166,6 +166,22 @@ class Campaign:
     def distinct(self) -> tuple[Lineage, ...]:
         return tuple({lineage.id: lineage for lineage in self.lineages.values()}.values())
 
+    @cached_property
+    def writers(self) -> Mapping[str, Lineage]:
+        """Id of a lineage -> the first one for which its founder writes the very curriculum of its g1: arms that train
+        on that in different ways have it written once. A lineage of crosses has none.
+
+        The ceiling is one of what has to be alike: nothing is taken over that could not have been written here."""
+        first: dict[str, Lineage] = {}
+        found = {}
+        for lineage in self.distinct:
+            if lineage.parents:
+                continue
+            config = lineage.config
+            alike = [lineage.founder, lineage.strategy.digest(), config.control, config.budget.writing_seconds]
+            found[lineage.id] = first.setdefault(digest_value(alike), lineage)
+        return found
+
     @property
     def steps(self) -> list[CampaignStep]:
         """What is asked about, one after the other: all at once where the founders are pretrained here."""

@@ -229,6 +229,8 @@ def describe(campaign: Campaign) -> None:
             "overlay": _overlay(campaign, lineage),
         }
         own |= {"search": step.search} if step.search else {}
+        writer = campaign.writers.get(lineage.id, lineage)
+        own |= {"curricula": {1: Generation(1, writer.id).name}} if writer is not lineage else {}
         write_changed(description_file(lineage.id), _yaml(own))
 
 

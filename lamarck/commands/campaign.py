@@ -130,10 +130,12 @@ def _say(campaign: Campaign, plan: CampaignPlan, console: Console) -> None:
     tell(console, campaign.file.description)
     for arm in campaign.file.arms:
         tell(console, f"  {arm.name:<28} {arm.why}")
+    lineages, written = len(campaign.writers), len({writer.id for writer in campaign.writers.values()})
+    shared = f"Their founders write {written} curricula for {lineages} of them. " if written < lineages else ""
     tell(
         console,
         f"{len(campaign.file.seeds)} seeds, {len(campaign.distinct)} lineages, {plan.trainings} training runs, with "
-        f"ceilings of {ceilings_of(plan)} in all. Results go to {campaign.directory}. "
+        f"ceilings of {ceilings_of(plan)} in all. {shared}Results go to {campaign.directory}. "
         f"Its short digest: {short(plan_digest(plan))}.",
     )
 

@@ -267,10 +267,15 @@ def _origin(card: Card) -> str:
     dropped = ", ".join(f"{count} {reason}" for reason, count in card.dropped.items())
     others = ((card.replayed, "replayed from earlier generations"), (card.anchors, "of the founder's own data"))
     mixed_in = "".join(f", {count} {what}" for count, what in others if count)
+    when = (
+        f"for {card.record.written_for}, where its seconds are counted"
+        if card.record.written_for
+        else f"in {card.record.device_seconds:.0f} s"
+    )
     return (
-        f"\n{card.parent} wrote {card.sampled} texts and {card.answered} further answers in "
-        f"{card.record.device_seconds:.0f} s: {card.kept} problems kept{mixed_in}; {card.to_write} of all "
-        f"these are also learned as they were written. Left out: {dropped or 'nothing'}."
+        f"\n{card.parent} wrote {card.sampled} texts and {card.answered} further answers {when}: "
+        f"{card.kept} problems kept{mixed_in}; {card.to_write} of all these are also learned as they were written. "
+        f"Left out: {dropped or 'nothing'}."
     )
 
 

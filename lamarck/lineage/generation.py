@@ -46,6 +46,9 @@ class Described(BaseModel):
         "is where the lineage begins.",
     )
     crossings: dict[int, Crossing] = Field({}, description="Number of a child of two parents -> how they are crossed.")
+    curricula: dict[int, str] = Field(
+        {}, description="Number of a generation -> that of another lineage for which its very curriculum is written."
+    )
     overlay: dict[str, Any] = Field({}, description="Keys of the configuration that are others for this lineage.")
     approved_at_once: bool = Field(
         False, description="Of a campaign's lineage: one approval covers all of its steps, not each step its own."
@@ -170,6 +173,16 @@ class Generation:
     @property
     def curriculum(self) -> Path:
         return self.directory / "curriculum.jsonl"
+
+    @property
+    def written_for(self) -> "Generation":
+        """The generation for which its curriculum is written: itself, or one of another lineage, where what decides
+        both curricula is the same, and it takes that one over."""
+        named = described(self.planned_by.lineage).curricula.get(self.number)
+        if named is None:
+            return self
+        writer = parse_generation(named)
+        return writer.control if self.is_control else writer
 
     @property
     def card(self) -> Path:
@@ -355,6 +368,11 @@ def crossed_generations() -> list[Generation]:
         for number, parents in sorted(described(lineage).parents.items())
         if len(parents) > 1
     ]
+
+
+def sharing_generations() -> list[Generation]:
+    """Every generation, control arms left out, whose curriculum is written for another."""
+    return [Generation(number, lineage) for lineage in described_lineages() for number in described(lineage).curricula]
 
 
 def described(lineage: str) -> Described:

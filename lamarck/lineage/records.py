@@ -65,6 +65,11 @@ class Record(BaseModel):
     resumed: int = Field(0, ge=0, description="How often a run that was cut off went on from what it had.")
     taken_in: tuple[TakenIn, ...] = Field((), exclude_if=lambda taken: not taken)
     human_edited: HumanEdit | None = Field(None, exclude_if=lambda edit: edit is None)
+    written_for: str | None = Field(
+        None,
+        description="The generation whose curriculum this is: its seconds of writing are counted there alone.",
+        exclude_if=lambda name: name is None,
+    )
 
 
 class Published(BaseModel):

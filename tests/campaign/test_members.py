@@ -99,6 +99,22 @@ def test_arms_that_come_to_the_same_share_a_lineage(tmp_path: Path) -> None:
     assert (plan.trainings, plan.device_seconds) == (16, 16 * 120)
 
 
+def test_arms_that_train_in_other_ways_have_their_curriculum_written_once(tmp_path: Path) -> None:
+    others = [
+        {"name": "control", "why": "", "config": {"recipe": {"steps": 301}, "control": False}, "scored": "g1"},
+        {"name": "slow", "why": "", "config": {"budget": {"writing_seconds": 9}}, "scored": "g1"},
+        {"name": "small", "why": "", "strategy": {"size": 3999}, "scored": "g1"},
+        {"name": "sum", "why": "", "scored": "g2", "cross": {"parents": ["first", "more"]}},
+    ]
+    campaign = load(tmp_path, arms=[*ARMS, *others], seeds=[1, 2])
+    writers = {taken: writer.id for taken, writer in campaign.writers.items()}
+    for seed in (1, 2):
+        shared = {writers.pop(f"campaigns/c/{arm}/s{seed}") for arm in ("first", "more", "less")}
+        assert shared == {f"campaigns/c/first/s{seed}"}
+    # Without a control arm, with another ceiling, by another strategy: their own; a cross has none.
+    assert len(writers) == 6 and all(taken == writer for taken, writer in writers.items())
+
+
 def test_founders_that_are_not_pretrained_here_are_asked_about_step_by_step(tmp_path: Path) -> None:
     values = yaml.safe_load((ROOT / "config/default.yaml").read_text())
     values["founder"] = {"kind": "local", "path": "somewhere"}
@@ -228,6 +244,18 @@ def test_a_shipped_campaign_plans_all_it_counts(name: str, seeds: int, members: 
     document = Path("docs/evidence.md").read_text()
     assert f"lamarck campaign run {file} --write docs/evidence.md" in document
     assert f"<!-- campaign {name} -->" in document and f"of {members} members are finished." in document
+
+
+def test_optimizers_on_the_real_chat_model_train_on_one_curriculum_a_seed() -> None:
+    """Wrong: an arm that changes what its founder writes, which takes the better part of an hour."""
+    campaign = load_campaign(Path("config/campaigns/small_optimizers.yaml"))
+    assert len(campaign.distinct) == len(campaign.lineages) == 24
+    assert {writer.id for writer in campaign.writers.values()} == {
+        f"campaigns/small_optimizers/LoRA/s{seed}" for seed in campaign.file.seeds
+    }
+    assert [step.step for step in campaign.steps] == ["g1"]
+    document = Path("docs/evidence.md").read_text()
+    assert "<!-- campaign small_optimizers -->" in document and "of 24 members are finished." in document
 
 
 def test_how_far_it_climbs_is_read_on_seeds_that_chose_nothing_beside_what_may_carry_it() -> None:

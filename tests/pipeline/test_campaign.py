@@ -214,6 +214,33 @@ def test_a_member_is_raised_in_a_queue(project: Project) -> None:
     ledger.write_text("".join(lines))
 
 
+def test_arms_that_train_on_the_same_curriculum_have_it_written_once(project: Project) -> None:
+    """It is written for the first of them, of which nothing else is asked for here."""
+    path = project.root / "config/campaigns/recipes.yaml"
+    arms = [
+        {"name": "first", "why": "", "scored": "g0"},
+        {"name": "short", "why": "", "scored": "g1", "config": {"recipe": {"steps": 4}}},
+    ]
+    path.parent.mkdir(exist_ok=True)
+    values = {"description": "", "configfile": "config/default.yaml", "seeds": [1], "arms": arms}
+    path.write_text(yaml.safe_dump(values | {"config": {"control": False}}))
+    run = ("run", "config/campaigns/recipes.yaml", "--by", "A Tester", "--jobs", "2")
+    digest = campaign(project, *run, "--digest", "0", check=False).rpartition("Its short digest: ")[2][:8]
+    campaign(project, *run, "--digest", digest)
+    first, short = (project.root / f"results/campaigns/recipes/{arm}/s1/g1" for arm in ("first", "short"))
+    assert (short / "curriculum.jsonl").read_bytes() == (first / "curriculum.jsonl").read_bytes()
+    records = [json.loads((each / "curriculum.json").read_text())["record"] for each in (first, short)]
+    assert records[0]["device_seconds"] > 0 == records[1]["device_seconds"]
+    assert records[1]["written_for"] == "campaigns/recipes/first/s1/g1"
+    log = (project.root / "logs/campaigns/recipes/short/s1/g1/curriculum.log").read_text()
+    assert "written for campaigns/recipes/first/s1/g1" in log and "samples by" not in log
+    assert json.loads((short / "adapter/training.json").read_text())["steps"] == 4 and not (first / "adapter").exists()
+    # It is its own from then on: without the original nothing of it is made again.
+    shutil.rmtree(first)
+    text = project.snakemake("--dry-run", "results/campaigns/recipes/short/s1/g1/eval.json")
+    assert "Nothing to be done" in text
+
+
 SEARCH = {
     "description": "Small.",
     "configfile": "config/default.yaml",

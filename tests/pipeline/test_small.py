@@ -10,6 +10,16 @@ from tests.models.families import save_model
 from tests.pipeline.conftest import Project
 
 SMALL = ("--configfile", "config/small.yaml")
+# Describe a campaign's lineages, as is done before its human is asked, and print what the question is made of.
+DESCRIBED = """
+from pathlib import Path
+from lamarck.campaign.members import load_campaign
+from lamarck.campaign.run import describe
+
+campaign = load_campaign(Path("config/campaigns/small_optimizers.yaml"))
+describe(campaign)
+print(*[child.plan for _, child in campaign.trained_at(campaign.steps[0])])
+"""
 
 
 def test_a_gguf_is_primed_and_teaches(blank: Project, tmp_path: Path) -> None:
@@ -46,6 +56,13 @@ def test_a_gguf_is_primed_and_teaches(blank: Project, tmp_path: Path) -> None:
     card = project.read("results/g1/curriculum.json")
     assert card["items"] >= 1 and "malformed" not in card["dropped"]
     assert project.read("results/g1/plan.json")["recipe"]["settings"]["dtype"] == "bfloat16"
+
+    # A campaign's founders are what came of the primer: copied, not primed again, and each is asked for one curriculum.
+    plans = project.run("python", "-c", DESCRIBED).stdout.split()
+    jobs = [line.split() for line in project.snakemake("--dry-run", *plans, *SMALL).splitlines()]
+    asked = {job[0]: int(job[1]) for job in jobs if len(job) == 2 and job[1].isdecimal()}
+    rules = ("founder", "prime", "curriculum", "shared_curriculum", "member_plan")
+    assert [asked.get(rule, 0) for rule in rules] == [3, 0, 3, 21, 24]
 
 
 def put_in_its_place(project: Project, folder: Path) -> None:
