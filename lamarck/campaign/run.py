@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from lamarck.below import below
 from lamarck.campaign.ledger import Finished, Key, append, append_failed, failed, read_ledger
 from lamarck.campaign.members import Campaign, Lineage
 from lamarck.config import load_config
@@ -271,9 +272,7 @@ def _snakemake(
     with (
         log.open("a", encoding="utf-8") as kept,
         count_up(title, "steps") as on_step,
-        subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process,
+        below(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
     ):
         assert process.stdout
         for line in process.stdout:
