@@ -42,7 +42,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def begin(program: str, *arguments: str, shell: str = 'exec "$@"') -> Started:
         command = ["sh", "-c", shell, "sh", sys.executable, "-c", program, *arguments]
-        started.append(subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, cwd=tmp_path, text=True, **pipes))
         return started[-1]
 
     yield begin
@@ -98,7 +99,8 @@ def test_a_signal_to_the_command_alone_ends_all(start: Start, tmp_path: Path, nu
     assert command.returncode == code, said
     assert_ended(processes)
     if code > 0:
-        assert said == f"error: {signal.Signals(number).name} ended it, with all that it had started: run it again to go on\n"
+        name = signal.Signals(number).name
+        assert said == f"error: {name} ended it, with all that it had started: run it again to go on\n"
 
 
 def test_what_does_not_hear_it_is_killed_after_a_time(start: Start, tmp_path: Path) -> None:

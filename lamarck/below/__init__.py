@@ -1,7 +1,7 @@
 """Programs that a command starts and that start others, such as snakemake: they end with it, however that ends. Light.
 
-Between the command and the program stands an overseer (overseer.py), which learns from the end of its standard input that
-the command is gone: ended by a signal, by SIGKILL too, or done.
+Between the command and the program stands an overseer (overseer.py), which learns from the end of its standard input
+that the command is gone: done, or ended by a signal, SIGKILL among them.
 """
 
 import os
@@ -26,8 +26,8 @@ def below(command: Sequence[str], patience: float = PATIENCE, **options: Any) ->
     """Run `command`; when the block is left, or this process ends, it is told to end and so is all that it has started.
 
     It reads nothing, and gets no signal from the terminal: Ctrl-C and Ctrl-Z reach it through this process. `options`
-    are Popen's. The process that is given is the overseer's: its exit code is the command's, 128 + n where signal n ended
-    that. In the main thread alone. Errors: EndedBySignal where SIGTERM or SIGHUP comes meanwhile.
+    are Popen's. The process that is given is the overseer's: its exit code is the program's, 128 + n where signal n
+    ended that. In the main thread alone. Errors: EndedBySignal where SIGTERM or SIGHUP comes meanwhile.
     """
     with _answering(dict.fromkeys(ENDING, _end)):
         process = subprocess.Popen(

@@ -2,9 +2,9 @@
 
 python overseer.py PATIENCE PROGRAM [WORD ...]
 
-It hears `s`, which stops the group, `c`, by which it goes on, and the end of its input, which ends the group: SIGINT, as
-by Ctrl-C at a terminal, and after PATIENCE seconds SIGKILL. What the program leaves in its group is ended, too. The exit
-code is the program's, 128 + n where signal n ended that. Run by its path, on the standard library alone.
+It hears `s`, which stops the group, `c`, by which that goes on, and the end of its input, which ends the group: SIGINT,
+as by Ctrl-C at a terminal, and after PATIENCE seconds SIGKILL. What the program leaves in its group is ended, too. The
+exit code is the program's, 128 + n where signal n ended that. Run by its path, on the standard library alone.
 """
 
 import contextlib

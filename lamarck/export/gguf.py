@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from lamarck.below import below
 from lamarck.errors import LamarckError
 
 GgufType = Literal["bf16", "q8_0"]
