@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +27,11 @@ from lamarck.lineage.artifacts import CAMPAIGN_RESULT, PLAN
 from lamarck.lineage.dvc import record_campaign
 from lamarck.lineage.freshness import examine, is_whole_line
 from lamarck.lineage.generation import ALL_STEPS, CampaignStep, Generation, description_file
-from lamarck.progress import count_up
+from lamarck.progress import Advance, count_up
 
-DONE = re.compile(r"^(\d+) of (\d+) steps \(")
+# What Snakemake says: how many steps there are, in its table of them, and how many are done.
+STEPS = re.compile(r"^total +(\d+)$")
+DONE = re.compile(r"^\d+ of (\d+) steps \(")
 
 # Shows a plan, and returns the short digest that a human typed.
 Ask = Callable[[Campaign, CampaignPlan], str]
@@ -271,14 +274,18 @@ def _snakemake(
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
         log.open("a", encoding="utf-8") as kept,
-        count_up(title, "steps") as on_step,
+        ExitStack() as shown,
         below(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
     ):
         assert process.stdout
+        on_step: Advance | None = None
         for line in process.stdout:
             kept.write(line)
             kept.flush()
-            if DONE.match(line):
+            done = DONE.match(line)
+            if on_step is None and (steps := done or STEPS.match(line)):
+                on_step = shown.enter_context(count_up(title, "steps", int(steps[1])))
+            if on_step and done:
                 on_step(1)
                 after_step()
     if process.returncode and not keep_going:
