@@ -4,12 +4,13 @@ Between the command and the program stands an overseer (overseer.py), which lear
 that the command is gone: done, or ended by a signal, SIGKILL among them.
 """
 
+import io
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,19 +30,25 @@ def below(command: Sequence[str], patience: float = PATIENCE, **options: Any) ->
     are Popen's. The process that is given is the overseer's: its exit code is the program's, 128 + n where signal n
     ended that. In the main thread alone. Errors: EndedBySignal where SIGTERM or SIGHUP comes meanwhile.
     """
-    with _answering(dict.fromkeys(ENDING, _end)):
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(OVERSEER), f"{patience:g}", *command],
-            stdin=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            **options,
-        )
-        with _answering({signal.SIGTSTP: lambda number, frame: _pause(process)}):
-            try:
-                yield process
-            finally:
-                process.communicate()  # closes its input, and takes what it still says: a full pipe would hold it up
+    # Made here, and not by Popen: signals may come while that is still at work.
+    heard, held = os.pipe()
+    with (
+        open(held, "wb", buffering=0) as line,
+        _answering({**dict.fromkeys(ENDING, _end), signal.SIGTSTP: lambda number, frame: _pause(line)}),
+    ):
+        with open(heard, "rb") as end:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(OVERSEER), f"{patience:g}", *command],
+                stdin=end,
+                text=True,
+                start_new_session=True,
+                **options,
+            )
+        try:
+            yield process
+        finally:
+            line.close()
+            process.communicate()  # takes what it still says: a full pipe would hold it up
 
 
 @contextmanager
@@ -61,9 +68,10 @@ def _end(number: int, frame: FrameType | None) -> None:
     raise EndedBySignal(signal.Signals(number))
 
 
-def _pause(process: "subprocess.Popen[str]") -> None:
+def _pause(line: io.FileIO) -> None:
     """Ctrl-Z: what is below stands still for as long as this process does."""
-    assert process.stdin
-    os.write(process.stdin.fileno(), b"s")
-    os.kill(os.getpid(), signal.SIGSTOP)
-    os.write(process.stdin.fileno(), b"c")
+    for word in (b"s", b"c"):
+        with suppress(OSError, ValueError):  # it has ended, or is told to already
+            line.write(word)
+        if word == b"s":
+            os.kill(os.getpid(), signal.SIGSTOP)
