@@ -42,18 +42,18 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def begin(program: str, *arguments: str, shell: str = 'exec "$@"') -> Started:
         command = ["sh", "-c", shell, "sh", sys.executable, "-c", program, *arguments]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        started.append(subprocess.Popen(command, cwd=tmp_path, text=True, **pipes))
+        with (tmp_path / "said").open("w") as file:  # no pipe: what is left where a test fails would hold its end
+            started.append(subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.DEVNULL, stderr=file))
         return started[-1]
 
     yield begin
     for each in started:
         each.kill()
-    for name in ("inner", "outer"):  # where a test failed: they hold what is read to its end here
+    for name in ("inner", "outer"):  # where a test failed
         if (tmp_path / name).exists() and not is_gone(process_of(tmp_path / name)):
             os.kill(process_of(tmp_path / name), signal.SIGKILL)
     for each in started:
-        each.communicate()
+        each.wait()
 
 
 def wait_until(condition: Callable[[], T]) -> T:
@@ -84,6 +84,11 @@ def both(directory: Path) -> list[int]:
     return [process_of(directory / name) for name in ("inner", "outer")]
 
 
+def said(directory: Path) -> str:
+    """By the command, on standard error."""
+    return (directory / "said").read_text()
+
+
 def assert_ended(processes: list[int]) -> None:
     wait_until(lambda: all(map(is_gone, processes)))
 
@@ -96,20 +101,18 @@ def test_a_signal_to_the_command_alone_ends_all(start: Start, tmp_path: Path, nu
     command = start(COMMAND, str(NEVER), "sh", "-c", TREE)
     processes = both(tmp_path)
     command.send_signal(number)
-    _, said = command.communicate(timeout=600)
-    assert command.returncode == code, said
+    assert command.wait(timeout=600) == code, said(tmp_path)
     assert_ended(processes)
     if code > 0:
         name = signal.Signals(number).name
-        assert said == f"error: {name} ended it, with all that it had started: run it again to go on\n"
+        assert said(tmp_path) == f"error: {name} ended it, with all that it had started: run it again to go on\n"
 
 
 def test_what_does_not_hear_it_is_killed_after_a_time(start: Start, tmp_path: Path) -> None:
     command = start(COMMAND, "0.2", "sh", "-c", f"trap '' INT; {TREE}")
     processes = both(tmp_path)
     command.terminate()
-    command.communicate(timeout=600)
-    assert command.returncode == 143
+    assert command.wait(timeout=600) == 143
     assert_ended(processes)
 
 
@@ -120,7 +123,7 @@ def test_what_a_command_says_while_it_ends_does_not_hold_it_up(start: Start, tmp
     command = start(program, str(NEVER), "sh", "-c", f"{last}; {TREE}")
     processes = both(tmp_path)
     command.terminate()
-    command.communicate(timeout=600)
+    command.wait(timeout=600)
     assert (tmp_path / "said").exists()
     assert_ended(processes)
 
@@ -129,8 +132,7 @@ def test_a_program_that_ends_takes_along_what_it_left(start: Start, tmp_path: Pa
     command = start(COMMAND, str(NEVER), "sh", "-c", TREE)
     processes = both(tmp_path)
     os.kill(processes[1], signal.SIGKILL)  # as who has no memory any more
-    command.communicate(timeout=600)
-    assert command.returncode == 128 + signal.SIGKILL
+    assert command.wait(timeout=600) == 128 + signal.SIGKILL
     assert_ended(processes)
 
 
@@ -143,8 +145,7 @@ def test_where_a_hang_up_is_ignored_it_goes_on_and_still_ends_in_order(start: St
     time.sleep(0.2)
     assert command.poll() is None and not any(map(is_gone, processes))
     command.terminate()
-    command.communicate(timeout=600)
-    assert command.returncode == 143
+    assert command.wait(timeout=600) == 143
     assert_ended(processes)
 
 
@@ -193,13 +194,11 @@ def test_a_run_of_snakemake_ends_with_its_jobs_and_the_next_goes_on(
     below = [each.pid for each in psutil.Process(command.pid).children(recursive=True)]
     assert job in below and len(below) > 2
     command.send_signal(number)
-    command.communicate(timeout=600)
-    assert command.returncode == (143 if number == signal.SIGTERM else -number)
+    assert command.wait(timeout=600) == (143 if number == signal.SIGTERM else -number)
     assert_ended(below)
     assert not (tmp_path / "made").exists()
     (tmp_path / "quick").touch()
     again = start(program)
-    _, said = again.communicate(timeout=600)
-    assert again.returncode == 0, said
+    assert again.wait(timeout=600) == 0, said(tmp_path)
     assert (tmp_path / "made").exists()
-    assert ("c: 1/1 steps" in said) == (run == "campaign")
+    assert ("c: 1/1 steps" in said(tmp_path)) == (run == "campaign")
