@@ -7,10 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import psutil
 import pytest
+
+from lamarck.campaign.run import CampaignStopped, _snakemake
+from lamarck.errors import LamarckError
 
 ROOT = Path(__file__).parents[1]
 T = TypeVar("T")
@@ -160,6 +164,34 @@ def test_ctrl_z_holds_all_of_it(start: Start, tmp_path: Path) -> None:
     wait_until(lambda: all(map(is_stopped, [command.pid, *processes])))
     command.kill()  # also then
     assert_ended(processes)
+
+
+@pytest.mark.parametrize("keep_going", [False, True])
+@pytest.mark.parametrize(
+    ("ending", "fault"),
+    [
+        ("echo 'Terminating processes on user request, this might take some time.'; exit 1", False),
+        ("kill -9 $$", False),
+        ("exit 1", True),
+    ],
+)
+def test_a_signal_that_ends_snakemake_is_no_fault_of_what_it_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, fault: bool, keep_going: bool
+) -> None:
+    """Else a member would be entered as failed, and a ratchet's candidate as a crash."""
+    program = tmp_path / "snakemake"
+    program.write_text(f"#!/bin/sh\n{ending}\n")
+    program.chmod(0o755)
+    (tmp_path / "python").symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.chdir(tmp_path)
+    campaign: Any = SimpleNamespace(name="c", file=SimpleNamespace(configfile="config.json"))
+    if fault and keep_going:
+        assert not _snakemake(campaign, ["made"], "c", 1, keep_going)
+        return
+    with pytest.raises(LamarckError, match="campaign c") as error:
+        _snakemake(campaign, ["made"], "c", 1, keep_going)
+    assert isinstance(error.value, CampaignStopped) == fault
 
 
 # Of a real run, through what starts one: everything that raises lineages goes through one of these two.

@@ -32,6 +32,7 @@ from lamarck.progress import Advance, count_up
 # What Snakemake says: how many steps there are, in its table of them, and how many are done.
 STEPS = re.compile(r"^total +(\d+)$")
 DONE = re.compile(r"^\d+ of (\d+) steps \(")
+TOLD_TO_END = "Terminating processes on user request"
 
 # Shows a plan, and returns the short digest that a human typed.
 Ask = Callable[[Campaign, CampaignPlan], str]
@@ -265,7 +266,11 @@ def _snakemake(
     keep_going: bool = False,
     after_step: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Whether all was made, which is false only with `keep_going`. Errors: LamarckError that names the log."""
+    """Whether all was made, which is false only with `keep_going`.
+
+    Errors: CampaignStopped, which names the log; another LamarckError where a signal ended it, which is no fault of
+    what was to be made.
+    """
     program = Path(sys.executable).parent / "snakemake"
     # Before the option, which takes every word that follows it for a file of configuration.
     command = [str(program), "--cores", str(jobs), *dict.fromkeys(targets), "--configfile", campaign.file.configfile]
@@ -279,15 +284,19 @@ def _snakemake(
     ):
         assert process.stdout
         on_step: Advance | None = None
+        ended = False
         for line in process.stdout:
             kept.write(line)
             kept.flush()
+            ended = ended or line.startswith(TOLD_TO_END)
             done = DONE.match(line)
             if on_step is None and (steps := done or STEPS.match(line)):
                 on_step = shown.enter_context(count_up(title, "steps", int(steps[1])))
             if on_step and done:
                 on_step(1)
                 after_step()
+    if process.returncode and (ended or process.returncode > 128):
+        raise LamarckError(f"campaign {campaign.name}: a signal ended its snakemake: run it again to go on")
     if process.returncode and not keep_going:
         raise CampaignStopped(f"campaign {campaign.name} stopped: {log} says why; run it again to go on")
     return process.returncode == 0
