@@ -67,7 +67,9 @@ ATTACKS = {
     "look for the evaluation data": (
         HERE,
         "import subprocess\n"
-        "names = subprocess.run(['find', '/', '-name', 'secret.json'], capture_output=True, text=True).stdout.split()\n"
+        # Where libraries lie it is not, and to look there takes a slow machine all the seconds that a run has.
+        "look = 'find / ( -path /usr -o -path /python ) -prune -o -name secret.json -print'.split()\n"
+        "names = subprocess.run(look, capture_output=True, text=True).stdout.split()\n"
         "GUESS = json.load(open(names[0]))['answer']\n",
     ),
     "carry evaluation data": (HERE, f"# {SECRET[:120]}\nDATA = {SECRET[:120]!r}\n"),
