@@ -82,7 +82,7 @@ ATTACKS = {
         HERE,
         "while True:\n    try: os.fork()\n    except OSError: pass\n",
     ),
-    "take all memory": (HERE, "all = [bytearray(2**24) for _ in range(2**10)]\n"),
+    "take all memory": (HERE, "all = [bytearray(2**29) for _ in range(2**5)]\n"),
     "fill the disk": (HERE, "with open('big', 'wb') as big:\n    while True: big.write(bytes(2**20))\n"),
 }
 # description -> status, and words of why
