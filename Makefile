@@ -91,6 +91,7 @@ bench: .venv/developer
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/filter_curriculum.py
 	$(BIN)/python -m benchmarks.contamination
+	$(BIN)/python -m benchmarks.judging
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python benchmarks/merge.py
 	$(BIN)/python benchmarks/ratchet.py

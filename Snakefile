@@ -25,6 +25,7 @@ localrules:
     settled_plan,
     member_plan,
     cross_plan,
+    member_cross_plan,
     cross,
     dataset_card,
     campaign_result,

@@ -23,7 +23,7 @@ import torch
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine import load_engine
 from lamarck.eval.outcome import DECIMALS
 from lamarck.eval.sanity import run_sanity

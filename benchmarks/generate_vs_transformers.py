@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.engine import load_engine
 from lamarck.founder.tiny import pretrain

@@ -36,7 +36,8 @@ from lamarck.budget.machine import AGAIN, KEPT_OPERATIONS, TERA, Gpu, load_catal
 from lamarck.budget.memory import GIB, training_memory
 from lamarck.budget.shape import KNOWN_SHAPES, KnownShapes, Shape
 from lamarck.budget.work import rows_at_once
-from lamarck.config import HFEngineConfig, Recipe, StageMachine
+from lamarck.config import Recipe, StageMachine
+from lamarck.config.engine import HFEngineConfig
 from lamarck.config.section import load_section
 from lamarck.engine.hf import HFEngine
 from lamarck.gate.allowance import Allowance

@@ -82,7 +82,7 @@ def written(weights: Path, dtype: str, threads: int) -> tuple[str, list[str]]:
 
     import torch
 
-    from lamarck.config import HFEngineConfig
+    from lamarck.config.engine import HFEngineConfig
     from lamarck.engine.hf import HFEngine
     from lamarck.skills import get_skill
 

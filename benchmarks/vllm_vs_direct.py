@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lamarck.config import VLLMEngineConfig
+from lamarck.config.engine import VLLMEngineConfig
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.engine.vllm import VLLMEngine
 from lamarck.engine.worker import Worker

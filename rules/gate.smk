@@ -52,7 +52,7 @@ use rule plan as member_plan with:
     priority: furthest_first("plan")
 
 
-# Of a child of two parents, which has no curriculum.
+# Of a child of two parents, which has no curriculum. In a campaign it is none, either.
 checkpoint cross_plan:
     input:
         unpack(made_from("cross_plan")),
@@ -68,8 +68,7 @@ checkpoint cross_plan:
     log:
         "logs/{crossed}/plan.log",
     wildcard_constraints:
-        crossed=CROSSED,
-    priority: furthest_first("plan")
+        crossed=rf"(?!campaigns/)(?:{CROSSED})",
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -81,5 +80,14 @@ checkpoint cross_plan:
         "--output {output.plan:q} --record {output.record:q} 2>&1 | tee {log:q}"
 
 
+use rule cross_plan as member_cross_plan with:
+    output:
+        record="results/{crossed}/plan.record.json",
+        plan="results/{crossed}/plan.json",
+    wildcard_constraints:
+        crossed=rf"(?=campaigns/)(?:{CROSSED})",
+    priority: furthest_first("plan")
+
+
 ruleorder: cross_plan > plan
-ruleorder: cross_plan > member_plan
+ruleorder: member_cross_plan > member_plan

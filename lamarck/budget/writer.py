@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from lamarck.budget.machine import Catalogue, Gpu
 from lamarck.budget.memory import BFLOAT16, FLOAT32, Format, Memory, vllm_memory, writing_memory
 from lamarck.budget.shape import Shape
-from lamarck.config import HFEngineConfig, VLLMEngineConfig
+from lamarck.config.engine import HFEngineConfig, VLLMEngineConfig
 
 GPUS = (1, 2, 4, 8)  # that one machine may have, and a model's heads be split over
 

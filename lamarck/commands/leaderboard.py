@@ -31,7 +31,7 @@ def sit(generation: Generation, data: Path, keys: list[str], config_path: Path, 
             raise LamarckError(f"{directory} does not exist: raise {generation.name} first")
     config = load_config(config_path)
     prepare_libraries(config.engine.threads)
-    from lamarck.config import HFEngineConfig
+    from lamarck.config.engine import HFEngineConfig
     from lamarck.engine.hf import HFEngine  # torch: seconds
     from lamarck.eval.leaderboard import sit as run
 

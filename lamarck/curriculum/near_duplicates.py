@@ -1,4 +1,4 @@
-"""Which texts are nearly those of earlier items."""
+"""Which texts are nearly those of earlier items: admission.py refuses them."""
 
 from rensa import RMinHash, RMinHashLSH
 

@@ -9,12 +9,12 @@ from functools import partial
 from threading import Lock
 
 from lamarck.config.strategy import Strategy
+from lamarck.curriculum.admission import Admission
 from lamarck.curriculum.cell import Cell, allot, longest, next_texts, open_cells, wants_more
 from lamarck.curriculum.further_answers import CandidateAnswer, Chosen, choose
 from lamarck.curriculum.item import Item, Teacher, item_id
-from lamarck.curriculum.near_duplicates import Near
 from lamarck.curriculum.refused import Refusals
-from lamarck.curriculum.suite_overlap import Contamination, Overlap
+from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.engine import Engine
 from lamarck.engine.answer import reasoning_and_answer
 from lamarck.errors import LamarckError
@@ -83,17 +83,12 @@ class CurriculumInMaking:
         self.strategy = strategy
         self.prompts = strategy.wording()
         self.author = author
-        self.contamination = contamination
         self.seed = seed
         self.on_samples = on_samples
         self.cells = open_cells(strategy)
         self.refused = Refusals()
         self._counting = Lock()
-        self._entered: set[str] = set()
-        self._near = Near() if strategy.drop_near_duplicates else None
-        if self._near is not None:
-            for prompt in earlier or []:
-                self._near.add(prompt)
+        self.admission = Admission(contamination, strategy.drop_near_duplicates, earlier or [])
 
     def verified(self) -> list[Cell]:
         """Probe every cell, then go on where there is something to gain.
@@ -193,7 +188,7 @@ class CurriculumInMaking:
             if len(found) == self.strategy.examples:
                 break
             problem = cell.skill.sample(rng, cell.difficulty)
-            if not self._overlap(cell, problem.prompt):
+            if not self.admission.overlap(cell, problem.prompt):
                 found[problem.prompt] = problem
         return tuple(found.values())
 
@@ -221,26 +216,10 @@ class CurriculumInMaking:
 
     def _enters(self, prompt: str, text: WrittenText) -> bool:
         """Whether the problem in a text may enter the curriculum, which it then does; no is counted."""
-        cell = text.cell
-        if prompt in self._entered:
-            self._refuse(cell, "duplicate", "", prompt)
-        elif _repeats(cell, prompt, text.shown):
-            self._refuse(cell, "a worked example", "it was shown in its request", prompt)
-        elif overlap := self._overlap(cell, prompt):
-            self._refuse(cell, "in the suite", f"{overlap.share:.0%} of it is a held-out problem's", prompt)
-        elif self._near is not None and self._near.matches(prompt):
-            self._refuse(cell, "near duplicate", "", prompt)
-        else:
-            self._entered.add(prompt)
-            if self._near is not None:
-                self._near.add(prompt)
-            return True
-        return False
-
-    def _overlap(self, cell: Cell, prompt: str) -> Overlap | None:
-        if cell.own:
-            return self.contamination.copied_anywhere(prompt)
-        return self.contamination.copied(cell.skill.name, prompt)
+        refusal = self.admission.admit(text.cell, prompt, text.shown)
+        if refusal:
+            self._refuse(text.cell, refusal.reason, refusal.why, prompt)
+        return refusal is None
 
     def _answer(self, drafts: list[Draft], temperature: float, name: str) -> None:
         """One further answer to every draft's problem."""
@@ -316,11 +295,3 @@ class CurriculumInMaking:
 
 def _parts(problem: Problem) -> tuple[str, str]:
     return problem.prompt, problem.completion
-
-
-def _repeats(cell: Cell, prompt: str, shown: tuple[Problem, ...]) -> bool:
-    """Whether a problem is one of those shown, whatever its white space or order."""
-    try:
-        return bool(shown) and cell.skill.what_varies(prompt) in [cell.skill.what_varies(each.prompt) for each in shown]
-    except Malformed:  # no problem of the skill, which the control arm may keep
-        return False

@@ -1,4 +1,4 @@
-"""What may not enter a curriculum: copies of a suite's held-out problems."""
+"""What is a copy of a suite's held-out problem: admission.py, and whoever else takes a problem in, refuses it."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from lamarck.config import THIS_MACHINE, EngineConfig, StageMachine
+from lamarck.config import THIS_MACHINE, StageMachine
+from lamarck.config.engine import EngineConfig
 
 
 class Engine(Protocol):

@@ -13,7 +13,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from lamarck.arch.model import GenomeConfig
-from lamarck.config import THIS_MACHINE, HFEngineConfig, StageMachine
+from lamarck.config import THIS_MACHINE, StageMachine
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine.cache import growing_cache
 from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token

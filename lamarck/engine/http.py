@@ -9,7 +9,7 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from lamarck.config import ServerEngineConfig
+from lamarck.config.engine import ServerEngineConfig
 from lamarck.errors import LamarckError
 from lamarck.visible import visible
 

@@ -19,7 +19,8 @@ from io import BufferedRWPair
 from pathlib import Path
 from typing import Any
 
-from lamarck.config import EngineConfig, StageMachine
+from lamarck.config import StageMachine
+from lamarck.config.engine import EngineConfig
 from lamarck.engine import Engine, load_engine, prepare_libraries
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.lineage.configured import load_config_of

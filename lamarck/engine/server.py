@@ -12,7 +12,7 @@ from typing import Any, Literal
 import httpx2
 from pydantic import BaseModel
 
-from lamarck.config import ServerEngineConfig
+from lamarck.config.engine import ServerEngineConfig
 from lamarck.engine.http import JSONClient
 from lamarck.errors import LamarckError
 from lamarck.lineage.digest import is_name_of, model_digest

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lamarck.config import HERE, THIS_MACHINE, StageMachine, VLLMEngineConfig
+from lamarck.config import HERE, THIS_MACHINE, StageMachine
+from lamarck.config.engine import VLLMEngineConfig
 from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.engine.vllm_process import environment, model_settings, vllm_python
 from lamarck.engine.worker import Refused, Worker

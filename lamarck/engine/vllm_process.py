@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lamarck.config import VLLMEngineConfig
+from lamarck.config.engine import VLLMEngineConfig
 from lamarck.errors import LamarckError
 from lamarck.files import read_json
 

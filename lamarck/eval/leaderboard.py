@@ -135,7 +135,7 @@ def configs(benchmark: Benchmark) -> dict[str, dict[str, Any]]:
     except (ImportError, LookupError) as error:
         raise LamarckError(
             f"lm-eval's {benchmark.group} needs packages that are not here ({reason(error)}): "
-            "pip install 'lm_eval[ifeval,math]'"
+            "pip install 'lm_eval[ifeval,math]' 'setuptools<81'"
         ) from error
 
 

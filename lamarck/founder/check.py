@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine import prepare_libraries
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import digest_file, write_json

@@ -98,6 +98,15 @@ def _campaign_stages() -> dict[str, Any]:
     return {FOUNDERS: _directory("lamarck status", RESULTS / FOUNDERS)} | stages if stages else {}
 
 
+def not_pulled() -> list[Path]:
+    """Of the directories of campaigns and their founders that dvc.yaml has: those that are not here."""
+    path = Path("dvc.yaml")
+    stages = strict_yaml.load(path).get("stages", {}) if path.exists() else {}
+    kept = [stage for name, stage in stages.items() if name == FOUNDERS or name.startswith(campaign_stage(""))]
+    directories = [Path(directory) for stage in kept for out in stage["outs"] for directory in out]
+    return [directory for directory in directories if not directory.exists()]
+
+
 def _directory(command: str, directory: Path) -> dict[str, Any]:
     return {"cmd": command, "outs": [{str(directory): {"persist": True}}]}
 

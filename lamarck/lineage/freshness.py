@@ -2,7 +2,7 @@
 
 Every record lists the digests of the inputs that decided its artifact's bytes. An artifact is *whole* when its bytes
 match its record and that list equals the one computed from the files as they are now. This holds after `git clone` and
-`dvc pull`, where modification times say nothing.
+`dvc pull`, where modification times say nothing. Snakemake makes again what is not whole: times.py tells it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +16,15 @@ from lamarck.files import write_text
 from lamarck.lineage.artifacts import CURRICULUM, TRAINED, arms, table
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.digest import short
-from lamarck.lineage.generation import Generation, crossed_generations, first_number
+from lamarck.lineage.generation import (
+    CAMPAIGNS,
+    FOUNDERS,
+    RESULTS,
+    Generation,
+    crossed_generations,
+    first_number,
+    generations_in,
+)
 from lamarck.lineage.kind import Kind
 from lamarck.lineage.records import Record, read_record
 
@@ -76,6 +84,17 @@ def survey_crosses(config: Config) -> list[Artifact]:
     """The same of every lineage in which a child of two parents is described, those of campaigns apart; its founder is
     another lineage's."""
     return [examine(kind, generation, own) for own, kind, generation in members_of_crosses(config)]
+
+
+def survey_campaigns(config: Config) -> list[Artifact]:
+    """What lies in the lineages of campaigns and in their founders, but for a ratchet's nights, which nobody keeps.
+
+    By what lies there alone: what is configured today need not be what they were raised with. `config`: the project's.
+    """
+    lying = [each for room in (CAMPAIGNS, FOUNDERS) for each in generations_in(RESULTS / room)]
+    kept = [each for each in lying if not ((step := each.campaign_step) and step.night)]
+    own = {each.lineage: config_of(config, each.lineage) for each in kept}
+    return [examine(kind, each, None) for each in kept for kind in table(own[each.lineage]) if kind.belongs_to(each)]
 
 
 def members_of_crosses(config: Config) -> Iterator[tuple[Config, Kind, Generation]]:

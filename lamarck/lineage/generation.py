@@ -304,6 +304,13 @@ def parse_generation(name: str) -> Generation:
     return Generation(int(match[2]), match[1].removesuffix("/"))
 
 
+def generations_in(directory: Path) -> list[Generation]:
+    """Every generation that has a directory below this one of results/, in the order of their lineages."""
+    names = {path.relative_to(RESULTS).as_posix() for path in directory.rglob("g*") if path.is_dir()}
+    found = [parse_generation(name) for name in names if re.fullmatch(r"(?:[\w-]+/)*g\d+", name)]
+    return sorted(found, key=lambda each: (each.lineage, each.number))
+
+
 def description_file(lineage: str) -> Path:
     return RESULTS / lineage / "lineage.yaml"
 

@@ -139,6 +139,9 @@ def _replaced(files: Files, given: Files) -> Files:
     return {name: given.get(name, paths) for name, paths in files.items()}
 
 
+OLDER = "made from older results"
+
+
 @dataclass(frozen=True)
 class CampaignKind:
     """A kind of artifact that a campaign has. Paths are relative to the campaign's directory; the first file is the
@@ -171,6 +174,6 @@ class CampaignKind:
         try:
             said = read_json(self.path(campaign))
             stated = said.get("made_from") if isinstance(said, dict) else None
-            return None if stated == self.made_from(campaign) else "made from older results"
+            return None if stated == self.made_from(campaign) else OLDER
         except (LamarckError, OSError) as error:
             return str(error)

@@ -4,7 +4,7 @@ import os
 import socket
 from dataclasses import dataclass
 
-from lamarck.config import is_loopback
+from lamarck.config.engine import is_loopback
 from lamarck.errors import LamarckError
 
 KEY_VARIABLE = "LAMARCK_API_KEY"

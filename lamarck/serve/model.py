@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamarck.config import Config, HFEngineConfig
+from lamarck.config import Config
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine import prepare_libraries
 from lamarck.errors import LamarckError
 from lamarck.files import read_regular

@@ -12,7 +12,8 @@ from typing import Any
 
 import httpx2
 
-from lamarck.config import Config, VLLMEngineConfig
+from lamarck.config import Config
+from lamarck.config.engine import VLLMEngineConfig
 from lamarck.engine.vllm_process import environment, model_settings, vllm_python
 from lamarck.engine.worker import Helper, Refused
 from lamarck.errors import LamarckError

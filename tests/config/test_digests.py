@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import create_model
 
-from lamarck.config import Budget, HFEngineConfig, Recipe, ServerEngineConfig, VLLMEngineConfig, load_config
+from lamarck.config import Budget, Recipe, load_config
+from lamarck.config.engine import HFEngineConfig, ServerEngineConfig, VLLMEngineConfig
 from lamarck.config.optimizer import AdamWSettings, ApolloMiniSettings, ApolloSettings, Group, Groups
 from lamarck.config.own import Problems
 from lamarck.config.prompts import Prompts

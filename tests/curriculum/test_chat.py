@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from lamarck.config import HFEngineConfig, ServerEngineConfig
+from lamarck.config.engine import HFEngineConfig, ServerEngineConfig
 from lamarck.config.strategy import Strategy
 from lamarck.config.tiny import SkillShare, TinyFounder
 from lamarck.curriculum.cell import Cell

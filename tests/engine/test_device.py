@@ -7,7 +7,8 @@ import pytest
 import torch
 import yaml
 
-from lamarck.config import HFEngineConfig, StageMachine
+from lamarck.config import StageMachine
+from lamarck.config.engine import HFEngineConfig
 from lamarck.curriculum.__main__ import main as write
 from lamarck.engine import load_engine
 from lamarck.errors import LamarckError

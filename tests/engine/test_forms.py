@@ -14,7 +14,7 @@ from llguidance.torch import allocate_token_bitmask, fill_next_token_bitmask
 from tokenizers import ByteLevelBPETokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lamarck.config import ServerEngineConfig, VLLMEngineConfig
+from lamarck.config.engine import ServerEngineConfig, VLLMEngineConfig
 from lamarck.engine import load_engine, vllm
 from lamarck.engine.forms import Forms
 from lamarck.engine.vllm import VLLMEngine
@@ -149,7 +149,7 @@ def url(vllm_python: Path, untrained: Path) -> Iterator[str]:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from lamarck.config import VLLMEngineConfig\n"
+        "from lamarck.config.engine import VLLMEngineConfig\n"
         "from lamarck.lineage.digest import model_digest\n"
         "from lamarck.serve.address import bind\n"
         "from lamarck.serve.model import Servable\n"

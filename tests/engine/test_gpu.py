@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lamarck.config import HFEngineConfig, StageMachine
+from lamarck.config import StageMachine
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine import load_engine
 from lamarck.engine.hf import HFEngine
 from tests.gpu import needs_gpu

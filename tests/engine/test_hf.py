@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import SHARED, HFEngine
 from lamarck.engine.sampling import Continuation, own_luck

@@ -8,7 +8,7 @@ import pytest
 import regex
 import torch
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine.forms import Forms
 from lamarck.engine.hf import HFEngine
 from lamarck.errors import LamarckError

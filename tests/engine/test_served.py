@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lamarck.config import THIS_MACHINE, HFEngineConfig
+from lamarck.config import THIS_MACHINE
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine import load_engine
 from lamarck.engine.served import SOCKET, ServedEngine, engine_of_job, serve
 from lamarck.errors import LamarckError

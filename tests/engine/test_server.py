@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from transformers import AutoTokenizer
 
-from lamarck.config import Config, HFEngineConfig, ServerEngineConfig
+from lamarck.config import Config
+from lamarck.config.engine import HFEngineConfig, ServerEngineConfig
 from lamarck.config.section import check_section
 from lamarck.engine import load_engine
 from lamarck.engine.answer import reasoning_and_answer

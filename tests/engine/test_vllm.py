@@ -17,7 +17,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lamarck.config import Config, HFEngineConfig, StageMachine, VLLMEngineConfig
+from lamarck.config import Config, StageMachine
+from lamarck.config.engine import HFEngineConfig, VLLMEngineConfig
 from lamarck.config.section import check_section
 from lamarck.config.strategy import Strategy
 from lamarck.curriculum.cell import Cell

@@ -88,7 +88,7 @@ Node 0 SReclaimable:          0 kB
 ON_NODE = """
 import sys
 from pathlib import Path
-from lamarck.config import VLLMEngineConfig
+from lamarck.config.engine import VLLMEngineConfig
 from lamarck.engine.vllm import VLLMEngine
 from lamarck.errors import LamarckError
 from tests.tiny import PROMPTS

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.eval.leaderboard import BENCHMARKS, BY_KEY, _index, _scored, configs, sit
 from lamarck.files import write_json, write_jsonl
@@ -19,6 +20,10 @@ from lamarck.lineage.generation import Generation
 MUSR = {"narrative": "Mia and Leo met.", "question": "Who?", "choices": "['Mia', 'Leo']", "answer_choice": "Mia"}
 GPQA = {"Question": "One?", "Correct Answer": "1", **{f"Incorrect Answer {n}": str(n + 1) for n in (1, 2, 3)}}
 MMLU = {"question": "One?", "options": ["1", "2", "3"], "answer": "A", "answer_index": 0, "category": "math"}
+IFEVAL = {"key": 1, "prompt": "Use no comma.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{"n": None}]}
+MATH = {"problem": "1 + 1?", "solution": "\\boxed{2}", "level": "Level 5", "type": "Algebra"}
+# Benchmark -> packages of which lm-eval's asks some that are no dependency of ours.
+FURTHER = {"ifeval": ("immutabledict", "langdetect", "nltk", "pkg_resources"), "math": ("math_verify", "sympy")}
 
 
 @pytest.fixture
@@ -33,18 +38,27 @@ def data(tmp_path: Path) -> Path:
     for config in configs(BY_KEY["bbh"]).values():
         choice = config["doc_to_choice"][0]
         write_jsonl(root / f"bbh/{config['dataset_name']}/test.jsonl", [{"input": "Which?", "target": choice}])
+    write_jsonl(root / "ifeval/default/train.jsonl", [IFEVAL])
+    for subject in (
+        *("algebra", "counting_and_probability", "geometry", "intermediate_algebra", "number_theory", "prealgebra"),
+        "precalculus",
+    ):
+        write_jsonl(root / f"math/{subject}/test.jsonl", [MATH, MATH | {"level": "Level 4"}])
     return root
 
 
 def test_it_runs_on_files_alone(data: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     engine = HFEngine(HFEngineConfig(), model, None)
+    engine.model.config.max_position_embeddings = 4096  # an answer may have 1,280 tokens
     keys = [benchmark.key for benchmark in BENCHMARKS]
     found = sit(engine.model, engine.tokenizer, data, keys)
-    assert found["benchmarks"].keys() == {"bbh", "gpqa", "musr", "mmlu_pro"}
-    assert found["errors"].keys() == {"ifeval", "math"} and found["partial"]
-    for why in found["errors"].values():
-        assert "pip install 'lm_eval[ifeval,math]'" in why or "does not exist: bring the data of" in why
+    lacking = {key for key, packages in FURTHER.items() if not all(map(find_spec, packages))}
+    assert found["benchmarks"].keys() == set(keys) - lacking
+    assert found["errors"].keys() == lacking and found["partial"] == bool(lacking)
+    assert all("pip install 'lm_eval[ifeval,math]' 'setuptools<81'" in why for why in found["errors"].values())
+    if "math" not in lacking:
+        assert [each["n"] for each in found["benchmarks"]["math"]["tasks"].values()] == [1] * 7, "level 5 alone"
     assert len(found["benchmarks"]["bbh"]["tasks"]) == 24
     assert all(0 <= figures["value"] <= 100 for figures in found["benchmarks"].values())
     # Of two choices one is taken for both questions: half are right, which is what chance gets.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
 from lamarck.errors import LamarckError

@@ -12,7 +12,7 @@ import pytest
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine import Engine, load_engine
 from lamarck.eval.sanity import run_sanity
 from lamarck.files import write_jsonl

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lamarck.config import HFEngineConfig, ServerEngineConfig
+from lamarck.config.engine import HFEngineConfig, ServerEngineConfig
 from lamarck.engine import Engine, load_engine
 from lamarck.engine.hf import HFEngine
 from lamarck.eval.engineering_tier import run_engineering

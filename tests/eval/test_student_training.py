@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine import load_engine
 from lamarck.errors import LamarckError
 from lamarck.eval.student_training import teach

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from lamarck.arch.model import build_model
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.errors import LamarckError
 from lamarck.export.merge import merge

@@ -9,7 +9,7 @@ from textwrap import indent
 import pytest
 import yaml
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.files import digest_file, read_json, write_json
 from lamarck.lineage.digest import weights_digest
@@ -50,7 +50,7 @@ def use(hub: FakeHub, root: Path, token: str | None = READER) -> subprocess.Comp
     """Answer a prompt with the weights, as a stage would: on a machine that has asked the hub for nothing yet."""
     program = (
         "from pathlib import Path\n"
-        "from lamarck.config import HFEngineConfig\n"
+        "from lamarck.config.engine import HFEngineConfig\n"
         "from lamarck.engine import load_engine\n"
         "print(load_engine(HFEngineConfig(), Path('weights'), None).generate(['<a1> 1 + 2 =>'], max_new_tokens=8))\n"
     )

@@ -6,15 +6,16 @@ that a right answer passes.
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from lamarck.judging.examination import examine
 from lamarck.judging.sandbox import MIB, Limits, Sandbox
 from lamarck.suites.tasks.load import load_task
+from tests.ahead import Ahead, asked
 
 CORPUS = Path(__file__).with_name("attacks")
 PROGRAMS = {f"{path.parent.name}/{path.stem}": path.read_text(encoding="utf-8") for path in CORPUS.glob("*/*.py")}
@@ -101,6 +102,9 @@ def double(x):
 RIGHT = {"module": DOUBLES, "script": HALVES}
 
 
+Winnings = Ahead[tuple[str, Any], set[str]]
+
+
 def won(code: str, kind: Literal["module", "script"], sandbox: Sandbox, limits: Limits = ATTACKER) -> set[str]:
     """The rungs that a program wins, each by itself."""
     examination, rungs = RUNGS[kind]
@@ -127,19 +131,16 @@ def test_each():
 
 
 @pytest.fixture(scope="module")
-def winnings(sandbox: Sandbox, request: pytest.FixtureRequest) -> Iterator[dict[tuple[str, str], Future[set[str]]]]:
-    """What every program that this run asks about wins, judged as cores come free: neighbours while they attack."""
-    calls = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    pairs = [(each["program"], each["kind"]) for each in calls if each.keys() == {"program", "kind"}]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield {(name, kind): pool.submit(won, PROGRAMS[name], kind, sandbox) for name, kind in pairs}
-        pool.shutdown(cancel_futures=True)
+def winnings(sandbox: Sandbox, request: pytest.FixtureRequest) -> Iterator[Winnings]:
+    """(program, kind) -> the rungs that it wins: neighbours while they attack."""
+    with Ahead(asked(request, "program", "kind"), lambda pair: won(PROGRAMS[pair[0]], pair[1], sandbox)) as ahead:
+        yield ahead
 
 
 @pytest.mark.parametrize("kind", RUNGS)
 @pytest.mark.parametrize("program", sorted(PROGRAMS))
-def test_no_program_wins_a_rung(winnings: dict[tuple[str, str], Future[set[str]]], program: str, kind: str) -> None:
-    assert winnings[program, kind].result() == set()
+def test_no_program_wins_a_rung(winnings: Winnings, program: str, kind: str) -> None:
+    assert winnings[program, kind] == set()
 
 
 @pytest.mark.parametrize("kind", RUNGS)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from lamarck.commands import verify as verifying
 from lamarck.commands.status import status
 from lamarck.config import load_config
+from lamarck.errors import LamarckError
 from lamarck.files import digest_file, write_json, write_text
 from lamarck.hub.contents import allowed_paths, make_manifest
 from lamarck.lineage import artifacts, dvc
@@ -71,9 +73,10 @@ def test_a_kind_in_the_table_alone_appears_everywhere(with_notes: Path) -> None:
 
 
 def test_a_changed_byte_of_it_is_found(with_notes: Path) -> None:
-    """`verify` fails on what this finds: see below."""
     (G2.directory / "notes.md").write_text("Other notes.\n")
     assert examine(NOTES, G2, None).state == "altered"
+    with pytest.raises(LamarckError, match=r"results/g2/notes.md does not hold \(1 such in all\): its bytes differ"):
+        verifying.show(CONFIG, as_json=False)
     write_text(Generation(1).curriculum, "{}\n")
     assert examine(NOTES, Generation(1), None).torn
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.models.chat import answer_text, opened_reasoning
 from lamarck.models.tokens import answer_tokens, conversation_tokens, prompt_tokens, text_tokens

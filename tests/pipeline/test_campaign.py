@@ -1,8 +1,10 @@
 """Arms side by side: raised by the real rules, under one approval, entered in a ledger and compared as they are."""
 
 import json
+import shutil
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import yaml
 
 from lamarck.files import read_jsonl
 from tests.pipeline.conftest import STRATEGY, WORLD, Project
+from tests.pipeline.test_slurm import jobs, slurm  # noqa: F401
 
 ARMS = [
     {"name": "default", "why": "the first", "scored": "g1"},
@@ -92,6 +95,55 @@ def rows_of(project: Project) -> dict[str, dict[str, Any]]:
     return {row["arm"]: row for row in json.loads(campaign(project, "report", "small", "--json"))["arms"]}
 
 
+def test_it_comes_back_by_dvc_pull_and_nothing_runs(project: Project, tmp_path: Path) -> None:
+    """After the test above. The fault: `verify` looked at the main lineage alone, so a campaign was never damaged."""
+    remote = tmp_path / "remote"
+    project.run("git", "add", "--all")
+    project.run("git", "commit", "--quiet", "--message", "a campaign")
+    project.run("dvc", "remote", "add", "--local", "--default", "store", str(remote))
+    project.run("dvc", "push", "--quiet")
+    clone = Project(tmp_path / "clone")
+    subprocess.run(["git", "clone", "--quiet", str(project.root), str(clone.root)], check=True)
+    before = clone.run("lamarck", "verify", check=False).stdout
+    assert "results/founders does not hold (2 such in all): missing; restore it with `dvc pull`" in before
+
+    clone.run("dvc", "remote", "add", "--local", "--default", "store", str(remote))
+    # The main lineage has yet to be raised, here as there.
+    clone.run("dvc", "pull", "--quiet", "--allow-missing")
+    told = json.loads(campaign(clone, "status", "small", "--json"))
+    assert (told["finished"], told["members"], told["steps"][0]["state"]) == (6, 6, "approved")
+    assert list(rows_of(clone).values()) == project.read(f"{RESULTS}/result.json")["arms"]
+    verified = json.loads(clone.run("lamarck", "verify", "--json").stdout)
+    assert verified["broken"] == verified["outdated"] == {}
+    # The suite's student, weights and scores of two founders, four children with curriculum, adapter and scores, two
+    # plans, and what the campaign shows.
+    assert verified["checked"] == 1 + 2 * 2 + 4 * 3 + 2 + 1
+    scores = [f"{RESULTS}/default/s{seed}/{child}/eval.json" for seed in (1, 2) for child in ("g1", "control/g1")]
+    assert "Nothing to be done" in clone.snakemake("--dry-run", f"{RESULTS}/result.json", *scores)
+
+    weights = clone.root / RESULTS / "default/s2/control/g1/adapter/adapter_model.safetensors"
+    content = weights.read_bytes()
+    weights.unlink()  # it may be a link into DVC's cache
+    weights.write_bytes(content + b"x")
+    damaged = clone.run("lamarck", "verify", check=False).stdout
+    assert f"{RESULTS}/default/s2/control/g1/adapter does not hold" in damaged and "its bytes differ" in damaged
+
+
+def test_no_member_of_a_campaign_has_a_checkpoint(project: Project) -> None:
+    """After the tests above. Behind each, Snakemake asks again what all jobs are made from: a campaign's approval names
+    what may follow, so nothing has to be found out. The fault: a child of two arms had one."""
+    log = (project.root / "logs/campaigns/small.log").read_text()
+    assert "(Rule: member_plan)" in log and "checkpoint" not in log
+    crossed = project.root / RESULTS / "crossed/s1"
+    crossed.mkdir(parents=True)
+    arms = [f"campaigns/small/default/s1/{arm}" for arm in ("g1", "control/g1")]
+    description = yaml.safe_load((project.root / RESULTS / "default/s1/lineage.yaml").read_text())
+    (crossed / "lineage.yaml").write_text(yaml.safe_dump(description | {"parents": {2: arms}}))
+    planned = project.snakemake("--dry-run", "--quiet", "host", "--", f"{RESULTS}/crossed/s1/g2/plan.json")
+    shutil.rmtree(crossed.parent)
+    assert "rule member_cross_plan:" in planned and "checkpoint" not in planned
+
+
 def test_a_ledger_goes_on_elsewhere_and_tells_how_far_it_is(project: Project) -> None:
     """After the test above: a line that is missing is one member less, whose scores are still there."""
     ledger = project.root / RESULTS / "ledger.jsonl"
@@ -130,6 +182,36 @@ def test_a_member_is_in_the_ledger_before_the_others_are_finished(project: Proje
         json.loads(line)["score"] for line in sorted(lines.splitlines())
     ]
     ledger.write_text(lines)
+
+
+# As it ships, without an accounting database, and asked more often than a cluster's controller likes to be.
+QUEUE = {
+    "slurm-no-account": True,
+    "slurm-status-command": "squeue",
+    "slurm-init-seconds-before-status-checks": 1,
+    "seconds-between-status-checks": 1,
+}
+
+
+@pytest.mark.usefixtures("slurm")
+def test_a_member_is_raised_in_a_queue(project: Project) -> None:
+    """After the tests above, whatever profile the environment names: one child is scored again, on a cluster."""
+    profile = project.root / "profiles/queue/config.yaml"
+    profile.parent.mkdir()
+    profile.write_text(
+        yaml.safe_dump(yaml.safe_load((project.root / "profiles/slurm/config.yaml").read_text()) | QUEUE)
+    )
+    ledger = project.root / RESULTS / "ledger.jsonl"
+    lines = ledger.read_text().splitlines(keepends=True)
+    [child] = [line for line in lines if (row := json.loads(line))["seed"] == 2 and row["arm"] == "default"]
+    ledger.write_text("".join(line for line in lines if line != child))
+    (project.root / RESULTS / "default/s2/g1/eval.json").unlink()
+    project.run("env", "SNAKEMAKE_PROFILE=profiles/queue", "lamarck", "campaign", "run", FILE, "--jobs", "1")
+    ((rule, asked, state),) = (job.split() for job in jobs())
+    assert rule.startswith("rule_eval_") and asked.endswith("gpu:1") and state == "COMPLETED"
+    [again] = [json.loads(line) for line in ledger.read_text().splitlines() if line not in "".join(lines)]
+    assert again["member"] == json.loads(child)["member"] and again["score"] == json.loads(child)["score"]
+    ledger.write_text("".join(lines))
 
 
 SEARCH = {

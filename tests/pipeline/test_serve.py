@@ -13,7 +13,7 @@ import psutil
 import pytest
 import yaml
 
-from lamarck.config import HFEngineConfig, ServerEngineConfig
+from lamarck.config.engine import HFEngineConfig, ServerEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.engine.server import ServerEngine
 from lamarck.files import read_jsonl

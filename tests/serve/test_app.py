@@ -12,7 +12,7 @@ import httpx2
 import openai
 import pytest
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.ratchet.agents.proposal import AgentContext, AgentFailed
 from lamarck.ratchet.agents.server import Server

@@ -17,7 +17,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
 from lm_eval.tasks import TaskManager
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.eval.lm import EngineLM
 from lamarck.serve.app import build_app

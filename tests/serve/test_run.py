@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from lamarck.config import HFEngineConfig
+from lamarck.config.engine import HFEngineConfig
 from lamarck.engine.hf import HFEngine
 from lamarck.errors import LamarckError
 from lamarck.files import write_json

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from lamarck.config import FORMS, HFEngineConfig, Recipe
+from lamarck.config import FORMS, Recipe
+from lamarck.config.engine import HFEngineConfig
 from lamarck.config.section import check_section
 from lamarck.curriculum.item import Item
 from lamarck.engine.hf import HFEngine

@@ -4,7 +4,6 @@ Whether an artifact is what its record says is decided by its bytes, and whether
 digests that its record names: both need results/ alone.
 """
 
-import re
 from typing import Any, Literal
 
 from lamarck.config import Config
@@ -17,7 +16,7 @@ from lamarck.gate.signature import signature_of
 from lamarck.lineage.artifacts import CROSS_PLAN, PLAN, table
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.freshness import Artifact, State, examine
-from lamarck.lineage.generation import RESULTS, Generation, parse_generation
+from lamarck.lineage.generation import RESULTS, Generation, generations_in
 from lamarck.lineage.kind import Kind
 from lamarck.lineage.records import Record
 from lamarck.report.page import Shown
@@ -78,11 +77,8 @@ class ShownMember(Shown):
 
 def find_members(config: Config) -> list[ShownMember]:
     """Every generation found under results/, and those of the main lineage that are still to come."""
-    names = {f"g{number}" for number in range(config.generations + 1)}
-    for path in RESULTS.rglob("g*"):
-        if path.is_dir() and re.fullmatch(r"g\d+", path.name):
-            names.add(path.relative_to(RESULTS).as_posix())
-    generations = [parse_generation(name) for name in names if re.fullmatch(r"(?:[\w-]+/)*g\d+", name)]
+    main = [Generation(number) for number in range(config.generations + 1)]
+    generations = {*main, *generations_in(RESULTS)}
     return [_member(config, each) for each in sorted(generations, key=lambda each: (each.lineage, each.number))]
 
 

@@ -1,4 +1,6 @@
-"""What a run may still spend: its own ceiling, and that of each account that its pods work for, over all runs."""
+"""What a run may still spend: its own ceiling, and that of each account that its pods work for, over all runs.
+
+A job ends by it (job.py), and the pod by itself (boot.sh); where the controller is gone, watchdog.py ends it."""
 
 import threading
 import time
