@@ -13,7 +13,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("visible", "seeds", "strict_json"),
     ("output",),
     ("errors",),
-    ("files", "progress", "run_lock", "asking"),
+    ("files", "progress", "run_lock", "asking", "below"),
     ("strict_yaml", "seal"),
     ("config",),
     ("merge",),

@@ -5,11 +5,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from lamarck.below import below
 from lamarck.campaign.ledger import Finished, Key, append, append_failed, failed, read_ledger
 from lamarck.campaign.members import Campaign, Lineage
 from lamarck.config import load_config
@@ -25,9 +27,12 @@ from lamarck.lineage.artifacts import CAMPAIGN_RESULT, PLAN
 from lamarck.lineage.dvc import record_campaign
 from lamarck.lineage.freshness import examine, is_whole_line
 from lamarck.lineage.generation import ALL_STEPS, CampaignStep, Generation, description_file
-from lamarck.progress import count_up
+from lamarck.progress import Advance, count_up
 
-DONE = re.compile(r"^(\d+) of (\d+) steps \(")
+# What Snakemake says: how many steps there are, in its table of them, and how many are done.
+STEPS = re.compile(r"^total +(\d+)$")
+DONE = re.compile(r"^\d+ of (\d+) steps \(")
+TOLD_TO_END = "Terminating processes on user request"
 
 # Shows a plan, and returns the short digest that a human typed.
 Ask = Callable[[Campaign, CampaignPlan], str]
@@ -263,7 +268,11 @@ def _snakemake(
     keep_going: bool = False,
     after_step: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Whether all was made, which is false only with `keep_going`. Errors: LamarckError that names the log."""
+    """Whether all was made, which is false only with `keep_going`.
+
+    Errors: CampaignStopped, which names the log; another LamarckError where a signal ended it, which is no fault of
+    what was to be made.
+    """
     program = Path(sys.executable).parent / "snakemake"
     # Before the option, which takes every word that follows it for a file of configuration.
     command = [str(program), "--cores", str(jobs), *dict.fromkeys(targets), "--configfile", campaign.file.configfile]
@@ -272,18 +281,24 @@ def _snakemake(
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
         log.open("a", encoding="utf-8") as kept,
-        count_up(title, "steps") as on_step,
-        subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process,
+        ExitStack() as shown,
+        below(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
     ):
         assert process.stdout
+        on_step: Advance | None = None
+        ended = False
         for line in process.stdout:
             kept.write(line)
             kept.flush()
-            if DONE.match(line):
+            ended = ended or line.startswith(TOLD_TO_END)
+            done = DONE.match(line)
+            if on_step is None and (steps := done or STEPS.match(line)):
+                on_step = shown.enter_context(count_up(title, "steps", int(steps[1])))
+            if on_step and done:
                 on_step(1)
                 after_step()
+    if process.returncode and (ended or process.returncode > 128):
+        raise LamarckError(f"campaign {campaign.name}: a signal ended its snakemake: run it again to go on")
     if process.returncode and not keep_going:
         raise CampaignStopped(f"campaign {campaign.name} stopped: {log} says why; run it again to go on")
     return process.returncode == 0

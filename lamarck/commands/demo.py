@@ -1,11 +1,11 @@
 """`make demo`: the whole lineage, one gate at a time, with a person at the keyboard."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 from lamarck import output
 from lamarck.asking import ask
+from lamarck.below import below
 from lamarck.commands.report import PAGE, write_report
 from lamarck.config import load_config
 from lamarck.errors import LamarckError
@@ -55,5 +55,7 @@ def run(config_path: Path) -> None:
 
 def _advance(config_path: Path) -> None:
     program = str(Path(sys.executable).parent / "snakemake")
-    if subprocess.run([program, "--configfile", str(config_path)]).returncode:
+    with below([program, "--configfile", str(config_path)]) as snakemake:
+        snakemake.wait()
+    if snakemake.returncode:
         raise LamarckError("snakemake stopped: its messages above say why; nothing that was finished is lost")

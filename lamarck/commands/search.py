@@ -160,7 +160,7 @@ def study(
 def adopt(search: Search, to: Path) -> None:
     """Write the winner's strategy, with its evidence, where configurations can name it.
 
-    Errors: LamarckError before the final is finished, and where there is such a file.
+    Errors: LamarckError before the final is finished, and where there is such a file, or one for its prompts.
     """
     from lamarck.search import report as made
 
@@ -181,6 +181,10 @@ def adopt(search: Search, to: Path) -> None:
         lines.append(f"# It was found together with this recipe: {recipe}.")
     if (written := strategy.get("prompts")) and Path(written).parent == search.prompts:
         prompts = to.parent.parent / "prompts" / to.name  # what lies in results/ may be deleted
+        if prompts.exists():
+            raise LamarckError(
+                f"{prompts} is there already, and the winner's prompts would go there: give another --to"
+            )
         write_text(prompts, Path(written).read_text(encoding="utf-8"))
         whole = whole.model_copy(update={"prompts": str(prompts)})
     text = yaml.safe_dump(whole.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True)

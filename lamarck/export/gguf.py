@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from lamarck.below import below
 from lamarck.errors import LamarckError
 
 GgufType = Literal["bf16", "q8_0"]
@@ -35,9 +36,10 @@ def convert(converter: Path, model: Path, output: Path, kind: GgufType = "bf16")
     """
     # Where it is no program of its own, it needs at least torch, transformers and gguf: this environment's.
     program = [str(converter)] if os.access(converter, os.X_OK) else [sys.executable, str(converter)]
-    done = subprocess.run(
-        [*program, str(model), "--outfile", str(output), "--outtype", kind], capture_output=True, text=True
-    )
-    if done.returncode or not output.exists():
-        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        raise LamarckError(f"{converter.name} failed: {said[-1] if said else f'exit {done.returncode}, no words'}")
+    command = [*program, str(model), "--outfile", str(output), "--outtype", kind]
+    with below(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout
+        said = [line for line in process.stdout if line.strip()]
+    if process.returncode or not output.exists():
+        why = said[-1].strip() if said else f"exit {process.returncode}, no words"
+        raise LamarckError(f"{converter.name} failed: {why}")

@@ -68,13 +68,16 @@ class Journal:
 
         `uncounted`: it may have begun on a pod. Errors: LamarckError where lines were edited, or are missing.
         """
+        # Before the lines: while they are read, whoever is at work adds some, and counts them.
+        counted = read_json(self.counter) if self.counter.exists() else None
         lines = self._chained()
-        if not self.counter.exists():
+        if counted is None:
+            if lines and self.counter.exists():
+                return self.read(uncounted)  # its first ones came just now
             # On a pod the lines are the controller's, which has compared them with its own counter.
             if lines and not uncounted and not pod_keys():
                 raise LamarckError(self._refused("was not written by this checkout"))
             return lines
-        counted = read_json(self.counter)
         if not isinstance(counted, dict) or not is_sealed(counted.get("seal"), self.key, *_counted(counted)):
             raise LamarckError(self._refused(f"cannot be compared with {self.counter}, which was edited"))
         number = counted["lines"]

@@ -106,8 +106,8 @@ class ChainRoom:
     def experiment(
         self, mutable: Mapping[str, bytes], seed: int, budget: ExperimentBudget, environment: Mapping[str, str]
     ) -> ExperimentOutcome:
-        """Errors: LamarckError where nobody approved the lineage, another run is under way, or the disk is full. A
-        strategy that is none, or that cannot be raised, is no error."""
+        """Errors: LamarckError where nobody approved the lineage, another run is under way, a signal ended this one, or
+        the disk is full. A strategy that is none, or that cannot be raised, is no error."""
         check_no_run()  # what fails for that is no strategy's fault
         started = time.monotonic()
         (content,) = mutable.values()

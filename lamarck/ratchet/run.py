@@ -73,6 +73,7 @@ def run_night(
         session = _begin(ratchet, files, subject, admitted(plan, ratchet.path), say)
         _align_branch(session)
         mark(files, over=False)
+        say(_begins_with(session))
         why, over = _go_on(session, until)
         if over:
             mark(files, over=True)
@@ -109,6 +110,14 @@ def agent_with(ratchet: Ratchet, subject: Subject) -> Agent:
             return Branch(settings, subject.repository, subject.base)
         case _:
             return Server(settings)
+
+
+def _begins_with(session: Session) -> str:
+    """The first word of a session: a run can take long, and until it is over nothing else is said."""
+    done = sum(isinstance(line, Ran) for line in session.lines)
+    if done:
+        return f"{session.files.tag} goes on; runs that are done: {done}"
+    return f"first the unmodified files, {session.ratchet.file.rigor.baseline_runs} times: the baseline of this machine"
 
 
 def _align_branch(session: Session) -> None:

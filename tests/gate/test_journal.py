@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 
 from lamarck.errors import LamarckError
-from lamarck.gate.journal import AHEAD, COUNTERS, Attempt, Journal, journal_of
+from lamarck.gate.journal import AHEAD, COUNTERS, Attempt, Journal, JournalLine, journal_of
 from lamarck.seal import POD_KEYS, SECRET, key_of
 
 PLAN = "a" * 64
@@ -48,6 +48,25 @@ def kill_after(journal: Journal, lines: int, processes: int = 1) -> float:
     os.kill(worker.pid, signal.SIGKILL)
     worker.join()
     return journal.spent() - before
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_who_looks_while_it_is_written_sees_no_damage(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """`lamarck ratchet status` during a night: a long journal is read for longer than two lines lie apart."""
+    for _ in range(before):
+        journal.carry(1.0)
+
+    def read(self: Journal, chained: Callable = Journal._chained) -> list[JournalLine]:
+        monkeypatch.setattr(Journal, "_chained", chained)
+        lines = chained(self)
+        journal.carry(2.0)
+        return chained(self) if not before else lines  # the first one came before it was looked at, or after
+
+    monkeypatch.setattr(Journal, "_chained", read)
+    assert journal.spent() == (1.0 if before else 2.0)
+    assert journal.spent() == before + 2.0
 
 
 def test_kills_add_up(journal: Journal) -> None:

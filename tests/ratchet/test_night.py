@@ -48,6 +48,7 @@ def test_what_is_better_is_kept_on_a_branch_with_its_evidence(project: Path, san
     made = subject(project, agent=edits(WORSE, BETTER, ("guess higher still", "GUESS = 3.0", "GUESS = 9.0")))
     said: list[str] = []
     assert run(made, said=said) == "the night's 1 confirmations are used, and its risk is spent"
+    assert said[0] == "first the unmodified files, 2 times: the baseline of this machine"
     rows = found(made)
     assert [row.status for row in rows] == ["keep", "discard", "keep", "discard"][: len(rows)]
     assert git(project, "show", "autoresearch/night:train.py") == SCORED["train.py"].replace("= 1.0", "= 3.0").strip()
@@ -107,7 +108,9 @@ def test_a_session_ends_after_so_many_experiments_or_at_a_time_and_the_next_goes
     assert run(made, until=Until(moment=0.0)) == "it is the time that it was to end"
     assert run(made, until=Until(proposals=1)) == "the 1 experiments asked for are done"
     assert [row.number for row in found(made)] == [0, 1]
-    run(made)
+    said: list[str] = []
+    run(made, said=said)
+    assert said[0] == "night goes on; runs that are done: 3"
     assert [row.number for row in found(made)] == [0, 1, 2]
     assert moment_of("23:59") > moment_of("00:00") - 86_400
     with pytest.raises(LamarckError, match="give a time of the day"):

