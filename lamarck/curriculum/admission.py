@@ -11,7 +11,7 @@ from lamarck.errors import Malformed
 from lamarck.skills import Problem
 
 
-class Refusal(NamedTuple):
+class LeftOut(NamedTuple):
     """`reason` is what is counted, `why` is for a person to read."""
 
     reason: str
@@ -30,18 +30,18 @@ class Admission:
             for prompt in earlier:
                 self._near.add(prompt)
 
-    def admit(self, cell: Cell, prompt: str, shown: tuple[Problem, ...]) -> Refusal | None:
+    def admit(self, cell: Cell, prompt: str, shown: tuple[Problem, ...]) -> LeftOut | None:
         """Take the problem of a text in, or say why it is refused. `cell`: whose text it was; `shown`: the worked
         examples of its request."""
         if prompt in self._entered:
-            return Refusal("duplicate", "")
+            return LeftOut("duplicate", "")
         if _repeats(cell, prompt, shown):
-            return Refusal("a worked example", "it was shown in its request")
+            return LeftOut("a worked example", "it was shown in its request")
         if overlap := self.overlap(cell, prompt):
-            return Refusal("in the suite", f"{overlap.share:.0%} of it is a held-out problem's")
+            return LeftOut("in the suite", f"{overlap.share:.0%} of it is a held-out problem's")
         if self._near is not None:
             if self._near.matches(prompt):
-                return Refusal("near duplicate", "")
+                return LeftOut("near duplicate", "")
             self._near.add(prompt)
         self._entered.add(prompt)
         return None

@@ -216,10 +216,10 @@ class CurriculumInMaking:
 
     def _enters(self, prompt: str, text: WrittenText) -> bool:
         """Whether the problem in a text may enter the curriculum, which it then does; no is counted."""
-        refusal = self.admission.admit(text.cell, prompt, text.shown)
-        if refusal:
-            self._refuse(text.cell, refusal.reason, refusal.why, prompt)
-        return refusal is None
+        left_out = self.admission.admit(text.cell, prompt, text.shown)
+        if left_out:
+            self._refuse(text.cell, left_out.reason, left_out.why, prompt)
+        return left_out is None
 
     def _answer(self, drafts: list[Draft], temperature: float, name: str) -> None:
         """One further answer to every draft's problem."""
