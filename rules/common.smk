@@ -46,10 +46,12 @@ from lamarck.lineage.freshness import keep_edits, survey
 from lamarck.lineage.generation import (
     STUDENT,
     Generation,
-    crossed_generations,
-    described_lineages,
     description_files,
     parse_generation,
+)
+from lamarck.lineage.listing import (
+    crossed_generations,
+    described_lineages,
     sharing_generations,
 )
 from lamarck.lineage.records import CODE_VARIABLE, code_state

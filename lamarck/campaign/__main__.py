@@ -12,7 +12,7 @@ from lamarck.campaign.table import as_markdown, result_of
 from lamarck.errors import exit_with_sentence
 from lamarck.files import canonical_json, write_together
 from lamarck.lineage.artifacts import CAMPAIGN_RESULT
-from lamarck.lineage.generation import campaign_file
+from lamarck.lineage.listing import campaign_file
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from lamarck.gate.approval import Approver
 from lamarck.gate.campaign import CEILINGS, CampaignPlan
 from lamarck.gate.planned import plan_digest
 from lamarck.lineage.digest import short
-from lamarck.lineage.generation import campaign_file
+from lamarck.lineage.listing import campaign_file
 from lamarck.output import tell
 
 BEGIN, END = "<!-- {name} -->", "<!-- end of {name} -->"

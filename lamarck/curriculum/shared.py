@@ -54,10 +54,7 @@ def take_over(config: Config, child: Generation, output: Path, card_file: Path) 
         )
     if record.human_edited:
         raise LamarckError(f"{writer.curriculum} was edited by hand, for {writer.name} alone: {again}")
-    inputs = CURRICULUM.input_digests(config, child)
-    if differing := sorted(
-        name for name in inputs.keys() | record.inputs.keys() if inputs.get(name) != record.inputs.get(name)
-    ):
+    if differing := record.differing(CURRICULUM.input_digests(config, child)):
         raise LamarckError(
             f"the {', '.join(differing)} of {child.name} and of {writer.name} are not the same, so it is another "
             f"curriculum: {again}"

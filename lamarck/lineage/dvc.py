@@ -15,17 +15,9 @@ from lamarck.errors import LamarckError
 from lamarck.files import write_changed
 from lamarck.lineage.artifacts import trained_kind
 from lamarck.lineage.freshness import members, members_of_crosses
-from lamarck.lineage.generation import (
-    ALL_STEPS,
-    CAMPAIGNS,
-    FOUNDERS,
-    RATCHETS,
-    RESULTS,
-    CampaignStep,
-    Generation,
-    campaigns_here,
-)
+from lamarck.lineage.generation import ALL_STEPS, CAMPAIGNS, FOUNDERS, RATCHETS, RESULTS, CampaignStep, Generation
 from lamarck.lineage.kind import Kind
+from lamarck.lineage.listing import campaigns_here
 
 HEADER = """\
 # Which files DVC addresses by content. Written by `lamarck` from `generations` and `control` in the configuration:

@@ -16,16 +16,9 @@ from lamarck.files import write_text
 from lamarck.lineage.artifacts import CURRICULUM, TRAINED, arms, table
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.digest import short
-from lamarck.lineage.generation import (
-    CAMPAIGNS,
-    FOUNDERS,
-    RESULTS,
-    Generation,
-    crossed_generations,
-    first_number,
-    generations_in,
-)
+from lamarck.lineage.generation import CAMPAIGNS, FOUNDERS, RESULTS, Generation, first_number
 from lamarck.lineage.kind import Kind
+from lamarck.lineage.listing import crossed_generations, generations_in
 from lamarck.lineage.records import Record, read_record
 
 BENCHMARKS = {"curriculum": "curriculum", "scores": "eval"} | {kind.name: f"train.{kind.form}" for kind in TRAINED}
@@ -93,7 +86,7 @@ def survey_campaigns(config: Config) -> list[Artifact]:
     """
     lying = [each for room in (CAMPAIGNS, FOUNDERS) for each in generations_in(RESULTS / room)]
     kept = [each for each in lying if not ((step := each.campaign_step) and step.night)]
-    own = {each.lineage: config_of(config, each.lineage) for each in kept}
+    own = {lineage: config_of(config, lineage) for lineage in dict.fromkeys(each.lineage for each in kept)}
     return [examine(kind, each, None) for each in kept for kind in table(own[each.lineage]) if kind.belongs_to(each)]
 
 
@@ -198,8 +191,9 @@ def _changed_inputs(
     pieces = kind.piece_digests(config, generation)
     now = pieces if config is None else kind.input_digests(config, generation)
     settled = kind.once_trained if generation.change.exists() else frozenset()
-    known = now.keys() if config is None else record.inputs.keys() | now.keys()
-    changed = {name: now.get(name) for name in sorted(known - settled) if record.inputs.get(name) != now.get(name)}
+    differing = [name for name in record.differing(now) if name not in settled]
+    # Without a configuration only the files are known, and nothing of what else the record lists.
+    changed = {name: now.get(name) for name in differing if config is not None or name in now}
     return changed, bool(pieces.keys() & changed.keys())
 
 

@@ -10,8 +10,9 @@ from lamarck.config.strategy import load_strategy
 from lamarck.files import digest_file, digest_value, read_regular
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.digest import model_digest, source_digest, suite_digest, training_digest, weights_digest
-from lamarck.lineage.generation import ALL_STEPS, SHIPPED_STUDENT, STUDENT, CampaignStep, Generation, campaign_file
+from lamarck.lineage.generation import ALL_STEPS, SHIPPED_STUDENT, STUDENT, CampaignStep, Generation
 from lamarck.lineage.kind import Files, Input, Piece, Setting
+from lamarck.lineage.listing import campaign_file
 
 
 def model_files(config: Config | None, generation: Generation) -> Files:

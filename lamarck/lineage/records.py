@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -70,6 +71,10 @@ class Record(BaseModel):
         description="The generation whose curriculum this is: its seconds of writing are counted there alone.",
         exclude_if=lambda name: name is None,
     )
+
+    def differing(self, now: Mapping[str, str]) -> list[str]:
+        """Names of the inputs that are others now than the record lists, or stand in one of the two alone."""
+        return sorted(name for name in self.inputs.keys() | now.keys() if self.inputs.get(name) != now.get(name))
 
 
 class Published(BaseModel):

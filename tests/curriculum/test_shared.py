@@ -13,7 +13,8 @@ from lamarck.lineage.artifacts import CURRICULUM
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.contents import Card, read_card
 from lamarck.lineage.freshness import examine
-from lamarck.lineage.generation import Generation, description_file, sharing_generations
+from lamarck.lineage.generation import Generation, description_file
+from lamarck.lineage.listing import sharing_generations
 from tests.report.page.conftest import lineage, made  # noqa: F401  a lineage whose records are as real ones
 
 WRITER, TAKER = Generation(1), Generation(1, "other")

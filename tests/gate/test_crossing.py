@@ -23,7 +23,8 @@ from lamarck.lineage.artifacts import CROSS_PLAN, CROSSED, SCORES, kind_of
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.digest import change_digest
 from lamarck.lineage.freshness import members_of_crosses
-from lamarck.lineage.generation import TRAINING_RECORD, Generation, crossed_generations, parse_generation
+from lamarck.lineage.generation import TRAINING_RECORD, Generation, parse_generation
+from lamarck.lineage.listing import crossed_generations
 from tests.merge.test_adapters import make_adapter
 from tests.report.page.conftest import lineage, made  # noqa: F401  two generations with control arms, two candidates
 

@@ -16,8 +16,9 @@ from lamarck.hub.contents import allowed_paths, make_manifest
 from lamarck.lineage import artifacts, dvc
 from lamarck.lineage.artifacts import TABLE, kind_of
 from lamarck.lineage.freshness import examine, survey
-from lamarck.lineage.generation import Generation, described, described_lineages, description_files
+from lamarck.lineage.generation import Generation, described, description_files
 from lamarck.lineage.kind import Kind, Piece
+from lamarck.lineage.listing import described_lineages
 from lamarck.lineage.records import read_record
 from lamarck.lineage.times import ContentTimes, Made
 from lamarck.report.page import members as page_members

@@ -16,8 +16,9 @@ from lamarck.gate.signature import signature_of
 from lamarck.lineage.artifacts import CROSS_PLAN, PLAN, table
 from lamarck.lineage.configured import config_of
 from lamarck.lineage.freshness import Artifact, State, examine
-from lamarck.lineage.generation import RESULTS, Generation, generations_in
+from lamarck.lineage.generation import RESULTS, Generation
 from lamarck.lineage.kind import Kind
+from lamarck.lineage.listing import generations_in
 from lamarck.lineage.records import Record
 from lamarck.report.page import Shown
 
