@@ -7,6 +7,7 @@ import sys
 
 # Commands of `lamarck` that look and answer. The others wait for signals, or import torch.
 LOOKING = {"approve", "compare", "curriculum", "plan", "report", "review", "skills", "status", "verify"}
+LOOKING |= {"campaign report", "campaign status", "search report"}
 
 # peft imports it wherever it finds it, for seconds.
 sys.modules["bitsandbytes"] = None  # type: ignore[assignment]
@@ -33,16 +34,18 @@ def hand_over(address: str) -> None:
             os._exit(code)
 
 
-def kind_of(program: str, argument: str) -> str | None:
+def kind_of(program: str, argument: str, second: str) -> str | None:
     """Which of the waiting processes runs it."""
     if program == "-m":
         return "STAGES" if argument.startswith("lamarck.") else None
     name = os.path.basename(program)
     if name == "lamarck":
-        return "PROGRAMS" if argument in LOOKING else None
+        return "PROGRAMS" if LOOKING & {argument, f"{argument} {second}"} else None
     return {"snakemake": "PROGRAMS", "dvc": "DVC"}.get(name)
 
 
-_address = os.environ.get(f"TESTS_WARM_{kind_of(*(*sys.orig_argv, '', '')[1:3])}")
+_address = os.environ.get(f"TESTS_WARM_{kind_of(*(*sys.orig_argv, '', '', '')[1:4])}")
 if _address:
+    # First where our own modules are imported, too.
+    hand_over(f"{_address}.own")
     hand_over(_address)

@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from lamarck.suites.frozen import freeze
 from tests.environment import in_default_environment
-from tests.pipeline.warm import OF_DVC, OF_PROGRAMS, OF_STAGES, start_warm
+from tests.pipeline.warm import OF_DVC, OF_PROGRAMS, OF_STAGES, own_of_programs, own_of_stages, start_warm
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -77,8 +77,8 @@ def warm_addresses(hash_seed: str) -> dict[str, str]:
     """Variable -> where the commands of that kind are handed over: tests/default_environment/sitecustomize.py."""
     environment = ENVIRONMENT | OWN | {"PYTHONHASHSEED": hash_seed}
     return {
-        "TESTS_WARM_STAGES": start_warm(environment | QUIET, OF_STAGES),
-        "TESTS_WARM_PROGRAMS": start_warm(environment, OF_PROGRAMS),
+        "TESTS_WARM_STAGES": start_warm(environment | QUIET, OF_STAGES, own_of_stages()),
+        "TESTS_WARM_PROGRAMS": start_warm(environment, OF_PROGRAMS, own_of_programs()),
         "TESTS_WARM_DVC": start_warm(environment, OF_DVC),
     }
 
@@ -130,7 +130,10 @@ class Project:
         return replace(self, hash_seed=seed)
 
     def copy(self, target: Path) -> "Project":
-        shutil.copytree(self.root, target, symlinks=True)
+        """Not by shutil.copytree, which takes four times as long. Files that are one stay two."""
+        assert not target.exists()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-RP", "--preserve=mode,timestamps", self.root, target], check=True)
         return Project(target)
 
 

@@ -18,6 +18,22 @@ if "late" in sys.argv:
     threading.Thread(target=lambda: (time.sleep(0.1), print("and its threads'"))).start()
 sys.exit("in words" if "late" in sys.argv else 3)
 """
+# A Snakefile that tells which of our modules it finds imported, and where they and what they name lie.
+TELLS_OF_MODULES = """
+import sys
+
+found = "lamarck.judging.outer_room" in sys.modules
+import lamarck.judging.outer_room
+import lamarck.seal
+import lamarck.seeds
+
+places = [lamarck.seeds.__file__, lamarck.seal.__file__, lamarck.judging.outer_room.PROGRAM]
+print("tells", found, hasattr(lamarck.seeds, "CHANGED"), *places, sep="|", file=sys.stderr)
+
+
+rule all:
+    shell: "true"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +62,26 @@ def test_it_runs_the_checkouts_code_where_it_was_asked_to(project: Project) -> N
 @pytest.mark.parametrize("changed", ["HF_HUB_OFFLINE", "TRANSFORMERS_VERBOSITY"])
 def test_what_the_libraries_read_at_import_is_not_another_commands(project: Project, changed: str) -> None:
     assert told(project, **{changed: "0"}) == (3, f"False {project.root} [] so\n")
+
+
+def test_our_own_modules_are_the_checkouts(blank: Project, tmp_path: Path) -> None:
+    """The wrong implementations: what is imported already is taken for a checkout's whose code is another; what its
+    modules name is still this checkout's."""
+    project = blank.copy(tmp_path / "project")
+    (project.root / "tells.smk").write_text(TELLS_OF_MODULES)
+    names = ("seeds.py", "seal.py", "judging/template.py")
+
+    def tells() -> list[str]:
+        said = project.snakemake("--snakefile", "tells.smk", "--dry-run").splitlines()
+        return next(line for line in said if line.startswith("tells")).split("|")
+
+    places = [str(project.root / "lamarck" / name) for name in names]
+    assert tells() == ["tells", "True", "False", *places]
+    (project.root / "lamarck/files.py").touch()  # as in a clone: its content is the same
+    assert tells() == ["tells", "True", "False", *places]
+    with (project.root / "lamarck/seeds.py").open("a") as file:
+        file.write("CHANGED = True\n")
+    assert tells() == ["tells", "False", "True", *places]
 
 
 def test_commands_are_of_this_checkout(project: Project) -> None:
