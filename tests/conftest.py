@@ -9,6 +9,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+# glibc would hand what each step of a generation frees back to the system, which empties it again for the next.
+os.environ["MALLOC_TRIM_THRESHOLD_"] = str(2**29)
+os.environ["MALLOC_MMAP_THRESHOLD_"] = str(2**25)
 
 import shutil
 import signal

@@ -190,7 +190,8 @@ def memory(folder: Path, names: list[str]) -> dict[str, int]:
         "print(json.dumps(peaks))"
     )
     # Tensors of real size go back to the system when they are freed: glibc keeps those below 32 MB, unless told.
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    environment = kept | {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
     command = [sys.executable, "-c", program, str(folder), *names]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
