@@ -47,6 +47,8 @@ READ_AT_IMPORT = ("OMP_", "PYTHON")
 READ_BY_TORCH = ("HF_", "TRANSFORMERS_", "TORCH")
 REPOSITORY = Path(__file__).parents[2]
 OWN = "lamarck"
+# By stages, when they have read what they are to do.
+IMPORTED_LATE = tuple(f"{OWN}.{name}" for name in ("curriculum.propose", "engine.hf", "eval.measure", "founder.tiny"))
 
 
 def of_rules(pattern: str) -> list[str]:
@@ -58,7 +60,7 @@ def of_rules(pattern: str) -> list[str]:
 def own_of_stages() -> list[str]:
     found = of_rules(rf"python -m ({OWN}[\w.]*)")
     packages = {name for name in found if (REPOSITORY / name.replace(".", "/")).is_dir()}
-    return [f"{name}.__main__" if name in packages else name for name in found]
+    return [*(f"{name}.__main__" if name in packages else name for name in found), *IMPORTED_LATE]
 
 
 def own_of_programs() -> list[str]:
@@ -86,14 +88,17 @@ def main() -> None:
     code: Code | None = None
     if own:
         beside = _listen(f"{place}.own")
+        hears, says = os.pipe()
         if os.fork() == 0:
             listener, beside = beside, listener
             place += ".own"
             _import(own)
             code = Code()
             gc.freeze()
+            os.write(says, b".")
         beside.close()
-    # Who connects meanwhile waits.
+        os.close(says)
+        assert code or os.read(hears, 1), "our own modules cannot be imported"
     made = {name: value for name, value in os.environ.items() if value != started_in.get(name)}
     waited = selectors.DefaultSelector()
     waited.register(listener, selectors.EVENT_READ)
