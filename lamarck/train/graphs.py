@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from lamarck.budget.shape import LIKE_LLAMA
+from lamarck.models.attention import LIKE_LLAMA
 from lamarck.config import Recipe
 from lamarck.train.causal import causal_of
 from lamarck.train.team import Team

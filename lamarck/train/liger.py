@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lamarck.budget.shape import LIKE_LLAMA
+from lamarck.models.attention import LIKE_LLAMA
 from lamarck.config import Recipe
 
 
