@@ -5,6 +5,7 @@ for short answers of unequal length that is most of the time. Greedy output equa
 """
 
 from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,11 @@ from lamarck.arch.model import GenomeConfig
 from lamarck.config import THIS_MACHINE, StageMachine
 from lamarck.config.engine import HFEngineConfig
 from lamarck.engine.cache import growing_cache
+from lamarck.engine.prompts import ATTENTION, TEXTS, ReadPrompts
 from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.errors import LamarckError
+from lamarck.models.attention import attended_by, may_read_once
 from lamarck.models.change import lay_out
 from lamarck.models.chat import opened_reasoning
 from lamarck.models.device import device_of
@@ -51,6 +54,7 @@ class HFEngine:
         opened = lay_out(weights, change)
         self.tokenizer, model = _load(opened.directory, opened.adapter, getattr(torch, config.dtype))
         self.model = model.to(self.device).eval()
+        self._one_copy = may_read_once(self.model, self.device)
         self.end = end_tokens(self.model.generation_config, self.tokenizer)
         self.start = start_token(self.tokenizer, self.end)
         self._forms = self._held_forms() if config.forms == "enforced" else None
@@ -134,26 +138,33 @@ class HFEngine:
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         # A genome's model keeps more than keys and values, and makes its own at the first step.
         cache = None if isinstance(self.model.config, GenomeConfig) else growing_cache(self.model.config)
+        read: ReadPrompts | None = None
         end = torch.tensor(self.end, device=self.device)
         limit = torch.tensor(limits, device=self.device)
         rows = torch.arange(len(prompts), device=self.device)
         running = torch.ones(len(prompts), dtype=torch.bool, device=self.device)
         for step in range(1, max(limits) + 1):
-            output = self.model(
-                input_ids=inputs,
-                attention_mask=attention,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
+            with attended_by(self.model, ATTENTION) if read else nullcontext():
+                output = self.model(
+                    input_ids=inputs,
+                    attention_mask=attention,
+                    position_ids=positions,
+                    past_key_values=cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                    **({"prompts": read} if read else {}),
+                )
             cache = output.past_key_values if cache is None else cache
             logits = output.logits[:, -1]
             if step == 1 and len(asked) < len(prompts):
                 back = torch.tensor(copies, device=self.device)
-                cache.batch_select_indices(back)
                 logits, positions = logits[back], positions[back]
-                attention = None if attention is None else attention[back]
+                if self._one_copy and TEXTS * len(asked) <= len(prompts):
+                    read = ReadPrompts(cache, list(map(len, asked)), back)
+                    cache, attention = growing_cache(self.model.config), None  # of what is written from here on
+                else:
+                    cache.batch_select_indices(back)
+                    attention = None if attention is None else attention[back]
             chosen = choose(logits, rows, step)
             running = running & ~torch.isin(chosen, end)
             yield rows[running], chosen[running]
@@ -167,6 +178,8 @@ class HFEngine:
             if left <= 0.75 * len(running):
                 keep = running.nonzero().squeeze(1)
                 cache.batch_select_indices(keep)
+                if read:
+                    read.keep(keep)
                 rows, chosen, positions, running = rows[keep], chosen[keep], positions[keep], running[keep]
                 attention = None if attention is None else attention[keep]
             inputs, positions = chosen[:, None], positions[:, -1:] + 1
