@@ -257,4 +257,7 @@ def _load(weights: Path, adapter: Path | None, dtype: torch.dtype) -> tuple[PreT
     from lamarck.models.adapters import fuse_adapters
 
     fuse_adapters(adapted)
+    for name, value in adapted.named_parameters():
+        if ".lora_" in name:
+            value.data = value.data.to(dtype)  # as every product would round them
     return tokenizer, adapted

@@ -1,5 +1,5 @@
-"""Texts that answer the same prompt look back at one copy of it: a step reads its keys and values from memory once, where
-one copy a text is most of what a step of a small model reads.
+"""Texts that answer the same prompt look back at one copy of it: a step reads its keys and values from memory once,
+where one copy a text is most of what a step of a small model reads.
 
 Attention is divided into what lies in the prompt and what was written since, and put together by the sums of both
 (Juravsky et al. 2024, Hydragen, arXiv:2402.05099).
@@ -36,9 +36,9 @@ class ReadPrompts:
         self._counts = answered.bincount(minlength=len(self._lengths)).tolist()
 
     def seen(self, layer: int, queries: torch.Tensor, scaling: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """`queries` are (rows, key heads, queries to each, head size): what each sees of its prompt, and the logarithm of
-        the sum by which that was divided."""
-        rows, heads, groups, size = queries.shape
+        """`queries` are (rows, key heads, queries to each, head size): what each sees of its prompt, and the logarithm
+        of the sum by which that was divided."""
+        _, heads, groups, size = queries.shape
         keys, values = self._layers[layer]
         found, sums = [], []
         own = queries[self._order].transpose(0, 1).split(self._counts, dim=1)
@@ -58,7 +58,8 @@ class ReadPrompts:
 def _attended(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """All of (batch, heads, tokens, head size), without a mask; and the logarithms of the sums, (batch, heads, queries)."""
+    """What queries see of all keys, each (batch, heads, tokens, head size), and the logarithms of their sums, (batch,
+    heads, queries)."""
     # What `scaled_dot_product_attention` calls on a CPU, and keeps the sums of to itself.
     seen: tuple[torch.Tensor, torch.Tensor] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         query, key, value, scale=scaling

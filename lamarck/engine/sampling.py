@@ -98,8 +98,8 @@ def _drawn(probabilities: torch.Tensor, generator: torch.Generator) -> torch.Ten
 
 
 def _reached(mass: torch.Tensor, luck: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """(rows, 1): the place at which each row's cumulative `mass` passes its `luck`, which rounding may put just past the
-    end: then the heaviest."""
+    """(rows, 1): the place at which each row's cumulative `mass` passes its `luck`, which rounding may put just past
+    the end: then the heaviest."""
     place = torch.searchsorted(mass, luck, right=True)
     return torch.where(place < mass.shape[-1], place, weights.argmax(-1, keepdim=True))
 

@@ -12,8 +12,8 @@ LIKE_LLAMA = ("llama", "mistral", "qwen2", "qwen3")
 
 
 def may_read_once(model: Any, device: "torch.device") -> bool:
-    """Whether what texts of this causal model begin with alike is read once: in 16 bits on a CPU, where it gains, and where
-    attention is nothing but a sum over all that stands before."""
+    """Whether what texts of this causal model begin with alike is read once: in 16 bits on a CPU, where it gains, and
+    where attention is nothing but a sum over all that stands before."""
     import torch
 
     config = model.config

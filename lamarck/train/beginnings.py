@@ -1,15 +1,16 @@
 """Texts that begin alike are read once as far as they do: instructions and worked examples are half of a curriculum.
 
-Texts behind one beginning are a family. Its beginning stands in a part of a step once, all rests look back at it, and its
-gradient is the sum over them: loss and gradient are those of the texts one by one, to rounding. Attention is divided as in
-Juravsky et al. 2024 (Hydragen, arXiv:2402.05099). A part is one row of tokens, padded within families alone.
+Texts behind one beginning are a family. Its beginning stands in a part of a step once, all rests look back at it, and
+its gradient is the sum over them: loss and gradient are those of the texts one by one, to rounding. Attention is
+divided as in Juravsky et al. 2024 (Hydragen, arXiv:2402.05099). A part is one row of tokens, padded within families.
 
-For 16 bits on a CPU: there the gradient of torch's flash kernel took a quarter of a step, and plain products of texts as
-short as these rests take far less.
+For 16 bits on a CPU: there the gradient of torch's flash kernel took a quarter of a step, and plain products of texts
+as short as these rests take far less.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -37,8 +38,8 @@ class Family:
 
 @dataclass(frozen=True)
 class Part:
-    """Families one behind the other. All tensors are (1, tokens); `targets` holds the token to predict at each place, or
-    IGNORED, and `places` where in its text each token stands."""
+    """Families one behind the other. All tensors are (1, tokens): `targets` holds the token to predict at each place,
+    or IGNORED, and `places` where in its text each token stands."""
 
     families: tuple[Family, ...]
     inputs: torch.Tensor
@@ -69,9 +70,9 @@ def parts_of(examples: Sequence[Example], padding: int) -> list[Part]:
 
 
 def _families(examples: Sequence[Example], most: int) -> list[tuple[Family, list[Example]]]:
-    """The division of the examples, in the order of their tokens, that computes the fewest; none has more than `most`."""
+    """The division of the examples, in the order of their tokens, that computes the fewest; none has over `most`."""
     rows = sorted(examples, key=lambda example: example.tokens)
-    alike = [_alike(one.tokens, other.tokens) for one, other in zip(rows, rows[1:], strict=False)]
+    alike = [_alike(one.tokens, other.tokens) for one, other in pairwise(rows)]
     costs, last = (
         [0],
         list[tuple[int, Family]](),
@@ -155,8 +156,8 @@ def _seen(
     earlier: tuple[torch.Tensor, torch.Tensor] | None,
     scaling: float,
 ) -> torch.Tensor:
-    """(heads, rows x length, head size): what rows of equal length see, each of itself up to each place, and all of what
-    is `earlier`, keys and values of (key heads, shared, head size)."""
+    """(heads, rows x length, head size): what rows of equal length see, each of itself up to each place, and all of
+    what is `earlier`, keys and values of (key heads, shared, head size)."""
     heads, _, size = query.shape
     length, groups = query.shape[1] // rows, len(query) // len(key)
     # The queries of one key head are rows of one matrix: no key is copied for each of them.

@@ -21,8 +21,8 @@ def is_sliced(causal: Any, places: int) -> bool:
 def sliced_loss(
     causal: Any, inputs: torch.Tensor, places: torch.Tensor, targets: torch.Tensor, **more: Any
 ) -> torch.Tensor:
-    """Mean cross-entropy, in nats, of `targets` (places,) at the `places` of `inputs`, both (batch, longest). `more`: what
-    the decoder is given beside these."""
+    """Mean cross-entropy, in nats, of `targets` (places,) at the `places` of `inputs`, both (batch, longest). `more`:
+    what the decoder is given beside these."""
     hidden = causal.get_decoder()(input_ids=inputs, use_cache=False, **more).last_hidden_state[places]
     loss: torch.Tensor = _SlicedLoss.apply(hidden, causal.get_output_embeddings(), targets)
     return loss

@@ -38,8 +38,8 @@ def model() -> LlamaForCausalLM:
 
 
 def examples() -> list[Example]:
-    """Two beginnings, of which one is the other's, texts of unequal length behind each, one that is another's beginning,
-    one twice, one that is learned from its first token on, and one like nothing else."""
+    """Two beginnings, of which one is the other's, texts of unequal length behind each, one that is another's
+    beginning, one twice, one that is learned from its first token on, and one like nothing else."""
     generator = torch.Generator().manual_seed(1)
 
     def drawn(length: int) -> tuple[int, ...]:
@@ -104,12 +104,12 @@ def test_a_training_in_16_bits_has_the_losses_of_the_padded_one(
     state = {name: value.clone() for name, value in model.bfloat16().state_dict().items()}
     seen = []
     rows = {}
+    attended = beginnings._seen
+    monkeypatch.setattr(beginnings, "_seen", lambda *given: (seen.append(by_family), attended(*given))[1])
     for by_family in (True, False):
         model.load_state_dict(state)
         if not by_family:
             monkeypatch.setattr("lamarck.train.loop.may_read_once", lambda *_: False)
-        attended = beginnings._seen
-        monkeypatch.setattr(beginnings, "_seen", lambda *given: (seen.append(by_family), attended(*given))[1])
         progress = train(
             model,
             Batches(batch, 12, 0, 0),
