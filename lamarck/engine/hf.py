@@ -18,7 +18,7 @@ from lamarck.config import THIS_MACHINE, StageMachine
 from lamarck.config.engine import HFEngineConfig
 from lamarck.engine.cache import growing_cache
 from lamarck.engine.prompts import ATTENTION, TEXTS, ReadPrompts
-from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
+from lamarck.engine.sampling import VALUES, Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.errors import LamarckError
 from lamarck.models.attention import attended_by, may_read_once
@@ -211,8 +211,13 @@ class HFEngine:
     def token_scores(self, batch: list[list[int]]) -> list[torch.Tensor]:
         """Log probability, in nats, of every token of each row but the first, which begins the text."""
         padded = self._right_pad(batch)
-        logits = self.model(input_ids=padded[:, : max(padded.shape[1] - 1, 1)], use_cache=False).logits
-        chosen = torch.log_softmax(logits.float(), -1).gather(2, padded[:, 1:, None]).squeeze(2)
+        read, written = padded[:, : max(padded.shape[1] - 1, 1)], padded[:, 1:]
+        logits = self.model(input_ids=read, use_cache=False).logits[:, : written.shape[1]].flatten(0, 1)
+        # A few places at a time: in 32 bits, the logits of a batch of texts would be gigabytes.
+        places = max(1, VALUES // logits.shape[1])
+        each = zip(logits.split(places), written.reshape(-1, 1).split(places), strict=True)
+        chosen = torch.cat([torch.log_softmax(part.float(), -1).gather(1, tokens) for part, tokens in each])
+        chosen = chosen.view(written.shape)
         return [values[: len(row) - 1] for values, row in zip(chosen, batch, strict=True)]
 
     @torch.inference_mode()
