@@ -21,6 +21,9 @@ from lamarck.train.data import IGNORED, Example
 
 ATTENTION = "lamarck_beginnings"
 EACH = 16  # tokens that would take about as long as what a family takes beside its tokens
+LONGEST = (
+    320  # tokens of a text: what all its places see of each other is kept, and of long ones would be most of memory
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Part:
     @property
     def answers(self) -> int:
         return int((self.targets != IGNORED).sum())
+
+
+def are_short(examples: Sequence[Example]) -> bool:
+    return max(len(example.tokens) for example in examples) <= LONGEST
 
 
 def parts_of(examples: Sequence[Example], padding: int) -> list[Part]:
@@ -161,7 +168,7 @@ def _seen(
     heads, _, size = query.shape
     length, groups = query.shape[1] // rows, len(query) // len(key)
     # The queries of one key head are rows of one matrix: no key is copied for each of them.
-    queries = query.view(len(key), groups, rows, length, size).transpose(1, 2)
+    queries = (query * scaling).view(len(key), groups, rows, length, size).transpose(1, 2)
     alone = queries.reshape(-1, groups * length, size)
     own_keys, own_values = (each.reshape(-1, length, size) for each in (key, value))
     scores = (alone @ own_keys.transpose(1, 2)).view(*queries.shape[:-1], length)
@@ -172,7 +179,7 @@ def _seen(
         before = (together @ earlier[0].transpose(1, 2)).view(*queries.shape[:-1], shared)
         scores = torch.cat([before, scores], dim=-1)
     later = torch.ones(length, shared + length, dtype=torch.bool, device=query.device).triu(shared + 1)
-    weights = torch.softmax((scores.float() * scaling).masked_fill(later, -torch.inf), -1).to(value.dtype)
+    weights = torch.softmax(scores.masked_fill(later, -torch.inf), -1)
     seen = (weights[..., shared:].reshape(-1, groups * length, length) @ own_values).view(queries.shape)
     if shared:
         assert earlier is not None

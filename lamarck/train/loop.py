@@ -13,7 +13,7 @@ from lamarck.errors import LamarckError
 from lamarck.gate.allowance import Allowance
 from lamarck.models.attention import attended_by, may_read_once
 from lamarck.models.logits import logits_at
-from lamarck.train.beginnings import ATTENTION, Part, parts_of
+from lamarck.train.beginnings import ATTENTION, Part, are_short, parts_of
 from lamarck.train.causal import causal_of
 from lamarck.train.checkpoint import Checkpoints, Progress
 from lamarck.train.context import context_frozen_loss
@@ -113,8 +113,10 @@ def train(
 
 def _losses(model: torch.nn.Module, batches: Batches, recipe: Recipe, step: int, team: Team) -> Iterator[torch.Tensor]:
     """The loss of a step in parts, whose sum it is; each is computed when the one before has given its gradient."""
-    if recipe.loss == "plain" and team.size == 1 and may_read_once(causal_of(model), team.device):
-        parts = parts_of(batches.examples_at(step), batches.padding)
+    examples = batches.examples_at(step)
+    whole = recipe.loss == "plain" and team.size == 1
+    if whole and may_read_once(causal_of(model), team.device) and are_short(examples):
+        parts = parts_of(examples, batches.padding)
         answers = [part.answers for part in parts]
         for part, own in zip(parts, answers, strict=True):
             yield own / sum(answers) * family_loss(model, part)

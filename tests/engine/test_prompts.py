@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -72,8 +73,13 @@ def test_each_row_sees_its_own_prompt_and_what_it_wrote(weights: Path, monkeypat
     assert engine.model.config._attn_implementation == "sdpa"  # what it is for all else
 
 
-def test_in_16_bits_it_is_taken_and_says_the_same(weights: Path) -> None:
-    engine = HFEngine(HFEngineConfig.model_validate({"batch_size": 16, "dtype": "bfloat16"}), weights, None)
+def test_in_16_bits_it_is_taken_and_says_the_same(weights: Path, tmp_path: Path) -> None:
+    """With an adapter beside the weights, as children have it."""
+    torch.manual_seed(1)
+    settings = LoraConfig(r=2, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    get_peft_model(LlamaForCausalLM.from_pretrained(weights), settings).save_pretrained(tmp_path)
+    engine = HFEngine(HFEngineConfig.model_validate({"batch_size": 16, "dtype": "bfloat16"}), weights, tmp_path)
+    assert {value.dtype for value in engine.model.parameters()} == {torch.bfloat16}
     assert engine._one_copy
     found = list(decoded(engine))
     engine._one_copy = False
