@@ -60,7 +60,7 @@ def raise_campaign(campaign: Campaign, approver: Callable[[], Approver], ask: As
         _raise_plans(campaign, step, jobs)
         plan = step_plan(campaign, step)
         _ask(campaign, step, plan, approver, ask, key)
-    while runs := next_members(campaign):
+    while runs := next_members(campaign, jobs):
         _raise(campaign, runs, jobs)
 
 
@@ -134,24 +134,28 @@ def _is_raised(campaign: Campaign, key: Key) -> bool:
     return all(is_whole_line(campaign.scores_kind(), each, config) for each in own if each)
 
 
-def next_members(campaign: Campaign) -> list[Key]:
-    """The members to raise before the next look at the ledger: those of a seed, as far as their arms still go on."""
+def next_members(campaign: Campaign, at_once: int = 1) -> list[Key]:
+    """The members to raise before the next look at the ledger: those of a seed, as far as their arms still go on, and
+    of the seeds behind it until they are `at_once` lineages. Where a look decides who goes on it comes first."""
     done = read_ledger(campaign)
     if campaign.file.race:
         from lamarck.campaign.race import race_of
 
         return [(run.candidate, int(run.block)) for run in race_of(campaign, done).next_runs]
     first, *going = (arm.name for arm in campaign.file.arms)
+    looks = campaign.file.failed_members == "leave out"
+    runs: list[Key] = []
     for count, seed in enumerate(campaign.file.seeds, start=1):
-        missing = [(arm, seed) for arm in (first, *going) if (arm, seed) not in done]
-        if missing:
-            return missing
+        runs += [(arm, seed) for arm in (first, *going) if (arm, seed) not in done]
+        lineages = {campaign.lineages[key].id for key in runs}
+        if runs and (looks or count in campaign.file.keep or len(lineages) >= at_once):
+            return runs
         lost = failed(done)
         going = [arm for arm in going if arm not in lost]
         if count in campaign.file.keep:
             ahead = {arm: _mean_difference(campaign, done, arm, first, count) for arm in going}
             going = sorted(going, key=lambda arm: -ahead[arm])[: campaign.file.keep[count]]
-    return []
+    return runs
 
 
 def _mean_difference(campaign: Campaign, done: Mapping[Key, Finished], arm: str, first: str, count: int) -> float:

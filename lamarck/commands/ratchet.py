@@ -147,16 +147,23 @@ def report(name: str, tag: str | None, as_json: bool, document: Path | None = No
 
 def _table(file: RatchetFile, found: Iterable[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("", "commit", file.metric, "status", "pairs", "difference", "what", "why"):
-        table.add_column(heading)
+    for heading in ("", "commit", file.metric, "status", "change, and what it showed"):
+        table.add_column(heading, overflow="fold")
     for row in found:
         if row.status:
-            pairs, middle, low, high = row.confirmed(file)
-            shown = "" if middle is None else f"{middle:+.4g} [{_bound(low)}, {_bound(high)}]"
             metric = "" if row.metric is None else f"{row.metric:.6f}"
-            cells = (str(row.number), row.commit[:7], metric, row.status, str(pairs or ""), shown)
-            table.add_row(*cells, row.description, row.why)
+            said = "\n".join(part for part in (row.description, row.why, _shown(file, row)) if part)
+            table.add_row(str(row.number), row.commit[:7], metric, row.status, said)
     return table
+
+
+def _shown(file: RatchetFile, row: Row) -> str:
+    """`+0.03368 [-0.02, +0.09] over 12 pairs`; too few pairs have no bounds."""
+    pairs, middle, low, high = row.confirmed(file)
+    if middle is None:
+        return ""
+    bounds = "" if low is None and high is None else f" [{_bound(low)}, {_bound(high)}]"
+    return f"{middle:+.4g}{bounds} over {pairs} pairs"
 
 
 def promote(name: str, tag: str | None, as_json: bool) -> None:

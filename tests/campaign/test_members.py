@@ -64,6 +64,24 @@ def test_without_a_race_every_arm_is_raised_on_every_seed(tmp_path: Path) -> Non
     assert [seed for _, seed in next_members(campaign)] == [2, 2, 2]
 
 
+@pytest.mark.parametrize(
+    "changes, seeds",
+    [
+        ({}, [1, 2]),  # three lineages a seed
+        ({"keep": {1: 1}}, [1]),
+        ({"failed_members": "leave out"}, [1]),
+    ],
+)
+def test_seeds_are_raised_side_by_side_until_a_look_decides(tmp_path: Path, changes: Any, seeds: list[int]) -> None:
+    """The fault: with one lineage a seed a second core, and a second pod, had nothing to do."""
+    campaign = load(tmp_path, **changes)
+    assert [seed for _, seed in next_members(campaign, 3)] == [1, 1, 1]
+    runs = next_members(campaign, 4)
+    assert runs == [(arm["name"], seed) for seed in seeds for arm in ARMS]
+    enter(campaign, {key: 50.0 for key in campaign.lineages})
+    assert next_members(campaign, 4) == []
+
+
 def test_a_race_leaves_out_what_cannot_be_shown_to_be_better_any_more(tmp_path: Path) -> None:
     campaign = load(tmp_path, race={"risk": 0.05})
     enter(

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from snakemake_executor_plugin_runpod.ledger import Ledger
 
 from lamarck.files import read_jsonl
 from tests.pipeline.conftest import STRATEGY, WORLD, Project
 from tests.pipeline.test_slurm import jobs, slurm  # noqa: F401
+from tests.runpod.fake import FakeRunPod
 
 ARMS = [
     {"name": "default", "why": "the first", "scored": "g1"},
@@ -212,6 +214,45 @@ def test_a_member_is_raised_in_a_queue(project: Project) -> None:
     [again] = [json.loads(line) for line in ledger.read_text().splitlines() if line not in "".join(lines)]
     assert again["member"] == json.loads(child)["member"] and again["score"] == json.loads(child)["score"]
     ledger.write_text("".join(lines))
+
+
+# As in test_runpod.py, with a pod for each of two lineages.
+RENTED = {
+    "jobs": 2,
+    "runpod-pods": 2,
+    "precommand": "true",
+    "runpod-setup": "true",
+    "runpod-preflight": "true",
+    "runpod-gpu-memory": 24,
+    "runpod-poll-seconds": 0.5,
+    "runpod-disk": 1,
+}
+
+
+def test_members_are_raised_on_two_pods_at_once(project: Project, runpod: FakeRunPod) -> None:
+    """After the first test, whose children they equal: each on a pod of its own, from one gate that asks for both."""
+    profile = project.root / "profiles/rented/config.yaml"
+    profile.parent.mkdir()
+    shipped = yaml.safe_load((project.root / "profiles/runpod/config.yaml").read_text())
+    profile.write_text(yaml.safe_dump(shipped | RENTED))
+    path = project.root / "config/campaigns/rented.yaml"
+    values = {"description": "", "configfile": "config/default.yaml", "seeds": [1, 2], "arms": ARMS[:1]}
+    path.write_text(yaml.safe_dump(values | {"config": {"control": False}}))
+    run = ("run", "config/campaigns/rented.yaml", "--by", "A Tester")
+    asked = campaign(project, *run, "--digest", "0", check=False)
+    assert "2 training runs" in asked and "$6.00" in asked, "not the sum of two ceilings"
+    digest = asked.rpartition("Its short digest: ")[2][:8]
+    project.run("env", "SNAKEMAKE_PROFILE=profiles/rented", "lamarck", "campaign", *run, "--digest", digest)
+    for seed in (1, 2):
+        there, here = (project.root / f"results/campaigns/{name}/default/s{seed}/g1" for name in ("rented", "small"))
+        for file in ("curriculum.jsonl", "adapter/adapter_model.safetensors", "samples.jsonl"):
+            assert (there / file).read_bytes() == (here / file).read_bytes(), file
+    first, second = runpod.all_pods
+    assert first.ended and second.ended and max(first.created, second.created) < min(first.ended, second.ended)
+    ledger = Ledger(project.root / shipped["runpod-ledger"])
+    plans = {account for row in ledger.rows.values() for account in row.accounts}
+    assert len(plans) == 2 and all(0 < ledger.spent(plan, time.time()) < 3 for plan in plans)
+    assert "2 of 2 members" in campaign(project, "status", "rented")
 
 
 def test_arms_that_train_on_the_same_curriculum_have_it_written_once(project: Project) -> None:

@@ -204,6 +204,24 @@ def test_a_pod_that_is_wanted_again_while_another_is_ended_is_kept(
     assert not runpod.running()
 
 
+def test_a_lineages_pod_waits_for_its_next_job_and_not_for_ever(
+    runpod: FakeRunPod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault: between two jobs of one lineage another's job ended its pod, and a third pod was rented."""
+    with opened(max_dollars=20.0, pods=2) as it:
+        first, second, third = (replace(it.need, apart=name) for name in "abc")
+        for each in (first, second, first, second):
+            it.session.runner.run(task("true", each))
+        assert len(runpod.all_pods) == len(runpod.running()) == 2
+        it.session.runner.run(task("true", third))
+        assert len(runpod.all_pods) == 3 and len(runpod.running()) == 2, "more than may be at once"
+        it.session.pods.keep()
+        assert len(runpod.running()) == 2
+        monkeypatch.setattr("snakemake_executor_plugin_runpod.fleet.IDLE_SECONDS", 0.0)
+        it.session.pods.keep()
+        assert not runpod.running()
+
+
 def test_an_account_lasts_as_long_as_the_pods_that_work_for_it_allow(tmp_path: Path) -> None:
     """The wrong implementation: every pod that runs is counted against every account."""
     purse = Purse(Ledger(tmp_path / "ledger.jsonl"), 100.0)

@@ -14,6 +14,9 @@ from snakemake_executor_plugin_runpod.ledger import Ledger
 from snakemake_executor_plugin_runpod.pod import Account, Order, Pod, Pods, others
 from snakemake_executor_plugin_runpod.ssh import Failed
 
+# How long a lineage's pod may have nothing to do. What stands between two of its jobs is made here in seconds, a plan
+# say, and a new pod would take minutes; a lineage that waits for a human, or is finished, is paid for no longer.
+IDLE_SECONDS = 60.0
 # How long a pod that was told to end may still be there.
 GONE_SECONDS = 60.0
 # How soon a job that waits for its turn hears that the run was stopped.
@@ -32,6 +35,7 @@ class Fleet:
         self._lock = threading.Condition()
         self._shapes: dict[Need, Pods] = {}
         self._users: dict[Need, int] = {}
+        self._idle_since: dict[Need, float] = {}
 
     def claim(self, need: Need, ledger: Ledger) -> None:
         """Before anything is rented. `need`: of the first job. Errors: RunPodError when the ceiling is too low, or
@@ -59,25 +63,41 @@ class Fleet:
 
     @contextmanager
     def use(self, need: Need) -> Iterator[Pods]:
-        """The pods of a shape, for as long as a job needs one. Those of other shapes that no job uses are ended: what
-        idles is paid for. A job that is kept apart waits until nobody has its pod, and no more than may be are up.
-        Errors: RunPodError, Cancelled."""
+        """The pods of a shape, for as long as a job needs one. A job that is kept apart waits until nobody has its pod,
+        and no more than may be are up. Errors: RunPodError, Cancelled."""
         pods = self.of(need)
         with self._lock:
             while need.apart and not self._has_turn(need):
                 self._lock.wait(TURN_SECONDS)
                 self._account.wait(0)
             self._users[need] = self._users.get(need, 0) + 1
-            idle = [shape for shape in self._shapes if not self._users.get(shape)]
+            ending = self._not_needed(need)
         try:
-            for shape in idle:
+            for shape in ending:
                 # To end one takes a while, in which another job may have come back for the next.
                 self.of(shape).release(partial(self.is_idle, shape))
             yield pods
         finally:
             with self._lock:
                 self._users[need] -= 1
+                self._idle_since[need] = time.monotonic()
                 self._lock.notify_all()
+
+    def _not_needed(self, need: Need) -> list[Need]:
+        """Shapes whose pods end before one for `need` is used: what idles is paid for. Those of the same jobs, which
+        need another machine now; those that idle for long; and of the others as many as are one too many."""
+        idle = [shape for shape in self._shapes if not self._users.get(shape)]
+        idle.sort(key=lambda shape: self._idle_since.get(shape, 0.0))
+        up = sum(shape != need and pods.current is not None for shape, pods in self._shapes.items())
+        too_many = [shape for shape in idle if self._shapes[shape].current][: max(0, up + 1 - self._most)]
+        return [
+            shape
+            for shape in idle
+            if not need.apart or shape.apart == need.apart or shape in too_many or self._idles_long(shape)
+        ]
+
+    def _idles_long(self, shape: Need) -> bool:
+        return time.monotonic() - self._idle_since.get(shape, 0.0) > IDLE_SECONDS
 
     def is_idle(self, need: Need) -> bool:
         """Whether no job uses the pod of this shape, or is about to."""
@@ -98,10 +118,12 @@ class Fleet:
         self._account.purse.work_for(need, account, dollars)
 
     def keep(self) -> None:
-        """Tell every pod that its controller lives. One that does not hear it is no reason not to tell the others: a
-        job's own calls find out what that means."""
-        for pods in list(self._shapes.values()):
+        """Tell every pod that its controller lives, and end those that idle for long where lineages have their own. One
+        that does not hear it is no reason not to tell the others: a job's own calls find out what that means."""
+        for shape, pods in list(self._shapes.items()):
             with suppress(Unreachable, Failed, WrongHostKey, RunPodError):
+                if shape.apart and pods.current and self.is_idle(shape) and self._idles_long(shape):
+                    pods.release(partial(self.is_idle, shape))
                 pods.keep()
 
     def cost_line(self) -> str:
