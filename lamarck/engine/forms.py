@@ -46,7 +46,9 @@ class Forms:
         `prompts` are token ids; one of them may have ended the reasoning already.
         Errors: LamarckError for an expression that is not valid, or that no text of this tokenizer matches.
         """
-        matchers = [None if form is None else self._matcher(form) for form in forms]
+        # Many texts have one form: it is compiled once.
+        compiled = {form: self._matcher(form) for form in dict.fromkeys(forms) if form is not None}
+        matchers = [None if form is None else compiled[form].deep_copy() for form in forms]
         holds = [
             matcher is not None and (self._begins is None or self._begins in prompt)
             for matcher, prompt in zip(matchers, prompts, strict=True)
