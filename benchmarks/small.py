@@ -118,7 +118,8 @@ def written(weights: Path, dtype: str, threads: int) -> tuple[str, list[str]]:
 
 
 def asked(teacher: Path, task: str, threads: int) -> tuple[str, float]:
-    """What to print, and seconds a text: a batch of what config/small.yaml asks a teacher to write, or to solve."""
+    """What to print, and seconds a text: a batch of what config/small.yaml asks first, of the easiest cells, to write
+    or to solve."""
     import random
 
     import torch
@@ -135,18 +136,18 @@ def asked(teacher: Path, task: str, threads: int) -> tuple[str, float]:
     settings = {"dtype": TYPES[1], "batch_size": BATCH, "forms": "enforced"}
     engine = HFEngine(HFEngineConfig.model_validate(settings), teacher, None)
     each = [cell for cell in cells for _ in range(strategy.probe_samples)]
+    forms: list[str | None] | None = None
     if task == "write":
         prompts = [wording.to_write(cell.skill.ask(cell.difficulty), rng) for cell in each]
-        how = {
-            "forms": [cell.skill.form(cell.difficulty) for cell in each],
-            "temperature": strategy.sampling.temperature,
-        }
+        forms, temperature = [cell.skill.form(cell.difficulty) for cell in each], strategy.sampling.temperature
     else:
         prompts = [wording.to_solve(cell.skill.sample(rng, cell.difficulty).prompt) for cell in each]
-        how = {"forms": None, "temperature": strategy.answers.temperatures[0]}
+        temperature = strategy.answers.temperatures[0]
     engine.generate(prompts[:2], max_new_tokens=2)
     longest = strategy.sampling.max_new_tokens
-    texts, processor, clock = timed(lambda: engine.generate(prompts, max_new_tokens=longest, **how))
+    texts, processor, clock = timed(
+        lambda: engine.generate(prompts, max_new_tokens=longest, temperature=temperature, forms=forms)
+    )
     tokens = sum(len(row) for row in engine.tokenizer(texts)["input_ids"])
     return f"{speeds(tokens, processor, clock)}, {tokens / len(texts):.0f} tokens a text", clock / len(texts)
 

@@ -46,8 +46,8 @@ class ReadPrompts:
             if not asked.shape[1]:
                 continue
             first = keys.shape[2] - length
-            looked = (each[prompt : prompt + 1, :, first:] for each in (keys, values))
-            value, total = _attended(asked.reshape(1, heads, -1, size), *looked, scaling)
+            key, value = (each[prompt : prompt + 1, :, first:] for each in (keys, values))
+            value, total = _attended(asked.reshape(1, heads, -1, size), key, value, scaling)
             found.append(value.view(heads, -1, groups, size))
             sums.append(total.view(heads, -1, groups))
         in_order = (torch.cat(each, dim=1).transpose(0, 1) for each in (found, sums))

@@ -94,9 +94,9 @@ def _families(examples: Sequence[Example], most: int) -> list[tuple[Family, list
             family = Family(shared, end - begin, longest - shared)
             if family.tokens <= most:
                 found.append((costs[begin] + EACH + family.tokens, begin, family))
-        cost, *best = min(found, key=lambda each: each[0])
+        cost, first, whole = min(found, key=lambda each: each[0])
         costs.append(cost)
-        last.append((best[0], best[1]))
+        last.append((first, whole))
     families = []
     end = len(rows)
     while end:
