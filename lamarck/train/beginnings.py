@@ -80,18 +80,17 @@ def _families(examples: Sequence[Example], most: int) -> list[tuple[Family, list
     """The division of the examples, in the order of their tokens, that computes the fewest; none has over `most`."""
     rows = sorted(examples, key=lambda example: example.tokens)
     alike = [_alike(one.tokens, other.tokens) for one, other in pairwise(rows)]
-    costs, last = (
-        [0],
-        list[tuple[int, Family]](),
-    )  # of the first rows; the family that they end with, and where it begins
+    costs = [0]  # of the first rows
+    last: list[tuple[int, Family]] = []  # of as many, where their last family begins, and that family
     for end in range(1, len(rows) + 1):
-        # The first token that is learned is predicted at the place before it, which is the text's own.
-        shared, longest = max(0, rows[end - 1].answer_start - 1), 0
+        shared, longest = len(rows[end - 1].tokens), 0
         found = []
         for begin in reversed(range(end)):
-            shared = min(shared, max(0, rows[begin].answer_start - 1), alike[begin] if begin + 1 < end else shared)
+            # The first token that is learned is predicted at the place before it, which is the text's own.
+            shared = min(shared, max(0, rows[begin].answer_start - 1), *alike[begin : min(begin + 1, end - 1)])
             longest = max(longest, len(rows[begin].tokens))
-            family = Family(shared, end - begin, longest - shared)
+            alone = begin + 1 == end
+            family = Family(0, 1, longest) if alone else Family(shared, end - begin, longest - shared)
             if family.tokens <= most:
                 found.append((costs[begin] + EACH + family.tokens, begin, family))
         cost, first, whole = min(found, key=lambda each: each[0])
