@@ -40,7 +40,7 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Part:
+class StepPart:
     """Families one behind the other. All tensors are (1, tokens): `targets` holds the token to predict at each place,
     or IGNORED, and `places` where in its text each token stands."""
 
@@ -58,7 +58,7 @@ def are_short(examples: Sequence[Example]) -> bool:
     return max(len(example.tokens) for example in examples) <= LONGEST
 
 
-def parts_of(examples: Sequence[Example], padding: int) -> list[Part]:
+def parts_of(examples: Sequence[Example], padding: int) -> list[StepPart]:
     """A step's examples, in parts of no more tokens than those have that are padded to the longest of their part."""
     lengths = sorted(len(example.tokens) for example in examples)
     rows = rows_at_once(len(examples))
@@ -111,7 +111,7 @@ def _alike(one: Sequence[int], other: Sequence[int]) -> int:
     return next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))
 
 
-def _part(families: Sequence[tuple[Family, list[Example]]], padding: int) -> Part:
+def _part(families: Sequence[tuple[Family, list[Example]]], padding: int) -> StepPart:
     inputs: list[int] = []
     targets: list[int] = []
     places: list[int] = []
@@ -127,7 +127,7 @@ def _part(families: Sequence[tuple[Family, list[Example]]], padding: int) -> Par
             targets += [*[IGNORED] * first, *rest[first + 1 :], *[IGNORED] * (missing + 1)]
             places += range(family.shared, family.shared + family.longest)
     row = (torch.tensor([values]) for values in (inputs, targets, places))
-    return Part(tuple(family for family, _ in families), *row)
+    return StepPart(tuple(family for family, _ in families), *row)
 
 
 def _attention(

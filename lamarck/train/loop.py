@@ -13,7 +13,7 @@ from lamarck.errors import LamarckError
 from lamarck.gate.allowance import Allowance
 from lamarck.models.attention import attended_by, may_read_once
 from lamarck.models.logits import logits_at
-from lamarck.train.beginnings import ATTENTION, Part, are_short, parts_of
+from lamarck.train.beginnings import ATTENTION, StepPart, are_short, parts_of
 from lamarck.train.causal import causal_of
 from lamarck.train.checkpoint import Checkpoints, Progress
 from lamarck.train.context import context_frozen_loss
@@ -135,7 +135,7 @@ def answer_loss(model: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tens
     return _loss_at(causal_of(model), inputs, torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED))
 
 
-def family_loss(model: torch.nn.Module, part: Part) -> torch.Tensor:
+def family_loss(model: torch.nn.Module, part: StepPart) -> torch.Tensor:
     """The same of a part of a step, whose texts are read once as far as they begin alike."""
     causal = causal_of(model)
     with attended_by(causal, ATTENTION):

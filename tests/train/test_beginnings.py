@@ -12,7 +12,7 @@ from lamarck.config import Recipe
 from lamarck.gate.allowance import Allowance
 from lamarck.models.attention import may_read_once
 from lamarck.train import beginnings
-from lamarck.train.beginnings import Part, parts_of
+from lamarck.train.beginnings import StepPart, parts_of
 from lamarck.train.data import Batches, Example
 from lamarck.train.loop import answer_loss, family_loss, train
 
@@ -56,7 +56,7 @@ def counted(loss: torch.Tensor, model: torch.nn.Module) -> list[torch.Tensor]:
     return [loss.detach(), *torch.autograd.grad(loss, list(model.parameters()))]
 
 
-def by_families(model: torch.nn.Module, parts: Sequence[Part]) -> list[torch.Tensor]:
+def by_families(model: torch.nn.Module, parts: Sequence[StepPart]) -> list[torch.Tensor]:
     answers = sum(part.answers for part in parts)
     each = [counted(part.answers / answers * family_loss(model, part), model) for part in parts]
     return [torch.stack(values).sum(0) for values in zip(*each, strict=True)]
