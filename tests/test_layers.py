@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1] / "lamarck"
 
 # From the ground up. Rooms on one line do not know each other.
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("visible", "seeds", "strict_json"),
+    ("visible", "seeds", "strict_json", "heavy_imports"),
     ("output",),
     ("errors",),
     ("files", "progress", "run_lock", "asking", "below"),

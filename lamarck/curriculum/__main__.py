@@ -19,6 +19,7 @@ from lamarck.curriculum.item import Item, Teacher, own_items, read_curriculum
 from lamarck.errors import LamarckError, exit_with_sentence
 from lamarck.files import digest_file, digest_value, write_json, write_jsonl
 from lamarck.gate.stage_ceilings import writing_ceiling
+from lamarck.heavy_imports import heavy_imports
 from lamarck.lineage.artifacts import CURRICULUM
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.contents import Card, CardCost, read_card
@@ -63,18 +64,19 @@ def main() -> None:
     ceiling = writing_ceiling(config, child, arguments.plan, inputs)
 
     # Heavy imports come after everything that can be refused without them.
-    import torch
+    with heavy_imports():
+        import torch
 
-    from lamarck.curriculum.anchor import draw_anchors
-    from lamarck.curriculum.control_arm import ControlCurriculum
-    from lamarck.curriculum.describe import acceptance, describe
-    from lamarck.curriculum.guard_rails import measure
-    from lamarck.curriculum.mix import as_written, replay
-    from lamarck.curriculum.propose import Author, CurriculumInMaking
-    from lamarck.curriculum.refused import refused_path, write_refused
-    from lamarck.curriculum.suite_overlap import contaminations, kept_out
-    from lamarck.engine.remembering import Remembering
-    from lamarck.engine.served import engine_of_job
+        from lamarck.curriculum.anchor import draw_anchors
+        from lamarck.curriculum.control_arm import ControlCurriculum
+        from lamarck.curriculum.describe import acceptance, describe
+        from lamarck.curriculum.guard_rails import measure
+        from lamarck.curriculum.mix import as_written, replay
+        from lamarck.curriculum.propose import Author, CurriculumInMaking
+        from lamarck.curriculum.refused import refused_path, write_refused
+        from lamarck.curriculum.suite_overlap import contaminations, kept_out
+        from lamarck.engine.remembering import Remembering
+        from lamarck.engine.served import engine_of_job
 
     torch.set_num_threads(arguments.threads)
     engine = Remembering(

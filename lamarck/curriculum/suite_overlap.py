@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lamarck.errors import Malformed
-from lamarck.skills import SKILLS, get_skill
+from lamarck.skills import SKILLS, Skill, get_skill
 from lamarck.suites.suite import held_out_prompts, load_suite
 
 GRAM = 8
@@ -44,8 +45,8 @@ class Contamination:
         self._holders: dict[tuple[str, str], list[int]] = {}  # (skill, part) -> numbers of the prompts that have it
         self._grams: dict[tuple[str, ...], str] = {}
         for number, prompt in enumerate(self.prompts):
-            for name in SKILLS:
-                if parts := _parts(name, prompt):
+            for name, skill in SKILLS.items():
+                if parts := _parts(skill, prompt):
                     self._sizes[number] = len(parts)
                     for part in parts:
                         self._holders.setdefault((name, part), []).append(number)
@@ -75,13 +76,15 @@ class Contamination:
         return next((found for name in SKILLS if (found := self.copied(name, prompt))), None)
 
     def _varies(self, skill: str, prompt: str) -> Overlap | None:
-        parts = _parts(skill, prompt)
+        parts = _parts(get_skill(skill), prompt)
         shared = Counter(number for part in parts for number in self._holders.get((skill, part), ()))
         shares = {number: count / max(len(parts), self._sizes[number]) for number, count in shared.items()}
         best = max(shares, key=shares.__getitem__, default=None)
         return None if best is None else Overlap(self.prompts[best], shares[best], "varies")
 
     def _runs(self, folded: str) -> Overlap | None:
+        if not self._grams:
+            return None
         covered: set[int] = set()
         sources: Counter[str] = Counter()
         for start, gram in enumerate(grams(folded)):
@@ -112,9 +115,11 @@ def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _parts(skill: str, prompt: str) -> frozenset[str]:
+# Every suite asks again, of its own prompts and of a curriculum's.
+@lru_cache(maxsize=1 << 17)
+def _parts(skill: Skill, prompt: str) -> frozenset[str]:
     """What varies in a prompt; nothing where it is no problem of the skill."""
     try:
-        return get_skill(skill).what_varies(prompt)
+        return skill.what_varies(prompt)
     except Malformed:
         return frozenset()

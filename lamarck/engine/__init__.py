@@ -8,6 +8,7 @@ from typing import Protocol
 
 from lamarck.config import THIS_MACHINE, StageMachine
 from lamarck.config.engine import EngineConfig
+from lamarck.heavy_imports import heavy_imports
 
 
 class Engine(Protocol):
@@ -69,6 +70,7 @@ def load_engine(
         from lamarck.engine.vllm import VLLMEngine
 
         return VLLMEngine(config, weights, change, machine)
-    from lamarck.engine.hf import HFEngine
+    with heavy_imports():
+        from lamarck.engine.hf import HFEngine
 
     return HFEngine(config, weights, change, machine)

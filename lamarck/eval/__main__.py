@@ -19,6 +19,7 @@ from lamarck.eval.interval import interval
 from lamarck.eval.scoring import ruler
 from lamarck.files import canonical_json, canonical_jsonl, digest_text, digest_value, write_together
 from lamarck.gate.stage_ceilings import Ceiling, evaluating_ceiling
+from lamarck.heavy_imports import heavy_imports
 from lamarck.lineage.artifacts import SCORES, exam_kind, scores_digest
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.contents import Scores
@@ -101,7 +102,8 @@ def _measure(
     suite: Suite, engine: Engine, student: Path, ceiling: Ceiling, devices: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]], float]:
     """Scores, samples, and the seconds that it took, loading left out."""
-    from lamarck.eval.measure import evaluate  # lm-eval and datasets: seconds
+    with heavy_imports():
+        from lamarck.eval.measure import evaluate
 
     started = time.perf_counter()
     title = f"{suite.name} asks"

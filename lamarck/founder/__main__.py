@@ -13,6 +13,7 @@ from lamarck.config.founder import EvolvedFounder, GgufFounder, HubFounder, Loca
 from lamarck.engine import prepare_libraries
 from lamarck.errors import exit_with_sentence
 from lamarck.files import atomic_directory, file_digests, write_json
+from lamarck.heavy_imports import heavy_imports
 from lamarck.lineage.artifacts import UNPRIMED, WEIGHTS
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.contents import parse_source
@@ -76,9 +77,10 @@ def _make(config: Config, directory: Path, output: Path, threads: int) -> tuple[
         prepare_libraries(1)  # tensors are merged in blocks that fit a core's cache
         return merge_founder(Path(founder.file), directory, output.with_name("merged")), 0.0
 
-    import torch
+    with heavy_imports():
+        import torch
 
-    from lamarck.founder.tiny import pretrain
+        from lamarck.founder.tiny import pretrain
     from lamarck.suites.suite import held_out_prompts, load_suite
 
     torch.set_num_threads(threads)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamarck.errors import LamarckError
+from lamarck.heavy_imports import heavy_imports
 
 if TYPE_CHECKING:
     import torch
@@ -114,7 +115,8 @@ def open_genome_model(directory: Path, genome: "Genome | None" = None) -> "Genom
 
 def open_adapter(model: "torch.nn.Module", adapter: Path, **settings: Any) -> "PeftModel":
     """`model` with the PEFT adapter that lies in `adapter` laid on it; `settings` as `PeftModel.from_pretrained`'s."""
-    from peft import PeftModel  # seconds to import: only where there is an adapter
+    with heavy_imports():
+        from peft import PeftModel  # only where there is an adapter
 
     return PeftModel.from_pretrained(model, str(adapter), local_files_only=True, **settings)
 

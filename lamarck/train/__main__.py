@@ -23,6 +23,7 @@ from lamarck.gate.allowance import approved
 from lamarck.gate.check import HumanAnswer, check_gate
 from lamarck.gate.options import add_plan_inputs, plan_inputs
 from lamarck.gate.plan import PlanInputs
+from lamarck.heavy_imports import heavy_imports
 from lamarck.lineage.configured import load_config_of
 from lamarck.lineage.generation import parse_generation
 from lamarck.run_lock import take_lock
@@ -50,8 +51,10 @@ def main() -> None:
             spent = allowance.journal.spent()
             print(f"{child.name}: {spent:.1f} of {allowance.device_seconds:g} approved device-seconds are spent")
 
-        # It imports torch: after everything that can be refused without that.
-        from lamarck.train.launch import run_on
+        # torch: after everything that can be refused without that.
+        with heavy_imports():
+            import lamarck.train.model  # noqa: F401  # peft, which making the child imports
+            from lamarck.train.launch import run_on
 
         job = TrainingJob(
             started,
