@@ -129,7 +129,8 @@ class HFEngine:
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """One batch, step by step: the rows that go on, and their tokens, both (rows,).
 
-        A row leaves the batch when enough of them have ended. What several rows are asked alike is read once.
+        A row leaves the batch when enough of them have ended. What several rows are asked alike is read once. Errors:
+        LamarckError where the model gives no numbers, of which a draw would make tokens.
         """
         asked, copies = _read_once(prompts)
         inputs, mask = self._left_pad(asked)
@@ -165,6 +166,11 @@ class HFEngine:
                 else:
                     cache.batch_select_indices(back)
                     attention = None if attention is None else attention[back]
+            if bool(logits.sum(-1).isnan().any()):
+                raise LamarckError(
+                    "the model's logits are not numbers, so no token can be chosen: its training has diverged, or its "
+                    "weights are damaged (`lamarck founder check DIR` looks at weights)"
+                )
             chosen = choose(logits, rows, step)
             running = running & ~torch.isin(chosen, end)
             yield rows[running], chosen[running]
