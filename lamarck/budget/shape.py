@@ -14,10 +14,9 @@ from lamarck.errors import LamarckError
 from lamarck.files import read_json
 from lamarck.lineage.generation import WEIGHTS_RECORD
 from lamarck.lineage.records import read_record
+from lamarck.models.attention import LIKE_LLAMA
 
 KNOWN_SHAPES = Path("config/shapes.yaml")
-# Architectures whose layers are those of Llama, apart from biases and norms of heads: below a ten-thousandth.
-LIKE_LLAMA = ("llama", "mistral", "qwen2", "qwen3")
 SPECIAL_WORDS = 3  # of a tiny founder's tokenizer: padding, end of text, unknown
 
 

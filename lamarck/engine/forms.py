@@ -11,11 +11,12 @@ from llguidance.hf import from_tokenizer
 from llguidance.torch import allocate_token_bitmask, fill_next_token_bitmask_par
 from transformers import PreTrainedTokenizerBase
 
-from lamarck.engine.sampling import Choose
+from lamarck.engine.sampling import VALUES, Choose
 from lamarck.errors import LamarckError
 from lamarck.models.chat import BEFORE_ANSWER, END_OF_THINKING, ends_reasoning
 
-WORD = 32  # allowed tokens stand 32 to an integer
+# Of each byte of a mask, whether its eight tokens are allowed: eight booleans, read as one integer.
+TRUTHS = (torch.arange(256)[:, None] >> torch.arange(8) & 1).bool().view(torch.int64).squeeze(1)
 
 
 class Forms:
@@ -33,8 +34,10 @@ class Forms:
             ) from error
         # The form is the answer's: it begins where reasoning ends, if this model can show that.
         self._begins = tokenizer.convert_tokens_to_ids(END_OF_THINKING) if ends_reasoning(tokenizer) else None
-        self._ends = torch.zeros(vocabulary, dtype=torch.bool)
-        self._ends[end] = True
+        # A whole form can be followed by nothing but the end.
+        self._ends = allocate_token_bitmask(1, vocabulary).zero_()[0]
+        for token in end:
+            self._ends.view(torch.uint8)[token // 8] |= 1 << token % 8
         self._executor = LLExecutor(num_threads=torch.get_num_threads())
 
     def hold(self, forms: Sequence[str | None], prompts: Sequence[list[int]], choose: Choose) -> Choose:
@@ -43,7 +46,9 @@ class Forms:
         `prompts` are token ids; one of them may have ended the reasoning already.
         Errors: LamarckError for an expression that is not valid, or that no text of this tokenizer matches.
         """
-        matchers = [None if form is None else self._matcher(form) for form in forms]
+        # Many texts have one form: it is compiled once.
+        compiled = {form: self._matcher(form) for form in dict.fromkeys(forms) if form is not None}
+        matchers = [None if form is None else compiled[form].deep_copy() for form in forms]
         holds = [
             matcher is not None and (self._begins is None or self._begins in prompt)
             for matcher, prompt in zip(matchers, prompts, strict=True)
@@ -74,17 +79,21 @@ class Forms:
         return matcher
 
     def _allowed(self, logits: torch.Tensor, held: list[tuple[LLMatcher, int]]) -> torch.Tensor:
-        """(rows, vocabulary) logits, minus infinity where a row's form forbids the token."""
+        """The (rows, vocabulary) logits themselves, minus infinity where a row's form forbids the token."""
         mask = allocate_token_bitmask(*logits.shape)
         going_on = [each for each in held if not each[0].is_stopped()]
         if going_on:
             fill_next_token_bitmask_par(self._executor, going_on, mask)
-        for matcher, place in going_on:
-            if matcher.is_error() or not bool(mask[place].any()):
-                raise LamarckError(f"no text of this tokenizer reaches its form: {matcher.get_error() or 'no token'}")
-        bits = torch.arange(WORD, dtype=torch.int32, device=logits.device)
-        allowed = (mask.to(logits.device)[..., None] >> bits & 1).flatten(1)[:, : logits.shape[1]].bool()
         for matcher, place in held:
-            if matcher.is_stopped():  # its form is whole, and nothing but the end can follow
-                allowed[place] = self._ends.to(logits.device)
-        return logits.masked_fill(~allowed, -torch.inf)
+            if matcher.is_stopped():
+                mask[place] = self._ends
+        reached = mask.any(1).tolist()
+        for matcher, place in going_on:
+            if matcher.is_error() or not reached[place]:
+                raise LamarckError(f"no text of this tokenizer reaches its form: {matcher.get_error() or 'no token'}")
+        rows = max(1, VALUES // logits.shape[1])
+        truths = TRUTHS.to(logits.device)
+        for part, bits in zip(logits.split(rows), mask.to(logits.device).split(rows), strict=True):
+            allowed = truths.index_select(0, bits.view(torch.uint8).flatten().int()).view(torch.bool)
+            part.masked_fill_(~allowed.view(len(part), -1)[:, : logits.shape[1]], -torch.inf)
+        return logits

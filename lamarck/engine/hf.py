@@ -5,6 +5,7 @@ for short answers of unequal length that is most of the time. Greedy output equa
 """
 
 from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,11 @@ from lamarck.arch.model import GenomeConfig
 from lamarck.config import THIS_MACHINE, StageMachine
 from lamarck.config.engine import HFEngineConfig
 from lamarck.engine.cache import growing_cache
-from lamarck.engine.sampling import Choose, Continuation, own_luck, shared_luck
+from lamarck.engine.prompts import ATTENTION, TEXTS, ReadPrompts
+from lamarck.engine.sampling import VALUES, Choose, Continuation, own_luck, shared_luck
 from lamarck.engine.tokens import end_tokens, start_token
 from lamarck.errors import LamarckError
+from lamarck.models.attention import attended_by, may_read_once
 from lamarck.models.change import lay_out
 from lamarck.models.chat import opened_reasoning
 from lamarck.models.device import device_of
@@ -51,6 +54,7 @@ class HFEngine:
         opened = lay_out(weights, change)
         self.tokenizer, model = _load(opened.directory, opened.adapter, getattr(torch, config.dtype))
         self.model = model.to(self.device).eval()
+        self._one_copy = may_read_once(self.model, self.device)
         self.end = end_tokens(self.model.generation_config, self.tokenizer)
         self.start = start_token(self.tokenizer, self.end)
         self._forms = self._held_forms() if config.forms == "enforced" else None
@@ -125,7 +129,8 @@ class HFEngine:
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """One batch, step by step: the rows that go on, and their tokens, both (rows,).
 
-        A row leaves the batch when enough of them have ended. What several rows are asked alike is read once.
+        A row leaves the batch when enough of them have ended. What several rows are asked alike is read once. Errors:
+        LamarckError where the model gives no numbers, of which a draw would make tokens.
         """
         asked, copies = _read_once(prompts)
         inputs, mask = self._left_pad(asked)
@@ -134,26 +139,38 @@ class HFEngine:
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         # A genome's model keeps more than keys and values, and makes its own at the first step.
         cache = None if isinstance(self.model.config, GenomeConfig) else growing_cache(self.model.config)
+        read: ReadPrompts | None = None
         end = torch.tensor(self.end, device=self.device)
         limit = torch.tensor(limits, device=self.device)
         rows = torch.arange(len(prompts), device=self.device)
         running = torch.ones(len(prompts), dtype=torch.bool, device=self.device)
         for step in range(1, max(limits) + 1):
-            output = self.model(
-                input_ids=inputs,
-                attention_mask=attention,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
+            with attended_by(self.model, ATTENTION) if read else nullcontext():
+                output = self.model(
+                    input_ids=inputs,
+                    attention_mask=attention,
+                    position_ids=positions,
+                    past_key_values=cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                    **({"prompts": read} if read else {}),
+                )
             cache = output.past_key_values if cache is None else cache
             logits = output.logits[:, -1]
             if step == 1 and len(asked) < len(prompts):
                 back = torch.tensor(copies, device=self.device)
-                cache.batch_select_indices(back)
                 logits, positions = logits[back], positions[back]
-                attention = None if attention is None else attention[back]
+                if self._one_copy and TEXTS * len(asked) <= len(prompts):
+                    read = ReadPrompts(cache, list(map(len, asked)), back)
+                    cache, attention = growing_cache(self.model.config), None  # of what is written from here on
+                else:
+                    cache.batch_select_indices(back)
+                    attention = None if attention is None else attention[back]
+            if bool(logits.sum(-1).isnan().any()):
+                raise LamarckError(
+                    "the model's logits are not numbers, so no token can be chosen: its training has diverged, or its "
+                    "weights are damaged (`lamarck founder check DIR` looks at weights)"
+                )
             chosen = choose(logits, rows, step)
             running = running & ~torch.isin(chosen, end)
             yield rows[running], chosen[running]
@@ -167,6 +184,8 @@ class HFEngine:
             if left <= 0.75 * len(running):
                 keep = running.nonzero().squeeze(1)
                 cache.batch_select_indices(keep)
+                if read:
+                    read.keep(keep)
                 rows, chosen, positions, running = rows[keep], chosen[keep], positions[keep], running[keep]
                 attention = None if attention is None else attention[keep]
             inputs, positions = chosen[:, None], positions[:, -1:] + 1
@@ -198,8 +217,13 @@ class HFEngine:
     def token_scores(self, batch: list[list[int]]) -> list[torch.Tensor]:
         """Log probability, in nats, of every token of each row but the first, which begins the text."""
         padded = self._right_pad(batch)
-        logits = self.model(input_ids=padded[:, : max(padded.shape[1] - 1, 1)], use_cache=False).logits
-        chosen = torch.log_softmax(logits.float(), -1).gather(2, padded[:, 1:, None]).squeeze(2)
+        read, written = padded[:, : max(padded.shape[1] - 1, 1)], padded[:, 1:]
+        logits = self.model(input_ids=read, use_cache=False).logits[:, : written.shape[1]].flatten(0, 1)
+        # A few places at a time: in 32 bits, the logits of a batch of texts would be gigabytes.
+        places = max(1, VALUES // logits.shape[1])
+        each = zip(logits.split(places), written.reshape(-1, 1).split(places), strict=True)
+        chosen = torch.cat([torch.log_softmax(part.float(), -1).gather(1, tokens) for part, tokens in each])
+        chosen = chosen.view(written.shape)
         return [values[: len(row) - 1] for values, row in zip(chosen, batch, strict=True)]
 
     @torch.inference_mode()
@@ -244,4 +268,7 @@ def _load(weights: Path, adapter: Path | None, dtype: torch.dtype) -> tuple[PreT
     from lamarck.models.adapters import fuse_adapters
 
     fuse_adapters(adapted)
+    for name, value in adapted.named_parameters():
+        if ".lora_" in name:
+            value.data = value.data.to(dtype)  # as every product would round them
     return tokenizer, adapted

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import torch
 
 FEW, MORE = 256, 8  # tokens that are sorted first, and how many times more where they do not hold a nucleus
+BLOCK = 128  # tokens whose mass is summed before one of them is looked for
+VALUES = 2**19  # numbers at once, which a core's cache holds: beside a small model's step, memory is what costs
 
-# (logits of the running rows, (rows, vocabulary); which rows of the batch they are; the step, from 1) -> their tokens.
+# (logits of the running rows, (rows, vocabulary), which may be overwritten; which rows of the batch they are; the step,
+# from 1) -> their tokens.
 Choose = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
 
 
@@ -28,6 +31,9 @@ def shared_luck(temperature: float, top_p: float, generator: torch.Generator) ->
     def choose(logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
         if temperature == 0:
             return logits.argmax(-1)
+        if top_p == 1 and logits.device.type == "cpu" and logits.dtype.itemsize < 4:
+            parts = logits.split(max(1, VALUES // logits.shape[1]))
+            return torch.cat([_drawn(torch.softmax(part.float() / temperature, -1), generator) for part in parts])
         probabilities = torch.softmax(logits.float() / temperature, -1)
         if top_p == 1:
             return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
@@ -65,15 +71,37 @@ def own_luck(requests: Sequence[Continuation], device: torch.device) -> Choose:
             ordered, index = probabilities[places], None
             if not own_order:
                 ordered, index = _nucleus(ordered, top_ps[rows][places, None])
-            # The inverse of the cumulative distribution at one uniform draw; rounding may put that just past the end.
             mass = ordered.double().cumsum(-1)
-            place = torch.searchsorted(mass, luck[places] * mass[:, -1:], right=True)
-            place = torch.where(place < ordered.shape[-1], place, ordered.argmax(-1, keepdim=True))
+            place = _reached(mass, luck[places] * mass[:, -1:], ordered)
             drawn = place if index is None else index.gather(1, place)
             chosen = chosen.index_copy(0, places, drawn.squeeze(1))
         return chosen
 
     return choose
+
+
+def _drawn(probabilities: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """A token of each row, (rows,): one uniform draw each, where torch's `multinomial` makes one for every token.
+
+    The inverse of the cumulative distribution in two steps: which block, and which token of it.
+    """
+    short = -probabilities.shape[1] % BLOCK
+    blocks = torch.nn.functional.pad(probabilities, (0, short)) if short else probabilities
+    blocks = blocks.unflatten(1, (-1, BLOCK))
+    sums = blocks.sum(-1)
+    mass = sums.double().cumsum(-1)
+    luck = torch.rand(len(mass), 1, dtype=torch.float64, generator=generator) * mass[:, -1:]
+    block = _reached(mass, luck, sums)
+    own = blocks.take_along_dim(block[..., None], 1).squeeze(1)
+    rest = luck - (mass - sums.double()).gather(1, block)
+    return (block * BLOCK + _reached(own.double().cumsum(-1), rest, own)).squeeze(1)
+
+
+def _reached(mass: torch.Tensor, luck: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """(rows, 1): the place at which each row's cumulative `mass` passes its `luck`, which rounding may put just past
+    the end: then the heaviest."""
+    place = torch.searchsorted(mass, luck, right=True)
+    return torch.where(place < mass.shape[-1], place, weights.argmax(-1, keepdim=True))
 
 
 def _nucleus(probabilities: torch.Tensor, top_p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -100,7 +100,7 @@ class Batches:
 
     def at(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(inputs, labels) of a step, both (batch, longest), padded on the right."""
-        return self._pad(self._examples(step))
+        return self._pad(self.examples_at(step))
 
     def parts(self, step: int, rank: int = 0, size: int = 1) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
         """What process `rank` of `size` computes of a step's batch, in parts of like length: (inputs, labels, share of
@@ -109,7 +109,7 @@ class Batches:
         The parts' mean losses, weighted by their shares, are the mean over the whole batch; which examples share a
         step does not change, as it would if whole batches were made of like lengths.
         """
-        chosen = sorted(self._examples(step), key=lambda example: len(example.tokens))
+        chosen = sorted(self.examples_at(step), key=lambda example: len(example.tokens))
         answers = sum(example.answers for example in chosen)
         own = chosen[rank::size]
         rows = rows_at_once(self.batch_size // size)
@@ -130,9 +130,9 @@ class Batches:
 
     def tokens_at(self, step: int) -> int:
         """Tokens of a step's examples, padding left out: what a throughput may count."""
-        return sum(len(example.tokens) for example in self._examples(step))
+        return sum(len(example.tokens) for example in self.examples_at(step))
 
-    def _examples(self, step: int) -> list[Example]:
+    def examples_at(self, step: int) -> list[Example]:
         first = step * self.batch_size
         return [self._example(position) for position in range(first, first + self.batch_size)]
 

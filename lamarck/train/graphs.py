@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from lamarck.budget.shape import LIKE_LLAMA
 from lamarck.config import Recipe
+from lamarck.models.attention import LIKE_LLAMA
 from lamarck.train.causal import causal_of
 from lamarck.train.team import Team
 

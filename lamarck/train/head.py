@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lamarck.budget.memory import LOGITS_AT_ONCE
-from lamarck.budget.shape import LIKE_LLAMA
+from lamarck.models.attention import LIKE_LLAMA
 
 
 def is_sliced(causal: Any, places: int) -> bool:
@@ -18,9 +18,12 @@ def is_sliced(causal: Any, places: int) -> bool:
     return not head.weight.requires_grad and places * head.out_features > LOGITS_AT_ONCE
 
 
-def sliced_loss(causal: Any, inputs: torch.Tensor, places: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy, in nats, of `targets` (places,) at the `places` of `inputs`, both (batch, longest)."""
-    hidden = causal.get_decoder()(input_ids=inputs, use_cache=False).last_hidden_state[places]
+def sliced_loss(
+    causal: Any, inputs: torch.Tensor, places: torch.Tensor, targets: torch.Tensor, **more: Any
+) -> torch.Tensor:
+    """Mean cross-entropy, in nats, of `targets` (places,) at the `places` of `inputs`, both (batch, longest). `more`:
+    what the decoder is given beside these."""
+    hidden = causal.get_decoder()(input_ids=inputs, use_cache=False, **more).last_hidden_state[places]
     loss: torch.Tensor = _SlicedLoss.apply(hidden, causal.get_output_embeddings(), targets)
     return loss
 

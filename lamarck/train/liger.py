@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from lamarck.budget.shape import LIKE_LLAMA
 from lamarck.config import Recipe
+from lamarck.models.attention import LIKE_LLAMA
 
 
 def liger_version(config: Any, recipe: Recipe, device: torch.device) -> str | None:

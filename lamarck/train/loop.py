@@ -1,16 +1,19 @@
 """The training loop. Steps, not seconds, decide its end; the approved compute ceiling can only end it sooner."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from lamarck.config import Recipe
 from lamarck.errors import LamarckError
 from lamarck.gate.allowance import Allowance
+from lamarck.models.attention import attended_by, may_read_once
 from lamarck.models.logits import logits_at
+from lamarck.train.beginnings import ATTENTION, StepPart, are_short, parts_of
 from lamarck.train.causal import causal_of
 from lamarck.train.checkpoint import Checkpoints, Progress
 from lamarck.train.context import context_frozen_loss
@@ -48,7 +51,6 @@ def train(
     optimizer = build_optimizer(
         grouped(model), recipe.optimizer, recipe.learning_rate, recipe.beta2, recipe.weight_decay, batches.seed
     )
-    loss_of = answer_loss if recipe.loss == "plain" else decision_loss
     steps = recipe.steps_over(len(batches.examples))
     team = team or alone(trained[0].device)
     device = team.device
@@ -70,8 +72,7 @@ def train(
                 set_rate(optimizer, rate)
                 optimizer.zero_grad()
                 loss = torch.zeros((), device=device)
-                for inputs, labels, share in batches.parts(progress.step, team.rank, team.size):
-                    part = share * loss_of(model, inputs.to(device), labels.to(device))
+                for part in _losses(model, batches, recipe, progress.step, team):
                     part.backward()
                     loss += part.detach()
                 team.sum_gradients(trained)
@@ -110,21 +111,35 @@ def train(
     return progress
 
 
+def _losses(model: torch.nn.Module, batches: Batches, recipe: Recipe, step: int, team: Team) -> Iterator[torch.Tensor]:
+    """The loss of a step in parts, whose sum it is; each is computed when the one before has given its gradient."""
+    examples = batches.examples_at(step)
+    whole = recipe.loss == "plain" and team.size == 1
+    if whole and may_read_once(causal_of(model), team.device) and are_short(examples):
+        parts = parts_of(examples, batches.padding)
+        answers = [part.answers for part in parts]
+        for part, own in zip(parts, answers, strict=True):
+            yield own / sum(answers) * family_loss(model, part)
+        return
+    loss_of = answer_loss if recipe.loss == "plain" else decision_loss
+    for inputs, labels, share in batches.parts(step, team.rank, team.size):
+        yield share * loss_of(model, inputs.to(team.device), labels.to(team.device))
+
+
 def answer_loss(model: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy, in nats, over the answer tokens of a batch; `inputs` and `labels` are (batch, longest).
 
     The vocabulary's logits are computed for those tokens alone. Rows are padded on the right, where causal attention
     never looks, so no mask is needed and no example can see another.
     """
+    return _loss_at(causal_of(model), inputs, torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED))
+
+
+def family_loss(model: torch.nn.Module, part: StepPart) -> torch.Tensor:
+    """The same of a part of a step, whose texts are read once as far as they begin alike."""
     causal = causal_of(model)
-    targets = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
-    counted = targets != IGNORED
-    learned = targets[counted]
-    with _products_in(causal.dtype, inputs.device):
-        if is_sliced(causal, len(learned)):
-            return sliced_loss(causal, inputs, counted, learned)
-        logits = logits_at(causal, inputs, counted)
-    return torch.nn.functional.cross_entropy(logits.float(), learned)
+    with attended_by(causal, ATTENTION):
+        return _loss_at(causal, part.inputs, part.targets, position_ids=part.places, families=part.families)
 
 
 def decision_loss(model: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -135,6 +150,17 @@ def decision_loss(model: torch.nn.Module, inputs: torch.Tensor, labels: torch.Te
     contexts = (labels != IGNORED).int().argmax(dim=1)
     with _products_in(causal_of(model).dtype, inputs.device):
         return context_frozen_loss(model, inputs, labels, contexts)
+
+
+def _loss_at(causal: Any, inputs: torch.Tensor, targets: torch.Tensor, **more: Any) -> torch.Tensor:
+    """`targets`, (batch, longest): the token to predict at each place of `inputs`, or IGNORED."""
+    counted = targets != IGNORED
+    learned = targets[counted]
+    with _products_in(causal.dtype, inputs.device):
+        if is_sliced(causal, len(learned)):
+            return sliced_loss(causal, inputs, counted, learned, **more)
+        logits = logits_at(causal, inputs, counted, **more)
+    return torch.nn.functional.cross_entropy(logits.float(), learned)
 
 
 def _of_first_bad(optimizer: AdamW) -> str:

@@ -11,10 +11,11 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from lamarck.budget.memory import ROOM, recomputed_layers
-from lamarck.budget.shape import LIKE_LLAMA, shape_of_config
+from lamarck.budget.shape import shape_of_config
 from lamarck.budget.work import rows_at_once
 from lamarck.config import Recipe
 from lamarck.models.adapters import unpack_once
+from lamarck.models.attention import LIKE_LLAMA
 from lamarck.train.causal import causal_of
 from lamarck.train.team import Team
 

@@ -61,6 +61,17 @@ def test_sampling_is_seeded(engine: Engine) -> None:
     assert first != other
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_is_no_number_chooses_no_token(tiny_model: Path, dtype: str, temperature: float) -> None:
+    """The fault: greedily, and by one draw a token, NaN came to tokens without a word."""
+    broken = HFEngine(HFEngineConfig(batch_size=16, dtype=dtype), tiny_model, None)
+    with torch.no_grad():
+        broken.model.get_output_embeddings().weight[7, 0] = torch.nan
+    with pytest.raises(LamarckError, match="logits are not numbers"):
+        broken.generate(PROMPTS, max_new_tokens=3, temperature=temperature)
+
+
 def test_a_small_nucleus_is_greedy(engine: Engine) -> None:
     greedy = engine.generate(PROMPTS, max_new_tokens=20)
     assert engine.generate(PROMPTS, max_new_tokens=20, temperature=1.0, top_p=1e-9, seed=3) == greedy

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lamarck.engine.sampling import Continuation, _nucleus, own_luck, shared_luck
+from lamarck.engine.sampling import BLOCK, Continuation, _nucleus, own_luck, shared_luck
 
 WIDE = 20_000
 
@@ -35,6 +35,19 @@ def test_draws_follow_the_distribution(top_p: float, kept: int) -> None:
         counts = torch.bincount(choose(logits, rows, 1), minlength=6)
         assert not counts[kept:].any()
         assert float(((counts[:kept] - expected) ** 2 / expected).sum()) < 20.5  # p = 0.001 at five degrees of freedom
+
+
+def test_draws_in_16_bits_follow_the_distribution() -> None:
+    """A chi-squared test of 4,000 draws at the edges of blocks, all other tokens forbidden: the wrong implementation
+    leaves out the tokens behind the last whole block."""
+    places = torch.tensor([0, BLOCK - 1, BLOCK, 2 * BLOCK - 1, 2 * BLOCK, 2 * BLOCK + 50])
+    logits = torch.full((1, 2 * BLOCK + 51), -torch.inf, dtype=torch.bfloat16)
+    logits[0, places] = torch.tensor([0.45, 0.3, 0.125, 0.08, 0.04, 0.005]).log().bfloat16()
+    heated = torch.softmax(logits.float() / 0.7, -1)[0] * 4000
+    choose = shared_luck(0.7, 1.0, torch.Generator().manual_seed(3))
+    counts = torch.bincount(choose(logits.expand(4000, -1), torch.arange(4000), 1), minlength=logits.shape[1])
+    assert int(counts[places].sum()) == 4000
+    assert float(((counts - heated)[places] ** 2 / heated[places]).sum()) < 20.5  # as above
 
 
 def test_a_row_that_draws_from_all_leaves_the_others_as_they_are() -> None:
