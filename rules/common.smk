@@ -84,6 +84,10 @@ os.environ.update(
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
+# Tensors of some megabytes come and go at every step of writing: glibc is to keep their memory instead of asking the
+# system for it again.
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 << 20))
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(256 << 20))
 
 # Jobs on other machines have the files, not git's history: the controller tells them which revision they run.
 if workflow.is_main_process:

@@ -45,11 +45,10 @@ class Contamination:
         self._holders: dict[tuple[str, str], list[int]] = {}  # (skill, part) -> numbers of the prompts that have it
         self._grams: dict[tuple[str, ...], str] = {}
         for number, prompt in enumerate(self.prompts):
-            for name, skill in SKILLS.items():
-                if parts := _parts(skill, prompt):
-                    self._sizes[number] = len(parts)
-                    for part in parts:
-                        self._holders.setdefault((name, part), []).append(number)
+            for name, parts in _readings(prompt):
+                self._sizes[number] = len(parts)
+                for part in parts:
+                    self._holders.setdefault((name, part), []).append(number)
             if number not in self._sizes:
                 self._grams |= dict.fromkeys(grams(_folded(prompt)), prompt)
 
@@ -76,7 +75,7 @@ class Contamination:
         return next((found for name in SKILLS if (found := self.copied(name, prompt))), None)
 
     def _varies(self, skill: str, prompt: str) -> Overlap | None:
-        parts = _parts(get_skill(skill), prompt)
+        parts = _remembered_parts(get_skill(skill), prompt)
         shared = Counter(number for part in parts for number in self._holders.get((skill, part), ()))
         shares = {number: count / max(len(parts), self._sizes[number]) for number, count in shared.items()}
         best = max(shares, key=shares.__getitem__, default=None)
@@ -115,11 +114,19 @@ def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-# Every suite asks again, of its own prompts and of a curriculum's.
-@lru_cache(maxsize=1 << 17)
 def _parts(skill: Skill, prompt: str) -> frozenset[str]:
     """What varies in a prompt; nothing where it is no problem of the skill."""
     try:
         return skill.what_varies(prompt)
     except Malformed:
         return frozenset()
+
+
+# Every suite asks again: of a curriculum's problems, and of its own, which others hold as well.
+_remembered_parts = lru_cache(maxsize=1 << 14)(_parts)
+
+
+@lru_cache(maxsize=1 << 16)
+def _readings(prompt: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    """(skill, what varies in a prompt), of every skill that can read it."""
+    return tuple((name, parts) for name, skill in SKILLS.items() if (parts := _parts(skill, prompt)))

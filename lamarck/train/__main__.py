@@ -53,7 +53,6 @@ def main() -> None:
 
         # torch: after everything that can be refused without that.
         with heavy_imports():
-            import lamarck.train.model  # noqa: F401  # peft, which making the child imports
             from lamarck.train.launch import run_on
 
         job = TrainingJob(

@@ -12,6 +12,7 @@ from lamarck.errors import LamarckError
 from lamarck.files import atomic_directory, digest_value, write_json
 from lamarck.gate.allowance import Allowance
 from lamarck.gate.check import Admitted
+from lamarck.heavy_imports import heavy_imports
 from lamarck.lineage.artifacts import trained_kind
 from lamarck.lineage.contents import LoggedStep, SpentBudget, TrainingReport
 from lamarck.lineage.digest import change_digest, model_digest
@@ -51,21 +52,22 @@ class TrainingJob:
 def make_child(job: TrainingJob, team: "Team") -> None:
     """Train, and write the child with its record to `job.output`; only the team's leader writes and speaks."""
     # Heavy, and the process that starts the others needs none of it.
-    import torch
-    from peft import PeftModel
+    with heavy_imports():
+        import torch
+        from peft import PeftModel
 
-    from lamarck.models.opening import open_tokenizer
-    from lamarck.train.causal import causal_of
-    from lamarck.train.context import freeze_contexts
-    from lamarck.train.data import Batches, exercises, show_example, tokenize
-    from lamarck.train.graphs import use_graphs
-    from lamarck.train.liger import liger_version
-    from lamarck.train.log import metrics_shown, peak_memory
-    from lamarck.train.loop import train
-    from lamarck.train.memory import fit_memory
-    from lamarck.train.model import export_adapter, export_weights, load_trainable
-    from lamarck.train.second_place import check_can_copy
-    from lamarck.train.shard import shard_base
+        from lamarck.models.opening import open_tokenizer
+        from lamarck.train.causal import causal_of
+        from lamarck.train.context import freeze_contexts
+        from lamarck.train.data import Batches, exercises, show_example, tokenize
+        from lamarck.train.graphs import use_graphs
+        from lamarck.train.liger import liger_version
+        from lamarck.train.log import metrics_shown, peak_memory
+        from lamarck.train.loop import train
+        from lamarck.train.memory import fit_memory
+        from lamarck.train.model import export_adapter, export_weights, load_trainable
+        from lamarck.train.second_place import check_can_copy
+        from lamarck.train.shard import shard_base
 
     if job.config.recipe.copy_to and team.leads:
         check_can_copy()
