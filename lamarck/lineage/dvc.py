@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,8 @@ def _commit(stages: list[str]) -> None:
 
 def _dvc(command: str, *arguments: str) -> str:
     """What it prints. Not --quiet: it would keep to itself what is wrong. Errors: LamarckError."""
-    done = subprocess.run(["dvc", command, *arguments], capture_output=True, text=True, errors="replace")
+    program = str(Path(sys.executable).parent / "dvc")  # also where nobody activated the environment
+    done = subprocess.run([program, command, *arguments], capture_output=True, text=True, errors="replace")
     if done.returncode:
         raise LamarckError(f"dvc {command} failed, so dvc.lock is not up to date: {_reason(done.stdout + done.stderr)}")
     return done.stdout

@@ -14,6 +14,7 @@ from lamarck.lineage.dvc import record_outputs
 from tests.report.page.conftest import lineage, made  # noqa: F401  two generations with control arms
 
 CONFIG = Path("config/default.yaml")
+DVC = Path(sys.executable).parent / "dvc"
 
 
 def pushed(remote: Path) -> set[bytes]:
@@ -22,8 +23,10 @@ def pushed(remote: Path) -> set[bytes]:
 
 @pytest.fixture
 def with_dvc(lineage: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    for command in (("git", "init", "--quiet"), ("dvc", "init", "--quiet")):
+    """As where nobody activated the environment. The fault: `.venv/bin/lamarck campaign run` ended with a trace."""
+    elsewhere = [folder for folder in os.get_exec_path() if not (Path(folder) / "dvc").exists()]
+    monkeypatch.setenv("PATH", os.pathsep.join(elsewhere))
+    for command in (("git", "init", "--quiet"), (DVC, "init", "--quiet")):
         subprocess.run(command, check=True)
 
 
@@ -40,13 +43,13 @@ def test_another_checkout_gets_all_that_is_in_the_results(
     tmp_path: Path,
 ) -> None:
     remote = tmp_path / "remote"
-    subprocess.run(("dvc", "remote", "add", "--quiet", "--default", "here", str(remote)), check=True)
+    subprocess.run((DVC, "remote", "add", "--quiet", "--default", "here", str(remote)), check=True)
     record_outputs(load_config(CONFIG), CONFIG)
-    subprocess.run(["dvc", "push", "--quiet"], check=True)
+    subprocess.run([DVC, "push", "--quiet"], check=True)
     directories = [Path("results/g0/weights"), Path("results/g1/adapter")]
     before = {path: path.read_bytes() for directory in directories for path in directory.iterdir()}
     assert set(before.values()) <= pushed(remote)
     for directory in (*directories, Path(".dvc/cache")):
         shutil.rmtree(directory)
-    subprocess.run(["dvc", "pull", "--quiet"], check=True)
+    subprocess.run([DVC, "pull", "--quiet"], check=True)
     assert {path: path.read_bytes() for path in before} == before
