@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 from scipy import stats
 
 from lamarck.campaign.evidence import holm
@@ -104,11 +105,15 @@ def finished(campaign: Campaign) -> str:
 
 
 def as_table(found: list[ArmRow]) -> Table:
+    """Within 80 columns: an arm's generation stands below its name, and no name is cut."""
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("arm", "read at", "seeds", "mean", "to the first", "95% interval", "p", "Holm", "ahead"):
-        table.add_column(heading, justify="left" if heading in ("arm", "read at") else "right")
+    table.add_column("arm, read at", overflow="fold")
+    for heading in ("seeds", "mean", "to the first (95%)", "p", "Holm", "ahead"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in found:
-        table.add_row(row.arm, row.generation, str(len(row.scores)), _mean(row), *_cells(row))
+        difference, interval, *rest = _cells(row)
+        arm = Text(f"{row.arm}\n  {row.generation}")
+        table.add_row(arm, str(len(row.scores)), _mean(row), f"{difference} {interval}".strip(), *rest)
     return table
 
 
