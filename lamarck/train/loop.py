@@ -21,6 +21,7 @@ from lamarck.train.data import IGNORED, Batches
 from lamarck.train.head import is_sliced, sliced_loss
 from lamarck.train.learning_rate import share_of_rate
 from lamarck.train.log import StepRow, peak_memory
+from lamarck.train.memory import computes_again
 from lamarck.train.optimizer import AdamW, build_optimizer, first_not_finite, grouped, set_rate, state_bytes
 from lamarck.train.second_place import copy_to_second_place, place_of
 from lamarck.train.team import Team, alone
@@ -114,7 +115,7 @@ def train(
 def _losses(model: torch.nn.Module, batches: Batches, recipe: Recipe, step: int, team: Team) -> Iterator[torch.Tensor]:
     """The loss of a step in parts, whose sum it is; each is computed when the one before has given its gradient."""
     examples = batches.examples_at(step)
-    whole = recipe.loss == "plain" and team.size == 1
+    whole = recipe.loss == "plain" and team.size == 1 and not computes_again(model)
     if whole and may_read_once(causal_of(model), team.device) and are_short(examples):
         parts = parts_of(examples, batches.padding)
         answers = [part.answers for part in parts]

@@ -65,3 +65,8 @@ def recompute(model: torch.nn.Module, count: int) -> None:
         # transformers has two names for the method that sets these, one in older versions and one in newer.
         layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
         layer.gradient_checkpointing = True
+
+
+def computes_again(model: torch.nn.Module) -> bool:
+    """Whether layers are computed in the backward pass as well: outside of what the forward pass stood in."""
+    return any(layer.gradient_checkpointing for layer in layers_of(model))
