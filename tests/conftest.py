@@ -27,8 +27,8 @@ from tests.runpod.fake import FakeRunPod
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# A shell starts what it does not wait for with the first ignored, nohup with the second, and they stay so in all that is
-# started from there.
+# A shell starts what it does not wait for with the first ignored, nohup with the second, and they stay so in all that
+# is started from there.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
