@@ -55,6 +55,8 @@ def train(
     steps = recipe.steps_over(len(batches.examples))
     team = team or alone(trained[0].device)
     device = team.device
+    alike = recipe.loss == "plain" and team.size == 1 and not computes_again(model)
+    by_families = alike and may_read_once(causal_of(model), device)
     with closing(Checkpoints(checkpoint, run, team)) as checkpoints:
         progress = checkpoints.resume(model, optimizer)
         on_step(progress.step)
@@ -73,7 +75,7 @@ def train(
                 set_rate(optimizer, rate)
                 optimizer.zero_grad()
                 loss = torch.zeros((), device=device)
-                for part in _losses(model, batches, recipe, progress.step, team):
+                for part in _losses(model, batches, recipe, progress.step, team, by_families):
                     part.backward()
                     loss += part.detach()
                 team.sum_gradients(trained)
@@ -112,11 +114,12 @@ def train(
     return progress
 
 
-def _losses(model: torch.nn.Module, batches: Batches, recipe: Recipe, step: int, team: Team) -> Iterator[torch.Tensor]:
-    """The loss of a step in parts, whose sum it is; each is computed when the one before has given its gradient."""
-    examples = batches.examples_at(step)
-    whole = recipe.loss == "plain" and team.size == 1 and not computes_again(model)
-    if whole and may_read_once(causal_of(model), team.device) and are_short(examples):
+def _losses(
+    model: torch.nn.Module, batches: Batches, recipe: Recipe, step: int, team: Team, by_families: bool
+) -> Iterator[torch.Tensor]:
+    """The loss of a step in parts, whose sum it is; each is computed when the one before has given its gradient.
+    `by_families`: short texts are read once as far as they begin alike."""
+    if by_families and are_short(examples := batches.examples_at(step)):
         parts = parts_of(examples, batches.padding)
         answers = [part.answers for part in parts]
         for part, own in zip(parts, answers, strict=True):
