@@ -27,7 +27,7 @@ from lamarck.ratchet.file import Ratchet, RatchetFile, load_ratchet
 from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night import Night
 from lamarck.ratchet.night_files import NightFiles, last_night, night_of
-from lamarck.ratchet.rows import Row, rows
+from lamarck.ratchet.rows import Row, rows, signed
 from lamarck.ratchet.run import Until, run_night
 
 
@@ -162,7 +162,7 @@ def _shown(file: RatchetFile, row: Row) -> str:
     pairs, middle, low, high = row.confirmed(file)
     if middle is None:
         return ""
-    bounds = "" if low is None and high is None else f" [{_bound(low)}, {_bound(high)}]"
+    bounds = "" if low is None and high is None else f" [{signed(low)}, {signed(high)}]"
     return f"{middle:+.4g}{bounds} over {pairs} pairs"
 
 
@@ -223,10 +223,6 @@ def _row_json(ratchet: Ratchet, row: Row) -> dict[str, Any]:
         "p_value": row.p_value,
         "caught": list(row.caught),
     }
-
-
-def _bound(value: float | None) -> str:
-    return "?" if value is None else f"{value:+.4g}"
 
 
 def _say_plan(ratchet: Ratchet, plan: RatchetPlan, console: Console) -> None:

@@ -15,7 +15,7 @@ from lamarck.ratchet.file import RatchetFile, load_ratchet
 from lamarck.ratchet.ledger import read_ledger
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.promotion import promoted
-from lamarck.ratchet.rows import Row, rows
+from lamarck.ratchet.rows import Row, rows, signed
 
 
 class ProposalLine(BaseModel):
@@ -122,7 +122,7 @@ def _night(night: str, own: Iterable[ProposalLine]) -> str:
 
 
 def _told(each: ProposalLine) -> str:
-    middle, low, high = ("?" if value is None else f"{value:+.4g}" for value in (each.difference, each.low, each.high))
+    middle, low, high = map(signed, (each.difference, each.low, each.high))
     return f"{middle} [{low}, {high}]"
 
 

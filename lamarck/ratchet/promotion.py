@@ -17,6 +17,7 @@ from lamarck.ratchet.ledger import append, read_ledger
 from lamarck.ratchet.night import PROMOTION, DecidedLine, Ran
 from lamarck.ratchet.night_files import NightFiles
 from lamarck.ratchet.plan import Subject, check_same, make_plan, read_subject, working_on
+from lamarck.ratchet.rows import signed
 from lamarck.ratchet.verdict import estimate
 from lamarck.seeds import seed_for
 
@@ -43,7 +44,7 @@ class Promoted:
     def sentence(self) -> str:
         if self.difference is None:
             return f"every one of {self.failed} pairs failed"
-        bounds = " to ".join("?" if each is None else f"{each:+.4g}" for each in (self.low, self.high))
+        bounds = " to ".join(map(signed, (self.low, self.high)))
         verdict = "it holds" if self.holds else "not shown to hold"
         return f"{self.metric}: {self.difference:+.4g} ({bounds}; more is better) over {self.pairs} pairs: {verdict}"
 

@@ -13,6 +13,11 @@ from lamarck.visible import visible
 NEAR_MISSES = 3
 
 
+def signed(value: float | None) -> str:
+    """A difference or a bound of one, as people read it; `?` where too few pairs have none."""
+    return "?" if value is None else f"{value:+.4g}"
+
+
 class Confirmed(NamedTuple):
     """What a row's pairs show: the centre of its differences to the incumbent, more is better, with bounds that hold
     for the whole night. None: no pairs, or too few to say."""
